@@ -1,0 +1,131 @@
+//! Hostnames as they come from the wire: bounded, lower case, without trailing dot.
+//!
+//! Assumes hostile bytes. Does not resolve, and does not know registrable domains (see `names`).
+
+use std::fmt;
+use std::ops::Deref;
+
+use arrayvec::ArrayString;
+
+/// The longest hostname in characters (RFC 1035, 2.3.4: 255 octets on the wire).
+pub const HOSTNAME_LENGTH_MAX: usize = 253;
+
+/// A hostname: 1 to 253 visible ASCII characters, lower case, no trailing dot, no empty label,
+/// and no IP address.
+///
+/// Letters, digits, `-`, `_` and `.` are usual; other visible ASCII characters are kept, so that
+/// what was on the wire can be reported, and match no signature.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hostname(ArrayString<HOSTNAME_LENGTH_MAX>);
+
+/// Why bytes are no hostname.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAHostname {
+    /// Nothing, or nothing but a dot.
+    Empty,
+    /// More than 253 characters.
+    TooLong,
+    /// Two dots in a row, or one at the beginning.
+    EmptyLabel,
+    /// A space, a control character or a byte outside ASCII.
+    Character,
+    /// An IP address (RFC 6066, 3 forbids them as server names; HTTP allows them).
+    Address,
+}
+
+impl Hostname {
+    /// Reads a hostname from text on the wire: ASCII upper case is lowered, one trailing dot
+    /// dropped.
+    ///
+    /// # Errors
+    /// What keeps the bytes from being a hostname.
+    pub fn from_wire(bytes: &[u8]) -> Result<Hostname, NotAHostname> {
+        let bytes = bytes.strip_suffix(b".").unwrap_or(bytes);
+        if bytes.is_empty() {
+            return Err(NotAHostname::Empty);
+        }
+        if bytes.len() > HOSTNAME_LENGTH_MAX {
+            return Err(NotAHostname::TooLong);
+        }
+        let mut text = ArrayString::new();
+        let mut previous = b'.';
+        for &byte in bytes {
+            if !byte.is_ascii_graphic() {
+                return Err(NotAHostname::Character);
+            }
+            if byte == b'.' && previous == b'.' {
+                return Err(NotAHostname::EmptyLabel);
+            }
+            previous = byte;
+            text.push(byte.to_ascii_lowercase() as char);
+        }
+        if previous == b'.' {
+            return Err(NotAHostname::EmptyLabel);
+        }
+        if looks_like_address(&text) {
+            return Err(NotAHostname::Address);
+        }
+        Ok(Hostname(text))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether the whole text is an IPv4 or IPv6 address, the latter with or without brackets.
+fn looks_like_address(text: &str) -> bool {
+    let digits = text.bytes().next().is_some_and(|b| b.is_ascii_digit());
+    if digits && text.parse::<std::net::Ipv4Addr>().is_ok() {
+        return true;
+    }
+    text.contains(':') && text.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+impl Deref for Hostname {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lowered_and_lose_one_trailing_dot() {
+        assert_eq!(Hostname::from_wire(b"WWW.Slack.COM.").unwrap().as_str(), "www.slack.com");
+        assert_eq!(Hostname::from_wire(b"_dmarc.a_b").unwrap().as_str(), "_dmarc.a_b");
+    }
+
+    #[test]
+    fn what_is_no_name_says_why() {
+        for (bytes, why) in [
+            (&b""[..], NotAHostname::Empty),
+            (b".", NotAHostname::Empty),
+            (b"a..b", NotAHostname::EmptyLabel),
+            (b".a", NotAHostname::EmptyLabel),
+            (b"a b", NotAHostname::Character),
+            (b"a\xffb", NotAHostname::Character),
+            (b"192.0.2.1", NotAHostname::Address),
+            (b"[2001:db8::1]", NotAHostname::Address),
+        ] {
+            assert_eq!(Hostname::from_wire(bytes), Err(why), "{bytes:?}");
+        }
+        assert_eq!(Hostname::from_wire(&[b'a'; 254]), Err(NotAHostname::TooLong));
+    }
+}

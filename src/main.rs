@@ -1,0 +1,3 @@
+//! The `shadowscope` program.
+
+fn main() {}

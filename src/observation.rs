@@ -1,0 +1,104 @@
+//! What a dissector learns from the bytes of a flow.
+
+use arrayvec::{ArrayString, ArrayVec};
+use serde::{Deserialize, Serialize};
+
+use crate::hostname::Hostname;
+use crate::net::Address;
+
+/// Where the name of a flow came from. In the order of trust, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum NameSource {
+    /// The server_name of a TLS ClientHello (RFC 6066, 3).
+    Sni = 0,
+    /// The server_name of a ClientHello in QUIC (RFC 9001).
+    Quic = 1,
+    /// The Host of an HTTP request, or the authority of a CONNECT.
+    Host = 2,
+    /// A name in the server's certificate: TLS 1.2 and below without server_name.
+    Cert = 3,
+    /// The client's own earlier DNS question, whose answer gave the flow's server address.
+    Dns = 4,
+    /// The catalogue's address ranges.
+    Net = 5,
+}
+
+impl NameSource {
+    /// The word used in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NameSource::Sni => "sni",
+            NameSource::Quic => "quic",
+            NameSource::Host => "host",
+            NameSource::Cert => "cert",
+            NameSource::Dns => "dns",
+            NameSource::Net => "net",
+        }
+    }
+
+    /// The source with this number, as stored in the database.
+    pub fn from_number(number: u8) -> Option<NameSource> {
+        [Self::Sni, Self::Quic, Self::Host, Self::Cert, Self::Dns, Self::Net]
+            .into_iter()
+            .find(|source| *source as u8 == number)
+    }
+}
+
+/// The protocol in which a hostname was seen, as `read --observations` prints it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Seen {
+    /// A question of a standard DNS query to port 53.
+    Dns,
+    /// The server_name of a ClientHello over TCP.
+    Tls,
+    /// The server_name of a ClientHello in QUIC.
+    Quic,
+    /// The Host of a clear-text HTTP request, or the authority of a CONNECT.
+    Http,
+}
+
+impl Seen {
+    /// The word used in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Seen::Dns => "dns",
+            Seen::Tls => "tls",
+            Seen::Quic => "quic",
+            Seen::Http => "http",
+        }
+    }
+}
+
+/// The longest ALPN protocol name kept; registered ones are shorter.
+pub const ALPN_LENGTH_MAX: usize = 16;
+
+/// What a TLS ClientHello tells (RFC 8446, 4.1.2), over TCP or in QUIC.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientHello {
+    /// The name asked for; with ECH this is the outer name.
+    pub server_name: Option<Hostname>,
+    /// The first protocols offered (RFC 7301), longer names cut off.
+    pub alpn: ArrayVec<ArrayString<ALPN_LENGTH_MAX>, 4>,
+    /// Encrypted ClientHello (extension 0xfe0d, RFC 9849): the config id of the outer form.
+    pub ech_config_id: Option<u8>,
+    /// Encrypted SNI (extension 0xffce), the draft before ECH.
+    pub esni: bool,
+    /// JA4 fingerprint of the client, 36 characters.
+    pub ja4: ArrayString<36>,
+}
+
+/// An HTTP/1 request as far as it concerns names, or one of HTTP/2 with prior knowledge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The Host header (`:authority` in HTTP/2), without port.
+    pub host: Option<Hostname>,
+    /// The host of an absolute-form target or of a CONNECT, without port.
+    pub authority: Option<Hostname>,
+    /// Whether the method is CONNECT: what follows is a tunnel to `authority`.
+    pub connect: bool,
+    /// The first address of `X-Forwarded-For`: a hint who asks from behind a proxy.
+    pub forwarded_for: Option<Address>,
+}
