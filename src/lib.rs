@@ -1,6 +1,7 @@
 //! shadowscope: shadow-IT discovery from packets alone.
 
 pub mod dissect;
+pub mod flow;
 pub mod hostname;
 pub mod net;
 pub mod observation;

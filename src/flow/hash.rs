@@ -1,0 +1,124 @@
+//! Seeded hashes of address pairs and flows, the same for both directions.
+//!
+//! Addresses and ports are the attacker's to choose, so the seed is drawn per process and the
+//! mixing is a folded 64×64→128-bit multiplication, as in foldhash. The result never depends on
+//! the seed: it decides where a flow is kept, not what is said of it.
+
+use std::hash::{BuildHasher, Hasher};
+
+use crate::net::Address;
+use crate::packet::Packet;
+
+/// Keys for [`Seed::pair`] and [`Seed::flow`].
+#[derive(Clone, Copy, Debug)]
+pub struct Seed([u64; 4]);
+
+impl Seed {
+    /// A seed nobody outside the process knows.
+    pub fn random() -> Seed {
+        let state = foldhash::quality::RandomState::default();
+        let word = |n: u64| {
+            let mut hasher = state.build_hasher();
+            hasher.write_u64(n);
+            hasher.finish() | 1
+        };
+        Seed([word(1), word(2), word(3), word(4)])
+    }
+
+    /// A hash of the unordered pair of addresses: who owns the packet.
+    #[inline]
+    pub fn pair(&self, packet: &Packet) -> u64 {
+        let (one, other) = (self.address(packet.source), self.address(packet.destination));
+        folded(one.wrapping_add(other) ^ self.0[2], (one ^ other) | 1)
+    }
+
+    /// A hash of the unordered pair of endpoints and the protocol: where the flow is kept.
+    #[inline]
+    pub fn flow(&self, packet: &Packet) -> u64 {
+        let one = self.endpoint(packet.source, packet.source_port);
+        let other = self.endpoint(packet.destination, packet.destination_port);
+        let protocol = u64::from(packet.protocol) << 32;
+        folded(one.wrapping_add(other) ^ self.0[2], (one ^ other) ^ self.0[3] ^ protocol)
+    }
+
+    #[inline]
+    fn address(&self, address: Address) -> u64 {
+        let (high, low) = halves(address);
+        folded(low ^ self.0[0], high ^ self.0[1])
+    }
+
+    #[inline]
+    fn endpoint(&self, address: Address, port: u16) -> u64 {
+        let (high, low) = halves(address);
+        folded(low ^ self.0[1], high ^ self.0[0] ^ (u64::from(port) << 17))
+    }
+}
+
+/// The two 64-bit halves of an address.
+#[inline]
+fn halves(address: Address) -> (u64, u64) {
+    let value = u128::from_ne_bytes(address.0);
+    ((value >> 64) as u64, value as u64)
+}
+
+/// The two halves of the 128-bit product, folded together.
+#[inline]
+fn folded(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(source: u8, source_port: u16, destination: u8, destination_port: u16) -> Packet {
+        Packet {
+            source: Address::v4([10, 0, 0, source]),
+            destination: Address::v4([198, 18, 0, destination]),
+            source_port,
+            destination_port,
+            protocol: 6,
+            ..Packet::default()
+        }
+    }
+
+    fn reversed(p: &Packet) -> Packet {
+        Packet {
+            source: p.destination,
+            destination: p.source,
+            source_port: p.destination_port,
+            destination_port: p.source_port,
+            ..*p
+        }
+    }
+
+    #[test]
+    fn both_directions_hash_alike() {
+        let seed = Seed::random();
+        let there = packet(1, 4000, 2, 443);
+        assert_eq!(seed.flow(&there), seed.flow(&reversed(&there)));
+        assert_eq!(seed.pair(&there), seed.pair(&reversed(&there)));
+    }
+
+    #[test]
+    fn ports_that_swap_bits_do_not_collide() {
+        // Equal sum and equal exclusive-or of the ports: a plain symmetric mix would collide.
+        let seed = Seed::random();
+        assert_ne!(seed.flow(&packet(1, 0x0100, 2, 0x0001)), seed.flow(&packet(1, 0x0101, 2, 0)));
+        assert_ne!(seed.flow(&packet(1, 1, 2, 256)), seed.flow(&packet(1, 256, 2, 1)));
+    }
+
+    #[test]
+    fn pairs_spread_evenly() {
+        let seed = Seed::random();
+        let mut workers = [0u32; 8];
+        for client in 0..100 {
+            for server in 0..100 {
+                let hash = seed.pair(&packet(client, 1, server, 2));
+                workers[(hash >> 61) as usize] += 1;
+            }
+        }
+        assert!(workers.iter().all(|&n| (1000..1500).contains(&n)), "{workers:?}");
+    }
+}

@@ -1,0 +1,184 @@
+//! What is kept of a flow: one cache line that every packet touches, and what is needed now and
+//! then beside it.
+
+use crate::net::{Address, protocol};
+use crate::packet::{Packet, TcpFlags};
+use crate::time::{Minute, NANOS_PER_SECOND, Timestamp};
+
+/// Which side of a flow a packet comes from: 0 = the sender of the flow's first packet.
+pub type Side = usize;
+
+/// How long a flow may be silent, by what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Patience {
+    /// TCP before an answer: 30 s.
+    HalfOpen = 0,
+    /// TCP with an answer: 15 min.
+    Established = 1,
+    /// TCP after FIN both ways or RST: 5 s, for late segments.
+    Closed = 2,
+    /// UDP: 60 s.
+    Udp = 3,
+    /// DNS: 10 s.
+    Dns = 4,
+    /// Other IP protocols: 60 s.
+    Other = 5,
+}
+
+/// Time-outs in seconds, in the order of [`Patience`].
+const PATIENCE_SECONDS: [i64; 8] = [30, 900, 5, 60, 10, 60, 60, 60];
+
+impl Patience {
+    /// The time-out in nanoseconds.
+    #[inline]
+    pub fn nanos(self) -> i64 {
+        PATIENCE_SECONDS[(self as usize) & 7] * NANOS_PER_SECOND
+    }
+}
+
+/// Bits of [`Hot::marks`]; where a side has a bit, side 1's is the next higher one.
+pub mod mark {
+    /// Side 1 is the client.
+    pub const CLIENT_IS_1: u16 = 1 << 0;
+    /// Payload from side 0 in the minute of the slot.
+    pub const PAYLOAD_0: u16 = 1 << 1;
+    /// A dissector wants payload of side 0.
+    pub const WANTED_0: u16 = 1 << 3;
+    /// Side 0 ever sent payload.
+    pub const SPOKE_0: u16 = 1 << 5;
+    /// Side 0 ever sent a packet: tells one-way captures.
+    pub const SENT_0: u16 = 1 << 7;
+    /// Side 0 sent FIN.
+    pub const FIN_0: u16 = 1 << 9;
+    /// A RST was seen.
+    pub const RESET: u16 = 1 << 11;
+    /// The flow has its name, or is known to have none of its own.
+    pub const DECIDED: u16 = 1 << 12;
+    /// The flow's beginning has been handed on: its first sum counted it as a connection.
+    pub const COUNTED: u16 = 1 << 13;
+    /// Its beginning was seen (SYN, or the first datagram).
+    pub const BEGAN: u16 = 1 << 14;
+    /// RST came before the server's first payload.
+    pub const REFUSED: u16 = 1 << 15;
+}
+
+/// What every packet of a flow touches: one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Hot {
+    /// The addresses of side 0 and side 1.
+    pub addresses: [Address; 2],
+    /// The largest stamp of the flow's packets.
+    pub last_seen: Timestamp,
+    /// Bytes by side since the last hand-over.
+    pub bytes: [u32; 2],
+    /// The minute of those bytes.
+    pub minute: Minute,
+    /// The ports of side 0 and side 1.
+    pub ports: [u16; 2],
+    /// Packets of both sides since the last hand-over, at most `u16::MAX`.
+    pub packets: u16,
+    /// See [`mark`].
+    pub marks: u16,
+    /// IP protocol; [`FREE`] marks a free slot.
+    pub protocol: u8,
+    /// The time-out that applies.
+    pub patience: Patience,
+    /// Whether the flow came out of reassembled fragments of a tunnel (see [`Key`]).
+    pub reassembled: bool,
+    /// Which bucket its bytes are for, whatever its name: see `worker::account`.
+    pub bucket: u8,
+}
+
+const _: () = assert!(size_of::<Hot>() == 64);
+
+/// The protocol number of a free slot: "reserved" by IANA, never on the wire as a flow.
+pub const FREE: u8 = 255;
+
+/// No index: for names, inspections and links.
+pub const NONE: u32 = u32::MAX;
+
+/// The rest of a flow's state: touched when something happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Cold {
+    /// Stamp of the first packet.
+    pub first_seen: Timestamp,
+    /// The name in force, in the worker's name table; [`NONE`] without.
+    pub name: u32,
+    /// The inspection, in the worker's slab; [`NONE`] without.
+    pub inspection: u32,
+    /// Sequence number behind the SYN, by side; 0 = unknown.
+    pub initial_sequence: [u32; 2],
+    /// The next flow in the same slot of the wheel.
+    pub next_in_wheel: u32,
+    /// `NameSource` of the name in force as a number.
+    pub name_source: u8,
+    /// Payload datagrams or segments looked at without result.
+    pub looked: u8,
+}
+
+const _: () = assert!(size_of::<Cold>() <= 32);
+
+impl Hot {
+    /// A free slot.
+    pub const EMPTY: Hot = Hot {
+        addresses: [Address([0; 16]); 2],
+        last_seen: Timestamp(0),
+        bytes: [0; 2],
+        minute: Minute(0),
+        ports: [0; 2],
+        packets: 0,
+        marks: 0,
+        protocol: FREE,
+        patience: Patience::Other,
+        reassembled: false,
+        bucket: 0,
+    };
+
+    /// The side from which `packet` comes, where it is of this flow.
+    #[inline]
+    pub fn side_of(&self, packet: &Packet, reassembled: bool) -> Option<Side> {
+        if self.protocol != packet.protocol || self.reassembled != reassembled {
+            return None;
+        }
+        let forth = (self.addresses[0] == packet.source)
+            & (self.addresses[1] == packet.destination)
+            & (self.ports[0] == packet.source_port)
+            & (self.ports[1] == packet.destination_port);
+        let back = (self.addresses[1] == packet.source)
+            & (self.addresses[0] == packet.destination)
+            & (self.ports[1] == packet.source_port)
+            & (self.ports[0] == packet.destination_port);
+        if forth | back { Some(usize::from(!forth)) } else { None }
+    }
+
+    /// Whether the bit of `side` is set, given side 0's.
+    #[inline]
+    pub fn is_marked(&self, mark: u16, side: Side) -> bool {
+        self.marks & (mark << side) != 0
+    }
+
+    /// The client's side.
+    #[inline]
+    pub fn client(&self) -> Side {
+        usize::from(self.marks & mark::CLIENT_IS_1)
+    }
+
+    /// Makes `side` the client.
+    pub fn set_client(&mut self, side: Side) {
+        self.marks = (self.marks & !mark::CLIENT_IS_1) | side as u16;
+    }
+}
+
+/// The time-out with which a new flow begins.
+pub fn first_patience(packet: &Packet) -> Patience {
+    match packet.protocol {
+        protocol::TCP if packet.flags.is_opening() => Patience::HalfOpen,
+        protocol::TCP if packet.flags.has(TcpFlags::RST) => Patience::Closed,
+        protocol::TCP => Patience::Established,
+        protocol::UDP if packet.source_port == 53 || packet.destination_port == 53 => Patience::Dns,
+        protocol::UDP => Patience::Udp,
+        _ => Patience::Other,
+    }
+}
