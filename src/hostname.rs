@@ -74,6 +74,12 @@ impl Hostname {
     }
 }
 
+/// The registrable domain of a hostname by the Public Suffix List: the public suffix and one label
+/// more. None for a public suffix itself.
+pub fn registrable_domain(host: &str) -> Option<&str> {
+    psl::domain_str(host)
+}
+
 /// Whether the whole text is an IPv4 or IPv6 address, the latter with or without brackets.
 fn looks_like_address(text: &str) -> bool {
     let digits = text.bytes().next().is_some_and(|b| b.is_ascii_digit());

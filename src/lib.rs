@@ -3,8 +3,10 @@
 pub mod dissect;
 pub mod flow;
 pub mod hostname;
+pub mod ledger;
 pub mod net;
 pub mod observation;
 pub mod packet;
 pub mod stats;
 pub mod time;
+pub mod usage;

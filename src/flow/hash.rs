@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
+use super::slot::Hot;
 use crate::net::Address;
 use crate::packet::Packet;
 
@@ -37,7 +38,19 @@ impl Seed {
     pub fn flow(&self, packet: &Packet) -> u64 {
         let one = self.endpoint(packet.source, packet.source_port);
         let other = self.endpoint(packet.destination, packet.destination_port);
-        let protocol = u64::from(packet.protocol) << 32;
+        self.both(one, other, packet.protocol)
+    }
+
+    /// The hash with which the flow in this slot was inserted.
+    pub fn flow_of(&self, hot: &Hot) -> u64 {
+        let one = self.endpoint(hot.addresses[0], hot.ports[0]);
+        let other = self.endpoint(hot.addresses[1], hot.ports[1]);
+        self.both(one, other, hot.protocol)
+    }
+
+    #[inline]
+    fn both(&self, one: u64, other: u64, protocol: u8) -> u64 {
+        let protocol = u64::from(protocol) << 32;
         folded(one.wrapping_add(other) ^ self.0[2], (one ^ other) ^ self.0[3] ^ protocol)
     }
 

@@ -15,8 +15,9 @@ pub const HOLES_MAX: usize = 4;
 pub trait Consumer {
     /// Takes contiguous bytes that it has not consumed yet.
     fn bytes(&mut self, bytes: &[u8]) -> Advance;
-    /// Bytes were lost; what follows begins at a segment's start.
-    fn gap(&mut self);
+    /// Bytes were lost, and nothing will follow the `unconsumed` ones in front of them; what comes
+    /// next begins at a segment's start.
+    fn lost(&mut self, unconsumed: &[u8]);
 }
 
 /// What became of a segment.
@@ -115,6 +116,10 @@ impl Reassembler {
                 other => return other,
             }
         }
+        if !self.held.is_empty() {
+            consumer.lost(&self.held);
+            self.held.clear();
+        }
         Outcome::Wanted
     }
 
@@ -174,8 +179,8 @@ impl Reassembler {
         }
         self.next = sequence;
         self.skip = 0;
+        consumer.lost(&self.held);
         self.held.clear();
-        consumer.gap();
     }
 
     /// Keeps a segment that lies behind a hole; at a bound, the first hole is declared lost.
@@ -278,7 +283,7 @@ mod tests {
             Advance { consumed: used as u64, wants_more: true }
         }
 
-        fn gap(&mut self) {
+        fn lost(&mut self, _: &[u8]) {
             self.gaps += 1;
         }
     }
@@ -360,7 +365,7 @@ mod tests {
                 self.0.extend_from_slice(bytes);
                 Advance { consumed: 1000, wants_more: true }
             }
-            fn gap(&mut self) {
+            fn lost(&mut self, _: &[u8]) {
                 panic!("nothing wanted was lost");
             }
         }

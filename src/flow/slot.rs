@@ -30,10 +30,16 @@ pub enum Patience {
 const PATIENCE_SECONDS: [i64; 8] = [30, 900, 5, 60, 10, 60, 60, 60];
 
 impl Patience {
+    /// The time-out in seconds.
+    #[inline]
+    pub fn seconds(self) -> i64 {
+        PATIENCE_SECONDS[(self as usize) & 7]
+    }
+
     /// The time-out in nanoseconds.
     #[inline]
     pub fn nanos(self) -> i64 {
-        PATIENCE_SECONDS[(self as usize) & 7] * NANOS_PER_SECOND
+        self.seconds() * NANOS_PER_SECOND
     }
 }
 
@@ -55,12 +61,12 @@ pub mod mark {
     pub const RESET: u16 = 1 << 11;
     /// The flow has its name, or is known to have none of its own.
     pub const DECIDED: u16 = 1 << 12;
-    /// The flow's beginning has been handed on: its first sum counted it as a connection.
-    pub const COUNTED: u16 = 1 << 13;
-    /// Its beginning was seen (SYN, or the first datagram).
-    pub const BEGAN: u16 = 1 << 14;
+    /// Its beginning was seen: a SYN, or there is none to see.
+    pub const BEGAN: u16 = 1 << 13;
     /// RST came before the server's first payload.
-    pub const REFUSED: u16 = 1 << 15;
+    pub const REFUSED: u16 = 1 << 14;
+    /// Something other than the opening SYN came from the client.
+    pub const WENT_ON: u16 = 1 << 15;
 }
 
 /// What every packet of a flow touches: one cache line.
@@ -104,6 +110,8 @@ pub const NONE: u32 = u32::MAX;
 pub struct Cold {
     /// Stamp of the first packet.
     pub first_seen: Timestamp,
+    /// Stamp of the first packet since the last hand-over.
+    pub fresh_since: Timestamp,
     /// The name in force, in the worker's name table; [`NONE`] without.
     pub name: u32,
     /// The inspection, in the worker's slab; [`NONE`] without.
@@ -116,9 +124,38 @@ pub struct Cold {
     pub name_source: u8,
     /// Payload datagrams or segments looked at without result.
     pub looked: u8,
+    /// What has been handed on of the flow: see [`told`].
+    pub told: u8,
 }
 
-const _: () = assert!(size_of::<Cold>() <= 32);
+const _: () = assert!(size_of::<Cold>() <= 40);
+
+/// Bits of [`Cold::told`].
+pub mod told {
+    /// Its beginning: a connection was counted.
+    pub const BEGINNING: u8 = 1 << 0;
+    /// That both sides spoke.
+    pub const HANDSHAKE: u8 = 1 << 1;
+    /// Sums without a name: merge remembers a verdict until it is told of the flow's end.
+    pub const ANONYMOUS: u8 = 1 << 2;
+}
+
+impl Cold {
+    /// Of a flow whose first packet has this stamp.
+    pub fn new(first_seen: Timestamp) -> Cold {
+        Cold {
+            first_seen,
+            fresh_since: first_seen,
+            name: NONE,
+            inspection: NONE,
+            initial_sequence: [0; 2],
+            next_in_wheel: NONE,
+            name_source: 0,
+            looked: 0,
+            told: 0,
+        }
+    }
+}
 
 impl Hot {
     /// A free slot.

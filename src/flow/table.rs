@@ -273,15 +273,7 @@ mod tests {
             patience: Patience::Udp,
             ..Hot::EMPTY
         };
-        let cold = Cold {
-            first_seen: Timestamp(0),
-            name: NONE,
-            inspection: NONE,
-            initial_sequence: [0; 2],
-            next_in_wheel: NONE,
-            name_source: 0,
-            looked: 0,
-        };
+        let cold = Cold::new(Timestamp(0));
         (hot, cold)
     }
 

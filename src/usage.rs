@@ -1,0 +1,284 @@
+//! Sums of traffic: what a worker gathers between two ticks.
+//!
+//! A sum is keyed by (client, name, hour of the packets' own stamps), so that the moment at which
+//! it is handed on changes nothing in the result. Hostnames are interned once a worker: a flow and
+//! a sum hold small numbers, and a name goes when nobody holds it any more.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use crate::net::Address;
+use crate::observation::NameSource;
+use crate::time::{Hour, Timestamp};
+
+/// Sums (client, name, hour) a worker gathers before it sends an early part.
+pub const SUMS_MAX: usize = 262_144;
+/// Hostnames a worker holds between two ticks before it folds new ones.
+pub const NAMES_MAX: usize = 65_536;
+
+/// A sum of traffic within one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sums {
+    /// Flows that began in the hour.
+    pub connections: u64,
+    /// Flows without an answer, or reset before one.
+    pub attempts_failed: u64,
+    /// Flows in which both sides spoke.
+    pub handshakes: u64,
+    /// DNS questions for the target.
+    pub dns_queries: u64,
+    /// Bytes from client to server.
+    pub bytes_up: u64,
+    /// Bytes from server to client.
+    pub bytes_down: u64,
+    /// Bit i: payload from the client in minute i of the hour, see [`Hour::bit`].
+    pub minutes_up: u64,
+    /// Bit i: payload from the server in that minute.
+    pub minutes_down: u64,
+    /// Bit i: a flow began in that minute.
+    pub minutes_begun: u64,
+    /// Stamp of the first packet.
+    pub first_seen: Timestamp,
+    /// Stamp of the last packet.
+    pub last_seen: Timestamp,
+}
+
+impl Default for Sums {
+    /// Nothing, which changes no sum that it is added to.
+    fn default() -> Sums {
+        Sums {
+            connections: 0,
+            attempts_failed: 0,
+            handshakes: 0,
+            dns_queries: 0,
+            bytes_up: 0,
+            bytes_down: 0,
+            minutes_up: 0,
+            minutes_down: 0,
+            minutes_begun: 0,
+            first_seen: Timestamp::MAX,
+            last_seen: Timestamp::MIN,
+        }
+    }
+}
+
+impl Sums {
+    /// Adds what another sum of the same hour holds.
+    pub fn add(&mut self, other: &Sums) {
+        self.connections += other.connections;
+        self.attempts_failed += other.attempts_failed;
+        self.handshakes += other.handshakes;
+        self.dns_queries += other.dns_queries;
+        self.bytes_up += other.bytes_up;
+        self.bytes_down += other.bytes_down;
+        self.minutes_up |= other.minutes_up;
+        self.minutes_down |= other.minutes_down;
+        self.minutes_begun |= other.minutes_begun;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+    }
+
+    /// Minutes with payload both ways.
+    pub fn active_minutes(&self) -> u64 {
+        u64::from((self.minutes_up & self.minutes_down).count_ones())
+    }
+
+    /// Bytes both ways.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_up + self.bytes_down
+    }
+}
+
+/// The number of a name in a [`NameTable`].
+pub type NameId = u32;
+
+/// Hostnames, each kept once and counted by its holders.
+pub struct NameTable {
+    index: HashTable<NameId>,
+    names: Vec<(Box<str>, u32)>,
+    free: Vec<NameId>,
+    hasher: RandomState,
+}
+
+impl Default for NameTable {
+    fn default() -> NameTable {
+        NameTable {
+            index: HashTable::new(),
+            names: Vec::new(),
+            free: Vec::new(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
+impl NameTable {
+    /// Names held now.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether no name is held.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The number of `name`, which the caller holds from now on.
+    pub fn hold(&mut self, name: &str) -> NameId {
+        let hash = self.hasher.hash_one(name);
+        let names = &self.names;
+        let known = self.index.find(hash, |&id| &*names[id as usize].0 == name).copied();
+        if let Some(id) = known {
+            self.names[id as usize].1 += 1;
+            return id;
+        }
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.names[id as usize] = (name.into(), 1);
+                id
+            }
+            None => {
+                self.names.push((name.into(), 1));
+                (self.names.len() - 1) as NameId
+            }
+        };
+        let (names, hasher) = (&self.names, &self.hasher);
+        self.index.insert_unique(hash, id, |&id| hasher.hash_one(&*names[id as usize].0));
+        id
+    }
+
+    /// The text of a name that somebody holds.
+    pub fn text(&self, id: NameId) -> &str {
+        &self.names[id as usize].0
+    }
+
+    /// One more holder of a name that is held.
+    pub fn hold_again(&mut self, id: NameId) -> NameId {
+        self.names[id as usize].1 += 1;
+        id
+    }
+
+    /// One holder less; the last one takes the name along.
+    pub fn release(&mut self, id: NameId) {
+        let (name, holders) = &mut self.names[id as usize];
+        *holders -= 1;
+        if *holders > 0 {
+            return;
+        }
+        let hash = self.hasher.hash_one(&**name);
+        *name = Box::default();
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id) {
+            entry.remove();
+        }
+        self.free.push(id);
+    }
+}
+
+/// What a sum is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UsageKey {
+    /// The client's address.
+    pub client: Address,
+    /// The name, in the worker's table.
+    pub name: NameId,
+    /// The hour.
+    pub hour: Hour,
+    /// Where the name came from.
+    pub source: NameSource,
+    /// Which bucket the bytes belong to if it is not the name that decides, as a number; see
+    /// `worker::account`.
+    pub bucket: u8,
+}
+
+/// Sums by key, in the order in which their keys came.
+#[derive(Default)]
+pub struct UsageTable {
+    index: HashTable<u32>,
+    rows: Vec<(UsageKey, Sums)>,
+    hasher: RandomState,
+}
+
+impl UsageTable {
+    /// The sum of `key`, and whether it is new.
+    pub fn entry(&mut self, key: UsageKey) -> (&mut Sums, bool) {
+        let hash = self.hasher.hash_one(key);
+        let rows = &self.rows;
+        let known = self.index.find(hash, |&at| rows[at as usize].0 == key).copied();
+        let at = known.unwrap_or_else(|| {
+            let at = self.rows.len() as u32;
+            self.rows.push((key, Sums::default()));
+            let (rows, hasher) = (&self.rows, &self.hasher);
+            self.index.insert_unique(hash, at, |&at| hasher.hash_one(rows[at as usize].0));
+            at
+        });
+        (&mut self.rows[at as usize].1, known.is_none())
+    }
+
+    /// Sums held.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no sum.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Takes all sums out.
+    pub fn take(&mut self) -> Vec<(UsageKey, Sums)> {
+        self.index.clear();
+        std::mem::take(&mut self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_lives_as_long_as_its_holders() {
+        let mut names = NameTable::default();
+        let slack = names.hold("slack.com");
+        assert_eq!(names.hold("slack.com"), slack);
+        let box_ = names.hold("box.com");
+        names.release(slack);
+        assert_eq!(names.text(slack), "slack.com");
+        names.release(slack);
+        assert_eq!((names.len(), names.text(box_)), (1, "box.com"));
+        // Its number may serve another name now.
+        let other = names.hold("zoom.us");
+        assert_eq!((names.text(other), names.len()), ("zoom.us", 2));
+    }
+
+    #[test]
+    fn sums_are_kept_by_key() {
+        let mut table = UsageTable::default();
+        let key = |name| UsageKey {
+            client: Address::v4([10, 0, 0, 1]),
+            name,
+            hour: Hour(0),
+            source: NameSource::Sni,
+            bucket: 0,
+        };
+        table.entry(key(1)).0.bytes_up += 5;
+        table.entry(key(2)).0.bytes_up += 7;
+        let (sums, is_new) = table.entry(key(1));
+        sums.bytes_up += 5;
+        assert!(!is_new);
+        let rows = table.take();
+        assert_eq!(rows.iter().map(|(_, sums)| sums.bytes_up).collect::<Vec<_>>(), [10, 7]);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_minute_counts_once() {
+        let mut sums = Sums::default();
+        let one = Sums { minutes_up: 0b0111, minutes_down: 0b1010, ..Sums::default() };
+        sums.add(&one);
+        sums.add(&one);
+        assert_eq!(sums.active_minutes(), 1);
+        // Payload one way and payload the other way may come from different flows.
+        sums.add(&Sums { minutes_down: 0b0001, ..Sums::default() });
+        assert_eq!(sums.active_minutes(), 2);
+    }
+}

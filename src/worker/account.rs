@@ -1,0 +1,635 @@
+//! Where sums go, and when a flow begins, gets its name and ends.
+//!
+//! A slot holds the sums of one minute. They are *handed on* when the minute turns, when the flow
+//! gets another name, when it has been silent for a while, and when it ends: to the usage of the
+//! name in force, to the anonymous flows of the part, or straight to the books where no name can
+//! change the bucket. Until a flow is decided, its sums are pending.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowRecord, HINTS_MAX, Outer, Part};
+use super::{Item, Worker};
+use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
+use crate::flow::table::FlowId;
+use crate::hostname::registrable_domain;
+use crate::ledger::Bucket;
+use crate::net::{Address, Endpoint, Mac, NetworkSet, protocol};
+use crate::observation::NameSource;
+use crate::packet::{Packet, TcpFlags};
+use crate::stats::Counter;
+use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
+use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey};
+
+/// A flow whose sums have not been handed on is looked at again after this many seconds.
+const HAND_ON_SECONDS: i64 = 60;
+/// How long a flow stays undecided after its first payload.
+const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
+/// The name of everything that no longer fits.
+pub(super) const OTHER: &str = "other";
+
+/// [`Hot::bucket`] of flows whose name decides.
+pub const BY_NAME: u8 = u8::MAX;
+
+/// Sums of undecided flows, of minutes that are over.
+pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
+
+/// Packets and bytes (side 0, side 1) over the whole life of flows; kept only where every flow is
+/// wanted as a record.
+pub(super) struct Totals {
+    wanted: bool,
+    by_flow: Vec<(u64, [u64; 2])>,
+}
+
+impl Totals {
+    pub(super) fn new(wanted: bool) -> Totals {
+        Totals { wanted, by_flow: Vec::new() }
+    }
+
+    fn add(&mut self, flow: FlowId, packets: u16, bytes: [u32; 2]) {
+        if !self.wanted {
+            return;
+        }
+        if self.by_flow.len() <= flow as usize {
+            self.by_flow.resize(flow as usize + 1, (0, [0; 2]));
+        }
+        let (all_packets, all_bytes) = &mut self.by_flow[flow as usize];
+        *all_packets += u64::from(packets);
+        all_bytes[0] += u64::from(bytes[0]);
+        all_bytes[1] += u64::from(bytes[1]);
+    }
+
+    fn take(&mut self, flow: FlowId) -> (u64, [u64; 2]) {
+        self.by_flow.get_mut(flow as usize).map(std::mem::take).unwrap_or_default()
+    }
+}
+
+impl Worker {
+    /// Takes in a new flow, of which `item` is the first packet from side 0.
+    pub(super) fn open(&mut self, item: &Item, reassembled: bool) -> FlowId {
+        if self.table.is_full()
+            && let Some(oldest) = self.table.first_due()
+        {
+            self.count_event(Counter::FlowEvicted);
+            self.close(oldest, End::Evicted);
+            self.free(oldest);
+        }
+        let (hot, cold) = self.new_flow(item, reassembled);
+        let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
+        let flow = self.table.insert(item.hash, hot, cold);
+        self.table.schedule(flow, due);
+        self.note_link(flow, item);
+        flow
+    }
+
+    /// Whether the flow ended before this packet: by its time-out, or because a new one begins.
+    #[inline]
+    pub(super) fn is_over(&mut self, flow: FlowId, side: Side, item: &Item) -> bool {
+        let hot = self.table.hot(flow);
+        if item.sensor.nanos_since(hot.last_seen) > hot.patience.nanos() {
+            return true;
+        }
+        item.packet.flags.is_opening() && self.begins_anew(flow, side, &item.packet)
+    }
+
+    /// A SYN with another sequence number opens a new connection (RFC 9293, 3.6.1).
+    #[cold]
+    fn begins_anew(&mut self, flow: FlowId, side: Side, packet: &Packet) -> bool {
+        let (hot, cold) = self.table.both(flow);
+        if packet.protocol != protocol::TCP {
+            return false;
+        }
+        match cold.initial_sequence[side] {
+            // Either the other side opened it at the same time, or we came in the middle.
+            0 => hot.marks & mark::BEGAN == 0 || hot.marks & mark::SPOKE_0 << side != 0,
+            known => known != packet.sequence.wrapping_add(1),
+        }
+    }
+
+    /// Ends a flow and begins another with the same endpoints in its slot. Returns the side from
+    /// which the packet comes.
+    #[cold]
+    pub(super) fn reopen(&mut self, flow: FlowId, _side: Side, item: &Item) -> Side {
+        self.close(flow, End::Idle);
+        let reassembled = self.table.hot(flow).reassembled;
+        let (hot, cold) = self.new_flow(item, reassembled);
+        // The slot stays where it is in index and wheel.
+        let (old_hot, old_cold) = self.table.both(flow);
+        *old_hot = hot;
+        *old_cold = Cold { next_in_wheel: old_cold.next_in_wheel, ..cold };
+        0
+    }
+
+    fn new_flow(&self, item: &Item, reassembled: bool) -> (Hot, Cold) {
+        let packet = &item.packet;
+        let is_tcp = packet.protocol == protocol::TCP;
+        let home = &self.settings.home;
+        let client = match () {
+            () if is_tcp && packet.flags.is_opening() => 0,
+            () if is_tcp && packet.flags.has(TcpFlags::SYN | TcpFlags::ACK) => 1,
+            () if home.contains(packet.source) => 0,
+            () if home.contains(packet.destination) => 1,
+            () => 0,
+        };
+        let mut marks = 0;
+        if is_tcp || packet.protocol == protocol::UDP {
+            marks |= mark::WANTED_0 | mark::WANTED_0 << 1;
+        } else {
+            marks |= mark::DECIDED;
+        }
+        if !is_tcp || packet.flags.has(TcpFlags::SYN) {
+            marks |= mark::BEGAN;
+        }
+        let mut hot = Hot {
+            addresses: [packet.source, packet.destination],
+            last_seen: item.time,
+            bytes: [0; 2],
+            minute: item.minute,
+            ports: [packet.source_port, packet.destination_port],
+            packets: 0,
+            marks,
+            protocol: packet.protocol,
+            patience: first_patience(packet),
+            reassembled,
+            bucket: BY_NAME,
+        };
+        hot.set_client(client);
+        hot.bucket = fixed_bucket(&hot, home);
+        (hot, Cold::new(item.time))
+    }
+
+    /// The other side of a flow shows itself.
+    #[cold]
+    pub(super) fn side_appeared(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        item: &Item,
+        _frames: &impl super::Frames,
+    ) {
+        let hot = self.table.hot(flow);
+        if side == 1 && hot.patience == Patience::HalfOpen {
+            hot.patience = Patience::Established;
+        }
+        if side == 1 {
+            self.note_link(flow, item);
+        }
+    }
+
+    /// SYN, FIN or RST.
+    #[cold]
+    pub(super) fn tcp_event(&mut self, flow: FlowId, side: Side, packet: &Packet) {
+        let (hot, cold) = self.table.both(flow);
+        let mut client = None;
+        if packet.flags.has(TcpFlags::SYN) {
+            cold.initial_sequence[side] = packet.sequence.wrapping_add(1);
+            let opening = packet.flags.is_opening();
+            client = Some(if opening { side } else { 1 - side });
+            hot.marks |= mark::BEGAN;
+        }
+        if packet.flags.has(TcpFlags::FIN) {
+            hot.marks |= mark::FIN_0 << side;
+            if hot.marks & mark::FIN_0 != 0 && hot.marks & (mark::FIN_0 << 1) != 0 {
+                hot.patience = Patience::Closed;
+            }
+        }
+        if packet.flags.has(TcpFlags::RST) {
+            let server = 1 - hot.client();
+            if hot.marks & mark::RESET == 0 && !hot.is_marked(mark::SPOKE_0, server) {
+                hot.marks |= mark::REFUSED;
+            }
+            hot.marks |= mark::RESET;
+            hot.patience = Patience::Closed;
+        }
+        if let Some(client) = client {
+            self.set_client(flow, client);
+        }
+    }
+
+    /// Corrects who the client is. What has been handed on stays as it was.
+    pub(super) fn set_client(&mut self, flow: FlowId, side: Side) {
+        let home = &self.settings.home;
+        let hot = self.table.hot(flow);
+        if hot.client() != side {
+            hot.set_client(side);
+            hot.bucket = fixed_bucket(hot, home);
+        }
+    }
+
+    /// The packet's minute is another one than the slot's.
+    #[cold]
+    pub(super) fn turn_minute(&mut self, flow: FlowId, item: &Item) {
+        self.hand_on(flow);
+        let (hot, cold) = self.table.both(flow);
+        hot.minute = item.minute;
+        cold.fresh_since = item.time;
+    }
+
+    /// Hands on what the slot holds.
+    pub(super) fn hand_on(&mut self, flow: FlowId) {
+        self.hand_on_with(flow, 0);
+    }
+
+    fn hand_on_with(&mut self, flow: FlowId, attempts_failed: u64) {
+        let minute = self.table.hot(flow).minute;
+        let hour = self.hour(minute);
+        let (hot, cold) = self.table.both(flow);
+        if hot.packets == 0 && attempts_failed == 0 {
+            return;
+        }
+        let client = hot.client();
+        let minute_bit = |side: Side| {
+            if hot.is_marked(mark::PAYLOAD_0, side) { hour.bit(minute) } else { 0 }
+        };
+        let end_of_minute = minute.start().offset(60 * NANOS_PER_SECOND - 1);
+        let mut sums = Sums {
+            attempts_failed,
+            bytes_up: u64::from(hot.bytes[client]),
+            bytes_down: u64::from(hot.bytes[1 - client]),
+            minutes_up: minute_bit(client),
+            minutes_down: minute_bit(1 - client),
+            first_seen: cold.fresh_since,
+            last_seen: hot.last_seen.min(end_of_minute).max(cold.fresh_since),
+            ..Sums::default()
+        };
+        if cold.told & told::BEGINNING == 0 {
+            cold.told |= told::BEGINNING;
+            sums.connections = 1;
+            sums.minutes_begun = hour.bit(cold.first_seen.minute());
+        }
+        let both_spoke = hot.marks & mark::SPOKE_0 != 0 && hot.marks & (mark::SPOKE_0 << 1) != 0;
+        if both_spoke && cold.told & told::HANDSHAKE == 0 {
+            cold.told |= told::HANDSHAKE;
+            sums.handshakes = 1;
+        }
+        let (packets, bytes) = (hot.packets, hot.bytes);
+        hot.bytes = [0; 2];
+        hot.packets = 0;
+        hot.marks &= !(mark::PAYLOAD_0 | mark::PAYLOAD_0 << 1);
+        cold.fresh_since = hot.last_seen;
+        self.totals.add(flow, packets, bytes);
+        if self.table.hot(flow).marks & mark::DECIDED == 0 {
+            self.pending.entry(flow).or_default().push((hour, sums));
+        } else {
+            self.deliver(flow, hour, sums);
+        }
+    }
+
+    /// The flow has its name, or is known to have none of its own: what was pending is delivered.
+    pub(super) fn decide(&mut self, flow: FlowId) {
+        let hot = self.table.hot(flow);
+        if hot.marks & mark::DECIDED != 0 {
+            return;
+        }
+        hot.marks |= mark::DECIDED;
+        if self.pending.is_empty() {
+            return;
+        }
+        for (hour, sums) in self.pending.remove(&flow).unwrap_or_default() {
+            self.deliver(flow, hour, sums);
+        }
+    }
+
+    /// Gives a flow its name. What came before under another name stays with that.
+    pub(super) fn set_name(&mut self, flow: FlowId, name: &str, source: NameSource) {
+        let cold = self.table.cold(flow);
+        let old = cold.name;
+        if old != NONE && self.names.text(old) == name {
+            if source as u8 <= cold.name_source {
+                cold.name_source = source as u8;
+            }
+            return;
+        }
+        if self.table.hot(flow).marks & mark::DECIDED != 0 {
+            self.hand_on(flow);
+            self.end_anonymous(flow);
+        }
+        let name = self.intern(name);
+        let cold = self.table.cold(flow);
+        cold.name = name;
+        cold.name_source = source as u8;
+        if old != NONE {
+            self.names.release(old);
+        }
+        self.decide(flow);
+    }
+
+    /// Holds a name; where too many are held, its registrable domain, or "other".
+    pub(super) fn intern(&mut self, name: &str) -> NameId {
+        let held = self.names.len();
+        if held < NAMES_MAX {
+            return self.names.hold(name);
+        }
+        match registrable_domain(name) {
+            Some(domain) if held < 2 * NAMES_MAX => {
+                self.count_event(Counter::NameFolded);
+                self.names.hold(domain)
+            }
+            _ => {
+                self.count_event(Counter::NameOther);
+                self.names.hold(OTHER)
+            }
+        }
+    }
+
+    /// Adds sums where they belong.
+    fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums) {
+        let (hot, cold) = self.table.both(flow);
+        let bucket = Bucket::from_number(hot.bucket);
+        let client = Endpoint { address: hot.addresses[hot.client()], port: hot.ports[hot.client()] };
+        let server_side = 1 - hot.client();
+        let server = Endpoint { address: hot.addresses[server_side], port: hot.ports[server_side] };
+        let at_home = !matches!(bucket, Some(Bucket::Inbound))
+            && (bucket.is_none() || self.settings.home.contains(client.address));
+        let nameless = match bucket {
+            Some(Bucket::NetworkService | Bucket::Inbound | Bucket::Tunnel | Bucket::OtherIp) => bucket,
+            _ if !at_home => bucket,
+            _ => None,
+        };
+        if let Some(bucket) = nameless {
+            if at_home && sums.bytes_down > 0 {
+                note_two_way(&mut self.part, client.address);
+            }
+            self.part.books.add(hour, bucket, sums.connections, sums.bytes());
+            return;
+        }
+        let outer = self.inspector.outer(flow);
+        if cold.name != NONE && outer.is_none() {
+            let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
+            let key = UsageKey { client: client.address, name: cold.name, hour, source, bucket: hot.bucket };
+            let (known, is_new) = self.usage.entry(key);
+            known.add(&sums);
+            if is_new {
+                self.names.hold_again(key.name);
+            }
+            return;
+        }
+        if self.part.anonymous.len() >= ANONYMOUS_MAX {
+            self.part.counters.count(Counter::AnonymousOverflow);
+            self.part.books.add(hour, Bucket::NoName, sums.connections, sums.bytes());
+            return;
+        }
+        cold.told |= told::ANONYMOUS;
+        let outer = outer.map(|config_id| Outer { name: self.names.hold_again(cold.name), config_id });
+        self.part.anonymous.push(AnonymousSums {
+            flow,
+            client,
+            server,
+            protocol: hot.protocol,
+            first_seen: cold.first_seen,
+            hour,
+            sums,
+            bucket,
+            outer,
+            ended: false,
+        });
+    }
+
+    /// Tells merge that it need not remember the verdict on this flow any longer.
+    fn end_anonymous(&mut self, flow: FlowId) {
+        let (hot, cold) = self.table.both(flow);
+        if cold.told & told::ANONYMOUS == 0 {
+            return;
+        }
+        cold.told &= !told::ANONYMOUS;
+        match self.part.anonymous.last_mut() {
+            Some(last) if last.flow == flow => last.ended = true,
+            _ => {
+                let (client, server) = (hot.client(), 1 - hot.client());
+                self.part.anonymous.push(AnonymousSums {
+                    flow,
+                    client: Endpoint { address: hot.addresses[client], port: hot.ports[client] },
+                    server: Endpoint { address: hot.addresses[server], port: hot.ports[server] },
+                    protocol: hot.protocol,
+                    first_seen: cold.first_seen,
+                    hour: Hour(hot.minute.0),
+                    sums: Sums::default(),
+                    bucket: Bucket::from_number(hot.bucket),
+                    outer: None,
+                    ended: true,
+                });
+            }
+        }
+    }
+
+    /// Ends a flow: everything of it is handed on. Its slot stays.
+    pub(super) fn close(&mut self, flow: FlowId, end: End) {
+        self.finish_inspection(flow);
+        self.decide(flow);
+        let hot = self.table.hot(flow);
+        let server = 1 - hot.client();
+        let unanswered = hot.protocol == protocol::TCP
+            && hot.marks & mark::BEGAN != 0
+            && hot.marks & mark::WENT_ON == 0
+            && !hot.is_marked(mark::SENT_0, server);
+        let failed = unanswered || hot.marks & mark::REFUSED != 0;
+        self.hand_on_with(flow, u64::from(failed));
+        self.record_health(flow);
+        self.record_flow(flow, end);
+        self.end_anonymous(flow);
+        self.inspector.forget_outer(flow);
+        let cold = self.table.cold(flow);
+        let name = std::mem::replace(&mut cold.name, NONE);
+        if name != NONE {
+            self.names.release(name);
+        }
+    }
+
+    /// Takes a closed flow out of the table; it is out of the wheel already.
+    pub(super) fn free(&mut self, flow: FlowId) {
+        let hash = self.settings.seed.flow_of(self.table.hot(flow));
+        self.table.remove(hash, flow);
+    }
+
+    pub(super) fn close_all(&mut self, end: End) {
+        while let Some(flow) = self.table.first_due() {
+            self.close(flow, end);
+            self.free(flow);
+        }
+    }
+
+    /// Looks at flows whose time has come, at most `budget` of them.
+    pub(super) fn expire(&mut self, now: Timestamp, budget: usize) {
+        self.sensor = now;
+        let now_seconds = now.seconds();
+        for _ in 0..budget {
+            let Some(flow) = self.table.next_due(now_seconds) else { break };
+            self.look_again(flow, now);
+        }
+        self.expire_fragments(now);
+    }
+
+    fn look_again(&mut self, flow: FlowId, now: Timestamp) {
+        let hot = self.table.hot(flow);
+        if now.nanos_since(hot.last_seen) > hot.patience.nanos() {
+            self.close(flow, End::Idle);
+            self.free(flow);
+            return;
+        }
+        if hot.minute < now.minute() {
+            self.hand_on(flow);
+        }
+        if self.has_waited(flow, now, UNDECIDED_NANOS) {
+            self.decide(flow);
+        }
+        let hot = self.table.hot(flow);
+        let over = hot.last_seen.seconds().saturating_add(hot.patience.seconds() + 1);
+        let soon = now.seconds().saturating_add(HAND_ON_SECONDS);
+        let due = if hot.packets > 0 { over.min(soon) } else { over };
+        self.table.schedule(flow, due.max(now.seconds().saturating_add(1)));
+    }
+
+    /// Sensor time goes back: everything is handed on, and looked at again in time.
+    pub(super) fn turn_back(&mut self, now: Timestamp) {
+        self.sensor = now;
+        let mut flows = Vec::with_capacity(self.table.len());
+        while let Some(flow) = self.table.first_due() {
+            flows.push(flow);
+        }
+        self.table.wheel.restart();
+        for flow in flows {
+            self.hand_on(flow);
+            self.table.schedule(flow, now.seconds().saturating_add(HAND_ON_SECONDS));
+        }
+    }
+
+    /// Replaces the worker's numbers of names in `part` by the part's own.
+    pub(super) fn number_names(&mut self, part: &mut Part) {
+        let mut numbers: HashMap<NameId, u32, RandomState> = HashMap::default();
+        let names = &self.names;
+        let mut all = Vec::new();
+        let mut number = |name: &mut NameId| {
+            *name = *numbers.entry(*name).or_insert_with(|| {
+                all.push(names.text(*name).into());
+                (all.len() - 1) as u32
+            });
+        };
+        let mut held = Vec::new();
+        for (key, _) in &mut part.usage {
+            held.push(key.name);
+            number(&mut key.name);
+        }
+        for answer in &mut part.answers {
+            held.push(answer.name);
+            number(&mut answer.name);
+        }
+        for outer in part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut()) {
+            held.push(outer.name);
+            number(&mut outer.name);
+        }
+        for record in &mut part.flows {
+            if let Some((name, _)) = &mut record.name {
+                held.push(*name);
+                number(name);
+            }
+        }
+        part.names = all;
+        for name in held {
+            self.names.release(name);
+        }
+    }
+
+    fn record_health(&mut self, flow: FlowId) {
+        let hot = self.table.hot(flow);
+        if hot.protocol != protocol::TCP {
+            return;
+        }
+        let both = mark::SENT_0 | mark::SENT_0 << 1;
+        let health = &mut self.part.health;
+        health.tcp_flows += 1;
+        health.tcp_two_way += u64::from(hot.marks & both == both);
+        health.tcp_begun_before += u64::from(hot.marks & mark::BEGAN == 0);
+    }
+
+    fn record_flow(&mut self, flow: FlowId, end: End) {
+        if !self.settings.flows {
+            return;
+        }
+        let (packets, bytes) = self.totals.take(flow);
+        let (hot, cold) = self.table.both(flow);
+        let both_fins = mark::FIN_0 | mark::FIN_0 << 1;
+        let end = match end {
+            _ if hot.marks & mark::RESET != 0 => End::Rst,
+            _ if hot.marks & both_fins == both_fins => End::Fin,
+            other => other,
+        };
+        let name = (cold.name != NONE).then(|| {
+            let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
+            (self.names.hold_again(cold.name), source)
+        });
+        let (client, server) = (hot.client(), 1 - hot.client());
+        self.part.flows.push(FlowRecord {
+            first_seen: cold.first_seen,
+            last_seen: hot.last_seen,
+            client: Endpoint { address: hot.addresses[client], port: hot.ports[client] },
+            server: Endpoint { address: hot.addresses[server], port: hot.ports[server] },
+            protocol: hot.protocol,
+            name,
+            anonymous: (cold.told & told::ANONYMOUS != 0).then_some(flow),
+            packets,
+            bytes_up: bytes[client],
+            bytes_down: bytes[server],
+            end,
+        });
+    }
+
+    /// Remembers the link address of a home client that sends.
+    fn note_link(&mut self, flow: FlowId, item: &Item) {
+        let Some(mac) = item.source_link else { return };
+        let source = item.packet.source;
+        let hot = self.table.hot(flow);
+        if hot.bucket == Bucket::Inbound as u8 || !self.settings.home.contains(source) {
+            return;
+        }
+        if self.links.len() < HINTS_MAX && self.links.insert((source, mac)) {
+            self.part.links.push((source, mac));
+        }
+    }
+}
+
+fn note_two_way(part: &mut Part, client: Address) {
+    if part.two_way.len() < HINTS_MAX && part.two_way.last() != Some(&client) {
+        part.two_way.push(client);
+    }
+}
+
+/// A pair of an address and its link address.
+pub(super) type Links = std::collections::HashSet<(Address, Mac), RandomState>;
+
+/// Ports of network services whose traffic is nobody's use of anything: DNS, DHCP, NTP, NetBIOS
+/// name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service names).
+const SERVICE_PORTS_UDP: [u16; 12] = [53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355];
+/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250).
+const ENCRYPTED_DNS_PORT: u16 = 853;
+
+/// The bucket of a flow, where it is known whatever its name.
+fn fixed_bucket(hot: &Hot, home: &NetworkSet) -> u8 {
+    let (client, server) = (hot.addresses[hot.client()], hot.addresses[1 - hot.client()]);
+    let is_service = match hot.protocol {
+        protocol::TCP => hot.ports.contains(&53),
+        protocol::UDP => hot.ports.iter().any(|port| SERVICE_PORTS_UDP.contains(port)),
+        protocol::ICMP | protocol::ICMPV6 | protocol::IGMP => true,
+        _ => false,
+    };
+    let bucket = if is_service || server.is_multicast() || client.is_multicast() {
+        Bucket::NetworkService
+    } else if !home.contains(client) {
+        Bucket::Inbound
+    } else if home.contains(server) {
+        Bucket::Private
+    } else {
+        match hot.protocol {
+            protocol::ESP | protocol::AH => Bucket::Tunnel,
+            protocol::TCP | protocol::UDP => {
+                return if hot.ports.contains(&ENCRYPTED_DNS_PORT) {
+                    Bucket::EncryptedDns as u8
+                } else {
+                    BY_NAME
+                };
+            }
+            _ => Bucket::OtherIp,
+        }
+    };
+    bucket as u8
+}

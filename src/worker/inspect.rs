@@ -1,0 +1,486 @@
+//! What dissectors are shown of a flow, and what follows from their findings.
+//!
+//! Both sides are looked at, each for itself; whoever sent the hello, the request or the question
+//! is the client, whatever was assumed before. An inspection exists only while a dissector wants
+//! more of the flow. A dissector that panics costs its flow the name, and is counted.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use foldhash::fast::RandomState;
+
+use super::part::{ANSWERS_MAX, Answer, EchOffer, ObservationRecord};
+use super::{Item, Worker};
+use crate::dissect::dns;
+use crate::dissect::quic::{self, Initials};
+use crate::dissect::stream::SideStream;
+use crate::dissect::{Advance, Finding, Progress};
+use crate::flow::reassembly::{Consumer, Outcome, Reassembler};
+use crate::flow::slot::{NONE, Side, mark};
+use crate::flow::table::FlowId;
+use crate::hostname::{Hostname, NotAHostname};
+use crate::net::{Address, Endpoint, protocol};
+use crate::observation::{ClientHello, NameSource, Request, Seen};
+use crate::packet::Packet;
+use crate::stats::Counter;
+use crate::time::{Hour, Timestamp};
+use crate::usage::{Sums, UsageKey};
+
+/// Payload packets of a flow that are looked at without any result before it is left alone.
+const LOOKED_MAX: u8 = 16;
+/// Inspections open at a time.
+const INSPECTIONS_MAX: usize = 65_536;
+
+/// The inspections of a worker.
+#[derive(Default)]
+pub(super) struct Inspector {
+    open: Vec<Inspection>,
+    free: Vec<u32>,
+    /// Config ids of flows whose hello has Encrypted ClientHello.
+    outer: std::collections::HashMap<FlowId, u8, RandomState>,
+    scratch: quic::Scratch,
+    found: Vec<Found>,
+}
+
+impl Inspector {
+    /// The config id of a flow whose name is an outer one.
+    pub(super) fn outer(&self, flow: FlowId) -> Option<u8> {
+        if self.outer.is_empty() { None } else { self.outer.get(&flow).copied() }
+    }
+
+    pub(super) fn forget_outer(&mut self, flow: FlowId) {
+        if !self.outer.is_empty() {
+            self.outer.remove(&flow);
+        }
+    }
+}
+
+/// What is kept while a dissector wants more of a flow.
+#[derive(Default)]
+struct Inspection {
+    /// Sensor time of the first payload.
+    began: Timestamp,
+    sides: [Option<LookedAt>; 2],
+}
+
+/// One side of a flow.
+enum LookedAt {
+    Stream { stream: SideStream, order: Reassembler },
+    Quic(Box<Initials>),
+}
+
+/// A finding that outlives the bytes it was found in.
+enum Found {
+    Hello(Box<ClientHello>),
+    Request(Box<Request>),
+    Certificate(Hostname),
+    ProxyTarget(Hostname),
+    Dns(Vec<u8>),
+    Refused(Counter),
+}
+
+/// Feeds a stream dissector and keeps what it finds.
+struct Feed<'a> {
+    stream: &'a mut SideStream,
+    found: &'a mut Vec<Found>,
+}
+
+impl Consumer for Feed<'_> {
+    fn bytes(&mut self, bytes: &[u8]) -> Advance {
+        self.stream.advance(bytes, &mut |finding| self.found.extend(keep(finding)))
+    }
+
+    fn lost(&mut self, unconsumed: &[u8]) {
+        if !unconsumed.is_empty() {
+            self.stream.finish(unconsumed, &mut |finding| self.found.extend(keep(finding)));
+        }
+        self.stream.gap();
+    }
+}
+
+fn keep(finding: Finding<'_>) -> Option<Found> {
+    Some(match finding {
+        Finding::Hello(hello) => Found::Hello(Box::new(hello)),
+        Finding::Request(request) => Found::Request(Box::new(request)),
+        Finding::Certificate(names) => Found::Certificate(names.first()?.hostname),
+        Finding::ProxyTarget(host) => Found::ProxyTarget(host),
+        Finding::DnsMessage(message) => Found::Dns(message.to_vec()),
+        Finding::Refused(counter) => Found::Refused(counter),
+        // A hint who asks from behind a proxy: nothing uses it yet.
+        Finding::ForwardedFor(_) => return None,
+    })
+}
+
+impl Worker {
+    /// Shows a packet's payload to the dissector of its side.
+    #[cold]
+    pub(super) fn inspect(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+        let guarded = catch_unwind(AssertUnwindSafe(|| self.look(flow, side, item, payload)));
+        if guarded.is_err() {
+            self.count_event(Counter::DissectorPanic);
+            self.inspector.found.clear();
+            self.leave_alone(flow);
+        }
+    }
+
+    fn look(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+        let packet = &item.packet;
+        if packet.protocol == protocol::TCP {
+            self.look_at_stream(flow, side, item, payload);
+        } else if packet.source_port == dns::PORT || packet.destination_port == dns::PORT {
+            self.dns(flow, side, item.time, payload);
+            self.decide(flow);
+        } else {
+            self.look_at_datagram(flow, side, item, payload);
+        }
+    }
+
+    fn look_at_stream(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+        let packet = &item.packet;
+        let id = self.inspection(flow, item.sensor);
+        let known_start = self.table.cold(flow).initial_sequence[side];
+        let Inspector { open, found, .. } = &mut self.inspector;
+        let slot = &mut open[id as usize].sides[side];
+        let fresh = || LookedAt::Stream {
+            stream: SideStream::new(packet.source_port, packet.destination_port),
+            order: Reassembler::new(if known_start == 0 { sequence(packet) } else { known_start }),
+        };
+        let LookedAt::Stream { stream, order } = slot.get_or_insert_with(fresh) else { return };
+        let mut feed = Feed { stream, found };
+        let outcome = order.segment(sequence(packet), payload, packet.payload_length, &mut feed);
+        let done = match outcome {
+            Outcome::Wanted => false,
+            Outcome::Done => true,
+            Outcome::Overflow => {
+                found.push(Found::Refused(Counter::InspectionOverflow));
+                true
+            }
+        };
+        if done {
+            *slot = None;
+        }
+        let fruitful = self.take_findings(flow, side, item.time);
+        if done && !fruitful {
+            self.give_up_for_now(flow, side, packet, payload);
+        }
+        self.settle(flow);
+    }
+
+    /// A stream that says nothing may say something later: at a segment that begins like a hello
+    /// or a request it is looked at anew, a few times.
+    fn give_up_for_now(&mut self, flow: FlowId, side: Side, packet: &Packet, payload: &[u8]) {
+        let (hot, cold) = self.table.both(flow);
+        cold.looked = cold.looked.saturating_add(1);
+        if cold.looked >= LOOKED_MAX {
+            hot.marks &= !(mark::WANTED_0 << side);
+            return;
+        }
+        // What comes next begins at a segment's start.
+        cold.initial_sequence[side] = sequence(packet).wrapping_add(payload.len() as u32);
+    }
+
+    fn look_at_datagram(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+        let cold = self.table.cold(flow);
+        let has_inspection = cold.inspection != NONE;
+        if !has_inspection && !quic::may_be_initial(payload) {
+            cold.looked = cold.looked.saturating_add(1);
+            if cold.looked >= LOOKED_MAX / 2 {
+                self.leave_alone(flow);
+            }
+            return;
+        }
+        let id = self.inspection(flow, item.sensor);
+        let Inspector { open, found, scratch, .. } = &mut self.inspector;
+        let slot = &mut open[id as usize].sides[side];
+        let LookedAt::Quic(initials) =
+            slot.get_or_insert_with(|| LookedAt::Quic(Box::new(Initials::new())))
+        else {
+            return;
+        };
+        match initials.datagram(payload, scratch) {
+            Progress::Complete(hello) => found.push(Found::Hello(Box::new(hello))),
+            Progress::Incomplete => return,
+            Progress::Reject(counter) => {
+                found.extend(counter.map(Found::Refused));
+                *slot = None;
+                self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
+            }
+        }
+        self.take_findings(flow, side, item.time);
+        self.settle(flow);
+    }
+
+    /// The flow's inspection, a new one where there is none.
+    fn inspection(&mut self, flow: FlowId, sensor: Timestamp) -> u32 {
+        let known = self.table.cold(flow).inspection;
+        if known != NONE {
+            return known;
+        }
+        let fresh = Inspection { began: sensor, sides: [None, None] };
+        let inspector = &mut self.inspector;
+        let id = match inspector.free.pop() {
+            Some(id) => {
+                inspector.open[id as usize] = fresh;
+                id
+            }
+            None => {
+                inspector.open.push(fresh);
+                (inspector.open.len() - 1) as u32
+            }
+        };
+        self.table.cold(flow).inspection = id;
+        id
+    }
+
+    /// Whether a flow has been looked at for longer than `nanos` and is not decided.
+    pub(super) fn has_waited(&mut self, flow: FlowId, now: Timestamp, nanos: i64) -> bool {
+        let (hot, cold) = self.table.both(flow);
+        if hot.marks & mark::DECIDED != 0 || cold.inspection == NONE {
+            return false;
+        }
+        let inspection = &self.inspector.open[cold.inspection as usize];
+        now.nanos_since(inspection.began) > nanos
+    }
+
+    /// Where no dissector wants anything of the flow any more, it is decided.
+    fn settle(&mut self, flow: FlowId) {
+        let hot = self.table.hot(flow);
+        if hot.marks & (mark::WANTED_0 | mark::WANTED_0 << 1) == 0 {
+            self.drop_inspection(flow);
+            self.decide(flow);
+        }
+    }
+
+    /// No dissector is to be shown anything of this flow any more.
+    fn leave_alone(&mut self, flow: FlowId) {
+        self.table.hot(flow).marks &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
+        self.settle(flow);
+    }
+
+    fn drop_inspection(&mut self, flow: FlowId) {
+        let cold = self.table.cold(flow);
+        let id = std::mem::replace(&mut cold.inspection, NONE);
+        if id != NONE {
+            self.inspector.open[id as usize] = Inspection::default();
+            self.inspector.free.push(id);
+        }
+    }
+
+    /// The flow ends: what stands behind holes or was never completed is looked at as it is.
+    pub(super) fn finish_inspection(&mut self, flow: FlowId) {
+        let id = self.table.cold(flow).inspection;
+        if id == NONE {
+            return;
+        }
+        let guarded = catch_unwind(AssertUnwindSafe(|| self.finish_sides(flow, id)));
+        if guarded.is_err() {
+            self.count_event(Counter::DissectorPanic);
+            self.inspector.found.clear();
+        }
+        self.drop_inspection(flow);
+    }
+
+    fn finish_sides(&mut self, flow: FlowId, id: u32) {
+        for side in [0, 1] {
+            let Inspector { open, found, scratch, .. } = &mut self.inspector;
+            match open[id as usize].sides[side].take() {
+                Some(LookedAt::Stream { mut stream, mut order }) => {
+                    order.finish(&mut Feed { stream: &mut stream, found });
+                }
+                Some(LookedAt::Quic(initials)) => match initials.best_effort(scratch) {
+                    Some(hello) => found.push(Found::Hello(Box::new(hello))),
+                    None => found.extend(initials.fault().map(Found::Refused)),
+                },
+                None => {}
+            }
+            let time = self.table.hot(flow).last_seen;
+            self.take_findings(flow, side, time);
+        }
+    }
+
+    /// Draws the conclusions from what was found. Says whether there was anything.
+    fn take_findings(&mut self, flow: FlowId, side: Side, time: Timestamp) -> bool {
+        let mut found = std::mem::take(&mut self.inspector.found);
+        let mut fruitful = false;
+        for finding in found.drain(..) {
+            fruitful |= !matches!(finding, Found::Refused(_));
+            match finding {
+                Found::Hello(hello) => self.hello(flow, side, time, &hello),
+                Found::Request(request) => self.request(flow, side, time, &request),
+                Found::Certificate(name) => self.certificate(flow, side, &name),
+                Found::ProxyTarget(host) => {
+                    self.set_client(flow, side);
+                    self.set_name(flow, &host, NameSource::Host);
+                }
+                Found::Dns(message) => self.dns(flow, side, time, &message),
+                Found::Refused(counter) => self.count_event(counter),
+            }
+        }
+        self.inspector.found = found;
+        fruitful
+    }
+
+    fn hello(&mut self, flow: FlowId, side: Side, time: Timestamp, hello: &ClientHello) {
+        self.set_client(flow, side);
+        let is_quic = self.table.hot(flow).protocol == protocol::UDP;
+        let (source, seen) =
+            if is_quic { (NameSource::Quic, Seen::Quic) } else { (NameSource::Sni, Seen::Tls) };
+        let wanted = &mut self.table.hot(flow).marks;
+        *wanted &= !(mark::WANTED_0 << side);
+        let Some(name) = &hello.server_name else { return };
+        *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
+        self.observe(flow, time, seen, name);
+        if let Some(config_id) = hello.ech_config_id {
+            self.inspector.outer.insert(flow, config_id);
+        }
+        self.set_name(flow, name, source);
+    }
+
+    fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {
+        self.set_client(flow, side);
+        if let Some(authority) = &request.authority {
+            self.observe(flow, time, Seen::Http, authority);
+        }
+        if let Some(host) = request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host)) {
+            self.observe(flow, time, Seen::Http, host);
+        }
+        if let Some(name) = request.authority.or(request.host) {
+            self.set_name(flow, &name, NameSource::Host);
+        }
+    }
+
+    fn certificate(&mut self, flow: FlowId, side: Side, name: &Hostname) {
+        self.set_client(flow, 1 - side);
+        self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
+        if self.table.cold(flow).name == NONE {
+            self.set_name(flow, name, NameSource::Cert);
+        }
+    }
+
+    /// Takes a DNS message that `side` sent.
+    fn dns(&mut self, flow: FlowId, side: Side, time: Timestamp, bytes: &[u8]) {
+        let message = match dns::message(bytes) {
+            Progress::Complete(message) => message,
+            Progress::Incomplete => return self.count_event(Counter::DnsMalformed),
+            Progress::Reject(counter) => {
+                if let Some(counter) = counter {
+                    self.count_event(counter);
+                }
+                return;
+            }
+        };
+        if message.response {
+            self.set_client(flow, 1 - side);
+            self.dns_response(flow, time, &message);
+        } else if message.is_standard_query() {
+            self.set_client(flow, side);
+            self.dns_query(flow, time, &message);
+        }
+    }
+
+    fn dns_query(&mut self, flow: FlowId, time: Timestamp, query: &dns::Message<'_>) {
+        let (client, server) = self.endpoints(flow);
+        for question in &query.questions {
+            let name = match question.name() {
+                Ok(name) => name,
+                Err(NotAHostname::Empty) => continue,
+                Err(_) => {
+                    self.count_event(Counter::DnsBadName);
+                    continue;
+                }
+            };
+            self.part.health.dns_questions += 1;
+            if server.port == dns::PORT {
+                self.observe(flow, time, Seen::Dns, &name);
+            }
+            if self.settings.home.contains(client.address) {
+                let hour = self.hour(time.minute());
+                self.count_question(client.address, &name, hour, time);
+            }
+            if self.settings.flows {
+                self.set_name(flow, &name, NameSource::Dns);
+            }
+        }
+    }
+
+    fn count_question(&mut self, client: Address, name: &Hostname, hour: Hour, time: Timestamp) {
+        let name = self.intern(name);
+        let bucket = crate::ledger::Bucket::NetworkService as u8;
+        let key = UsageKey { client, name, hour, source: NameSource::Dns, bucket };
+        let (sums, is_new) = self.usage.entry(key);
+        sums.add(&Sums { dns_queries: 1, first_seen: time, last_seen: time, ..Sums::default() });
+        if !is_new {
+            self.names.release(name);
+        }
+    }
+
+    fn dns_response(&mut self, flow: FlowId, time: Timestamp, response: &dns::Message<'_>) {
+        let (client, _) = self.endpoints(flow);
+        let answers = match response.answers() {
+            Ok(answers) => answers,
+            Err(counter) => return self.count_event(counter),
+        };
+        self.part.health.dns_answers += 1;
+        let mut last: Option<(u8, u32)> = None;
+        for answer in &answers.addresses {
+            if self.part.answers.len() >= ANSWERS_MAX {
+                self.count_event(Counter::AnswerDropped);
+                break;
+            }
+            // Answers to one question stand together: its name is read and looked up once.
+            let name = match last {
+                Some((question, name)) if question == answer.question => self.names.hold_again(name),
+                _ => {
+                    let Some(question) = response.questions.get(usize::from(answer.question)) else {
+                        continue;
+                    };
+                    let Ok(name) = question.name() else { continue };
+                    let name = self.intern(&name);
+                    last = Some((answer.question, name));
+                    name
+                }
+            };
+            self.part.answers.push(Answer {
+                client: client.address,
+                name,
+                address: answer.address,
+                time,
+                ttl_seconds: answer.ttl_seconds,
+            });
+        }
+        for service in &answers.services {
+            for config in service.ech() {
+                if self.part.ech_offers.len() < ANSWERS_MAX {
+                    self.part.ech_offers.push(EchOffer {
+                        client: client.address,
+                        time,
+                        ttl_seconds: service.ttl_seconds,
+                        config_id: config.config_id,
+                        public_name: config.public_name,
+                    });
+                }
+            }
+        }
+    }
+
+    fn observe(&mut self, flow: FlowId, time: Timestamp, seen: Seen, host: &Hostname) {
+        if !self.settings.observations {
+            return;
+        }
+        let (client, server) = self.endpoints(flow);
+        let record = ObservationRecord { time, seen, client, server, host: *host };
+        self.part.observations.push(record);
+    }
+
+    /// Client and server of a flow.
+    pub(super) fn endpoints(&mut self, flow: FlowId) -> (Endpoint, Endpoint) {
+        let hot = self.table.hot(flow);
+        let endpoint = |side: Side| Endpoint { address: hot.addresses[side], port: hot.ports[side] };
+        (endpoint(hot.client()), endpoint(1 - hot.client()))
+    }
+}
+
+/// Sequence number of the first payload byte.
+fn sequence(packet: &Packet) -> u32 {
+    let syn = packet.flags.has(crate::packet::TcpFlags::SYN);
+    packet.sequence.wrapping_add(u32::from(syn))
+}

@@ -1,0 +1,158 @@
+//! From frame to item: what happens to a packet before it has an owner.
+//!
+//! Decodes, counts every byte once, and hashes. What has no owner (no IP, not decodable, what
+//! outer headers add) goes into the books here.
+
+use std::sync::Arc;
+
+use super::part::{IntakeSums, Part};
+use super::{Item, Settings};
+use crate::decode::{self, Outcome};
+use crate::ledger::Bucket;
+use crate::net::{Mac, NetworkSet};
+use crate::packet::LinkType;
+use crate::stats::Counter;
+use crate::time::{Hour, Minute, NANOS_PER_MINUTE, Timestamp};
+
+/// A frame as a capture gives it.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// Its stamp.
+    pub time: Timestamp,
+    /// What its bytes begin with.
+    pub link: LinkType,
+    /// How long it was on the wire.
+    pub wire_length: u32,
+    /// The captured bytes.
+    pub bytes: &'a [u8],
+}
+
+/// See the module. Each thread that reads frames has one.
+pub struct Intake {
+    settings: Arc<Settings>,
+    /// Packets of other clients are left out, where this is set.
+    only: Option<NetworkSet>,
+    /// The minute that is being read, and the stamps between which it lies.
+    minute: Minute,
+    minute_start: i64,
+    hour: Hour,
+    sums: IntakeSums,
+    part: Part,
+}
+
+impl Intake {
+    /// An intake that has counted nothing. `only`: the networks of the clients that are wanted.
+    pub fn new(settings: Arc<Settings>, only: Option<NetworkSet>) -> Intake {
+        let minute = Minute(0);
+        let hour = settings.grid.hour(minute);
+        Intake { settings, only, minute, minute_start: 0, hour, sums: nothing(hour), part: Part::default() }
+    }
+
+    /// Decodes a frame into `item`. False where it has no owner.
+    #[inline]
+    pub fn take(&mut self, frame: Frame<'_>, sensor: Timestamp, record: u32, item: &mut Item) -> bool {
+        if frame.time.0.wrapping_sub(self.minute_start) as u64 >= NANOS_PER_MINUTE as u64 {
+            self.turn_minute(frame.time);
+        }
+        let outcome = decode::decode(frame.link, frame.bytes, frame.wire_length, &mut item.packet);
+        if frame.bytes.len() < frame.wire_length as usize {
+            self.part.counters.count(Counter::SnapCut);
+        }
+        if outcome != Outcome::Packet {
+            self.without_owner(outcome, frame.time);
+            return false;
+        }
+        let packet = &item.packet;
+        if let Some(only) = &self.only
+            && !only.contains(packet.source)
+            && !only.contains(packet.destination)
+        {
+            return false;
+        }
+        let bytes = u64::from(packet.bytes) + u64::from(packet.outer_bytes);
+        self.count(frame.time, bytes);
+        self.sums.ip_bytes += bytes;
+        if packet.outer_bytes > 0 {
+            let outer = u64::from(packet.outer_bytes);
+            self.part.books.add(self.hour, Bucket::Encapsulation, 0, outer);
+        }
+        item.time = frame.time;
+        item.sensor = sensor;
+        item.minute = self.minute;
+        item.hash = self.settings.seed.flow(packet);
+        item.record = record;
+        item.source_link = if packet.ethernet { source_link(frame.bytes) } else { None };
+        true
+    }
+
+    /// What was counted since the last time.
+    pub fn take_part(&mut self) -> Part {
+        self.store_sums();
+        std::mem::take(&mut self.part)
+    }
+
+    #[inline]
+    fn count(&mut self, time: Timestamp, bytes: u64) {
+        let sums = &mut self.sums;
+        sums.packets += 1;
+        sums.total_bytes += bytes;
+        sums.first_seen = sums.first_seen.min(time);
+        sums.last_seen = sums.last_seen.max(time);
+    }
+
+    #[cold]
+    fn without_owner(&mut self, outcome: Outcome, time: Timestamp) {
+        let (bucket, bytes) = match outcome {
+            Outcome::Packet => return,
+            Outcome::NonIp { bytes } => (Bucket::NonIp, bytes),
+            Outcome::Undecodable { reason, bytes } => {
+                self.part.counters.count(reason.counter());
+                (Bucket::Undecodable, bytes)
+            }
+        };
+        self.count(time, u64::from(bytes));
+        self.part.books.add(self.hour, bucket, 0, u64::from(bytes));
+    }
+
+    #[cold]
+    fn turn_minute(&mut self, time: Timestamp) {
+        self.minute = time.minute();
+        self.minute_start = self.minute.start().0;
+        let hour = self.settings.grid.hour(self.minute);
+        if hour != self.hour {
+            self.store_sums();
+            self.hour = hour;
+            self.sums = nothing(hour);
+        }
+    }
+
+    /// Adds the running sums to those of their hour.
+    fn store_sums(&mut self) {
+        let sums = std::mem::replace(&mut self.sums, nothing(self.hour));
+        if sums.packets == 0 {
+            return;
+        }
+        self.part.counters.add(Counter::Packets, sums.packets);
+        match self.part.intake.iter_mut().rev().find(|known| known.hour == sums.hour) {
+            Some(known) => known.merge(&sums),
+            None => self.part.intake.push(sums),
+        }
+    }
+}
+
+fn nothing(hour: Hour) -> IntakeSums {
+    IntakeSums {
+        hour,
+        packets: 0,
+        total_bytes: 0,
+        ip_bytes: 0,
+        first_seen: Timestamp::MAX,
+        last_seen: Timestamp::MIN,
+    }
+}
+
+/// The sender's address in an Ethernet header.
+#[inline]
+fn source_link(frame: &[u8]) -> Option<Mac> {
+    frame.get(6..12)?.try_into().ok().map(Mac)
+}

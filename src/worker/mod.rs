@@ -1,0 +1,284 @@
+//! A worker: everything that happens to packets whose address pair it owns.
+//!
+//! Takes decoded packets in input order, keeps its flows, has their bytes looked at until they
+//! have a name, and gathers sums into a [`Part`]. A pure function of what it is given: no clock,
+//! no I/O, no thread. What it says does not depend on when it is asked for a part, nor on how many
+//! other workers there are.
+//!
+//! - `intake`: from frame to item, before a packet has an owner
+//! - `mod`: the packet path
+//! - `account`: where sums go, and when a flow begins, is named and ends
+//! - `inspect`: what dissectors are shown, and what follows from their findings
+//! - `fragments`: datagrams in pieces
+
+mod account;
+pub mod clock;
+mod fragments;
+mod inspect;
+pub mod intake;
+pub mod part;
+
+use std::sync::Arc;
+
+use crate::flow::hash::Seed;
+use crate::flow::slot::{Side, mark};
+use crate::flow::table::{FLOWS_MAX, FlowId, FlowTable};
+use crate::flow::slot::NONE;
+use crate::net::{Mac, NetworkSet};
+use crate::packet::{Fragment, Packet, TcpFlags};
+use crate::stats::Counter;
+use crate::time::{Hour, HourGrid, Minute, Timestamp};
+use crate::usage::{NameTable, SUMS_MAX, UsageTable};
+use account::{Links, Pending, Totals};
+use clock::TimeStep;
+use fragments::Fragments;
+use inspect::Inspector;
+use part::Part;
+
+/// Packets whose memory is asked for together.
+pub const BATCH: usize = 32;
+/// Flows looked at for expiry after each batch.
+const EXPIRY_PER_BATCH: usize = 64;
+
+/// What a worker is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where users are looked for.
+    pub home: NetworkSet,
+    /// Where full hours begin.
+    pub grid: HourGrid,
+    /// Whether every name seen is wanted as a record of its own.
+    pub observations: bool,
+    /// Whether every flow is wanted as a record of its own.
+    pub flows: bool,
+    /// Flows held at most.
+    pub flows_max: usize,
+    /// The seed of the run's hashes.
+    pub seed: Seed,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            home: NetworkSet::default_home(),
+            grid: HourGrid::utc(),
+            observations: false,
+            flows: false,
+            flows_max: FLOWS_MAX,
+            seed: Seed::random(),
+        }
+    }
+}
+
+/// A decoded packet on its way to its worker.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Item {
+    /// The packet; its offsets are relative to the frame.
+    pub packet: Packet,
+    /// Its stamp.
+    pub time: Timestamp,
+    /// Sensor time when it came.
+    pub sensor: Timestamp,
+    /// The minute of its stamp.
+    pub minute: Minute,
+    /// [`Seed::flow`] of it.
+    pub hash: u64,
+    /// Which record of its block it is.
+    pub record: u32,
+    /// The sender's link address, where the frame shows it.
+    pub source_link: Option<Mac>,
+}
+
+/// Where the bytes of items are.
+pub trait Frames {
+    /// The captured bytes of a record.
+    fn frame(&self, record: u32) -> &[u8];
+}
+
+/// See the module.
+pub struct Worker {
+    settings: Arc<Settings>,
+    table: FlowTable,
+    names: NameTable,
+    usage: UsageTable,
+    pending: Pending,
+    totals: Totals,
+    links: Links,
+    inspector: Inspector,
+    fragments: Fragments,
+    part: Part,
+    sensor: Timestamp,
+    hour_of_minute: (Minute, Hour),
+}
+
+impl Worker {
+    /// A worker without flows.
+    pub fn new(settings: Arc<Settings>) -> Worker {
+        let hour = settings.grid.hour(Minute(0));
+        Worker {
+            table: FlowTable::new(settings.flows_max),
+            names: NameTable::default(),
+            usage: UsageTable::default(),
+            pending: Pending::default(),
+            totals: Totals::new(settings.flows),
+            links: Links::default(),
+            inspector: Inspector::default(),
+            fragments: Fragments::default(),
+            part: Part::default(),
+            sensor: Timestamp::MIN,
+            hour_of_minute: (Minute(0), hour),
+            settings,
+        }
+    }
+
+    /// Takes packets in input order.
+    pub fn process(&mut self, items: &[Item], frames: &impl Frames) {
+        for batch in items.chunks(BATCH) {
+            // Memory latency overlaps: all index lines are asked for, then all slots, then used.
+            for item in batch {
+                self.table.prefetch_index(item.hash);
+            }
+            let mut candidates = [NONE; BATCH];
+            for (item, candidate) in batch.iter().zip(&mut candidates) {
+                *candidate = self.table.candidate(item.hash);
+            }
+            for (item, candidate) in batch.iter().zip(candidates) {
+                self.packet(item, candidate, frames);
+            }
+            if let Some(last) = batch.last() {
+                self.expire(last.sensor, EXPIRY_PER_BATCH);
+            }
+        }
+    }
+
+    /// Follows a jump of the stamps: what time did to flows before it is done now.
+    pub fn time_step(&mut self, step: TimeStep) {
+        self.expire(step.before, usize::MAX);
+        if step.after > step.before {
+            self.expire(step.after, usize::MAX);
+        } else {
+            self.turn_back(step.after);
+        }
+    }
+
+    /// Lets sensor time be `now`: what is due by then is done.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.expire(now, usize::MAX);
+    }
+
+    /// Whether an early part should be sent, to keep memory bounded.
+    pub fn is_part_full(&self) -> bool {
+        self.usage.len() >= SUMS_MAX
+            || self.part.anonymous.len() >= part::ANONYMOUS_MAX / 2
+            || self.part.answers.len() >= part::ANSWERS_MAX / 2
+    }
+
+    /// What was gathered since the last part.
+    pub fn take_part(&mut self) -> Part {
+        let mut part = std::mem::take(&mut self.part);
+        part.usage = self.usage.take();
+        self.number_names(&mut part);
+        part
+    }
+
+    /// Ends all flows: the capture has ended.
+    pub fn finish(&mut self) {
+        self.finish_fragments();
+        self.close_all(part::End::Eof);
+    }
+
+    /// Flows held now.
+    pub fn flows(&self) -> usize {
+        self.table.len()
+    }
+
+    #[inline]
+    fn packet(&mut self, item: &Item, candidate: FlowId, frames: &impl Frames) {
+        if item.packet.fragment != Fragment::Whole {
+            self.fragment(item, frames.frame(item.record));
+            return;
+        }
+        let found = match candidate {
+            NONE => None,
+            flow => match self.table.side_in(flow, &item.packet, false) {
+                Some(side) => Some((flow, side)),
+                None => self.table.find(item.hash, &item.packet, false),
+            },
+        };
+        let found = match found {
+            None => self.table.find(item.hash, &item.packet, false),
+            known => known,
+        };
+        let (flow, side) = match found {
+            Some((flow, side)) if !self.is_over(flow, side, item) => (flow, side),
+            Some((flow, side)) => (flow, self.reopen(flow, side, item)),
+            None => (self.open(item, false), 0),
+        };
+        self.count(flow, side, item, frames);
+    }
+
+    /// Adds a packet to its flow.
+    #[inline]
+    fn count(&mut self, flow: FlowId, side: Side, item: &Item, frames: &impl Frames) {
+        let packet = &item.packet;
+        if self.table.hot(flow).minute != item.minute {
+            self.turn_minute(flow, item);
+        }
+        if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
+            self.tcp_event(flow, side, packet);
+        }
+        if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
+            let payload = payload(packet, frames.frame(item.record));
+            self.inspect(flow, side, item, payload);
+        }
+        let hot = self.table.hot(flow);
+        let mut marks = mark::SENT_0 << side;
+        if packet.payload_length > 0 {
+            marks |= (mark::PAYLOAD_0 | mark::SPOKE_0) << side;
+        }
+        if !packet.flags.is_opening() {
+            marks |= mark::WENT_ON;
+        }
+        let first_of_side = hot.marks & (mark::SENT_0 << side) == 0;
+        hot.marks |= marks;
+        hot.last_seen = hot.last_seen.max(item.time);
+        match hot.bytes[side].checked_add(packet.bytes) {
+            Some(bytes) if hot.packets < u16::MAX => {
+                hot.bytes[side] = bytes;
+                hot.packets += 1;
+            }
+            _ => self.overflow(flow, side, packet.bytes),
+        }
+        if first_of_side {
+            self.side_appeared(flow, side, item, frames);
+        }
+    }
+
+    /// A counter of the slot is full: what it holds is handed on, then the packet is added.
+    #[cold]
+    fn overflow(&mut self, flow: FlowId, side: Side, bytes: u32) {
+        self.hand_on(flow);
+        let hot = self.table.hot(flow);
+        hot.bytes[side] = bytes;
+        hot.packets = 1;
+    }
+
+    /// The hour that holds `minute`.
+    #[inline]
+    fn hour(&mut self, minute: Minute) -> Hour {
+        if self.hour_of_minute.0 != minute {
+            self.hour_of_minute = (minute, self.settings.grid.hour(minute));
+        }
+        self.hour_of_minute.1
+    }
+
+    fn count_event(&mut self, counter: Counter) {
+        self.part.counters.count(counter);
+    }
+}
+
+/// The payload of a packet; empty where the offsets do not fit the frame.
+fn payload<'a>(packet: &Packet, frame: &'a [u8]) -> &'a [u8] {
+    let start = packet.payload_offset as usize;
+    frame.get(start..start + packet.payload_captured as usize).unwrap_or_default()
+}

@@ -1,0 +1,281 @@
+//! What a worker hands to merge at a tick.
+
+use crate::flow::table::FlowId;
+use crate::hostname::Hostname;
+use crate::ledger::Bucket;
+use crate::net::{Address, Endpoint, Mac};
+use crate::observation::{NameSource, Seen};
+use crate::stats::Counters;
+use crate::time::{Hour, Timestamp};
+use crate::usage::{Sums, UsageKey};
+
+/// Anonymous flows in a part; the bytes of more go to `no_name`.
+pub const ANONYMOUS_MAX: usize = 262_144;
+/// DNS answers in a part.
+pub const ANSWERS_MAX: usize = 131_072;
+/// Clients and link addresses in a part.
+pub const HINTS_MAX: usize = 65_536;
+
+/// What a worker gathered since the part before. Numbers are of that time alone.
+#[derive(Default)]
+pub struct Part {
+    /// The hostnames that this part's keys number.
+    pub names: Vec<Box<str>>,
+    /// Sums of named flows and of DNS questions.
+    pub usage: Vec<(UsageKey, Sums)>,
+    /// Sums of flows without a name of their own, in the order of hand-over.
+    pub anonymous: Vec<AnonymousSums>,
+    /// Bytes whose bucket no name can change: (hour, bucket, flows, bytes).
+    pub books: Books,
+    /// Addresses that DNS gave.
+    pub answers: Vec<Answer>,
+    /// Offers of Encrypted ClientHello that DNS gave.
+    pub ech_offers: Vec<EchOffer>,
+    /// Home clients that packets were seen to: not one-way.
+    pub two_way: Vec<Address>,
+    /// Link addresses of home clients.
+    pub links: Vec<(Address, Mac)>,
+    /// Every name seen, if asked for.
+    pub observations: Vec<ObservationRecord>,
+    /// Every flow that ended, if asked for.
+    pub flows: Vec<FlowRecord>,
+    /// What was lost, refused or bounded.
+    pub counters: Counters,
+    /// What came in.
+    pub intake: Vec<IntakeSums>,
+    /// How good the capture is.
+    pub health: Health,
+}
+
+/// A flow without a name of its own, as far as it went since it was last handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct AnonymousSums {
+    /// Its number in the worker, unique while it is open.
+    pub flow: FlowId,
+    /// The client.
+    pub client: Endpoint,
+    /// The server.
+    pub server: Endpoint,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Stamp of its first packet.
+    pub first_seen: Timestamp,
+    /// The hour of the sums.
+    pub hour: Hour,
+    /// The sums.
+    pub sums: Sums,
+    /// A bucket that its bytes belong to whatever its name.
+    pub bucket: Option<Bucket>,
+    /// The outer name of a ClientHello with Encrypted ClientHello, which may hide another.
+    pub outer: Option<Outer>,
+    /// Whether this is the last that is heard of the flow.
+    pub ended: bool,
+}
+
+/// What a ClientHello with Encrypted ClientHello shows (RFC 9849).
+#[derive(Clone, Copy, Debug)]
+pub struct Outer {
+    /// The outer name, in the part's names.
+    pub name: u32,
+    /// The config id of the encrypted form.
+    pub config_id: u8,
+}
+
+/// An HTTPS record that offers Encrypted ClientHello.
+#[derive(Clone, Debug)]
+pub struct EchOffer {
+    /// Who asked.
+    pub client: Address,
+    /// When.
+    pub time: Timestamp,
+    /// How long it holds, in seconds.
+    pub ttl_seconds: u32,
+    /// The config id.
+    pub config_id: u8,
+    /// The outer name to be used.
+    pub public_name: Hostname,
+}
+
+/// An address that DNS gave for a question.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// Who asked.
+    pub client: Address,
+    /// The question's name, in the part's names.
+    pub name: u32,
+    /// The address.
+    pub address: Address,
+    /// When.
+    pub time: Timestamp,
+    /// How long it holds, in seconds.
+    pub ttl_seconds: u32,
+}
+
+/// One name that was seen.
+#[derive(Clone, Debug)]
+pub struct ObservationRecord {
+    /// When.
+    pub time: Timestamp,
+    /// In which protocol.
+    pub seen: Seen,
+    /// Who asked.
+    pub client: Endpoint,
+    /// Who was asked.
+    pub server: Endpoint,
+    /// The name.
+    pub host: Hostname,
+}
+
+/// How a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// FIN both ways.
+    Fin,
+    /// RST.
+    Rst,
+    /// Silence.
+    Idle,
+    /// No room for it any more.
+    Evicted,
+    /// The capture ended.
+    Eof,
+}
+
+impl End {
+    /// The word used in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            End::Fin => "fin",
+            End::Rst => "rst",
+            End::Idle => "idle",
+            End::Evicted => "evicted",
+            End::Eof => "eof",
+        }
+    }
+}
+
+/// A flow that ended.
+#[derive(Clone, Debug)]
+pub struct FlowRecord {
+    /// Stamp of the first packet.
+    pub first_seen: Timestamp,
+    /// Stamp of the last packet.
+    pub last_seen: Timestamp,
+    /// The client.
+    pub client: Endpoint,
+    /// The server.
+    pub server: Endpoint,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// The name in force at the end, in the part's names, and where it came from.
+    pub name: Option<(u32, NameSource)>,
+    /// Its number among the anonymous flows, where it was one.
+    pub anonymous: Option<FlowId>,
+    /// Packets both ways.
+    pub packets: u64,
+    /// Bytes from client to server.
+    pub bytes_up: u64,
+    /// Bytes from server to client.
+    pub bytes_down: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// Bytes and flows by hour and bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Books(Vec<(Hour, [(u64, u64); Bucket::ALL.len()])>);
+
+impl Books {
+    /// Adds to a bucket of an hour.
+    pub fn add(&mut self, hour: Hour, bucket: Bucket, flows: u64, bytes: u64) {
+        // Few hours are open at a time, and the last one is nearly always meant.
+        let at = match self.0.iter().rposition(|(known, _)| *known == hour) {
+            Some(at) => at,
+            None => {
+                self.0.push((hour, Default::default()));
+                self.0.len() - 1
+            }
+        };
+        if let Some((_, buckets)) = self.0.get_mut(at) {
+            let (all_flows, all_bytes) = &mut buckets[bucket as usize];
+            *all_flows += flows;
+            *all_bytes += bytes;
+        }
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Books) {
+        for (hour, bucket, flows, bytes) in other.iter() {
+            self.add(hour, bucket, flows, bytes);
+        }
+    }
+
+    /// (hour, bucket, flows, bytes) of everything that is not zero, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (Hour, Bucket, u64, u64)> + '_ {
+        self.0.iter().flat_map(|&(hour, ref buckets)| {
+            Bucket::ALL.into_iter().filter_map(move |bucket| {
+                let (flows, bytes) = buckets[bucket as usize];
+                (flows > 0 || bytes > 0).then_some((hour, bucket, flows, bytes))
+            })
+        })
+    }
+
+    /// The sum of all bytes.
+    pub fn bytes(&self) -> u64 {
+        self.iter().map(|(.., bytes)| bytes).sum()
+    }
+}
+
+/// What came in within an hour, counted once at the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntakeSums {
+    /// The hour.
+    pub hour: Hour,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes by the rule of the books.
+    pub total_bytes: u64,
+    /// Those of them that belong to IP packets.
+    pub ip_bytes: u64,
+    /// The smallest stamp.
+    pub first_seen: Timestamp,
+    /// The largest stamp.
+    pub last_seen: Timestamp,
+}
+
+impl IntakeSums {
+    /// Adds what another one of the same hour holds.
+    pub fn merge(&mut self, other: &IntakeSums) {
+        self.packets += other.packets;
+        self.total_bytes += other.total_bytes;
+        self.ip_bytes += other.ip_bytes;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+    }
+}
+
+/// What tells how good a capture is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// TCP flows that ended.
+    pub tcp_flows: u64,
+    /// Those of them seen in both directions.
+    pub tcp_two_way: u64,
+    /// Those of them that began before the capture.
+    pub tcp_begun_before: u64,
+    /// DNS questions.
+    pub dns_questions: u64,
+    /// DNS answers.
+    pub dns_answers: u64,
+}
+
+impl Health {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Health) {
+        self.tcp_flows += other.tcp_flows;
+        self.tcp_two_way += other.tcp_two_way;
+        self.tcp_begun_before += other.tcp_begun_before;
+        self.dns_questions += other.dns_questions;
+        self.dns_answers += other.dns_answers;
+    }
+}
