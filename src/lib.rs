@@ -1,5 +1,6 @@
 //! shadowscope: shadow-IT discovery from packets alone.
 
+pub mod decode;
 pub mod dissect;
 pub mod flow;
 pub mod hostname;
