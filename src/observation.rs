@@ -3,7 +3,7 @@
 use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize};
 
-use crate::hostname::Hostname;
+use crate::hostname::{Hostname, NotAHostname};
 use crate::net::Address;
 
 /// Where the name of a flow came from. In the order of trust, best first.
@@ -80,15 +80,33 @@ pub const ALPN_LENGTH_MAX: usize = 16;
 pub struct ClientHello {
     /// The name asked for; with ECH this is the outer name.
     pub server_name: Option<Hostname>,
+    /// Why the server name that was sent is none; to be counted.
+    pub bad_name: Option<NotAHostname>,
     /// The first protocols offered (RFC 7301), longer names cut off.
     pub alpn: ArrayVec<ArrayString<ALPN_LENGTH_MAX>, 4>,
     /// Encrypted ClientHello (extension 0xfe0d, RFC 9849): the config id of the outer form.
     pub ech_config_id: Option<u8>,
     /// Encrypted SNI (extension 0xffce), the draft before ECH.
     pub esni: bool,
-    /// JA4 fingerprint of the client, 36 characters.
+    /// JA4 fingerprint of the client, 36 characters; empty if the hello was not whole.
     pub ja4: ArrayString<36>,
 }
+
+/// Names of a certificate that are kept, in its order.
+pub const CERTIFICATE_NAMES_MAX: usize = 8;
+
+/// A name for which a server's certificate is valid (RFC 5280, 4.2.1.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateName {
+    /// The name; of `*.example.com` it is `example.com`.
+    pub hostname: Hostname,
+    /// Whether the certificate says `*.` before the name (RFC 9525, 6.3): then it is valid for
+    /// the names one label below, and not for the name itself.
+    pub wildcard: bool,
+}
+
+/// The first names of a server's certificate.
+pub type CertificateNames = ArrayVec<CertificateName, CERTIFICATE_NAMES_MAX>;
 
 /// An HTTP/1 request as far as it concerns names, or one of HTTP/2 with prior knowledge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,19 @@
 //! Every dissector answers *complete*, *incomplete* (more bytes, please) or *reject*. None of them
 //! panics, whatever the bytes.
 
-use crate::observation::{ClientHello, Request};
+use crate::hostname::Hostname;
+use crate::net::Address;
+use crate::observation::{CertificateNames, ClientHello, Request};
 use crate::stats::Counter;
+
+mod certificate;
+pub mod http;
+mod ja4;
+mod preamble;
+mod reader;
+pub mod stream;
+pub mod tls;
+mod tls_hello;
 
 /// How far a dissector got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +31,22 @@ pub enum Progress<T> {
 
 /// What a dissector found in a flow.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Finding {
+pub enum Finding<'a> {
     /// The sender's TLS ClientHello: the sender is the client.
     Hello(ClientHello),
     /// The sender's HTTP request: the sender is the client.
     Request(Request),
+    /// The names of the sender's certificate: the sender is the server. TLS 1.2 and below; later
+    /// versions encrypt it. Never empty.
+    Certificate(&'a CertificateNames),
+    /// The host to which a SOCKS client wants to be connected: the sender is the client. What
+    /// follows in the flow is looked at anew.
+    ProxyTarget(Hostname),
+    /// The client behind the sender, as the PROXY protocol says: a hint, anyone may send it.
+    ForwardedFor(Address),
+    /// A DNS message out of a TCP stream (RFC 7766, 8), without its length; to be given to the
+    /// DNS dissector.
+    DnsMessage(&'a [u8]),
     /// Something that was refused and is to be counted.
     Refused(Counter),
 }

@@ -1,0 +1,435 @@
+//! HTTP/1 requests (RFC 9112): the host that was asked for, and where the next request begins.
+//!
+//! Assumes bytes in order that begin at a request line. `httparse` reads the head; where it
+//! refuses a head as a whole (one bad header, more than 64 of them), a scan line by line still
+//! finds what concerns names. It reads no responses and no bodies.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+use std::net::IpAddr;
+
+use memchr::{memchr, memchr_iter};
+
+use super::Progress;
+use crate::hostname::{Hostname, NotAHostname};
+use crate::net::Address;
+use crate::observation::Request;
+use crate::stats::Counter;
+
+/// Headers that `httparse` reads in one go.
+const HEADERS_MAX: usize = 64;
+
+/// The longest method that is taken for one; registered ones have up to 17 characters (IANA "HTTP
+/// Method Registry").
+const METHOD_LENGTH_MAX: usize = 24;
+
+/// What follows the head of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// This many bytes (RFC 9112, 6.2), then the next request.
+    Length(u64),
+    /// Chunks (RFC 9112, 7.1), then the next request.
+    Chunked,
+    /// After CONNECT: a tunnel, in which everything begins anew (RFC 9110, 9.3.6).
+    Tunnel,
+    /// What cannot be foretold: a body that is sent only if the server agrees (`Expect`, RFC 9110,
+    /// 10.1.1), or a length that is none.
+    Unknown,
+}
+
+/// The head of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// What it asks for.
+    pub request: Request,
+    /// The length of the head in bytes, with the empty line at its end.
+    pub length: usize,
+    /// What follows.
+    pub body: Body,
+    /// A host in it that is no hostname.
+    pub bad_name: bool,
+}
+
+/// Whether a segment begins with a method of HTTP or WebDAV and a space. Cheap, for bytes of which
+/// nothing is known.
+#[inline]
+pub fn begins_with_method(bytes: &[u8]) -> bool {
+    const METHODS: [&[u8]; 24] = [
+        b"GET ",
+        b"POST ",
+        b"CONNECT ",
+        b"HEAD ",
+        b"PUT ",
+        b"OPTIONS ",
+        b"DELETE ",
+        b"PATCH ",
+        b"TRACE ",
+        b"PROPFIND ",
+        b"PROPPATCH ",
+        b"REPORT ",
+        b"MKCOL ",
+        b"COPY ",
+        b"MOVE ",
+        b"LOCK ",
+        b"UNLOCK ",
+        b"SEARCH ",
+        b"MERGE ",
+        b"CHECKOUT ",
+        b"SUBSCRIBE ",
+        b"NOTIFY ",
+        b"RPC_IN_DATA ",
+        b"RPC_OUT_DATA ",
+    ];
+    bytes.first().is_some_and(u8::is_ascii_uppercase)
+        && METHODS.iter().any(|method| bytes.starts_with(method))
+}
+
+/// Whether a line, without its end, is a request line: method, target, `HTTP/1.` and a digit
+/// (RFC 9112, 3).
+pub(crate) fn is_request_line(line: &[u8]) -> bool {
+    let Some((before, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor])) =
+        line.split_last_chunk::<8>()
+    else {
+        return false;
+    };
+    let method = memchr(b' ', before).unwrap_or(0);
+    minor.is_ascii_digit()
+        && (1..=METHOD_LENGTH_MAX).contains(&method)
+        && before.iter().take(method).all(|&byte| is_token(byte))
+        && before.last() == Some(&b' ')
+}
+
+/// Where the head of a request ends: the length up to and with its empty line.
+///
+/// `scanned` says how many bytes of the beginning are known to hold no end; the line that they
+/// end in is looked at again.
+pub(crate) fn head_length(bytes: &[u8], scanned: usize) -> Option<usize> {
+    let start = scanned.saturating_sub(2);
+    for newline in memchr_iter(b'\n', bytes.get(start..)?).map(|offset| start + offset) {
+        match *bytes.get(newline + 1..).unwrap_or_default() {
+            [b'\n', ..] => return Some(newline + 2),
+            [b'\r', b'\n', ..] => return Some(newline + 3),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Reads the head of a request that begins at the first byte.
+///
+/// `Incomplete` until its empty line is there; `Reject` if the first line is no request line.
+pub fn request_head(bytes: &[u8]) -> Progress<Head> {
+    if let Some(length) = head_length(bytes, 0)
+        && let Some(head) = bytes.get(..length)
+    {
+        return match head_of(head) {
+            Some(head) => Progress::Complete(head),
+            None => Progress::Reject(Some(Counter::HttpMalformed)),
+        };
+    }
+    match memchr(b'\n', bytes).and_then(|end| bytes.get(..end)) {
+        Some(line) if !is_request_line(without_return(line)) => {
+            Progress::Reject(Some(Counter::HttpMalformed))
+        }
+        _ => Progress::Incomplete,
+    }
+}
+
+/// What the whole lines at the beginning say, for a head whose end never comes. `None` if not even
+/// the request line is whole or if no host was named.
+pub fn request_prefix(bytes: &[u8]) -> Option<Head> {
+    let end = memchr::memrchr(b'\n', bytes)?;
+    let head = head_of(bytes.get(..=end)?)?;
+    (head.request.host.is_some() || head.request.authority.is_some()).then_some(head)
+}
+
+/// Reads whole lines that begin with a request line; the empty line at their end may be missing.
+pub(crate) fn head_of(head: &[u8]) -> Option<Head> {
+    let mut fields = Fields::default();
+    let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut slots);
+    let complete = matches!(parsed.parse(head), Ok(httparse::Status::Complete(_)));
+    if let (true, Some(method), Some(target)) = (complete, parsed.method, parsed.path) {
+        fields.request_line(method.as_bytes(), target.as_bytes());
+        for header in parsed.headers.iter() {
+            fields.header(header.name.as_bytes(), header.value);
+        }
+    } else {
+        fields.lines(head)?;
+    }
+    Some(fields.finish(head.len()))
+}
+
+/// What is picked from the lines of a head.
+#[derive(Default)]
+struct Fields {
+    request: Request,
+    bad_name: bool,
+    host_seen: bool,
+    content_length: Option<Option<u64>>,
+    chunked: bool,
+    expects: bool,
+}
+
+impl Fields {
+    /// Reads the lines one by one, leaving out those that are no headers.
+    fn lines(&mut self, head: &[u8]) -> Option<()> {
+        let mut lines = head.split(|&byte| byte == b'\n').map(without_return);
+        let line = lines.next()?;
+        if !is_request_line(line) {
+            return None;
+        }
+        let (method, rest) = split_at_byte(line, b' ')?;
+        let target = rest.get(..rest.len().checked_sub(b" HTTP/1.1".len())?)?;
+        self.request_line(method, target.trim_ascii());
+        for line in lines {
+            if let Some((name, value)) = split_at_byte(line, b':') {
+                self.header(name.trim_ascii(), value);
+            }
+        }
+        Some(())
+    }
+
+    /// The target's forms: RFC 9112, 3.2.
+    fn request_line(&mut self, method: &[u8], target: &[u8]) {
+        self.request.connect = method == b"CONNECT";
+        let authority =
+            if self.request.connect { Some(target) } else { absolute_form_authority(target) };
+        if let Some(authority) = authority {
+            self.request.authority = self.host_of(authority);
+        }
+    }
+
+    fn header(&mut self, name: &[u8], value: &[u8]) {
+        let value = value.trim_ascii();
+        // The length decides first: most headers are none of these.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if !self.host_seen {
+                    self.host_seen = true;
+                    self.request.host = self.host_of(value);
+                }
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => self.expects = true,
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                self.content_length = Some(decimal(value));
+            }
+            15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => {
+                self.request.forwarded_for =
+                    self.request.forwarded_for.or_else(|| forwarded_address(value));
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                // The last coding is the one on the wire (RFC 9112, 6.1).
+                let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+                self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            }
+            _ => {}
+        }
+    }
+
+    fn host_of(&mut self, authority: &[u8]) -> Option<Hostname> {
+        match host_of(authority) {
+            Ok(host) => Some(host),
+            // An address or nothing is allowed (RFC 9110, 7.2) and only no name.
+            Err(NotAHostname::Address | NotAHostname::Empty) => None,
+            Err(_) => {
+                self.bad_name = true;
+                None
+            }
+        }
+    }
+
+    fn finish(self, length: usize) -> Head {
+        // Precedence: RFC 9112, 6.3.
+        let body = if self.request.connect {
+            Body::Tunnel
+        } else if self.chunked {
+            Body::Chunked
+        } else {
+            match self.content_length {
+                None | Some(Some(0)) => Body::Length(0),
+                _ if self.expects => Body::Unknown,
+                Some(Some(length)) => Body::Length(length),
+                Some(None) => Body::Unknown,
+            }
+        };
+        Head { request: self.request, length, body, bad_name: self.bad_name }
+    }
+}
+
+/// The host of an authority: without user, port and brackets (RFC 3986, 3.2).
+///
+/// # Errors
+/// What keeps the rest from being a hostname; an address is one of these.
+pub(crate) fn host_of(authority: &[u8]) -> Result<Hostname, NotAHostname> {
+    let host = match memchr::memrchr(b'@', authority).and_then(|at| authority.get(at + 1..)) {
+        Some(behind_user) => behind_user,
+        None => authority,
+    };
+    if host.first() == Some(&b'[') {
+        return Err(NotAHostname::Address);
+    }
+    let mut colons = memchr_iter(b':', host);
+    match (colons.next(), colons.next()) {
+        (Some(port), None) => Hostname::from_wire(host.get(..port).unwrap_or_default()),
+        _ => Hostname::from_wire(host),
+    }
+}
+
+/// The authority of `scheme://authority/path` (RFC 9112, 3.2.2), for http, https, ws, ftp and the
+/// like.
+fn absolute_form_authority(target: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = split_at_byte(target, b':')?;
+    if scheme.is_empty() || !scheme.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"//")?;
+    rest.split(|byte| matches!(byte, b'/' | b'?' | b'#')).next()
+}
+
+/// The first address of an `X-Forwarded-For`, with or without brackets, quotes and port.
+fn forwarded_address(value: &[u8]) -> Option<Address> {
+    let first = value.split(|&byte| byte == b',').next()?.trim_ascii();
+    let text = std::str::from_utf8(first).ok()?.trim_matches('"');
+    let text = match text.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next()?,
+        None if text.bytes().filter(|&byte| byte == b':').count() == 1 => text.split(':').next()?,
+        None => text,
+    };
+    text.parse::<IpAddr>().ok().map(Address::from)
+}
+
+/// A decimal number without sign; `None` if it is none or does not fit.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, &byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// The size line of a chunk (RFC 9112, 7.1), without its end: bytes of the chunk.
+pub(crate) fn chunk_size(line: &[u8]) -> Option<u64> {
+    let size = line.split(|&byte| byte == b';').next()?.trim_ascii();
+    if size.is_empty() || size.len() > 16 {
+        return None;
+    }
+    size.iter().try_fold(0u64, |number, &byte| {
+        let digit = char::from(byte).to_digit(16)?;
+        Some(number << 4 | u64::from(digit))
+    })
+}
+
+/// The line without the carriage return at its end.
+pub(crate) fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// What is before and behind the first `byte`.
+fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = bytes.split_at_checked(memchr(byte, bytes)?)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// Whether a byte may stand in a token (RFC 9110, 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(text: &str) -> Head {
+        match request_head(text.as_bytes()) {
+            Progress::Complete(head) => head,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn name(text: &str) -> Option<Hostname> {
+        Some(Hostname::from_wire(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_host_is_lowered_and_loses_its_port() {
+        let head =
+            complete("GET / HTTP/1.1\r\nAccept: */*\r\nHOST:  WWW.Example.com.:8080 \r\n\r\n");
+        assert_eq!(head.request.host, name("www.example.com"));
+        assert_eq!(head.request.authority, None);
+        assert_eq!((head.body, head.bad_name), (Body::Length(0), false));
+    }
+
+    #[test]
+    fn absolute_form_and_connect_name_an_authority() {
+        let head = complete("GET http://user@a.example:80/x?y HTTP/1.1\r\nHost: b.example\r\n\r\n");
+        assert_eq!(head.request.authority, name("a.example"));
+        assert_eq!(head.request.host, name("b.example"));
+        let head = complete("CONNECT c.example:443 HTTP/1.0\nX-Forwarded-For: 192.0.2.9, x\n\n");
+        assert!(head.request.connect);
+        assert_eq!(head.request.authority, name("c.example"));
+        assert_eq!(head.request.forwarded_for, Some(Address::v4([192, 0, 2, 9])));
+        assert_eq!(head.body, Body::Tunnel);
+    }
+
+    #[test]
+    fn addresses_are_no_names_and_no_fault() {
+        for host in ["192.0.2.1", "192.0.2.1:80", "[2001:db8::1]:80", "2001:db8::1", ""] {
+            let head = complete(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            assert_eq!((head.request.host, head.bad_name), (None, false), "{host}");
+        }
+        assert!(complete("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").bad_name);
+    }
+
+    #[test]
+    fn one_bad_header_or_too_many_do_not_cost_the_host() {
+        let head = complete("GET / HTTP/1.1\r\nbad header\x01: x\r\nHost: a.example\r\n\r\n");
+        assert_eq!(head.request.host, name("a.example"));
+        let many = "x: y\r\n".repeat(100);
+        let head = complete(&format!("GET / HTTP/1.1\r\n{many}Host: a.example\r\n\r\n"));
+        assert_eq!(head.request.host, name("a.example"));
+    }
+
+    #[test]
+    fn bodies_are_framed_as_rfc_9112_says() {
+        for (headers, body) in [
+            ("Content-Length: 17", Body::Length(17)),
+            ("Content-Length: -1", Body::Unknown),
+            ("Content-Length: 99999999999999999999", Body::Unknown),
+            ("Transfer-Encoding: gzip, Chunked\r\nContent-Length: 3", Body::Chunked),
+            ("Content-Length: 17\r\nExpect: 100-continue", Body::Unknown),
+        ] {
+            let head = complete(&format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n"));
+            assert_eq!(head.body, body, "{headers}");
+        }
+        assert_eq!(chunk_size(b"1aF ;name=value"), Some(0x1af));
+        assert_eq!(chunk_size(b"11112222333344445"), None);
+        assert_eq!(chunk_size(b""), None);
+    }
+
+    #[test]
+    fn a_head_is_incomplete_until_its_empty_line() {
+        let text = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        for end in 0..text.len() {
+            assert_eq!(request_head(&text.as_bytes()[..end]), Progress::Incomplete, "{end}");
+            for scanned in 0..=end {
+                assert_eq!(head_length(text.as_bytes(), scanned), Some(text.len()));
+            }
+        }
+        assert_eq!(request_prefix(b"GET / HTTP/1.1\r\nHost: a.exam"), None);
+        let cut = request_prefix(b"GET / HTTP/1.1\r\nHost: a.example\r\nX: y").unwrap();
+        assert_eq!(cut.request.host, name("a.example"));
+    }
+
+    #[test]
+    fn what_is_no_request_line_is_refused() {
+        let refused = Progress::Reject(Some(Counter::HttpMalformed));
+        assert_eq!(request_head(b"GET /\r\n"), refused);
+        assert_eq!(request_head(b"OPTIONS sip:a SIP/2.0\r\n\r\n"), refused);
+        assert!(is_request_line(b"FROBNICATE / HTTP/1.1"));
+        assert!(!is_request_line(b"a b c HTTP/1."));
+    }
+}

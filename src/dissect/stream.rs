@@ -1,0 +1,443 @@
+//! One direction of a TCP connection: which protocol it speaks, and what that tells.
+//!
+//! Protocols are known by their first bytes, on any port: TLS, HTTP/1, HTTP/2 with prior
+//! knowledge; and what may come before them (SOCKS, CONNECT, the PROXY protocol, requests for
+//! encryption), behind which the search begins anew. Only DNS needs its port. Each side is looked
+//! at for itself, so that either may turn out to be the client.
+//!
+//! Assumes in-order bytes, each shown once or, as long as they are not consumed, again with more
+//! behind them. Keeps none of them: the caller does, at most [`SHOWN_BYTES_MAX`]. Does not read
+//! responses, bodies or encrypted records, and says early that it wants no more of them.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+use memchr::{memchr, memchr2};
+
+use super::http::{self, Body, Head};
+use super::preamble::{self, Preamble};
+use super::{Advance, Finding, Progress, tls};
+use crate::stats::Counter;
+
+/// Unconsumed bytes after which a stream is given up: the most that a caller has to keep.
+pub const SHOWN_BYTES_MAX: usize = 16 * 1024;
+
+/// Preambles of one stream, for instance a CONNECT inside SOCKS inside the PROXY protocol, or LDAP
+/// messages before TLS.
+const PREAMBLES_MAX: u8 = 16;
+/// Lines of one stream, for instance of SMTP, before TLS begins.
+const LINES_MAX: u8 = 32;
+/// The longest such line; RFC 5321, 4.5.3.1.5 allows 512 bytes, an XMPP element may be longer.
+const LINE_LENGTH_MAX: usize = 2048;
+/// The longest line with the size of a chunk.
+const CHUNK_LINE_LENGTH_MAX: usize = 1024;
+/// The port of DNS (RFC 7766).
+const DNS_PORT: u16 = 53;
+/// The header of a DNS message (RFC 1035, 4.1.1).
+const DNS_HEADER_LENGTH: usize = 12;
+/// Length field and header of a DNS message over TCP.
+const DNS_PREFIX_LENGTH: usize = 2 + DNS_HEADER_LENGTH;
+
+/// What is said about the bytes that one side of a connection sent.
+#[derive(Debug)]
+pub struct SideStream {
+    state: State,
+    /// Bytes at the beginning of the unconsumed ones in which no end of a line or head is.
+    scanned: u32,
+    /// Fewer unconsumed bytes than this are not worth a look.
+    wanted: u32,
+    preambles_left: u8,
+    lines_left: u8,
+    /// Whether the ports say DNS.
+    dns: bool,
+    /// Whether the lines are XML elements.
+    xml: bool,
+}
+
+/// What the next byte is the first of.
+#[derive(Debug, PartialEq)]
+enum State {
+    /// Anything.
+    Anew,
+    /// A segment after lost bytes: only what is unmistakable.
+    Resync,
+    /// A line of text, or TLS after the last of them.
+    Lines,
+    /// A request of HTTP/1, or what it was upgraded to.
+    NextRequest,
+    /// The line with a chunk's size.
+    ChunkSize,
+    /// A line behind the last chunk (RFC 9112, 7.1.2).
+    Trailer,
+    /// The request of SOCKS 5 or the password before it.
+    Socks5,
+    /// The length before a DNS message.
+    Dns,
+    /// Nothing that is wanted.
+    Done,
+}
+
+/// What a look at the bytes came to.
+enum Step {
+    /// This many bytes are done with; at least one, perhaps more than there are.
+    Consumed(u64),
+    /// Nothing, before there are this many bytes.
+    Wait(usize),
+    /// No more is wanted.
+    Done,
+}
+
+type Emit<'e> = dyn FnMut(Finding<'_>) + 'e;
+
+impl SideStream {
+    /// A side that has sent nothing yet. The ports are those of its segments.
+    pub fn new(source_port: u16, destination_port: u16) -> SideStream {
+        SideStream {
+            state: State::Anew,
+            scanned: 0,
+            wanted: 0,
+            preambles_left: PREAMBLES_MAX,
+            lines_left: LINES_MAX,
+            dns: source_port == DNS_PORT || destination_port == DNS_PORT,
+            xml: false,
+        }
+    }
+
+    /// Looks at the bytes that were not consumed so far and all that follows them without a hole.
+    /// `emit` is called for each finding, in the order of the bytes.
+    ///
+    /// At [`SHOWN_BYTES_MAX`] unconsumed bytes it gives up: it tells what the beginning shows and
+    /// emits [`Counter::InspectionOverflow`].
+    pub fn advance(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Advance {
+        let mut consumed = 0;
+        loop {
+            let rest = match usize::try_from(consumed).ok().and_then(|start| bytes.get(start..)) {
+                Some(rest) if !rest.is_empty() => rest,
+                _ => return Advance { consumed, wants_more: self.state != State::Done },
+            };
+            let wanted = self.wanted as usize;
+            let step = if rest.len() < wanted { Step::Wait(wanted) } else { self.step(rest, emit) };
+            match step {
+                Step::Consumed(count) => {
+                    consumed = consumed.saturating_add(count);
+                    (self.scanned, self.wanted) = (0, 0);
+                }
+                Step::Wait(wanted) if rest.len() < SHOWN_BYTES_MAX => {
+                    self.wanted = wanted.min(SHOWN_BYTES_MAX) as u32;
+                    return Advance { consumed, wants_more: true };
+                }
+                Step::Wait(_) => {
+                    self.finish(rest, emit);
+                    emit(Finding::Refused(Counter::InspectionOverflow));
+                    return self.done(bytes);
+                }
+                Step::Done => return self.done(bytes),
+            }
+        }
+    }
+
+    /// Bytes were lost or skipped; what follows begins at a segment's start. What was shown and
+    /// not consumed is forgotten; to have it looked at, call [`SideStream::finish`] before.
+    pub fn gap(&mut self) {
+        self.state = if self.dns { State::Anew } else { State::Resync };
+        (self.scanned, self.wanted) = (0, 0);
+    }
+
+    /// Nothing will follow the unconsumed bytes (end of the connection, a hole that stays, a bound):
+    /// tells what can be told from a hello or a request without its end.
+    pub fn finish(&mut self, bytes: &[u8], emit: &mut Emit<'_>) {
+        if !matches!(self.state, State::Anew | State::Resync | State::NextRequest | State::Lines) {
+            return;
+        }
+        if tls::may_be_hello(bytes) {
+            if let Some(hello) = tls::client_hello_prefix_in_records(bytes) {
+                emit(Finding::Hello(hello));
+            }
+        } else if let Some(head) = http::request_prefix(bytes) {
+            emit_head(head, emit);
+        }
+        self.state = State::Done;
+    }
+
+    /// Whether a segment of a stream that was given up might begin a request, a hello or a
+    /// preamble that is worth [`SideStream::gap`] and a new look. A few compares.
+    #[inline]
+    pub fn may_begin(segment: &[u8]) -> bool {
+        match segment.first() {
+            Some(22) => tls::may_be_hello(segment),
+            Some(b'A'..=b'Z') => {
+                http::begins_with_method(segment) || segment.starts_with(b"PROXY ")
+            }
+            Some(b'\r') => segment.starts_with(b"\r\n\r\n\0\r\nQUIT\n"),
+            _ => false,
+        }
+    }
+
+    fn done(&mut self, bytes: &[u8]) -> Advance {
+        self.state = State::Done;
+        Advance { consumed: bytes.len() as u64, wants_more: false }
+    }
+
+    fn step(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+        match self.state {
+            State::Anew if self.dns => {
+                // A tunnel may use the port, too.
+                if bytes.len() < DNS_PREFIX_LENGTH {
+                    return Step::Wait(DNS_PREFIX_LENGTH);
+                }
+                self.dns = !Self::may_begin(bytes);
+                self.state = if self.dns { State::Dns } else { State::Anew };
+                self.step(bytes, emit)
+            }
+            State::Anew => match preamble::preamble(bytes) {
+                Preamble::No => self.plain(bytes, emit),
+                known => self.preamble(known, State::Anew, bytes.len(), emit),
+            },
+            State::Lines | State::NextRequest => self.plain(bytes, emit),
+            State::Resync => {
+                if !Self::may_begin(bytes) {
+                    return Step::Done;
+                }
+                self.state = State::Anew;
+                self.step(bytes, emit)
+            }
+            State::Socks5 => {
+                let (known, is_request) = preamble::socks5_request(bytes);
+                let next = if is_request { State::Anew } else { State::Socks5 };
+                self.preamble(known, next, bytes.len(), emit)
+            }
+            State::ChunkSize => self.chunk_size(bytes),
+            State::Trailer => self.trailer(bytes),
+            State::Dns => dns(bytes, emit),
+            State::Done => Step::Done,
+        }
+    }
+
+    /// Steps over a preamble, or waits for its end.
+    fn preamble(
+        &mut self,
+        preamble: Preamble,
+        next: State,
+        available: usize,
+        emit: &mut Emit<'_>,
+    ) -> Step {
+        let (length, next) = match preamble {
+            Preamble::No => return Step::Done,
+            Preamble::Incomplete => return Step::Wait(available + 1),
+            Preamble::Socks5Greeting { length } => (length, State::Socks5),
+            Preamble::Complete { length, finding } => {
+                if let Some(finding) = finding {
+                    emit(finding);
+                }
+                (length, next)
+            }
+        };
+        self.begin_anew(next, length)
+    }
+
+    /// What follows `length` bytes is looked at with fresh eyes, up to a bound.
+    fn begin_anew(&mut self, next: State, length: usize) -> Step {
+        let Some(left) = self.preambles_left.checked_sub(1) else { return Step::Done };
+        self.preambles_left = left;
+        self.lines_left = LINES_MAX;
+        self.state = next;
+        Step::Consumed(length as u64)
+    }
+
+    /// TLS, a request, or a line of text.
+    fn plain(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+        match *bytes {
+            [22, ..] => hello(bytes, emit),
+            // ChangeCipherSpec or an alert in the clear before the hello.
+            [20 | 21, 3, _, 0, length @ 1..=2, ..] => {
+                self.begin_anew(State::Anew, 5 + usize::from(length))
+            }
+            [20 | 21] | [20 | 21, 3] | [20 | 21, 3, _] | [20 | 21, 3, _, 0] => Step::Wait(5),
+            [b'\r' | b'\n', ..] => self.line_consumed(1),
+            [b' '..=b'~', ..] => self.text(bytes, emit),
+            _ => Step::Done,
+        }
+    }
+
+    /// A request of HTTP, or a line of another protocol, which may lead to TLS.
+    fn text(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+        if self.state == State::Anew {
+            self.xml = bytes.first() == Some(&b'<');
+        }
+        let is_method = http::begins_with_method(bytes);
+        let end = if self.xml { memchr2(b'\n', b'>', bytes) } else { memchr(b'\n', bytes) };
+        let Some(end) = end else {
+            let fresh = bytes.get(self.scanned as usize..).unwrap_or_default();
+            let is_text = !fresh.iter().any(|&byte| is_control(byte));
+            let fits = is_method || bytes.len() <= LINE_LENGTH_MAX;
+            self.scanned = bytes.len() as u32;
+            return if is_text && fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
+        };
+        let line = http::without_return(bytes.get(..end).unwrap_or_default());
+        if http::is_request_line(line) {
+            return self.request(bytes, emit);
+        }
+        if self.state == State::NextRequest {
+            if is_method {
+                emit(Finding::Refused(Counter::HttpMalformed));
+            }
+            return Step::Done;
+        }
+        // What follows a response is no hello; a server behind a proxy begins a new segment.
+        if line.starts_with(b"HTTP/")
+            || line.len() > LINE_LENGTH_MAX
+            || line.iter().any(|&byte| is_control(byte))
+        {
+            return Step::Done;
+        }
+        self.line_consumed(end + 1)
+    }
+
+    fn line_consumed(&mut self, length: usize) -> Step {
+        let Some(left) = self.lines_left.checked_sub(1) else { return Step::Done };
+        self.lines_left = left;
+        if self.state == State::Anew {
+            self.state = State::Lines;
+        }
+        Step::Consumed(length as u64)
+    }
+
+    fn request(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+        let Some(length) = http::head_length(bytes, self.scanned as usize) else {
+            self.scanned = bytes.len() as u32;
+            return Step::Wait(bytes.len() + 1);
+        };
+        let Some(head) = bytes.get(..length).and_then(http::head_of) else {
+            emit(Finding::Refused(Counter::HttpMalformed));
+            return Step::Done;
+        };
+        let body = head.body;
+        emit_head(head, emit);
+        self.lines_left = LINES_MAX;
+        let body_length = match body {
+            Body::Tunnel => return self.begin_anew(State::Anew, length),
+            Body::Unknown => return Step::Done,
+            Body::Length(body_length) => {
+                self.state = State::NextRequest;
+                body_length
+            }
+            Body::Chunked => {
+                self.state = State::ChunkSize;
+                0
+            }
+        };
+        Step::Consumed(body_length.saturating_add(length as u64))
+    }
+
+    fn chunk_size(&mut self, bytes: &[u8]) -> Step {
+        let Some(end) = memchr(b'\n', bytes) else {
+            let fits = bytes.len() <= CHUNK_LINE_LENGTH_MAX;
+            return if fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
+        };
+        let line = http::without_return(bytes.get(..end).unwrap_or_default());
+        let with_end = end as u64 + 1;
+        match http::chunk_size(line) {
+            Some(0) => {
+                self.state = State::Trailer;
+                Step::Consumed(with_end)
+            }
+            Some(size) => Step::Consumed(size.saturating_add(with_end + b"\r\n".len() as u64)),
+            None => Step::Done,
+        }
+    }
+
+    fn trailer(&mut self, bytes: &[u8]) -> Step {
+        let Some(end) = memchr(b'\n', bytes) else { return Step::Wait(bytes.len() + 1) };
+        if http::without_return(bytes.get(..end).unwrap_or_default()).is_empty() {
+            self.state = State::NextRequest;
+        }
+        Step::Consumed(end as u64 + 1)
+    }
+}
+
+/// A ClientHello, or the certificate behind a ServerHello: the end of the search either way.
+fn hello(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+    /// Record header and the type of the first message.
+    const PREFIX_LENGTH: usize = 6;
+    const CLIENT_HELLO: u8 = 1;
+    if bytes.len() < PREFIX_LENGTH {
+        return Step::Wait(PREFIX_LENGTH);
+    }
+    if !tls::may_be_hello(bytes) {
+        return Step::Done;
+    }
+    let refused = if bytes.get(PREFIX_LENGTH - 1) == Some(&CLIENT_HELLO) {
+        match tls::client_hello_in_records(bytes) {
+            Progress::Complete(hello) => {
+                if hello.bad_name.is_some() {
+                    emit(Finding::Refused(Counter::TlsBadName));
+                }
+                emit(Finding::Hello(hello));
+                None
+            }
+            Progress::Incomplete => return Step::Wait(first_record_end(bytes)),
+            Progress::Reject(counter) => counter,
+        }
+    } else {
+        match tls::certificate_in_records(bytes) {
+            Progress::Complete(names) => {
+                emit(Finding::Certificate(&names));
+                None
+            }
+            Progress::Incomplete => return Step::Wait(bytes.len() + 1),
+            Progress::Reject(counter) => counter,
+        }
+    };
+    if let Some(counter) = refused {
+        emit(Finding::Refused(counter));
+    }
+    Step::Done
+}
+
+/// The bytes that a hello needs at least: to the end of the first record or, if that is there, one
+/// more.
+fn first_record_end(bytes: &[u8]) -> usize {
+    let end = match *bytes {
+        [_, _, _, high, low, ..] => 5 + usize::from(u16::from_be_bytes([high, low])),
+        _ => 0,
+    };
+    end.max(bytes.len() + 1)
+}
+
+/// A message behind its length (RFC 7766, 8).
+fn dns(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+    if bytes.len() < DNS_PREFIX_LENGTH {
+        return Step::Wait(DNS_PREFIX_LENGTH);
+    }
+    let (Some(&length), Some(behind)) = (bytes.first_chunk(), bytes.get(2..)) else {
+        return Step::Wait(DNS_PREFIX_LENGTH);
+    };
+    let length = usize::from(u16::from_be_bytes(length));
+    // After lost bytes the length may be anything: questions of a message are at most one in
+    // practice (RFC 9619), its high byte is zero in any case.
+    if length < DNS_HEADER_LENGTH || behind.get(4) != Some(&0) {
+        emit(Finding::Refused(Counter::DnsMalformed));
+        return Step::Done;
+    }
+    match behind.get(..length) {
+        Some(message) => emit(Finding::DnsMessage(message)),
+        None if 2 + length <= SHOWN_BYTES_MAX => return Step::Wait(2 + length),
+        None => emit(Finding::Refused(Counter::DnsMalformed)),
+    }
+    Step::Consumed(2 + length as u64)
+}
+
+fn emit_head(head: Head, emit: &mut Emit<'_>) {
+    if head.bad_name {
+        emit(Finding::Refused(Counter::HttpBadName));
+    }
+    emit(Finding::Request(head.request));
+}
+
+/// Whether a byte has no place in a line of text.
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && !matches!(byte, b'\t' | b'\r' | b'\n')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! What a side's bytes tell: conversations as they are on the wire, cut in any way.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::hostname::Hostname;
+use crate::observation::Request;
+
+/// ClientHello of a mail client, TLS 1.2 (nDPI's capture imaps.pcap).
+pub(super) const HELLO: &str = "16030100de010000da03035ed29010a14c5d6ea344987a80093628132ed16c2dae\
+    342e296e764f9263e4332024501c6e28d8a5e5b52182bea81e87e3edef4cb72b8857ea2b44a9e37c8ed1e7004200ff\
+    c02cc02bc024c023c00ac009c008c030c02fc028c027c014c013c012009f009e006b0067003900330016009d009c00\
+    3d003c0035002f000ac007c011000500040100004f00000012001000000d6d61696c2e6e746f702e6f7267000a0008\
+    0006001700180019000b00020100000d00120010040102010501060104030203050306030005000501000000000012\
+    000000170000";
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+fn hello_bytes() -> Vec<u8> {
+    bytes_of(HELLO)
+}
+
+/// Shows a side's bytes in the given segments, as a caller does: what was not consumed again with
+/// more behind it, what was consumed in advance not at all.
+fn run_on(stream: &mut SideStream, segments: &[&[u8]]) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut kept: Vec<u8> = Vec::new();
+    let mut skip = 0u64;
+    for segment in segments {
+        let skipped = skip.min(segment.len() as u64);
+        skip -= skipped;
+        kept.extend_from_slice(&segment[skipped as usize..]);
+        let result = stream.advance(&kept, &mut |finding| findings.push(show(&finding)));
+        if !result.wants_more {
+            break;
+        }
+        let within = result.consumed.min(kept.len() as u64);
+        kept.drain(..within as usize);
+        skip += result.consumed - within;
+        assert!(kept.len() < SHOWN_BYTES_MAX);
+    }
+    findings
+}
+
+fn run(segments: &[&[u8]]) -> Vec<String> {
+    run_on(&mut SideStream::new(50_000, 443), segments)
+}
+
+/// A finding on one line.
+fn show(finding: &Finding<'_>) -> String {
+    let text = |name: Option<Hostname>| name.map_or("-".to_owned(), |name| name.to_string());
+    match finding {
+        Finding::Hello(hello) => format!("hello {} {}", text(hello.server_name), hello.ja4),
+        Finding::Request(Request { host, authority, connect: false, .. }) => {
+            format!("request {} {}", text(*host), text(*authority))
+        }
+        Finding::Request(Request { authority, .. }) => format!("connect {}", text(*authority)),
+        Finding::Certificate(names) => format!("certificate {:?}", names[0].hostname),
+        Finding::ProxyTarget(name) => format!("target {name}"),
+        Finding::ForwardedFor(address) => format!("forwarded {address}"),
+        Finding::DnsMessage(message) => format!("dns {message:x?}"),
+        Finding::Refused(counter) => format!("refused {}", counter.name()),
+    }
+}
+
+const HELLO_FOUND: &str = "hello mail.ntop.org t12d330700_81acdcf97981_3304d8368043";
+
+/// Conversations of one side and what they tell.
+fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
+    let before_tls = |before: &[u8]| [before, &hello_bytes()].concat();
+    vec![
+        (hello_bytes(), vec![HELLO_FOUND]),
+        (before_tls(b"EHLO me\r\nSTARTTLS\r\n"), vec![HELLO_FOUND]),
+        (before_tls(b"a1 CAPABILITY\r\na2 STARTTLS\r\n"), vec![HELLO_FOUND]),
+        (before_tls(b"AUTH TLS\r\n"), vec![HELLO_FOUND]),
+        (
+            before_tls(
+                b"<?xml version='1.0'?><stream:stream to='x'>\
+                  <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+            ),
+            vec![HELLO_FOUND],
+        ),
+        (before_tls(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]), vec![HELLO_FOUND]),
+        (
+            before_tls(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"),
+            vec![HELLO_FOUND],
+        ),
+        (before_tls(b"\x15\x03\x01\0\x02\x01\0"), vec![HELLO_FOUND]),
+        (
+            before_tls(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"),
+            vec!["connect a.example", HELLO_FOUND],
+        ),
+        (
+            before_tls(b"\x05\x02\0\x02\x01\x01u\x01p\x05\x01\0\x03\x09b.example\x01\xbb"),
+            vec!["target b.example", HELLO_FOUND],
+        ),
+        (
+            before_tls(
+                b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n\x04\x01\x01\xbb\0\0\0\x01\0c.example\0",
+            ),
+            vec!["forwarded 192.0.2.1", "target c.example", HELLO_FOUND],
+        ),
+        (
+            b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 20\r\n\r\n\
+              GET / HTTP/1.1\r\nHost\
+              POST /b HTTP/1.1\r\nHost: b.example:80\r\nTransfer-Encoding: chunked\r\n\r\n\
+              5;x=y\r\nGET /\r\n10\r\nGET / HTTP/1.1\r\n\r\n0\r\nTrailer: x\r\n\r\n\
+              \r\nGET http://C.example/ HTTP/1.1\r\nHost: c.example\r\n\r\n\
+              \x81\x85websocket"
+                .to_vec(),
+            vec!["request a.example -", "request b.example -", "request c.example c.example"],
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a b\r\n\r\nGET /\r\n".to_vec(),
+            vec!["refused http_bad_name", "request - -", "refused http_malformed"],
+        ),
+    ]
+}
+
+#[test]
+fn conversations_tell_what_is_in_them() {
+    for (bytes, expected) in conversations() {
+        assert_eq!(run(&[&bytes]), expected, "{}", bytes.escape_ascii());
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(run(&single), expected, "one by one: {}", bytes.escape_ascii());
+    }
+}
+
+/// The same bytes of the handshake in records of `length` bytes each.
+fn in_records(hello: &[u8], length: usize) -> Vec<u8> {
+    let record = |part: &[u8]| [&[22, 3, 1][..], &(part.len() as u16).to_be_bytes(), part].concat();
+    hello[5..].chunks(length).flat_map(record).collect()
+}
+
+#[test]
+fn a_hello_may_be_spread_over_records() {
+    for length in [1, 2, 3, 4, 50, 200] {
+        let records = in_records(&hello_bytes(), length);
+        assert_eq!(run(&[&records]), [HELLO_FOUND], "{length}");
+        let single: Vec<&[u8]> = records.chunks(1).collect();
+        assert_eq!(run(&single), [HELLO_FOUND], "{length}");
+    }
+    let mut interrupted = in_records(&hello_bytes(), 100);
+    interrupted.splice(105..105, *b"\x14\x03\x03\0\x01\x01");
+    assert_eq!(run(&[&interrupted]), [HELLO_FOUND]);
+    let mut ended = in_records(&hello_bytes(), 50);
+    ended.splice(55..55, *b"\x17\x03\x03\0\x01\x01");
+    assert_eq!(run(&[&ended]), ["refused tls_malformed"]);
+}
+
+#[test]
+fn a_hello_without_its_end_still_names() {
+    let hello = hello_bytes();
+    let mut stream = SideStream::new(50_000, 443);
+    let mut findings = Vec::new();
+    let cut = &hello[..hello.len() - 1];
+    assert!(stream.advance(cut, &mut |_| panic!("not whole")).wants_more);
+    stream.finish(cut, &mut |finding| findings.push(show(&finding)));
+    assert_eq!(findings, ["hello mail.ntop.org "]);
+
+    let mut stream = SideStream::new(50_000, 80);
+    let cut = b"GET / HTTP/1.1\r\nHost: a.example\r\nCookie: ";
+    let mut findings = Vec::new();
+    stream.finish(cut, &mut |finding| findings.push(show(&finding)));
+    assert_eq!(findings, ["request a.example -"]);
+}
+
+#[test]
+fn too_long_a_head_tells_its_host_and_is_counted() {
+    let long = [b"GET / HTTP/1.1\r\nHost: a.example\r\n".to_vec(), vec![b'x'; 20_000]].concat();
+    let segments: Vec<&[u8]> = long.chunks(1400).collect();
+    assert_eq!(run(&segments), ["request a.example -", "refused inspection_overflow"]);
+}
+
+#[test]
+fn what_is_of_no_interest_is_left_at_once() {
+    for bytes in [
+        &b"\x13BitTorrent protocol"[..],
+        b"SSH-2.0-OpenSSH\r\n\0\0\x05\xdc",
+        b"HTTP/1.1 200 OK\r\n",
+        b"\x17\x03\x03\x01\0abc",
+        b"\x80\x2e\x01\0\x02\0\x15",
+        b"\x16\x03\x03\0\x46\x10\0\0\x42",
+        b"GET\0/",
+        b"\xff\xff\xff\xff",
+    ] {
+        let mut stream = SideStream::new(443, 50_000);
+        let result = stream.advance(bytes, &mut |finding| panic!("{finding:?}"));
+        assert!(!result.wants_more, "{}", bytes.escape_ascii());
+        assert!(!stream.advance(&hello_bytes(), &mut |_| panic!("done")).wants_more);
+    }
+    let chat = b"PRIVMSG #a :hello\r\n".repeat(40);
+    assert!(!SideStream::new(1, 2).advance(&chat, &mut |_| panic!("no finding")).wants_more);
+}
+
+#[test]
+fn a_body_is_skipped_unseen() {
+    let mut stream = SideStream::new(50_000, 80);
+    let head = b"PUT / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000000000000\r\n\r\n";
+    let result = stream.advance(head, &mut |_| {});
+    assert_eq!(result.consumed, head.len() as u64 + 1_000_000_000_000);
+    assert!(result.wants_more);
+}
+
+#[test]
+fn after_a_gap_a_method_or_a_hello_begins_again() {
+    let mut stream = SideStream::new(50_000, 80);
+    assert!(!stream.advance(b"\x01\x02\x03", &mut |_| panic!("no finding")).wants_more);
+    let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    assert!(SideStream::may_begin(request));
+    stream.gap();
+    assert_eq!(run_on(&mut stream, &[request]), ["request a.example -"]);
+    stream.gap();
+    assert_eq!(run_on(&mut stream, &[b"in the midst of text\r\n", request]), Vec::<String>::new());
+    stream.gap();
+    assert_eq!(run_on(&mut stream, &[&hello_bytes()]), [HELLO_FOUND]);
+    for segment in [&b""[..], b"G", b"GETTING ", b"\x17\x03\x03\0\x10\x01", b"hello", b"\r\n"] {
+        assert!(!SideStream::may_begin(segment), "{segment:?}");
+    }
+}
+
+#[test]
+fn dns_messages_are_framed_by_their_length() {
+    let message = [b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".as_slice(), b"\x01a\0\0\x01\0\x01"].concat();
+    let framed = [&[0, message.len() as u8][..], &message].concat();
+    let two = framed.repeat(2);
+    let expected = format!("dns {message:x?}");
+    for ports in [(53, 50_000), (50_000, 53)] {
+        for size in 1..two.len() {
+            let mut stream = SideStream::new(ports.0, ports.1);
+            let segments: Vec<&[u8]> = two.chunks(size).collect();
+            assert_eq!(run_on(&mut stream, &segments), [expected.clone(), expected.clone()]);
+        }
+    }
+    let mut stream = SideStream::new(50_000, 53);
+    assert_eq!(run_on(&mut stream, &[&hello_bytes()]), [HELLO_FOUND], "TLS on port 53");
+    let mut stream = SideStream::new(50_000, 53);
+    assert_eq!(run_on(&mut stream, &[&[0; 20]]), ["refused dns_malformed"]);
+    let mut stream = SideStream::new(53, 50_000);
+    let long = [&[0xff, 0xff][..], &message, &[0; 1000]].concat();
+    let result = stream.advance(&long, &mut |_| {});
+    assert_eq!((result.consumed, result.wants_more), (2 + 0xffff, true));
+}
+
+#[test]
+fn the_state_of_a_side_is_small() {
+    assert!(size_of::<SideStream>() <= 64, "{}", size_of::<SideStream>());
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    for (bytes, _) in conversations() {
+        for at in 0..bytes.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff, b'\n', b' ', bytes[at] ^ 1] {
+                let mut flipped = bytes.clone();
+                flipped[at] = value;
+                let (head, tail) = flipped.split_at(at);
+                run(&[head, tail]);
+                SideStream::new(1, 53).advance(&flipped, &mut |_| {});
+                SideStream::new(1, 2).finish(&flipped[..=at], &mut |_| {});
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_segmentation_tells_the_same(
+        index in 0..conversations().len(),
+        sizes in prop::collection::vec(1..40usize, 1..200),
+    ) {
+        let (bytes, expected) = conversations().swap_remove(index);
+        let mut segments = Vec::new();
+        let mut rest = &bytes[..];
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (segment, behind) = rest.split_at((*size).min(rest.len()));
+            segments.push(segment);
+            rest = behind;
+        }
+        prop_assert_eq!(run(&segments), expected);
+    }
+
+    #[test]
+    fn any_bytes_are_survived(
+        first in prop::sample::select(vec![0u8, 3, 4, 5, 13, 20, 21, 22, 32, 48, 60, 71, 80]),
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        port in prop::sample::select(vec![53u16, 443]),
+    ) {
+        let bytes = [&[first][..], &bytes].concat();
+        let mut stream = SideStream::new(1, port);
+        stream.advance(&bytes, &mut |_| {});
+        stream.gap();
+        stream.advance(&bytes, &mut |_| {});
+        stream.finish(&bytes, &mut |_| {});
+    }
+}

@@ -1,0 +1,164 @@
+//! TLS over a stream: the ClientHello of one side, the certificate of the other.
+//!
+//! A handshake message may be spread over several records, and several may share one (RFC 8446,
+//! 5.1): records are taken apart first and their contents joined. The reader of records is
+//! tls-parser's; the ClientHello has its own walk (`tls_hello`), which answers although a
+//! neighbour is malformed. Nothing is decrypted, and encrypted records end the search.
+//!
+//! Assumes in-order bytes that begin at a record. Does not read hellos in SSL 2 form (RFC 5246,
+//! E.2): they carry no name.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+use std::borrow::Cow;
+
+use tls_parser::{
+    TlsExtension, TlsHandshakeType, TlsRecordType, TlsServerHelloContents, TlsVersion,
+    parse_tls_handshake_server_hello, parse_tls_record_header, parse_tls_server_hello_extension,
+};
+
+use super::Progress;
+use super::certificate;
+use super::reader::Reader;
+use crate::observation::{CertificateNames, ClientHello};
+use crate::stats::Counter;
+
+pub use super::ja4::Transport;
+pub use super::tls_hello::{client_hello, client_hello_prefix};
+
+/// The length of a record's header.
+const RECORD_HEADER_LENGTH: usize = 5;
+/// The longest record (RFC 8446, 5.2: 2^14 + 256; RFC 5246, 6.2.3 allowed 2^14 + 2048).
+const RECORD_LENGTH_MAX: u16 = (1 << 14) + 2048;
+
+/// Whether bytes can be the beginning of records with a ClientHello or a ServerHello in them.
+/// Fewer than six bytes are never enough.
+#[inline]
+pub fn may_be_hello(bytes: &[u8]) -> bool {
+    // Record type handshake, version 3.x, length, ClientHello or ServerHello. Record versions
+    // above 3.4 do not exist, but RFC 8446, 5.1 asks receivers to ignore that field.
+    matches!(*bytes, [22, 3, _, length, _, 1 | 2, ..] if length <= 0x48)
+}
+
+/// The ClientHello in the records at the beginning of a stream.
+///
+/// `Incomplete` until its last byte is there; `Reject` as [`client_hello`] does, and if other
+/// records end the handshake before the hello ends.
+pub fn client_hello_in_records(bytes: &[u8]) -> Progress<ClientHello> {
+    let records = join(bytes, After::ChangeCipherSpecGoOn);
+    match client_hello(&records.handshake, Transport::Tcp) {
+        Progress::Incomplete if records.ended => match client_hello_prefix(&records.handshake) {
+            Some(hello) => Progress::Complete(hello),
+            None => Progress::Reject(Some(Counter::TlsMalformed)),
+        },
+        progress => progress,
+    }
+}
+
+/// What can be read of the ClientHello in records whose end never comes; as
+/// [`client_hello_prefix`].
+pub fn client_hello_prefix_in_records(bytes: &[u8]) -> Option<ClientHello> {
+    client_hello_prefix(&join(bytes, After::ChangeCipherSpecGoOn).handshake)
+}
+
+/// The names in the first certificate of a server that begins with a ServerHello of TLS 1.2 or
+/// below.
+///
+/// `Reject(None)` if no certificate will follow in the clear: TLS 1.3, a resumed session, another
+/// protocol; also if the certificate has no name.
+pub fn certificate_in_records(bytes: &[u8]) -> Progress<CertificateNames> {
+    let records = join(bytes, After::ChangeCipherSpecStop);
+    match server_flight(&records.handshake) {
+        Progress::Incomplete if records.ended => Progress::Reject(None),
+        progress => progress,
+    }
+}
+
+/// Messages of a server up to its certificate, which comes second (RFC 5246, 7.3).
+fn server_flight(handshake: &[u8]) -> Progress<CertificateNames> {
+    let mut reader = Reader(handshake);
+    loop {
+        let Some(kind) = reader.u8() else { return Progress::Incomplete };
+        let Some(length) = reader.u24() else { return Progress::Incomplete };
+        match TlsHandshakeType(kind) {
+            TlsHandshakeType::ServerHello => {
+                let Some(body) = reader.take(length) else { return Progress::Incomplete };
+                if !certificate_follows(body) {
+                    return Progress::Reject(None);
+                }
+            }
+            TlsHandshakeType::Certificate => return leaf_names(&mut reader),
+            _ => return Progress::Reject(None),
+        }
+    }
+}
+
+/// Whether a ServerHello is of a version whose certificates are not encrypted.
+fn certificate_follows(body: &[u8]) -> bool {
+    let Ok((_, hello)) = parse_tls_handshake_server_hello(body) else { return false };
+    let TlsServerHelloContents { ext, .. } = hello;
+    let mut extensions = ext.unwrap_or_default();
+    while let Ok((rest, extension)) = parse_tls_server_hello_extension(extensions) {
+        if let TlsExtension::SupportedVersions(versions) = extension {
+            return versions.iter().all(|version| version.0 <= TlsVersion::Tls12.0);
+        }
+        extensions = rest;
+    }
+    true
+}
+
+/// The names of the first certificate of a list (RFC 5246, 7.4.2): the server's own.
+fn leaf_names(reader: &mut Reader<'_>) -> Progress<CertificateNames> {
+    let Some(_length_of_list) = reader.u24() else { return Progress::Incomplete };
+    let Some(length) = reader.u24() else { return Progress::Incomplete };
+    let Some(der) = reader.take(length) else { return Progress::Incomplete };
+    let names = certificate::names(der);
+    if names.is_empty() { Progress::Reject(None) } else { Progress::Complete(names) }
+}
+
+/// What a ChangeCipherSpec record means for what follows it.
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    /// Nothing: before a hello it is noise (RFC 8446, 5 lets it come at any time).
+    ChangeCipherSpecGoOn,
+    /// All that follows is encrypted (RFC 5246, 7.1).
+    ChangeCipherSpecStop,
+}
+
+/// The contents of handshake records, joined.
+struct Records<'a> {
+    handshake: Cow<'a, [u8]>,
+    /// Whether no more of the handshake can follow.
+    ended: bool,
+}
+
+/// Joins the contents of the handshake records at the beginning of `bytes`, the last one as far
+/// as it is there. Copies nothing where one record holds everything.
+fn join(bytes: &[u8], after: After) -> Records<'_> {
+    let mut handshake = Cow::Borrowed(&[][..]);
+    let mut rest = bytes;
+    while rest.len() >= RECORD_HEADER_LENGTH {
+        let Ok((content, header)) = parse_tls_record_header(rest) else { break };
+        let stop = match header.record_type {
+            TlsRecordType::Handshake | TlsRecordType::Alert => false,
+            TlsRecordType::ChangeCipherSpec => after == After::ChangeCipherSpecStop,
+            _ => true,
+        };
+        if stop || header.version.0 >> 8 != 3 || header.len > RECORD_LENGTH_MAX {
+            return Records { handshake, ended: true };
+        }
+        let available = usize::from(header.len).min(content.len());
+        let Some((content, following)) = content.split_at_checked(available) else { break };
+        rest = following;
+        if header.record_type != TlsRecordType::Handshake {
+            continue;
+        }
+        if handshake.is_empty() {
+            handshake = Cow::Borrowed(content);
+        } else {
+            handshake.to_mut().extend_from_slice(content);
+        }
+    }
+    Records { handshake, ended: false }
+}
