@@ -4,6 +4,8 @@
 //! Every dissector answers *complete*, *incomplete* (more bytes, please) or *reject*. None of them
 //! panics, whatever the bytes.
 
+pub mod dns;
+
 use crate::observation::{ClientHello, Request};
 use crate::stats::Counter;
 
