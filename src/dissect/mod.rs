@@ -10,6 +10,7 @@ use crate::observation::{CertificateNames, ClientHello, Request};
 use crate::stats::Counter;
 
 mod certificate;
+pub mod dns;
 pub mod http;
 mod ja4;
 mod preamble;

@@ -1,0 +1,276 @@
+//! Which addresses a response gives for which question: through aliases, and with the least TTL
+//! on the way.
+//!
+//! Answers are believed only where a chain of aliases leads from a question to their owner, in
+//! whatever order the records stand. Two passes: the first notes the records of interest and
+//! gives each distinct name a number, the second follows the aliases by number. The cost is
+//! bounded by [`ANSWERS_MAX`] records and the bounds on names, whatever the bytes.
+
+use arrayvec::ArrayVec;
+
+use super::name::{self, Fault};
+use super::record::{self, CLASS_IN, Record};
+use super::service::{self, Binding, Service};
+use super::{Message, QUESTIONS_MAX, kind};
+use crate::net::Address;
+
+/// The most answers of a message, and the most records of interest in its answer and additional
+/// sections together.
+pub const ANSWERS_MAX: usize = 64;
+
+/// The most aliases in a row that are followed, as many as resolvers do at most.
+pub const CHAIN_LENGTH_MAX: usize = 16;
+
+/// The most service bindings kept of a message.
+pub const SERVICES_MAX: usize = 8;
+
+/// Each question and each record of interest has an owner, and the latter may have a target.
+const NAMES_MAX: usize = QUESTIONS_MAX + 2 * ANSWERS_MAX;
+const _: () = assert!(NAMES_MAX <= u8::MAX as usize, "names are numbered with a u8");
+
+/// An address given for a question, by an A or AAAA record or as a hint of an HTTPS or SVCB
+/// record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Which of the message's questions it was given for.
+    pub question: u8,
+    /// Seconds it may be used for: the least of its own and of the aliases that lead to it.
+    pub ttl_seconds: u32,
+    /// The address.
+    pub address: Address,
+}
+
+/// What a response answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers<'a> {
+    /// Addresses in the order of the message. One may be there twice, as record and as hint.
+    pub addresses: ArrayVec<Answer, ANSWERS_MAX>,
+    /// HTTPS and SVCB records.
+    pub services: ArrayVec<Service<'a>, SERVICES_MAX>,
+    /// Whether the message ended before all of its answers: what stood before is there.
+    pub cut: bool,
+}
+
+/// Where a name is reached from, if it is.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    question: u8,
+    ttl_seconds: u32,
+}
+
+/// A distinct name of the message.
+#[derive(Debug)]
+struct Name {
+    /// Offset of its first label, or of its only pointer's target.
+    start: usize,
+    sum: u64,
+    origin: Option<Origin>,
+}
+
+/// A record of interest.
+#[derive(Debug)]
+struct Noted<'a> {
+    owner: u8,
+    ttl_seconds: u32,
+    data: Data<'a>,
+}
+
+#[derive(Debug)]
+enum Data<'a> {
+    Address(Address),
+    Alias { target: u8 },
+    Service { binding: Binding<'a>, target: Option<u8> },
+}
+
+/// What the first pass gathers.
+#[derive(Default)]
+struct Notes<'a> {
+    names: ArrayVec<Name, NAMES_MAX>,
+    records: ArrayVec<Noted<'a>, ANSWERS_MAX>,
+    aliases: bool,
+    services: bool,
+}
+
+/// Reads the answers of a response whose records begin at `at`.
+///
+/// # Errors
+/// [`Fault::Malformed`]; a message that ends early gives what stood before.
+pub(super) fn answers<'a>(message: &Message<'a>, at: usize) -> Result<Answers<'a>, Fault> {
+    let mut notes = Notes::default();
+    for (question, asked) in message.questions.iter().enumerate() {
+        let (number, _) = notes.number(message.bytes, asked.name_offset.into())?;
+        let origin = Origin { question: question as u8, ttl_seconds: u32::MAX };
+        notes.reach(number, origin);
+    }
+    let cut = match notes.note_sections(message, at) {
+        Ok(()) => false,
+        Err(Fault::Cut) => true,
+        Err(Fault::Malformed) => return Err(Fault::Malformed),
+    };
+    if notes.aliases {
+        notes.follow_aliases();
+    }
+    notes.answers(cut)
+}
+
+impl<'a> Notes<'a> {
+    /// Notes the answers; and, where a service binding may have a target, what the additional
+    /// section says about that (RFC 9460, 4.1).
+    fn note_sections(&mut self, message: &Message<'a>, mut at: usize) -> Result<(), Fault> {
+        let bytes = message.bytes;
+        at = self.note_section(bytes, at, message.answer_count)?;
+        if self.services {
+            at = record::skip_records(bytes, at, message.authority_count)?;
+            self.note_section(bytes, at, message.additional_count)?;
+        }
+        Ok(())
+    }
+
+    /// Notes the records of one section that begins at `at`, and says where it ends.
+    fn note_section(
+        &mut self,
+        message: &'a [u8],
+        mut at: usize,
+        count: u16,
+    ) -> Result<usize, Fault> {
+        for _ in 0..count {
+            let record = record::read(message, at)?;
+            at = record.data.end;
+            if record.class == CLASS_IN {
+                self.note(message, &record)?;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Notes one record if it is of interest.
+    #[inline]
+    fn note(&mut self, message: &'a [u8], record: &Record) -> Result<(), Fault> {
+        let bytes = message.get(record.data.clone()).unwrap_or_default();
+        let data = match record.kind {
+            kind::A => Data::Address(Address::v4(exactly(bytes)?)),
+            kind::AAAA => Data::Address(Address::v6(exactly(bytes)?)),
+            kind::CNAME => {
+                let (target, end) = self.number(message, record.data.start)?;
+                if end != record.data.end {
+                    return Err(Fault::Malformed);
+                }
+                self.aliases = true;
+                Data::Alias { target }
+            }
+            kind::HTTPS | kind::SVCB => {
+                let Some(binding) = service::binding(message, record.data.clone()) else {
+                    return Ok(());
+                };
+                let target = match binding.target {
+                    Some(target) => Some(self.number(message, target)?.0),
+                    None => None,
+                };
+                self.services = true;
+                self.aliases |= target.is_some();
+                match target {
+                    Some(target) if binding.priority == 0 => Data::Alias { target },
+                    // An alias to the root: the service does not exist (RFC 9460, 2.5.1).
+                    None if binding.priority == 0 => return Ok(()),
+                    target => Data::Service { binding, target },
+                }
+            }
+            _ => return Ok(()),
+        };
+        let (owner, _) = self.number(message, record.owner)?;
+        let noted = Noted { owner, ttl_seconds: record.ttl_seconds, data };
+        self.records.try_push(noted).map_err(|_| Fault::Malformed)
+    }
+
+    /// The number of the name at `at`, and the offset behind it where it stands. A name cut off
+    /// here contradicts the length of the record it stands in.
+    #[inline]
+    fn number(&mut self, message: &[u8], at: usize) -> Result<(u8, usize), Fault> {
+        // Nearly every owner is a pointer to a name that has been read before.
+        let pointer = name::pointer_target(message, at).filter(|&target| target < at);
+        let start = pointer.unwrap_or(at);
+        if let Some(known) = self.names.iter().position(|name| name.start == start) {
+            if pointer.is_some() {
+                return Ok((known as u8, at + 2));
+            }
+        }
+        let (walked, sum) = name::sum(message, at).map_err(|_| Fault::Malformed)?;
+        let known = self
+            .names
+            .iter()
+            .position(|name| name.sum == sum && name::same(message, name.start, start));
+        if let Some(known) = known {
+            return Ok((known as u8, walked.end));
+        }
+        let number = self.names.len() as u8;
+        let name = Name { start, sum, origin: None };
+        self.names.try_push(name).map_err(|_| Fault::Malformed)?;
+        Ok((number, walked.end))
+    }
+
+    /// Marks a name as reached, if it was not; says whether that is news.
+    fn reach(&mut self, number: u8, origin: Origin) -> bool {
+        match self.names.get_mut(usize::from(number)) {
+            Some(name) if name.origin.is_none() => {
+                name.origin = Some(origin);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Where the owner of a record is reached from, with the record's TTL counted in.
+    fn origin(&self, record: &Noted<'_>) -> Option<Origin> {
+        let Origin { question, ttl_seconds } = self.names.get(usize::from(record.owner))?.origin?;
+        Some(Origin { question, ttl_seconds: ttl_seconds.min(record.ttl_seconds) })
+    }
+
+    /// Follows aliases from the questions. Once over the records is enough when they stand in
+    /// order, as they mostly do.
+    fn follow_aliases(&mut self) {
+        for _ in 0..CHAIN_LENGTH_MAX {
+            let mut news = false;
+            for index in 0..self.records.len() {
+                let Some(record) = self.records.get(index) else { break };
+                let (Data::Alias { target } | Data::Service { target: Some(target), .. }) =
+                    record.data
+                else {
+                    continue;
+                };
+                if let Some(origin) = self.origin(record) {
+                    news |= self.reach(target, origin);
+                }
+            }
+            if !news {
+                break;
+            }
+        }
+    }
+
+    /// What is answered, now that all aliases are followed.
+    fn answers(self, cut: bool) -> Result<Answers<'a>, Fault> {
+        let mut answers = Answers { cut, ..Answers::default() };
+        for record in &self.records {
+            let Some(Origin { question, ttl_seconds }) = self.origin(record) else { continue };
+            let mut push = |address| {
+                let answer = Answer { question, ttl_seconds, address };
+                answers.addresses.try_push(answer).map_err(|_| Fault::Malformed)
+            };
+            match &record.data {
+                Data::Address(address) => push(*address)?,
+                Data::Alias { .. } => {}
+                Data::Service { binding, .. } => {
+                    binding.parameters.hints().try_for_each(push)?;
+                    let service = Service::new(question, ttl_seconds, *binding);
+                    answers.services.try_push(service).map_err(|_| Fault::Malformed)?;
+                }
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// The data of a record whose type fixes its length.
+fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], Fault> {
+    data.try_into().map_err(|_| Fault::Malformed)
+}
