@@ -4,6 +4,9 @@
 //! Every dissector answers *complete*, *incomplete* (more bytes, please) or *reject*. None of them
 //! panics, whatever the bytes.
 
+pub mod quic;
+pub mod tls;
+
 use crate::observation::{ClientHello, Request};
 use crate::stats::Counter;
 
