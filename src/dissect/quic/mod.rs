@@ -127,11 +127,7 @@ impl Initials {
                 done => return done,
             }
         }
-        if packets || self.version.is_some() {
-            Progress::Incomplete
-        } else {
-            Progress::Reject(None)
-        }
+        Progress::Incomplete
     }
 
     /// What can be told for a flow that ends or is given up before its hello was complete: `None`
