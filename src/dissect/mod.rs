@@ -14,6 +14,7 @@ pub mod dns;
 pub mod http;
 mod ja4;
 mod preamble;
+pub mod quic;
 mod reader;
 pub mod stream;
 pub mod tls;

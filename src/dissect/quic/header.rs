@@ -1,0 +1,121 @@
+//! Long headers (RFC 8999, 5.1; RFC 9000, 17.2), and the packets that share a datagram.
+//!
+//! Everything here is clear text and unproven: only a packet that opens proves anything.
+
+use super::keys::SAMPLE_LENGTH;
+use super::reader::Reader;
+use super::scheme::{self, PacketType};
+
+/// The longest connection id of the versions that are read (RFC 9000, 17.2).
+pub(super) const CONNECTION_ID_LENGTH_MAX: usize = 20;
+
+/// The shortest destination connection id that a client may choose (RFC 9000, 7.2).
+const CHOSEN_ID_LENGTH_MIN: usize = 8;
+
+/// The smallest datagram in which a client may send an Initial (RFC 9000, 14.1).
+const DATAGRAM_LENGTH_MIN: usize = 1200;
+
+/// High bit of the first byte: a long header.
+const LONG: u8 = 0x80;
+/// The fixed bit, which is one unless both ends agreed to grease it (RFC 9287).
+const FIXED: u8 = 0x40;
+
+/// A packet number has up to this many bytes; the sample begins as many behind its first one
+/// (RFC 9001, 5.4.2).
+const NUMBER_LENGTH_MAX: usize = 4;
+
+/// An Initial whose lengths fit its datagram, still protected.
+pub(super) struct Initial<'a> {
+    pub(super) version: u32,
+    pub(super) destination: &'a [u8],
+    /// Whether a token came with it: after a Retry, or from an earlier connection. Servers never
+    /// send one.
+    pub(super) has_token: bool,
+    /// The packet from its first byte to the end of its tag.
+    pub(super) bytes: &'a [u8],
+    /// Where in `bytes` the packet number begins.
+    pub(super) number_offset: usize,
+}
+
+/// One packet of a datagram.
+pub(super) enum Packet<'a> {
+    /// An Initial.
+    Initial(Initial<'a>),
+    /// A packet with a long header and a length that is none.
+    Other,
+}
+
+impl Initial<'_> {
+    /// Whether keys of this packet's own destination id can be the right ones: the client chose
+    /// the id, or a Retry gave it. A server's Initial, whose keys are others, often fails this.
+    pub(super) fn may_carry_its_key(&self) -> bool {
+        self.destination.len() >= CHOSEN_ID_LENGTH_MIN || self.has_token
+    }
+
+    /// The bytes from which the header protection mask is made.
+    pub(super) fn sample(&self) -> Option<&[u8; SAMPLE_LENGTH]> {
+        self.bytes.get(self.number_offset + NUMBER_LENGTH_MAX..)?.first_chunk()
+    }
+}
+
+/// Whether a datagram may begin with a long header whose version we try; a few compares.
+pub(super) fn may_be_long(payload: &[u8]) -> bool {
+    let Some(&[first, a, b, c, d, length]) = payload.first_chunk() else { return false };
+    if first & LONG == 0 || usize::from(length) > CONNECTION_ID_LENGTH_MAX {
+        return false;
+    }
+    let version = u32::from_be_bytes([a, b, c, d]);
+    if scheme::known(version).is_some() {
+        return scheme::packet_type(version, first) != PacketType::Retry;
+    }
+    // Half of all random datagrams have the high bit, and RTP always has: an unknown version must
+    // look right in every other way, because trying its keys is what costs.
+    version != 0
+        && first & FIXED != 0
+        && scheme::packet_type(version, first) == PacketType::Initial
+        && usize::from(length) >= CHOSEN_ID_LENGTH_MIN
+        && payload.len() >= DATAGRAM_LENGTH_MIN
+}
+
+/// The packet at the beginning of `datagram`, and what is behind it (RFC 9000, 12.2). `None` when
+/// there is no packet with a long header and a length: a short header, padding, Retry, Version
+/// Negotiation, or a packet that is cut off.
+pub(super) fn split(datagram: &[u8]) -> Option<(Packet<'_>, &[u8])> {
+    let mut reader = Reader::new(datagram);
+    let first = reader.byte()?;
+    if first & LONG == 0 {
+        return None;
+    }
+    let version = u32::from_be_bytes(reader.array()?);
+    let kind = scheme::packet_type(version, first);
+    if version == 0 || kind == PacketType::Retry {
+        return None;
+    }
+    let destination = connection_id(&mut reader)?;
+    connection_id(&mut reader)?;
+    let mut has_token = false;
+    if kind == PacketType::Initial {
+        let length = reader.varint()?;
+        has_token = !reader.take_wire(length)?.is_empty();
+    }
+    let length = reader.varint()?;
+    let number_offset = datagram.len() - reader.rest().len();
+    let protected = reader.take_wire(length)?;
+    let after = reader.rest();
+    if kind != PacketType::Initial || protected.len() < NUMBER_LENGTH_MAX + SAMPLE_LENGTH {
+        return Some((Packet::Other, after));
+    }
+    let bytes = datagram.get(..number_offset + protected.len())?;
+    Some((
+        Packet::Initial(Initial { version, destination, has_token, bytes, number_offset }),
+        after,
+    ))
+}
+
+fn connection_id<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let length = usize::from(reader.byte()?);
+    if length > CONNECTION_ID_LENGTH_MAX {
+        return None;
+    }
+    reader.take(length)
+}

@@ -1,0 +1,108 @@
+//! The cryptography of Initials, behind three functions so that another library can take over.
+//!
+//! Only the client's keys are ever derived: a server's Initials tell no name.
+
+use std::sync::LazyLock;
+
+use ring::{aead, hkdf};
+
+use super::scheme::{CLIENT_LABEL, Scheme};
+
+/// Bytes of ciphertext from which a header protection mask is made (RFC 9001, 5.4.2).
+pub(super) const SAMPLE_LENGTH: usize = 16;
+
+/// Keys that open a client's Initials (RFC 9001, 5).
+pub(super) trait InitialKeys: Sized {
+    /// The keys that a scheme makes of a connection id; `None` only if the library fails.
+    fn derive(scheme: Scheme, connection_id: &[u8]) -> Option<Self>;
+
+    /// The mask over the first byte and the packet number (RFC 9001, 5.4.3).
+    fn header_mask(&self, sample: &[u8; SAMPLE_LENGTH]) -> Option<[u8; 5]>;
+
+    /// Opens a payload in place and gives its clear text; `None` if the tag does not fit, after
+    /// which `payload` holds nothing of use.
+    fn open<'a>(
+        &self,
+        packet_number: u64,
+        header: &[u8],
+        payload: &'a mut [u8],
+    ) -> Option<&'a mut [u8]>;
+}
+
+/// [`InitialKeys`] by `ring`.
+pub(super) struct RingKeys {
+    packet: aead::LessSafeKey,
+    iv: [u8; aead::NONCE_LEN],
+    header: aead::quic::HeaderProtectionKey,
+}
+
+impl InitialKeys for RingKeys {
+    fn derive(scheme: Scheme, connection_id: &[u8]) -> Option<RingKeys> {
+        let initial = salt(scheme).extract(connection_id);
+        let mut secret = [0; 32];
+        expand(&initial, CLIENT_LABEL, &mut secret)?;
+        let client = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &secret);
+        let labels = scheme.labels();
+        let (mut key, mut iv, mut header) = ([0; 16], [0; aead::NONCE_LEN], [0; 16]);
+        expand(&client, labels.key, &mut key)?;
+        expand(&client, labels.iv, &mut iv)?;
+        expand(&client, labels.header, &mut header)?;
+        Some(RingKeys {
+            packet: aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_128_GCM, &key).ok()?),
+            iv,
+            header: aead::quic::HeaderProtectionKey::new(&aead::quic::AES_128, &header).ok()?,
+        })
+    }
+
+    fn header_mask(&self, sample: &[u8; SAMPLE_LENGTH]) -> Option<[u8; 5]> {
+        self.header.new_mask(sample).ok()
+    }
+
+    fn open<'a>(
+        &self,
+        packet_number: u64,
+        header: &[u8],
+        payload: &'a mut [u8],
+    ) -> Option<&'a mut [u8]> {
+        let mut nonce = self.iv;
+        // RFC 9001, 5.3: the packet number, right-aligned, over the IV.
+        for (byte, number) in nonce.iter_mut().rev().zip(packet_number.to_le_bytes()) {
+            *byte ^= number;
+        }
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        self.packet.open_in_place(nonce, aead::Aad::from(header), payload).ok()
+    }
+}
+
+/// HKDF-Expand with a complete HkdfLabel.
+fn expand(secret: &hkdf::Prk, label: &[u8], out: &mut [u8]) -> Option<()> {
+    struct Length(usize);
+    impl hkdf::KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    secret.expand(&[label], Length(out.len())).ok()?.fill(out).ok()
+}
+
+/// The salt as an HMAC key: made once, which saves an eighth of every derivation.
+fn salt(scheme: Scheme) -> &'static hkdf::Salt {
+    macro_rules! prepared {
+        ($scheme:expr) => {{
+            static SALT: LazyLock<hkdf::Salt> =
+                LazyLock::new(|| hkdf::Salt::new(hkdf::HKDF_SHA256, $scheme.salt()));
+            &SALT
+        }};
+    }
+    match scheme {
+        Scheme::V1 => prepared!(Scheme::V1),
+        Scheme::V2 => prepared!(Scheme::V2),
+        Scheme::V2Draft => prepared!(Scheme::V2Draft),
+        Scheme::Draft29 => prepared!(Scheme::Draft29),
+        Scheme::Draft23 => prepared!(Scheme::Draft23),
+        Scheme::Draft22 => prepared!(Scheme::Draft22),
+        Scheme::GoogleQ050 => prepared!(Scheme::GoogleQ050),
+        Scheme::GoogleT050 => prepared!(Scheme::GoogleT050),
+        Scheme::GoogleT051 => prepared!(Scheme::GoogleT051),
+    }
+}
