@@ -2,8 +2,11 @@
 
 pub mod dissect;
 pub mod hostname;
+pub mod ledger;
 pub mod net;
 pub mod observation;
 pub mod packet;
+pub mod report;
 pub mod stats;
+pub mod store;
 pub mod time;
