@@ -8,6 +8,8 @@ pub mod ledger;
 pub mod net;
 pub mod observation;
 pub mod packet;
+pub mod report;
 pub mod stats;
+pub mod store;
 pub mod time;
 pub mod usage;

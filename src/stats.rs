@@ -21,6 +21,19 @@ macro_rules! counters {
                     $(Counter::$variant => $name,)+
                 }
             }
+
+            /// What it counts, in a sentence.
+            pub fn description(self) -> &'static str {
+                match self {
+                    $(Counter::$variant => concat!($($doc,)+).trim_ascii(),)+
+                }
+            }
+
+            /// Whether it counts what a bound cost, so that results may depend on how the input
+            /// was cut up. Its description says so first.
+            pub fn is_bound(self) -> bool {
+                self.description().starts_with("Bound:")
+            }
         }
     };
 }
@@ -128,5 +141,17 @@ impl Counters {
     /// Name and value of each counter, in the order of reports.
     pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
         Counter::ALL.iter().map(|&counter| (counter, self.value(counter)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_tell_bounds_from_other_counters() {
+        assert_eq!(Counter::Packets.description(), "Frames read.");
+        assert!(!Counter::Packets.is_bound());
+        assert!(Counter::FlowEvicted.is_bound());
     }
 }

@@ -1,0 +1,84 @@
+//! `apps.csv`: what was used, one row for each (date, app).
+//!
+//! Only names of role `use` and `login` are use; traffic of embeds, telemetry, pages for visitors
+//! and marketing stays in the database and is no use. An app whose name was only asked for in DNS
+//! has no row here, but one in `usage.csv`. `users` counts distinct users that are known, `devices`
+//! distinct devices. `active_minutes` are person-minutes: the sum over the rows of `usage.csv`.
+//! `catalogue_version` names the versions in force that day, joined by `+`.
+
+use std::collections::BTreeMap;
+
+use super::ReportError;
+use super::days::{Day, Days};
+use super::output::{Finished, Output};
+use super::table::{Cell, Table};
+use super::usage::AppDay;
+use crate::store::Snapshot;
+
+const COLUMNS: [&str; 16] = [
+    "date",
+    "app_id",
+    "app_name",
+    "app_vendor",
+    "app_suite",
+    "app_category",
+    "users",
+    "devices",
+    "connections",
+    "attempts_failed",
+    "active_minutes",
+    "bytes_up",
+    "bytes_down",
+    "first_seen",
+    "last_seen",
+    "catalogue_version",
+];
+
+/// `apps.csv` in the making.
+pub(super) struct Apps {
+    table: Table,
+}
+
+impl Apps {
+    pub(super) fn begin(output: Output) -> Result<Apps, ReportError> {
+        Ok(Apps { table: Table::begin(output, &COLUMNS)? })
+    }
+
+    /// Adds the rows of a day; `by_app` is what its rows of `usage.csv` come to.
+    pub(super) fn add_day(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        days: &Days<'_>,
+        day: &Day,
+        by_app: &BTreeMap<String, AppDay>,
+    ) -> Result<(), ReportError> {
+        let none = AppDay::default();
+        snapshot.apps(day.window, |app| {
+            let of_usage = by_app.get(app.app_id).unwrap_or(&none);
+            let versions: Vec<&str> =
+                of_usage.catalogue_versions.iter().map(String::as_str).collect();
+            self.table.row(&[
+                Cell::Ours(&day.date),
+                Cell::Text(app.app_id),
+                Cell::Text(app.name),
+                Cell::Text(app.vendor),
+                Cell::Text(app.suite),
+                Cell::Text(app.category),
+                Cell::Number(app.users),
+                Cell::Number(app.devices),
+                Cell::Number(app.sums.connections),
+                Cell::Number(app.sums.attempts_failed),
+                Cell::Number(of_usage.active_minutes),
+                Cell::Number(app.sums.bytes_up),
+                Cell::Number(app.sums.bytes_down),
+                Cell::Ours(&days.time(app.sums.first_seen)?),
+                Cell::Ours(&days.time(app.sums.last_seen)?),
+                Cell::Text(&versions.join("+")),
+            ])
+        })
+    }
+
+    pub(super) fn finish(self) -> Result<Finished, ReportError> {
+        self.table.finish()
+    }
+}

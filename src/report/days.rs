@@ -1,0 +1,84 @@
+//! Days of the configured zone, as windows of the store's hours; and how times are written.
+
+use std::path::Path;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::ReportError;
+use crate::store::{Snapshot, Window};
+use crate::time::Timestamp;
+
+/// One day that has rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Day {
+    /// As in reports: `2026-11-22`.
+    pub(super) date: String,
+    /// Its hours, as far as they are reported on.
+    pub(super) window: Window,
+}
+
+/// The days of a report.
+pub(super) struct Days<'a> {
+    snapshot: &'a Snapshot<'a>,
+    zone: &'a TimeZone,
+    database: &'a Path,
+    /// The hours that are reported on.
+    pub(super) window: Window,
+}
+
+impl<'a> Days<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot<'a>,
+        zone: &'a TimeZone,
+        database: &'a Path,
+        window: Window,
+    ) -> Days<'a> {
+        Days { snapshot, zone, database, window }
+    }
+
+    /// Calls `each` with every day that has rows, in order. Days without are stepped over, so that
+    /// stamps of 1970 beside those of today cost nothing.
+    pub(super) fn each(
+        &self,
+        mut each: impl FnMut(&Day) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
+        let mut rest = self.window;
+        while let Some(hour) = self.snapshot.first_hour(rest)? {
+            let (date, next) = self.day_of(hour)?;
+            let end = next.clamp(hour + 1, self.window.to);
+            each(&Day { date: date.to_string(), window: Window { from: rest.from, to: end } })?;
+            rest.from = end;
+        }
+        Ok(())
+    }
+
+    /// The first and the last day that have rows.
+    pub(super) fn ends(&self) -> Result<Option<(String, String)>, ReportError> {
+        let first = self.snapshot.first_hour(self.window)?;
+        let last = self.snapshot.last_hour(self.window)?;
+        let Some((first, last)) = first.zip(last) else { return Ok(None) };
+        Ok(Some((self.day_of(first)?.0.to_string(), self.day_of(last)?.0.to_string())))
+    }
+
+    /// RFC 3339 with microseconds and the zone's offset.
+    pub(super) fn time(&self, stamp: Timestamp) -> Result<String, ReportError> {
+        let time = jiff::Timestamp::from_nanosecond(i128::from(stamp.0));
+        let time = time.map_err(|source| self.out_of_range(source))?;
+        Ok(time.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string())
+    }
+
+    /// The day that holds the beginning of `hour`, and the second at which the next one begins.
+    fn day_of(&self, hour: i64) -> Result<(Date, i64), ReportError> {
+        let day = || {
+            let start = jiff::Timestamp::from_second(hour)?.to_zoned(self.zone.clone());
+            let next = start.tomorrow()?.start_of_day()?;
+            Ok((start.date(), next.timestamp().as_second()))
+        };
+        day().map_err(|source| self.out_of_range(source))
+    }
+
+    fn out_of_range(&self, source: jiff::Error) -> ReportError {
+        ReportError::Time { path: self.database.to_path_buf(), source }
+    }
+}

@@ -1,0 +1,120 @@
+//! `manifest.json`: what the report was made from, so that it can be checked and made again.
+//!
+//! Nothing in it depends on when, where or with how many workers it was made. Lists are sorted and
+//! keys stand in a fixed order. `bounded` is empty unless a run reached one of its bounds: then its
+//! figures may depend on how the input was cut up, and the list says which bound and how often.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::ReportError;
+use super::days::Days;
+use super::output::{Finished, Output, hex};
+use crate::stats::Counter;
+use crate::store::{RunFacts, SCHEMA_VERSION, Snapshot};
+
+#[derive(Serialize)]
+struct Manifest<'a> {
+    /// Version of the program that wrote the report.
+    program: &'a str,
+    /// Versions of the programs that read the packets.
+    run_programs: Vec<String>,
+    db_schema: i64,
+    config_sha256: Vec<String>,
+    catalogues: Vec<Catalogue>,
+    zone: &'a str,
+    date_from: Option<String>,
+    date_to: Option<String>,
+    /// Stamps of the first and the last packet.
+    first_seen: Option<String>,
+    last_seen: Option<String>,
+    packets: u64,
+    total_bytes: u64,
+    ip_bytes: u64,
+    /// Whatever was counted and is not zero, by name.
+    losses: BTreeMap<String, u64>,
+    bounded: Vec<Bounded>,
+    captures: Vec<Capture>,
+    /// SHA-256 of the report's other files, by name.
+    files_sha256: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+struct Catalogue {
+    version: String,
+    sha256: String,
+}
+
+#[derive(Serialize)]
+struct Bounded {
+    bound: String,
+    times: u64,
+}
+
+#[derive(Serialize)]
+struct Capture {
+    fingerprint: String,
+    size_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged_at: Option<u64>,
+}
+
+pub(super) fn write(
+    mut output: Output,
+    snapshot: &Snapshot<'_>,
+    days: &Days<'_>,
+    zone: &str,
+    files: &[Finished],
+) -> Result<Finished, ReportError> {
+    let totals = snapshot.totals(days.window)?;
+    let RunFacts { programs, config_sha256, catalogues, captures, counters } =
+        snapshot.runs(days.window)?;
+    let (date_from, date_to) = days.ends()?.unzip();
+    let (first_seen, last_seen) = totals.seen.unzip();
+    let bounded = counters
+        .iter()
+        .filter(|(name, _)| is_bound(name))
+        .map(|(name, times)| Bounded { bound: name.clone(), times: *times })
+        .collect();
+    let manifest = Manifest {
+        program: env!("CARGO_PKG_VERSION"),
+        run_programs: programs,
+        db_schema: SCHEMA_VERSION,
+        config_sha256,
+        catalogues: catalogues
+            .into_iter()
+            .map(|(version, sha256)| Catalogue { version, sha256 })
+            .collect(),
+        zone,
+        date_from,
+        date_to,
+        first_seen: first_seen.map(|stamp| days.time(stamp)).transpose()?,
+        last_seen: last_seen.map(|stamp| days.time(stamp)).transpose()?,
+        packets: totals.packets,
+        total_bytes: totals.total_bytes,
+        ip_bytes: totals.ip_bytes,
+        losses: counters.into_iter().filter(|(name, _)| name != Counter::Packets.name()).collect(),
+        bounded,
+        captures: captures
+            .into_iter()
+            .map(|capture| Capture {
+                fingerprint: hex(&capture.fingerprint),
+                size_bytes: capture.size_bytes,
+                damaged_at: capture.damaged_at,
+            })
+            .collect(),
+        files_sha256: files.iter().map(|file| (file.name, file.sha256.as_str())).collect(),
+    };
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|error| output.failed(std::io::Error::other(error)))?;
+    let written = writeln!(output, "{text}");
+    written.map_err(|error| output.failed(error))?;
+    output.finish()
+}
+
+/// Whether the counter of this name counts what a bound cost.
+fn is_bound(name: &str) -> bool {
+    Counter::ALL.iter().any(|counter| counter.name() == name && counter.is_bound())
+}

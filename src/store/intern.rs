@@ -1,0 +1,210 @@
+//! Numbers for subjects, targets and catalogues: given at once, written with the next commit.
+//!
+//! As only one process writes ([`super::lock`]), new numbers are made in memory. What is known is
+//! remembered within a bound; what is forgotten is found in the database again.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{AppFacts, CatalogueFacts, Subject, Target};
+
+/// Subjects, and likewise targets, remembered between commits.
+const REMEMBERED_MAX: usize = 262_144;
+
+/// What has a number.
+#[derive(Default)]
+pub(super) struct Interned {
+    subjects: Numbers<Subject>,
+    targets: Numbers<TargetKey>,
+    catalogues: Numbers<CatalogueFacts>,
+    apps: HashMap<String, AppFacts>,
+    /// Apps that are new or described anew.
+    apps_pending: Vec<AppFacts>,
+}
+
+/// A target without what may change about its app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct TargetKey {
+    /// Empty for an unmatched domain.
+    app: String,
+    role: String,
+    tenant: String,
+    edition: String,
+    /// Empty for an app.
+    domain: String,
+}
+
+/// Numbers of one kind of thing.
+struct Numbers<T> {
+    known: HashMap<T, i64>,
+    /// Not in the database yet.
+    pending: Vec<(i64, T)>,
+    last: i64,
+}
+
+impl<T> Default for Numbers<T> {
+    fn default() -> Numbers<T> {
+        Numbers { known: HashMap::new(), pending: Vec::new(), last: 0 }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Numbers<T> {
+    /// Numbers that go on where the database is.
+    fn continuing(connection: &Connection, table: &str) -> rusqlite::Result<Numbers<T>> {
+        let sql = format!("SELECT ifnull(max(id), 0) FROM {table}");
+        let last = connection.query_row(&sql, [], |row| row.get(0))?;
+        Ok(Numbers { last, ..Numbers::default() })
+    }
+
+    /// The number of `thing`: remembered, found by `find` in the database, or new.
+    fn number(
+        &mut self,
+        thing: &T,
+        find: impl FnOnce(&T) -> rusqlite::Result<Option<i64>>,
+    ) -> rusqlite::Result<i64> {
+        if let Some(&id) = self.known.get(thing) {
+            return Ok(id);
+        }
+        let id = match find(thing)? {
+            Some(id) => id,
+            None => {
+                self.last += 1;
+                self.pending.push((self.last, thing.clone()));
+                self.last
+            }
+        };
+        self.known.insert(thing.clone(), id);
+        Ok(id)
+    }
+
+    /// What was pending is in the database now.
+    fn written(&mut self) {
+        self.pending.clear();
+        if self.known.len() > REMEMBERED_MAX {
+            self.known.clear();
+        }
+    }
+}
+
+impl Interned {
+    /// Numbers that go on where the database is.
+    pub(super) fn continuing(connection: &Connection) -> rusqlite::Result<Interned> {
+        Ok(Interned {
+            subjects: Numbers::continuing(connection, "subjects")?,
+            targets: Numbers::continuing(connection, "targets")?,
+            catalogues: Numbers::continuing(connection, "catalogues")?,
+            ..Interned::default()
+        })
+    }
+
+    pub(super) fn subject(
+        &mut self,
+        connection: &Connection,
+        subject: &Subject,
+    ) -> rusqlite::Result<i64> {
+        self.subjects.number(subject, |subject| {
+            connection
+                .prepare_cached(
+                    "SELECT id FROM subjects WHERE user = ? AND department = ? AND device = ?",
+                )?
+                .query_row([&subject.user, &subject.department, &subject.device], |r| r.get(0))
+                .optional()
+        })
+    }
+
+    pub(super) fn target(
+        &mut self,
+        connection: &Connection,
+        target: &Target,
+    ) -> rusqlite::Result<i64> {
+        let key = match target {
+            Target::App { app, role, tenant, edition } => {
+                self.describe(app);
+                TargetKey {
+                    app: app.id.clone(),
+                    role: role.clone(),
+                    tenant: tenant.clone(),
+                    edition: edition.clone(),
+                    domain: String::new(),
+                }
+            }
+            Target::Domain(domain) => TargetKey { domain: domain.clone(), ..TargetKey::default() },
+        };
+        self.targets.number(&key, |key| {
+            connection
+                .prepare_cached(
+                    "SELECT id FROM targets
+                     WHERE ifnull(app, 0) = ifnull((SELECT id FROM apps WHERE app = ?), 0)
+                         AND role = ? AND tenant = ? AND edition = ? AND domain = ?",
+                )?
+                .query_row([&key.app, &key.role, &key.tenant, &key.edition, &key.domain], |row| {
+                    row.get(0)
+                })
+                .optional()
+        })
+    }
+
+    pub(super) fn catalogue(
+        &mut self,
+        connection: &Connection,
+        facts: &CatalogueFacts,
+    ) -> rusqlite::Result<i64> {
+        self.catalogues.number(facts, |facts| {
+            connection
+                .prepare_cached("SELECT id FROM catalogues WHERE version = ? AND sha256 = ?")?
+                .query_row([&facts.version, &facts.sha256], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Writes what is pending. It stays pending until [`Interned::written`], since the transaction
+    /// may still fail.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO subjects (id, user, department, device) VALUES (?, ?, ?, ?)",
+        )?;
+        for (id, subject) in &self.subjects.pending {
+            insert.execute(params![id, subject.user, subject.department, subject.device])?;
+        }
+        let mut insert = connection
+            .prepare_cached("INSERT INTO catalogues (id, version, sha256) VALUES (?, ?, ?)")?;
+        for (id, facts) in &self.catalogues.pending {
+            insert.execute(params![id, facts.version, facts.sha256])?;
+        }
+        let mut upsert = connection.prepare_cached(
+            "INSERT INTO apps (app, name, vendor, suite, category) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (app) DO UPDATE SET name = excluded.name, vendor = excluded.vendor,
+                 suite = excluded.suite, category = excluded.category",
+        )?;
+        for app in &self.apps_pending {
+            upsert.execute([&app.id, &app.name, &app.vendor, &app.suite, &app.category])?;
+        }
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO targets (id, app, role, tenant, edition, domain)
+             VALUES (?, (SELECT id FROM apps WHERE app = ?), ?, ?, ?, ?)",
+        )?;
+        for (id, key) in &self.targets.pending {
+            insert.execute(params![id, key.app, key.role, key.tenant, key.edition, key.domain])?;
+        }
+        Ok(())
+    }
+
+    /// What was pending is in the database now.
+    pub(super) fn written(&mut self) {
+        self.subjects.written();
+        self.targets.written();
+        self.catalogues.written();
+        self.apps_pending.clear();
+    }
+
+    /// Notes what the catalogue says of `app` now. There are as many apps as in the catalogue, so
+    /// that they need no bound.
+    fn describe(&mut self, app: &AppFacts) {
+        if self.apps.get(&app.id) != Some(app) {
+            self.apps.insert(app.id.clone(), app.clone());
+            self.apps_pending.push(app.clone());
+        }
+    }
+}

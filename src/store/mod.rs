@@ -1,0 +1,177 @@
+//! The store: usage, the books and what is known of runs and captures, in SQLite.
+//!
+//! One [`Store`] writes to a database at a time; readers take a [`Snapshot`] and may do so while
+//! it writes. A run ([`Store::begin_run`], [`Store::commit`], [`Store::finish_run`]) is visible as
+//! a whole or, as long as its captures are being read, not at all. `schema.sql` tells the tables
+//! column by column.
+//!
+//! It does not decide what a row says: names, apps, users and bounds are merge's. It knows no
+//! clock and no time zone but the name of the one whose hours it keeps.
+
+mod commit;
+mod error;
+mod intern;
+mod lock;
+mod query;
+mod rows;
+mod run;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use error::StoreError;
+pub use query::{
+    AppFact, CaptureFact, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact, VisibilityFact,
+    Window,
+};
+pub use rows::{
+    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE, RunId,
+    RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow,
+    VisibilityRow,
+};
+pub use run::Begun;
+pub use schema::SCHEMA_VERSION;
+
+use error::explain;
+use intern::Interned;
+use lock::WriterLock;
+
+/// How long a call waits for another program that has the database locked, in seconds.
+const BUSY_SECONDS: u64 = 10;
+
+/// What the write-ahead log is cut back to once its content is in the database, in bytes.
+const JOURNAL_BYTES_MAX: i64 = 64 << 20;
+
+/// Memory for pages of the database, in KiB.
+const CACHE_KIB: i64 = 64 << 10;
+
+/// Different statements kept compiled; there are fewer.
+const STATEMENTS_MAX: usize = 64;
+
+/// A database, open for writing or for reading only.
+pub struct Store {
+    path: PathBuf,
+    connection: Connection,
+    interned: Interned,
+    _lock: Option<WriterLock>,
+}
+
+impl Store {
+    /// Opens the database at `path` for writing, and makes it if there is none. Its hours are the
+    /// full hours of `zone`, the name of an IANA time zone, for as long as it exists.
+    ///
+    /// # Errors
+    /// Somebody else is writing; the file cannot be written, is another program's or a newer one's;
+    /// or it keeps the hours of another zone.
+    pub fn open(path: &Path, zone: &str) -> Result<Store, StoreError> {
+        let lock = WriterLock::take(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let failed = |error| explain(path, error);
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        if connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
+            return Err(StoreError::ReadOnly { path: path.to_path_buf() });
+        }
+        Store::prepare(path, connection, zone, Some(lock))
+    }
+
+    /// A database that ends with this value.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn in_memory(zone: &str) -> Result<Store, StoreError> {
+        let path = Path::new(":memory:");
+        let connection = Connection::open_in_memory().map_err(|error| explain(path, error))?;
+        Store::prepare(path, connection, zone, None)
+    }
+
+    /// Opens an existing database for reading; somebody else may be writing to it.
+    ///
+    /// # Errors
+    /// The file is not there, is another program's, or of another schema version.
+    pub fn open_read_only(path: &Path) -> Result<Store, StoreError> {
+        let failed = |error| explain(path, error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(failed)?;
+        schema::check(&connection, path)?;
+        let interned = Interned::default();
+        Ok(Store { path: path.to_path_buf(), connection, interned, _lock: None })
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the time zone whose full hours begin the buckets.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn zone(&self) -> Result<String, StoreError> {
+        schema::zone(&self.connection).map_err(|error| explain(&self.path, error))
+    }
+
+    /// The number of `subject`, for rows of usage. It is written with the next commit.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn subject_id(&mut self, subject: &Subject) -> Result<SubjectId, StoreError> {
+        let id = self.interned.subject(&self.connection, subject);
+        id.map(SubjectId).map_err(|error| explain(&self.path, error))
+    }
+
+    /// The number of `target`, for rows of usage. It is written with the next commit; what is said
+    /// of its app holds for earlier rows too.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn target_id(&mut self, target: &Target) -> Result<TargetId, StoreError> {
+        let id = self.interned.target(&self.connection, target);
+        id.map(TargetId).map_err(|error| explain(&self.path, error))
+    }
+
+    /// The number of a catalogue, for commits. It is written with the next commit.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn catalogue_id(&mut self, facts: &CatalogueFacts) -> Result<CatalogueId, StoreError> {
+        let id = self.interned.catalogue(&self.connection, facts);
+        id.map(CatalogueId).map_err(|error| explain(&self.path, error))
+    }
+
+    fn prepare(
+        path: &Path,
+        mut connection: Connection,
+        zone: &str,
+        lock: Option<WriterLock>,
+    ) -> Result<Store, StoreError> {
+        set_up(&connection).map_err(|error| explain(path, error))?;
+        schema::prepare(&mut connection, path, zone)?;
+        let interned = Interned::continuing(&connection).map_err(|error| explain(path, error))?;
+        Ok(Store { path: path.to_path_buf(), connection, interned, _lock: lock })
+    }
+}
+
+/// Settings that belong to a connection rather than to the file.
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // The answer is the mode in force: "memory" for a database in memory.
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // In WAL mode a loss of power can cost the last commits, but never the database.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update_and_check(
+        None,
+        "journal_size_limit",
+        JOURNAL_BYTES_MAX,
+        |_| Ok(()),
+    )?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    // All numbers are made in `intern`; looking each up again would double a row's cost.
+    connection.pragma_update(None, "foreign_keys", false)
+}

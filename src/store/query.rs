@@ -1,0 +1,482 @@
+//! What reports ask: facts of a window of hours, in total order, from one consistent state.
+//!
+//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only roles of use count
+//! as usage here ([`super::ROLES_OF_USE`]); only runs that are visible count at all.
+
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Row, Transaction, params};
+
+use super::Store;
+use super::error::{StoreError, explain};
+use super::rows::Sums;
+use crate::ledger::Bucket;
+use crate::observation::NameSource;
+use crate::time::Timestamp;
+
+/// Hours by their beginnings, in UTC seconds: from `from` up to, but without, `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The first hour.
+    pub from: i64,
+    /// The first hour after it.
+    pub to: i64,
+}
+
+impl Window {
+    /// Everything.
+    pub const ALL: Window = Window { from: i64::MIN, to: i64::MAX };
+}
+
+/// One stored row of use, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageFact<'a> {
+    /// Empty when unknown.
+    pub department: &'a str,
+    /// Empty when nobody is attributed.
+    pub user: &'a str,
+    /// The client's address until devices are known.
+    pub device: &'a str,
+    /// The catalogue's id of the app.
+    pub app_id: &'a str,
+    /// The app's name.
+    pub app_name: &'a str,
+    /// The organisation's instance, or empty.
+    pub tenant: &'a str,
+    /// The edition, or empty.
+    pub edition: &'a str,
+    /// The app's category.
+    pub category: &'a str,
+    /// Beginning of the hour, in UTC seconds.
+    pub hour: i64,
+    /// Where the name came from.
+    pub name_source: NameSource,
+    /// The version of the catalogue.
+    pub catalogue_version: &'a str,
+    /// How much.
+    pub sums: Sums,
+}
+
+/// All use of one app in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppFact<'a> {
+    /// The catalogue's id.
+    pub app_id: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Who sells it.
+    pub vendor: &'a str,
+    /// The suite, or empty.
+    pub suite: &'a str,
+    /// The category.
+    pub category: &'a str,
+    /// Different users; the unattributed do not count.
+    pub users: u64,
+    /// Different devices.
+    pub devices: u64,
+    /// How much. The masks of minutes are empty: hours cannot share them.
+    pub sums: Sums,
+}
+
+/// All use of one domain that no signature knows, in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnmatchedFact<'a> {
+    /// The registrable domain.
+    pub domain: &'a str,
+    /// Different users; the unattributed do not count.
+    pub users: u64,
+    /// Different devices.
+    pub devices: u64,
+    /// How much. The masks of minutes are empty.
+    pub sums: Sums,
+}
+
+/// One bucket of the books in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VisibilityFact {
+    /// Which one.
+    pub bucket: Bucket,
+    /// Flows.
+    pub flows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What came in, in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TotalsFact {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes by the rule of the books.
+    pub total_bytes: u64,
+    /// Those of IP packets.
+    pub ip_bytes: u64,
+    /// Stamps of the first and the last packet; `None` without any.
+    pub seen: Option<(Timestamp, Timestamp)>,
+}
+
+/// A capture that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureFact {
+    /// Its fingerprint.
+    pub fingerprint: [u8; 32],
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// The offset in bytes at which it could not be read on.
+    pub damaged_at: Option<u64>,
+}
+
+/// What is known of the runs that touch a window; every list in total order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// Versions of the programs.
+    pub programs: Vec<String>,
+    /// SHA-256 of the configurations, in hex.
+    pub config_sha256: Vec<String>,
+    /// Versions and SHA-256 of the catalogues.
+    pub catalogues: Vec<(String, String)>,
+    /// The captures.
+    pub captures: Vec<CaptureFact>,
+    /// Counters by name; those of whole runs, also where a window holds only a part of them.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// One consistent state of the database, whatever is written meanwhile.
+pub struct Snapshot<'a> {
+    store: &'a Store,
+    transaction: Transaction<'a>,
+}
+
+impl Store {
+    /// The state of now.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
+        let transaction = self.connection.unchecked_transaction();
+        let transaction = transaction.map_err(|error| explain(&self.path, error))?;
+        Ok(Snapshot { store: self, transaction })
+    }
+}
+
+/// Rows that count as use: traffic, not only a question for a name.
+const TRAFFIC: &str =
+    "(u.connections > 0 OR u.attempts_failed > 0 OR u.bytes_up > 0 OR u.bytes_down > 0)";
+
+/// Sums over rows, in the order that [`summed`] reads.
+const SUMS: &str = "count(DISTINCT nullif(s.user, '')), count(DISTINCT s.device),
+    sum(u.connections), sum(u.attempts_failed), sum(u.handshakes), sum(u.dns_queries),
+    sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen)";
+
+impl Snapshot<'_> {
+    /// The first hour of `window` in which there is anything.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn first_hour(&self, window: Window) -> Result<Option<i64>, StoreError> {
+        self.end_hour(window, "ASC", "min")
+    }
+
+    /// The last hour of `window` in which there is anything.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn last_hour(&self, window: Window) -> Result<Option<i64>, StoreError> {
+        self.end_hour(window, "DESC", "max")
+    }
+
+    /// Each row of use, ordered by department, user, device, app, tenant, edition and hour. Rows
+    /// that hold only DNS questions are among them.
+    ///
+    /// # Errors
+    /// The database cannot be read, or `each` fails.
+    pub fn usage<E: From<StoreError>>(
+        &self,
+        window: Window,
+        mut each: impl FnMut(&UsageFact<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
+                a.category, u.hour, u.name_source, c.version,
+                u.connections, u.attempts_failed, u.handshakes, u.dns_queries,
+                u.bytes_up, u.bytes_down, u.minutes_up, u.minutes_down, u.minutes_begun,
+                u.first_seen, u.last_seen
+            FROM usage AS u
+            JOIN targets AS t ON t.id = u.target
+            JOIN apps AS a ON a.id = t.app
+            JOIN subjects AS s ON s.id = u.subject
+            JOIN catalogues AS c ON c.id = u.catalogue
+            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
+                AND t.role IN ('use', 'login')
+            ORDER BY 1, 2, 3, 4, 6, 7, u.hour, c.version, u.name_source, u.run";
+        self.rows(sql, window, |row| {
+            let fact = usage_fact(row).map_err(|error| self.failed(error))?;
+            each(&fact)
+        })
+    }
+
+    /// Use of each app, ordered by its id. Rows that hold only DNS questions do not count.
+    ///
+    /// # Errors
+    /// The database cannot be read, or `each` fails.
+    pub fn apps<E: From<StoreError>>(
+        &self,
+        window: Window,
+        mut each: impl FnMut(&AppFact<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = format!(
+            "SELECT a.app, a.name, a.vendor, a.suite, a.category, {SUMS}
+            FROM usage AS u
+            JOIN targets AS t ON t.id = u.target
+            JOIN apps AS a ON a.id = t.app
+            JOIN subjects AS s ON s.id = u.subject
+            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
+                AND t.role IN ('use', 'login') AND {TRAFFIC}
+            GROUP BY a.app
+            ORDER BY a.app"
+        );
+        self.rows(&sql, window, |row| {
+            let fact = app_fact(row).map_err(|error| self.failed(error))?;
+            each(&fact)
+        })
+    }
+
+    /// Use of each domain that no signature knows, ordered by name. Rows that hold only DNS
+    /// questions do not count.
+    ///
+    /// # Errors
+    /// The database cannot be read, or `each` fails.
+    pub fn unmatched<E: From<StoreError>>(
+        &self,
+        window: Window,
+        mut each: impl FnMut(&UnmatchedFact<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = format!(
+            "SELECT t.domain, {SUMS}
+            FROM usage AS u
+            JOIN targets AS t ON t.id = u.target
+            JOIN subjects AS s ON s.id = u.subject
+            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
+                AND t.app IS NULL AND {TRAFFIC}
+            GROUP BY t.domain
+            ORDER BY t.domain"
+        );
+        self.rows(&sql, window, |row| {
+            let fact = unmatched_fact(row).map_err(|error| self.failed(error))?;
+            each(&fact)
+        })
+    }
+
+    /// The books: every bucket, also the empty ones, in their order.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn visibility(&self, window: Window) -> Result<Vec<VisibilityFact>, StoreError> {
+        let empty = |bucket| VisibilityFact { bucket, flows: 0, bytes: 0 };
+        let mut facts = Bucket::ALL.map(empty).to_vec();
+        let sql = "SELECT bucket, sum(flows), sum(bytes) FROM visibility
+            WHERE hour >= ? AND hour < ? AND run IN runs_visible
+            GROUP BY bucket";
+        self.rows(sql, window, |row| {
+            let read = || Ok((row.get::<_, u8>(0)?, unsigned(row, 1)?, unsigned(row, 2)?));
+            let (bucket, flows, bytes) = read().map_err(|error| self.failed(error))?;
+            let Some(fact) = facts.get_mut(usize::from(bucket)) else {
+                let what = format!("there is no bucket {bucket}");
+                return Err(StoreError::Damaged { path: self.store.path.clone(), what });
+            };
+            (fact.flows, fact.bytes) = (flows, bytes);
+            Ok(())
+        })?;
+        Ok(facts)
+    }
+
+    /// What came in.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn totals(&self, window: Window) -> Result<TotalsFact, StoreError> {
+        let sql = "SELECT ifnull(sum(packets), 0), ifnull(sum(total_bytes), 0),
+                ifnull(sum(ip_bytes), 0), min(first_seen), max(last_seen)
+            FROM totals WHERE hour >= ? AND hour < ? AND run IN runs_visible";
+        let totals = self.transaction.query_row(sql, params![window.from, window.to], |row| {
+            let (first, last): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+            Ok(TotalsFact {
+                packets: unsigned(row, 0)?,
+                total_bytes: unsigned(row, 1)?,
+                ip_bytes: unsigned(row, 2)?,
+                seen: first.map(Timestamp).zip(last.map(Timestamp)),
+            })
+        });
+        totals.map_err(|error| self.failed(error))
+    }
+
+    /// What is known of the runs that have rows in `window`, and of those that have none at all.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn runs(&self, window: Window) -> Result<RunFacts, StoreError> {
+        self.run_facts(window).map_err(|error| self.failed(error))
+    }
+
+    fn run_facts(&self, window: Window) -> rusqlite::Result<RunFacts> {
+        const TOUCHING: &str = "(SELECT id FROM runs WHERE id IN runs_visible
+            AND (first_hour IS NULL OR (first_hour < ?2 AND last_hour >= ?1)))";
+        let list = |what: &str, rest: &str| {
+            self.transaction.prepare(&format!("SELECT DISTINCT {what} FROM {rest}"))
+        };
+        let range = params![window.from, window.to];
+        Ok(RunFacts {
+            programs: list("program", &format!("runs WHERE id IN {TOUCHING} ORDER BY 1"))?
+                .query_map(range, |row| row.get(0))?
+                .collect::<Result<_, _>>()?,
+            config_sha256: list(
+                "config_sha256",
+                &format!("runs WHERE id IN {TOUCHING} ORDER BY 1"),
+            )?
+            .query_map(range, |row| row.get(0))?
+            .collect::<Result<_, _>>()?,
+            catalogues: list(
+                "version, sha256",
+                &format!(
+                    "catalogues WHERE id IN (SELECT catalogue FROM commits WHERE run IN {TOUCHING})
+                     ORDER BY 1, 2"
+                ),
+            )?
+            .query_map(range, |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?,
+            captures: list(
+                "fingerprint, size_bytes, damaged_at",
+                &format!("captures WHERE run IN {TOUCHING} ORDER BY 1"),
+            )?
+            .query_map(range, |row| {
+                let damaged_at: Option<i64> = row.get(2)?;
+                Ok(CaptureFact {
+                    fingerprint: row.get(0)?,
+                    size_bytes: unsigned(row, 1)?,
+                    damaged_at: damaged_at.map(i64::unsigned_abs),
+                })
+            })?
+            .collect::<Result<_, _>>()?,
+            counters: list(
+                "name, sum(value)",
+                &format!("counters WHERE run IN {TOUCHING} GROUP BY name ORDER BY 1"),
+            )?
+            .query_map(range, |row| Ok((row.get(0)?, unsigned(row, 1)?)))?
+            .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Walks the keys from one end and stops at the first hour, rather than asking for a minimum
+    /// over all of them.
+    fn end_hour(&self, window: Window, order: &str, best: &str) -> Result<Option<i64>, StoreError> {
+        let end = |table: &str| {
+            format!(
+                "SELECT * FROM (SELECT hour FROM {table} WHERE hour >= ?1 AND hour < ?2
+                    AND run IN runs_visible ORDER BY hour {order} LIMIT 1)"
+            )
+        };
+        let ends = ["totals", "visibility", "usage"].map(end).join(" UNION ALL ");
+        let sql = format!("SELECT {best}(hour) FROM ({ends})");
+        let hour = self.transaction.query_row(&sql, params![window.from, window.to], |r| r.get(0));
+        hour.map_err(|error| self.failed(error))
+    }
+
+    fn rows<E: From<StoreError>>(
+        &self,
+        sql: &str,
+        window: Window,
+        mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error| self.failed(error);
+        let mut statement = self.transaction.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params![window.from, window.to]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            each(row)?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        explain(&self.store.path, error)
+    }
+}
+
+fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
+    let source: u8 = row.get(9)?;
+    let name_source = NameSource::from_number(source).ok_or_else(|| {
+        let error = FromSqlError::OutOfRange(i64::from(source));
+        rusqlite::Error::FromSqlConversionFailure(9, Type::Integer, Box::new(error))
+    })?;
+    Ok(UsageFact {
+        department: text(row, 0)?,
+        user: text(row, 1)?,
+        device: text(row, 2)?,
+        app_id: text(row, 3)?,
+        app_name: text(row, 4)?,
+        tenant: text(row, 5)?,
+        edition: text(row, 6)?,
+        category: text(row, 7)?,
+        hour: row.get(8)?,
+        name_source,
+        catalogue_version: text(row, 10)?,
+        sums: Sums {
+            connections: unsigned(row, 11)?,
+            attempts_failed: unsigned(row, 12)?,
+            handshakes: unsigned(row, 13)?,
+            dns_queries: unsigned(row, 14)?,
+            bytes_up: unsigned(row, 15)?,
+            bytes_down: unsigned(row, 16)?,
+            minutes_up: unsigned(row, 17)?,
+            minutes_down: unsigned(row, 18)?,
+            minutes_begun: unsigned(row, 19)?,
+            first_seen: Timestamp(row.get(20)?),
+            last_seen: Timestamp(row.get(21)?),
+        },
+    })
+}
+
+fn app_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<AppFact<'a>> {
+    let (users, devices, sums) = summed(row, 5)?;
+    Ok(AppFact {
+        app_id: text(row, 0)?,
+        name: text(row, 1)?,
+        vendor: text(row, 2)?,
+        suite: text(row, 3)?,
+        category: text(row, 4)?,
+        users,
+        devices,
+        sums,
+    })
+}
+
+fn unmatched_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UnmatchedFact<'a>> {
+    let (users, devices, sums) = summed(row, 1)?;
+    Ok(UnmatchedFact { domain: text(row, 0)?, users, devices, sums })
+}
+
+/// Users, devices and sums from the columns of [`SUMS`], which begin at `column`.
+fn summed(row: &Row<'_>, column: usize) -> rusqlite::Result<(u64, u64, Sums)> {
+    let sums = Sums {
+        connections: unsigned(row, column + 2)?,
+        attempts_failed: unsigned(row, column + 3)?,
+        handshakes: unsigned(row, column + 4)?,
+        dns_queries: unsigned(row, column + 5)?,
+        bytes_up: unsigned(row, column + 6)?,
+        bytes_down: unsigned(row, column + 7)?,
+        first_seen: Timestamp(row.get(column + 8)?),
+        last_seen: Timestamp(row.get(column + 9)?),
+        ..Sums::default()
+    };
+    Ok((unsigned(row, column)?, unsigned(row, column + 1)?, sums))
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    let value = row.get_ref(column)?;
+    value.as_str().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error))
+    })
+}
+
+/// A number that is never negative, as it was stored; see `number` in `commit`.
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    Ok(value.unsigned_abs())
+}

@@ -1,0 +1,193 @@
+//! Makes the schema, and brings the databases of older programs up to it.
+//!
+//! `schema.sql` is what a new database gets; [`MIGRATIONS`] lead an older one there, one
+//! transaction each. The version is SQLite's `user_version`, and `application_id` tells our files
+//! from those of other programs.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::{StoreError, explain};
+use crate::ledger::Bucket;
+
+/// The version that `schema.sql` describes.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// "shsc" in ASCII, in the place where SQLite files say whose they are.
+const APPLICATION_ID: i64 = 0x7368_7363;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// A step from one version to the next.
+struct Migration {
+    /// The version it leads to.
+    to: i64,
+    /// What it does.
+    sql: &'static str,
+}
+
+/// In ascending order without gaps; the last leads to [`SCHEMA_VERSION`]. There is none yet.
+const MIGRATIONS: &[Migration] = &[];
+
+/// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that
+/// an existing one keeps hours of the same zone.
+///
+/// # Errors
+/// The file is another program's or a newer one's, keeps other hours, or cannot be written.
+pub(super) fn prepare(
+    connection: &mut Connection,
+    path: &Path,
+    zone: &str,
+) -> Result<(), StoreError> {
+    match version(connection, path)? {
+        None => create(connection, zone).map_err(|error| explain(path, error))?,
+        Some(found) => migrate(connection, MIGRATIONS, found).map_err(|e| explain(path, e))?,
+    }
+    let stored = self::zone(connection).map_err(|error| explain(path, error))?;
+    if stored != zone {
+        let (path, given) = (path.to_path_buf(), zone.to_owned());
+        return Err(StoreError::ZoneDiffers { path, stored, given });
+    }
+    Ok(())
+}
+
+/// Checks that an existing database can be read as it is.
+///
+/// # Errors
+/// The file is not ours, or of another version.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let path = path.to_path_buf();
+    match version(connection, &path)? {
+        Some(SCHEMA_VERSION) => Ok(()),
+        Some(found) => Err(StoreError::OlderSchema { path, found, known: SCHEMA_VERSION }),
+        None => Err(StoreError::NotOurs { path, what: "an empty file" }),
+    }
+}
+
+/// The time zone whose full hours begin the buckets.
+pub(super) fn zone(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT value FROM settings WHERE name = 'zone'", [], |row| row.get(0))
+}
+
+/// The schema's version, at most [`SCHEMA_VERSION`]; `None` for a new, empty file.
+fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, StoreError> {
+    let number = |sql: &str| -> Result<i64, StoreError> {
+        connection.query_row(sql, [], |row| row.get(0)).map_err(|error| explain(path, error))
+    };
+    let found = number("PRAGMA user_version")?;
+    if number("PRAGMA application_id")? != APPLICATION_ID {
+        return match number("SELECT count(*) FROM sqlite_schema")? {
+            0 if found == 0 => Ok(None),
+            _ => Err(StoreError::NotOurs {
+                path: path.to_path_buf(),
+                what: "an SQLite database of another program",
+            }),
+        };
+    }
+    if found > SCHEMA_VERSION {
+        let path = path.to_path_buf();
+        return Err(StoreError::NewerSchema { path, found, known: SCHEMA_VERSION });
+    }
+    Ok(Some(found))
+}
+
+fn create(connection: &mut Connection, zone: &str) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    for bucket in Bucket::ALL {
+        let row = (bucket as u8, bucket.name());
+        transaction.execute("INSERT INTO buckets (id, name) VALUES (?, ?)", row)?;
+    }
+    transaction.execute("INSERT INTO settings (name, value) VALUES ('zone', ?)", [zone])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+fn migrate(
+    connection: &mut Connection,
+    migrations: &[Migration],
+    found: i64,
+) -> rusqlite::Result<()> {
+    for migration in migrations.iter().filter(|migration| migration.to > found) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration.sql)?;
+        transaction.pragma_update(None, "user_version", migration.to)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        prepare(&mut connection, Path::new("test.db"), "UTC").unwrap();
+        connection
+    }
+
+    #[test]
+    fn a_second_opening_changes_nothing_and_keeps_the_zone() {
+        let mut connection = fresh();
+        prepare(&mut connection, Path::new("test.db"), "UTC").unwrap();
+        check(&connection, Path::new("test.db")).unwrap();
+        let other = prepare(&mut connection, Path::new("test.db"), "Asia/Kathmandu");
+        assert!(matches!(other, Err(StoreError::ZoneDiffers { stored, .. }) if stored == "UTC"));
+    }
+
+    #[test]
+    fn a_newer_programs_database_is_refused_by_name() {
+        let mut connection = fresh();
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+        let error = prepare(&mut connection, Path::new("test.db"), "UTC").unwrap_err();
+        assert!(matches!(error, StoreError::NewerSchema { .. }));
+        let text = error.to_string();
+        assert!(text.contains("test.db") && text.contains("schema version 2"), "{text}");
+    }
+
+    #[test]
+    fn another_programs_database_is_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
+        let error = prepare(&mut connection, Path::new("notes.db"), "UTC").unwrap_err();
+        assert!(matches!(error, StoreError::NotOurs { .. }));
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
+        assert_eq!(tables, 1);
+    }
+
+    #[test]
+    fn an_empty_file_cannot_be_reported_on() {
+        let connection = Connection::open_in_memory().unwrap();
+        let error = check(&connection, Path::new("empty.db")).unwrap_err();
+        assert!(matches!(error, StoreError::NotOurs { .. }));
+    }
+
+    #[test]
+    fn migrations_run_once_each_in_order_and_a_failing_one_leaves_no_trace() {
+        let mut connection = fresh();
+        let steps = [
+            Migration { to: 2, sql: "CREATE TABLE step (n INTEGER); INSERT INTO step VALUES (2)" },
+            Migration { to: 3, sql: "INSERT INTO step VALUES (3)" },
+            Migration { to: 4, sql: "INSERT INTO step VALUES (4); INSERT INTO nowhere VALUES (4)" },
+        ];
+        assert!(migrate(&mut connection, &steps, 1).is_err());
+        let steps_done = |connection: &Connection| -> (i64, i64) {
+            let sql = "SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM step";
+            connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        assert_eq!(steps_done(&connection), (2, 3));
+        migrate(&mut connection, &steps[..2], 3).unwrap();
+        assert_eq!(steps_done(&connection), (2, 3));
+    }
+
+    #[test]
+    fn migrations_lead_to_the_current_version_without_gaps() {
+        let versions: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.to).collect();
+        let expected: Vec<i64> = (2..=SCHEMA_VERSION).collect();
+        assert_eq!(versions, expected);
+    }
+}
