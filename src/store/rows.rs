@@ -7,6 +7,7 @@ use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
+pub use crate::usage::Sums;
 
 /// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
 pub const ROLES_OF_USE: [&str; 2] = ["use", "login"];
@@ -80,74 +81,6 @@ pub struct CatalogueId(pub(super) i64);
 /// Names a run within one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub(super) i64);
-
-/// A sum of traffic within one hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sums {
-    /// Flows that began in the hour.
-    pub connections: u64,
-    /// Flows without an answer, or reset before one.
-    pub attempts_failed: u64,
-    /// Flows in which both sides spoke.
-    pub handshakes: u64,
-    /// DNS questions for the target.
-    pub dns_queries: u64,
-    /// Bytes from client to server.
-    pub bytes_up: u64,
-    /// Bytes from server to client.
-    pub bytes_down: u64,
-    /// Bit i: payload from the client in minute i of the hour, see [`Hour::bit`].
-    pub minutes_up: u64,
-    /// Bit i: payload from the server in that minute.
-    pub minutes_down: u64,
-    /// Bit i: a flow began in that minute.
-    pub minutes_begun: u64,
-    /// Stamp of the first packet.
-    pub first_seen: Timestamp,
-    /// Stamp of the last packet.
-    pub last_seen: Timestamp,
-}
-
-impl Default for Sums {
-    /// Nothing, which changes no sum that it is added to.
-    fn default() -> Sums {
-        Sums {
-            connections: 0,
-            attempts_failed: 0,
-            handshakes: 0,
-            dns_queries: 0,
-            bytes_up: 0,
-            bytes_down: 0,
-            minutes_up: 0,
-            minutes_down: 0,
-            minutes_begun: 0,
-            first_seen: Timestamp::MAX,
-            last_seen: Timestamp::MIN,
-        }
-    }
-}
-
-impl Sums {
-    /// Adds what another sum of the same hour holds.
-    pub fn add(&mut self, other: &Sums) {
-        self.connections += other.connections;
-        self.attempts_failed += other.attempts_failed;
-        self.handshakes += other.handshakes;
-        self.dns_queries += other.dns_queries;
-        self.bytes_up += other.bytes_up;
-        self.bytes_down += other.bytes_down;
-        self.minutes_up |= other.minutes_up;
-        self.minutes_down |= other.minutes_down;
-        self.minutes_begun |= other.minutes_begun;
-        self.first_seen = self.first_seen.min(other.first_seen);
-        self.last_seen = self.last_seen.max(other.last_seen);
-    }
-
-    /// Minutes with payload both ways.
-    pub fn active_minutes(&self) -> u64 {
-        u64::from((self.minutes_up & self.minutes_down).count_ones())
-    }
-}
 
 /// One row of usage. Rows with the same key are added up, in one commit and across commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,28 +195,4 @@ pub enum Skip {
     AlreadyDone(String),
     /// It is the same as the one with this index.
     SameAs(usize),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sums_count_a_minute_once() {
-        let mut sums = Sums::default();
-        let one = Sums {
-            minutes_up: 0b0111,
-            minutes_down: 0b1010,
-            first_seen: Timestamp(5),
-            last_seen: Timestamp(9),
-            ..Sums::default()
-        };
-        sums.add(&one);
-        sums.add(&one);
-        assert_eq!(sums.active_minutes(), 1);
-        assert_eq!((sums.first_seen, sums.last_seen), (Timestamp(5), Timestamp(9)));
-        // Payload one way and payload the other way may come from different rows.
-        sums.add(&Sums { minutes_down: 0b0001, ..Sums::default() });
-        assert_eq!(sums.active_minutes(), 2);
-    }
 }

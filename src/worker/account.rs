@@ -110,9 +110,8 @@ impl Worker {
     /// Ends a flow and begins another with the same endpoints in its slot. Returns the side from
     /// which the packet comes.
     #[cold]
-    pub(super) fn reopen(&mut self, flow: FlowId, _side: Side, item: &Item) -> Side {
+    pub(super) fn reopen(&mut self, flow: FlowId, item: &Item, reassembled: bool) -> Side {
         self.close(flow, End::Idle);
-        let reassembled = self.table.hot(flow).reassembled;
         let (hot, cold) = self.new_flow(item, reassembled);
         // The slot stays where it is in index and wheel.
         let (old_hot, old_cold) = self.table.both(flow);
@@ -161,13 +160,7 @@ impl Worker {
 
     /// The other side of a flow shows itself.
     #[cold]
-    pub(super) fn side_appeared(
-        &mut self,
-        flow: FlowId,
-        side: Side,
-        item: &Item,
-        _frames: &impl super::Frames,
-    ) {
+    pub(super) fn side_appeared(&mut self, flow: FlowId, side: Side, item: &Item) {
         let hot = self.table.hot(flow);
         if side == 1 && hot.patience == Patience::HalfOpen {
             hot.patience = Patience::Established;
@@ -337,13 +330,16 @@ impl Worker {
     fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums) {
         let (hot, cold) = self.table.both(flow);
         let bucket = Bucket::from_number(hot.bucket);
-        let client = Endpoint { address: hot.addresses[hot.client()], port: hot.ports[hot.client()] };
+        let client =
+            Endpoint { address: hot.addresses[hot.client()], port: hot.ports[hot.client()] };
         let server_side = 1 - hot.client();
         let server = Endpoint { address: hot.addresses[server_side], port: hot.ports[server_side] };
         let at_home = !matches!(bucket, Some(Bucket::Inbound))
             && (bucket.is_none() || self.settings.home.contains(client.address));
         let nameless = match bucket {
-            Some(Bucket::NetworkService | Bucket::Inbound | Bucket::Tunnel | Bucket::OtherIp) => bucket,
+            Some(Bucket::NetworkService | Bucket::Inbound | Bucket::Tunnel | Bucket::OtherIp) => {
+                bucket
+            }
             _ if !at_home => bucket,
             _ => None,
         };
@@ -357,7 +353,13 @@ impl Worker {
         let outer = self.inspector.outer(flow);
         if cold.name != NONE && outer.is_none() {
             let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
-            let key = UsageKey { client: client.address, name: cold.name, hour, source, bucket: hot.bucket };
+            let key = UsageKey {
+                client: client.address,
+                name: cold.name,
+                hour,
+                source,
+                bucket: hot.bucket,
+            };
             let (known, is_new) = self.usage.entry(key);
             known.add(&sums);
             if is_new {
@@ -371,7 +373,8 @@ impl Worker {
             return;
         }
         cold.told |= told::ANONYMOUS;
-        let outer = outer.map(|config_id| Outer { name: self.names.hold_again(cold.name), config_id });
+        let outer =
+            outer.map(|config_id| Outer { name: self.names.hold_again(cold.name), config_id });
         self.part.anonymous.push(AnonymousSums {
             flow,
             client,

@@ -86,7 +86,10 @@ mod tests {
         let mut clock = SensorClock::default();
         clock.observe(at(1000));
         assert_eq!(clock.observe(at(900)), Some(TimeStep { before: at(1000), after: at(900) }));
-        assert_eq!(clock.observe(at(90_000)), Some(TimeStep { before: at(900), after: at(90_000) }));
+        assert_eq!(
+            clock.observe(at(90_000)),
+            Some(TimeStep { before: at(900), after: at(90_000) })
+        );
         for n in 2..STEPS_MAX {
             assert!(clock.observe(at(if n % 2 == 0 { 0 } else { 90_000 })).is_some());
         }

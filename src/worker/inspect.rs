@@ -4,6 +4,7 @@
 //! is the client, whatever was assumed before. An inspection exists only while a dissector wants
 //! more of the flow. A dissector that panics costs its flow the name, and is counted.
 
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use foldhash::fast::RandomState;
@@ -27,16 +28,20 @@ use crate::usage::{Sums, UsageKey};
 
 /// Payload packets of a flow that are looked at without any result before it is left alone.
 const LOOKED_MAX: u8 = 16;
-/// Inspections open at a time.
-const INSPECTIONS_MAX: usize = 65_536;
+/// Inspections open at a time; each holds at most 16 KiB and its holes.
+pub const INSPECTIONS_MAX: usize = 16_384;
 
 /// The inspections of a worker.
 #[derive(Default)]
 pub(super) struct Inspector {
     open: Vec<Inspection>,
     free: Vec<u32>,
+    /// Flow, number and serial number of inspections in the order in which they began. Some may be
+    /// over.
+    order: VecDeque<(FlowId, u32, u64)>,
+    begun: u64,
     /// Config ids of flows whose hello has Encrypted ClientHello.
-    outer: std::collections::HashMap<FlowId, u8, RandomState>,
+    outer: HashMap<FlowId, u8, RandomState>,
     scratch: quic::Scratch,
     found: Vec<Found>,
 }
@@ -57,6 +62,8 @@ impl Inspector {
 /// What is kept while a dissector wants more of a flow.
 #[derive(Default)]
 struct Inspection {
+    /// Which of all inspections this is; 0 when it is over.
+    serial: u64,
     /// Sensor time of the first payload.
     began: Timestamp,
     sides: [Option<LookedAt>; 2],
@@ -215,8 +222,12 @@ impl Worker {
         if known != NONE {
             return known;
         }
-        let fresh = Inspection { began: sensor, sides: [None, None] };
+        if self.inspector.open.len() - self.inspector.free.len() >= INSPECTIONS_MAX {
+            self.evict_inspection();
+        }
         let inspector = &mut self.inspector;
+        inspector.begun += 1;
+        let fresh = Inspection { serial: inspector.begun, began: sensor, sides: [None, None] };
         let id = match inspector.free.pop() {
             Some(id) => {
                 inspector.open[id as usize] = fresh;
@@ -227,8 +238,29 @@ impl Worker {
                 (inspector.open.len() - 1) as u32
             }
         };
+        inspector.order.push_back((flow, id, inspector.begun));
+        if inspector.order.len() > 4 * INSPECTIONS_MAX {
+            let open = &inspector.open;
+            inspector.order.retain(|&(_, id, serial)| open[id as usize].serial == serial);
+        }
         self.table.cold(flow).inspection = id;
         id
+    }
+
+    /// Ends the inspection that has been open for longest.
+    #[cold]
+    fn evict_inspection(&mut self) {
+        while let Some((flow, id, serial)) = self.inspector.order.pop_front() {
+            if self.inspector.open[id as usize].serial == serial {
+                self.count_event(Counter::InspectionEvicted);
+                // The caller is in the middle of findings of its own flow.
+                let found = std::mem::take(&mut self.inspector.found);
+                self.finish_inspection(flow);
+                self.leave_alone(flow);
+                self.inspector.found = found;
+                return;
+            }
+        }
     }
 
     /// Whether a flow has been looked at for longer than `nanos` and is not decided.
@@ -340,7 +372,9 @@ impl Worker {
         if let Some(authority) = &request.authority {
             self.observe(flow, time, Seen::Http, authority);
         }
-        if let Some(host) = request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host)) {
+        if let Some(host) =
+            request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host))
+        {
             self.observe(flow, time, Seen::Http, host);
         }
         if let Some(name) = request.authority.or(request.host) {
@@ -428,9 +462,12 @@ impl Worker {
             }
             // Answers to one question stand together: its name is read and looked up once.
             let name = match last {
-                Some((question, name)) if question == answer.question => self.names.hold_again(name),
+                Some((question, name)) if question == answer.question => {
+                    self.names.hold_again(name)
+                }
                 _ => {
-                    let Some(question) = response.questions.get(usize::from(answer.question)) else {
+                    let Some(question) = response.questions.get(usize::from(answer.question))
+                    else {
                         continue;
                     };
                     let Ok(name) = question.name() else { continue };
@@ -474,7 +511,8 @@ impl Worker {
     /// Client and server of a flow.
     pub(super) fn endpoints(&mut self, flow: FlowId) -> (Endpoint, Endpoint) {
         let hot = self.table.hot(flow);
-        let endpoint = |side: Side| Endpoint { address: hot.addresses[side], port: hot.ports[side] };
+        let endpoint =
+            |side: Side| Endpoint { address: hot.addresses[side], port: hot.ports[side] };
         (endpoint(hot.client()), endpoint(1 - hot.client()))
     }
 }

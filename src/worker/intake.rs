@@ -45,12 +45,26 @@ impl Intake {
     pub fn new(settings: Arc<Settings>, only: Option<NetworkSet>) -> Intake {
         let minute = Minute(0);
         let hour = settings.grid.hour(minute);
-        Intake { settings, only, minute, minute_start: 0, hour, sums: nothing(hour), part: Part::default() }
+        Intake {
+            settings,
+            only,
+            minute,
+            minute_start: 0,
+            hour,
+            sums: nothing(hour),
+            part: Part::default(),
+        }
     }
 
     /// Decodes a frame into `item`. False where it has no owner.
     #[inline]
-    pub fn take(&mut self, frame: Frame<'_>, sensor: Timestamp, record: u32, item: &mut Item) -> bool {
+    pub fn take(
+        &mut self,
+        frame: Frame<'_>,
+        sensor: Timestamp,
+        record: u32,
+        item: &mut Item,
+    ) -> bool {
         if frame.time.0.wrapping_sub(self.minute_start) as u64 >= NANOS_PER_MINUTE as u64 {
             self.turn_minute(frame.time);
         }

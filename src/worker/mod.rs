@@ -21,9 +21,9 @@ pub mod part;
 use std::sync::Arc;
 
 use crate::flow::hash::Seed;
+use crate::flow::slot::NONE;
 use crate::flow::slot::{Side, mark};
 use crate::flow::table::{FLOWS_MAX, FlowId, FlowTable};
-use crate::flow::slot::NONE;
 use crate::net::{Mac, NetworkSet};
 use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
@@ -200,19 +200,24 @@ impl Worker {
         }
         let found = match candidate {
             NONE => None,
-            flow => match self.table.side_in(flow, &item.packet, false) {
-                Some(side) => Some((flow, side)),
-                None => self.table.find(item.hash, &item.packet, false),
-            },
+            flow => self.table.side_in(flow, &item.packet, false).map(|side| (flow, side)),
         };
-        let found = match found {
-            None => self.table.find(item.hash, &item.packet, false),
-            known => known,
-        };
-        let (flow, side) = match found {
+        match found {
+            Some((flow, side)) if !self.is_over(flow, side, item) => {
+                self.count(flow, side, item, frames);
+            }
+            // Perhaps a packet of the same batch opened it.
+            _ => self.packet_of(item, frames, false),
+        }
+    }
+
+    /// Finds the flow of a packet, or opens one, and counts the packet.
+    #[cold]
+    fn packet_of(&mut self, item: &Item, frames: &impl Frames, reassembled: bool) {
+        let (flow, side) = match self.table.find(item.hash, &item.packet, reassembled) {
             Some((flow, side)) if !self.is_over(flow, side, item) => (flow, side),
-            Some((flow, side)) => (flow, self.reopen(flow, side, item)),
-            None => (self.open(item, false), 0),
+            Some((flow, _)) => (flow, self.reopen(flow, item, reassembled)),
+            None => (self.open(item, reassembled), 0),
         };
         self.count(flow, side, item, frames);
     }
@@ -250,7 +255,7 @@ impl Worker {
             _ => self.overflow(flow, side, packet.bytes),
         }
         if first_of_side {
-            self.side_appeared(flow, side, item, frames);
+            self.side_appeared(flow, side, item);
         }
     }
 

@@ -1,0 +1,346 @@
+//! IP datagrams in pieces (RFC 791, 3.2; RFC 8200, 4.5): put together within bounds.
+//!
+//! A fragment counts for the flow of its datagram as soon as that is known, which is with the
+//! first fragment; its bytes are looked at when all of them are there. Where a tunnel is in
+//! pieces, the flow is inside and known only then. Where copies of a byte differ, the first one
+//! seen wins. All fragments of a datagram have the same address pair, so the same worker.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+
+use super::{Frames, Item, Worker};
+use crate::decode::{self, Outcome};
+use crate::flow::slot::mark;
+use crate::ledger::Bucket;
+use crate::net::Address;
+use crate::packet::{Fragment, Packet};
+use crate::stats::Counter;
+use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
+
+/// Datagrams open at a time.
+const OPEN_MAX: usize = 4096;
+/// Bytes of open datagrams, all together.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a datagram may stay open (RFC 8200, 4.5 says 60 s; a sensor has no need to wait).
+const OPEN_NANOS: i64 = 5 * NANOS_PER_SECOND;
+/// Separate runs of bytes in one datagram; fragments that come in order make one.
+const RUNS_MAX: usize = 64;
+/// The longest datagram, header included (RFC 791, 3.1).
+const DATAGRAM_LENGTH_MAX: usize = 65_535;
+
+/// What all fragments of a datagram share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    source: Address,
+    destination: Address,
+    identification: u32,
+    protocol: u8,
+}
+
+impl Key {
+    fn of(packet: &Packet) -> Key {
+        Key {
+            source: packet.source,
+            destination: packet.destination,
+            identification: packet.identification,
+            protocol: packet.protocol,
+        }
+    }
+}
+
+/// The datagrams that are not complete.
+#[derive(Default)]
+pub(super) struct Fragments {
+    open: HashMap<Key, Datagram, RandomState>,
+    /// Keys in the order in which their datagrams began, with the number of the datagram.
+    order: VecDeque<(Key, u64)>,
+    bytes: usize,
+    begun: u64,
+}
+
+struct Datagram {
+    number: u64,
+    /// Sensor time of its first piece.
+    began: Timestamp,
+    /// The first fragment.
+    first: Option<Item>,
+    /// Fragments whose flow is not known yet.
+    held: Vec<Item>,
+    data: Vec<u8>,
+    /// Which parts of `data` are there: (start, end), ascending, not touching.
+    runs: Vec<(usize, usize)>,
+    /// Its length, once the last fragment is there.
+    length: Option<usize>,
+    /// Bytes by the rule of the books, of the fragments and of what is around them.
+    bytes: u32,
+    outer_bytes: u32,
+}
+
+impl Datagram {
+    fn new(number: u64, began: Timestamp) -> Datagram {
+        Datagram {
+            number,
+            began,
+            first: None,
+            held: Vec::new(),
+            data: Vec::new(),
+            runs: Vec::new(),
+            length: None,
+            bytes: 0,
+            outer_bytes: 0,
+        }
+    }
+
+    /// Adds a fragment's data; what is there already stays.
+    fn add(&mut self, packet: &Packet, data: &[u8]) {
+        let start = usize::from(packet.fragment_offset);
+        let end = start + data.len();
+        if end > DATAGRAM_LENGTH_MAX || self.runs.len() >= RUNS_MAX {
+            return;
+        }
+        let stated = packet.payload_length as usize + usize::from(packet.transport_header);
+        if !packet.more_fragments && self.length.is_none() {
+            self.length = Some(start + stated);
+        }
+        if self.data.len() < end {
+            self.data.resize(end, 0);
+        }
+        let mut at = start;
+        for &(run_start, run_end) in &self.runs {
+            if run_start > at {
+                let until = run_start.min(end);
+                copy(&mut self.data, data, start, at, until);
+            }
+            at = at.max(run_end);
+            if at >= end {
+                break;
+            }
+        }
+        copy(&mut self.data, data, start, at, end);
+        self.cover(start, end);
+    }
+
+    fn cover(&mut self, start: usize, end: usize) {
+        self.runs.push((start, end));
+        self.runs.sort_unstable();
+        let mut merged: Vec<(usize, usize)> = Vec::with_capacity(self.runs.len());
+        for &(start, end) in &self.runs {
+            match merged.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end),
+                _ => merged.push((start, end)),
+            }
+        }
+        self.runs = merged;
+    }
+
+    fn is_complete(&self) -> bool {
+        self.first.is_some()
+            && self.length.is_some_and(|length| {
+                self.runs.first().is_some_and(|&(start, end)| start == 0 && end >= length)
+            })
+    }
+
+    /// The bytes from the beginning as far as there is no hole.
+    fn contiguous(&self) -> &[u8] {
+        let end = match self.runs.first() {
+            Some(&(0, end)) => end.min(self.length.unwrap_or(end)),
+            _ => 0,
+        };
+        self.data.get(..end).unwrap_or_default()
+    }
+}
+
+/// Copies the part from `at` to `until` of a fragment that begins at `start`.
+fn copy(into: &mut [u8], data: &[u8], start: usize, at: usize, until: usize) {
+    if at >= until {
+        return;
+    }
+    if let (Some(target), Some(part)) =
+        (into.get_mut(at..until), data.get(at - start..until - start))
+    {
+        target.copy_from_slice(part);
+    }
+}
+
+/// A buffer as the only frame there is.
+struct Whole<'a>(&'a [u8]);
+
+impl Frames for Whole<'_> {
+    fn frame(&self, _record: u32) -> &[u8] {
+        self.0
+    }
+}
+
+impl Worker {
+    /// Takes a fragment.
+    #[cold]
+    pub(super) fn fragment(&mut self, item: &Item, frame: &[u8]) {
+        let packet = &item.packet;
+        let key = Key::of(packet);
+        self.expire_fragments(item.sensor);
+        let fragments = &mut self.fragments;
+        let begun = &mut fragments.begun;
+        let order = &mut fragments.order;
+        let datagram = fragments.open.entry(key).or_insert_with(|| {
+            *begun += 1;
+            order.push_back((key, *begun));
+            Datagram::new(*begun, item.sensor)
+        });
+        let before = datagram.data.len();
+        datagram.add(packet, fragment_data(packet, frame));
+        fragments.bytes += datagram.data.len() - before;
+        datagram.bytes = datagram.bytes.saturating_add(packet.bytes);
+        datagram.outer_bytes = datagram.outer_bytes.saturating_add(packet.outer_bytes);
+        if packet.fragment == Fragment::First && datagram.first.is_none() {
+            datagram.first = Some(*item);
+        }
+        let first = datagram.first;
+        match first {
+            Some(first) if !decode::needs_whole_datagram(&first.packet) => {
+                let mut held = std::mem::take(&mut datagram.held);
+                held.push(*item);
+                for piece in &held {
+                    self.count_piece(piece, &first.packet);
+                }
+            }
+            _ => datagram.held.push(*item),
+        }
+        if self.fragments.open.get(&key).is_some_and(Datagram::is_complete)
+            && let Some(datagram) = self.take_datagram(&key)
+        {
+            self.complete(datagram);
+        }
+        while self.fragments.open.len() > OPEN_MAX || self.fragments.bytes > BYTES_MAX {
+            let Some((oldest, number)) = self.fragments.order.pop_front() else { break };
+            if self.fragments.open.get(&oldest).is_some_and(|datagram| datagram.number == number) {
+                self.count_event(Counter::FragmentEvicted);
+                self.abandon(&oldest);
+            }
+        }
+    }
+
+    /// Gives up on datagrams whose time has come.
+    pub(super) fn expire_fragments(&mut self, now: Timestamp) {
+        while let Some(&(key, number)) = self.fragments.order.front() {
+            let began = match self.fragments.open.get(&key) {
+                Some(datagram) if datagram.number == number => datagram.began,
+                _ => {
+                    self.fragments.order.pop_front();
+                    continue;
+                }
+            };
+            if now.nanos_since(began) <= OPEN_NANOS {
+                break;
+            }
+            self.fragments.order.pop_front();
+            self.abandon(&key);
+        }
+    }
+
+    /// The capture has ended: nothing more will come.
+    pub(super) fn finish_fragments(&mut self) {
+        while let Some((key, _)) = self.fragments.order.pop_front() {
+            self.abandon(&key);
+        }
+    }
+
+    fn take_datagram(&mut self, key: &Key) -> Option<Datagram> {
+        let datagram = self.fragments.open.remove(key)?;
+        self.fragments.bytes -= datagram.data.len();
+        Some(datagram)
+    }
+
+    /// Counts a fragment for the flow of its datagram.
+    fn count_piece(&mut self, piece: &Item, first: &Packet) {
+        let mut item = *piece;
+        item.packet.source_port = first.source_port;
+        item.packet.destination_port = first.destination_port;
+        // Its bytes are looked at when the datagram is complete.
+        item.packet.payload_captured = 0;
+        item.packet.fragment = Fragment::Whole;
+        if piece.packet.fragment == Fragment::Later {
+            item.packet.flags = first.flags;
+            item.packet.flags.0 &= !crate::packet::TcpFlags::SYN;
+        }
+        item.hash = self.settings.seed.flow(&item.packet);
+        self.packet_of(&item, &Whole(&[]), false);
+    }
+
+    /// All of a datagram is there.
+    fn complete(&mut self, datagram: Datagram) {
+        let Some(first) = datagram.first else { return };
+        if decode::needs_whole_datagram(&first.packet) {
+            self.complete_tunnel(datagram, first);
+        } else {
+            self.look_at_datagram_of(&first, datagram.contiguous());
+        }
+    }
+
+    /// Shows the payload of a datagram to the dissectors of its flow.
+    fn look_at_datagram_of(&mut self, first: &Item, data: &[u8]) {
+        let mut item = *first;
+        item.packet.fragment = Fragment::Whole;
+        let Some(payload) = data.get(usize::from(first.packet.transport_header)..) else { return };
+        item.packet.payload_length = payload.len() as u32;
+        item.hash = self.settings.seed.flow(&item.packet);
+        let Some((flow, side)) = self.table.find(item.hash, &item.packet, false) else { return };
+        if !payload.is_empty() && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
+            self.inspect(flow, side, &item, payload);
+        }
+    }
+
+    /// What is inside a tunnel that came in pieces is a flow of its own, apart from the same
+    /// five-tuple seen otherwise: that one may belong to another worker.
+    fn complete_tunnel(&mut self, datagram: Datagram, first: Item) {
+        let mut item = first;
+        let around = datagram.outer_bytes;
+        let whole = Packet { bytes: datagram.bytes, outer_bytes: around, ..first.packet };
+        let hour = self.hour(first.minute);
+        match decode::decode_reassembled(datagram.contiguous(), &whole, &mut item.packet) {
+            Outcome::Packet if item.packet.fragment == Fragment::Whole => {
+                let outer = u64::from(item.packet.outer_bytes.saturating_sub(around));
+                self.part.books.add(hour, Bucket::Encapsulation, 0, outer);
+                item.hash = self.settings.seed.flow(&item.packet);
+                item.source_link = None;
+                self.packet_of(&item, &Whole(datagram.contiguous()), true);
+            }
+            Outcome::Packet | Outcome::NonIp { .. } => {
+                self.part.books.add(hour, Bucket::NonIp, 0, u64::from(datagram.bytes));
+            }
+            Outcome::Undecodable { reason, .. } => {
+                self.count_event(reason.counter());
+                self.part.books.add(hour, Bucket::Undecodable, 0, u64::from(datagram.bytes));
+            }
+        }
+    }
+
+    /// A datagram stays incomplete.
+    fn abandon(&mut self, key: &Key) {
+        let Some(datagram) = self.take_datagram(key) else { return };
+        match datagram.first {
+            Some(first) => {
+                // Only a tunnel's pieces are still held: they count for the outer flow.
+                for piece in &datagram.held {
+                    self.count_piece(piece, &first.packet);
+                }
+            }
+            None => {
+                self.part.counters.add(Counter::FragmentOrphan, datagram.held.len() as u64);
+                for piece in &datagram.held {
+                    let hour: Hour = self.hour(piece.minute);
+                    let bytes = u64::from(piece.packet.bytes);
+                    self.part.books.add(hour, Bucket::Undecodable, 0, bytes);
+                }
+            }
+        }
+    }
+}
+
+/// The data of a fragment: its transport header, where it has one, and its payload.
+fn fragment_data<'a>(packet: &Packet, frame: &'a [u8]) -> &'a [u8] {
+    let header = usize::from(packet.transport_header);
+    let payload = packet.payload_offset as usize;
+    let start = payload.saturating_sub(header);
+    frame.get(start..payload + packet.payload_captured as usize).unwrap_or_default()
+}
