@@ -2,9 +2,12 @@
 
 pub mod decode;
 pub mod dissect;
+pub mod feeds;
 pub mod flow;
 pub mod hostname;
+pub mod identity;
 pub mod ledger;
+pub mod names;
 pub mod net;
 pub mod observation;
 pub mod packet;

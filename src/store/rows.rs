@@ -3,6 +3,7 @@
 //! Merge makes them. Subjects and targets are handed over once and then named by small numbers,
 //! so that a row of usage is integers only.
 
+pub use crate::identity::Subject;
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::stats::Counters;
@@ -11,18 +12,6 @@ pub use crate::usage::Sums;
 
 /// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
 pub const ROLES_OF_USE: [&str; 2] = ["use", "login"];
-
-/// Who: the only form in which users, devices and addresses enter the store. Made in one place in
-/// merge, so that pseudonyms can be put there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject {
-    /// Empty when nobody is attributed.
-    pub user: String,
-    /// Empty when unknown.
-    pub department: String,
-    /// The client's address until devices are known.
-    pub device: String,
-}
 
 /// What the catalogue says of an app, as far as reports show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

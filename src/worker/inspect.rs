@@ -448,7 +448,7 @@ impl Worker {
     }
 
     fn dns_response(&mut self, flow: FlowId, time: Timestamp, response: &dns::Message<'_>) {
-        let (client, _) = self.endpoints(flow);
+        let (client, resolver) = self.endpoints(flow);
         let answers = match response.answers() {
             Ok(answers) => answers,
             Err(counter) => return self.count_event(counter),
@@ -478,6 +478,7 @@ impl Worker {
             };
             self.part.answers.push(Answer {
                 client: client.address,
+                resolver: resolver.address,
                 name,
                 address: answer.address,
                 time,

@@ -101,6 +101,8 @@ pub struct EchOffer {
 pub struct Answer {
     /// Who asked.
     pub client: Address,
+    /// Who answered.
+    pub resolver: Address,
     /// The question's name, in the part's names.
     pub name: u32,
     /// The address.

@@ -1,0 +1,3 @@
+//! Files that others write and we read: who has which address.
+
+pub mod identities;

@@ -1,0 +1,400 @@
+//! Which names DNS gave for an address, to whom and when: the memory that names flows without a
+//! name of their own.
+//!
+//! Bounded: a ring of answers, of which the oldest is dropped for a new one. Keeps question names
+//! only, never the targets of aliases, since those say who hosts and not what is used.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::net::{Address, Mac};
+use crate::time::{NANOS_PER_SECOND, Timestamp};
+use crate::usage::{NameId, NameTable};
+
+/// Answers remembered.
+pub const ANSWERS_MAX: usize = 1 << 20;
+/// How much later than a flow's first packet its answer may be stamped.
+pub const LATE_NANOS: i64 = NANOS_PER_SECOND / 10;
+/// An answer holds at least this long, whatever its TTL: browsers keep addresses.
+const HOLDS_SECONDS_MIN: u32 = 5 * 60;
+/// An answer holds at most this long.
+const HOLDS_SECONDS_MAX: u32 = 24 * 3600;
+/// Candidates for one flow.
+const CANDIDATES_MAX: usize = 16;
+/// Answers looked through for one client and address.
+const CHAIN_MAX: usize = 256;
+/// Addresses for which a link address may stand; a router stands for more.
+const LINK_ADDRESSES_MAX: usize = 8;
+/// Addresses that ask DNS for others, looked through for one flow.
+const FORWARDERS_MAX: usize = 16;
+
+const NONE: u32 = u32::MAX;
+
+/// An address that DNS gave for a question.
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    client: Address,
+    address: Address,
+    time: Timestamp,
+    ttl_seconds: u32,
+    name: NameId,
+    /// The answer before this one for the same client and address; its place may have been taken
+    /// by a newer one since.
+    older: u32,
+    /// The number of this answer among all.
+    serial: u32,
+}
+
+const _: () = assert!(size_of::<Remembered>() <= 64);
+
+/// A name that a flow may have had in mind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The question's name.
+    pub name: Box<str>,
+    /// When it was answered last before the flow.
+    pub time: Timestamp,
+}
+
+/// Which step found the candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Answers to the flow's client address.
+    Client,
+    /// Answers to another address of the same client.
+    Link,
+    /// Answers to an address that asks for others.
+    Forwarder,
+}
+
+/// See the module.
+pub struct NameCache {
+    ring: Vec<Remembered>,
+    next: usize,
+    index: HashTable<u32>,
+    names: NameTable,
+    hasher: RandomState,
+    links: HashMap<Address, Mac, RandomState>,
+    addresses: HashMap<Mac, Vec<Address>, RandomState>,
+    resolvers: HashSet<Address, RandomState>,
+    askers: HashSet<Address, RandomState>,
+    forwarders: Vec<Address>,
+    limit: usize,
+    serial: u32,
+    evicted: u64,
+}
+
+impl Default for NameCache {
+    fn default() -> NameCache {
+        NameCache::new(ANSWERS_MAX)
+    }
+}
+
+impl NameCache {
+    /// Remembers at most `limit` answers.
+    pub fn new(limit: usize) -> NameCache {
+        NameCache {
+            ring: Vec::new(),
+            next: 0,
+            index: HashTable::new(),
+            names: NameTable::default(),
+            hasher: RandomState::default(),
+            links: HashMap::default(),
+            addresses: HashMap::default(),
+            resolvers: HashSet::default(),
+            askers: HashSet::default(),
+            forwarders: Vec::new(),
+            limit: limit.clamp(1, ANSWERS_MAX),
+            serial: 0,
+            evicted: 0,
+        }
+    }
+
+    /// Remembers that `resolver` answered `client`'s question for `name` with `address`.
+    pub fn answer(
+        &mut self,
+        client: Address,
+        resolver: Address,
+        address: Address,
+        name: &str,
+        time: Timestamp,
+        ttl_seconds: u32,
+    ) {
+        self.note_forwarder(client, resolver);
+        let hash = self.hasher.hash_one((client, address));
+        let ring = &self.ring;
+        let same =
+            |&at: &u32| ring[at as usize].client == client && ring[at as usize].address == address;
+        let older = self.index.find(hash, same).copied().unwrap_or(NONE);
+        // The same answer again, to the other question of a pair or over again.
+        if let Some(last) = self.ring.get_mut(older as usize)
+            && last.time == time
+            && self.names.text(last.name) == name
+        {
+            last.ttl_seconds = last.ttl_seconds.max(ttl_seconds);
+            return;
+        }
+        let name = self.names.hold(name);
+        let at = self.make_room();
+        // Making room may have dropped what was older.
+        let older = self.index.find(hash, |&at| {
+            let known = &self.ring[at as usize];
+            known.client == client && known.address == address
+        });
+        let older = older.copied().unwrap_or(NONE);
+        let serial = self.serial;
+        self.serial = self.serial.wrapping_add(1);
+        let fresh = Remembered { client, address, time, ttl_seconds, name, older, serial };
+        if at as usize == self.ring.len() {
+            self.ring.push(fresh);
+        } else {
+            self.ring[at as usize] = fresh;
+        }
+        match self.index.find_mut(hash, |&known| known == older) {
+            Some(newest) if older != NONE => *newest = at,
+            _ => {
+                let (ring, hasher) = (&self.ring, &self.hasher);
+                self.index.insert_unique(hash, at, |&at| {
+                    let known = &ring[at as usize];
+                    hasher.hash_one((known.client, known.address))
+                });
+            }
+        }
+    }
+
+    /// Notes a client's link address.
+    pub fn link(&mut self, address: Address, mac: Mac) {
+        if self.links.len() >= self.limit {
+            return;
+        }
+        if let Some(old) = self.links.insert(address, mac) {
+            if old == mac {
+                return;
+            }
+            if let Some(addresses) = self.addresses.get_mut(&old) {
+                addresses.retain(|known| *known != address);
+            }
+        }
+        let addresses = self.addresses.entry(mac).or_default();
+        // One more than may be, to know that there are too many.
+        if addresses.len() <= LINK_ADDRESSES_MAX {
+            addresses.push(address);
+        }
+    }
+
+    /// The names that a flow from `client` to `server` with this first packet may have had in
+    /// mind, by name, and how they were found. Empty: nobody knows.
+    pub fn candidates(
+        &self,
+        client: Address,
+        server: Address,
+        first: Timestamp,
+    ) -> (Vec<Candidate>, Step) {
+        let mut found = Vec::new();
+        self.collect(client, server, first, &mut found);
+        if !found.is_empty() {
+            return (sorted(found), Step::Client);
+        }
+        if let Some(mac) = self.links.get(&client)
+            && let Some(addresses) = self.addresses.get(mac)
+            && addresses.len() <= LINK_ADDRESSES_MAX
+        {
+            for &address in addresses.iter().filter(|&&address| address != client) {
+                self.collect(address, server, first, &mut found);
+            }
+        }
+        if !found.is_empty() {
+            return (sorted(found), Step::Link);
+        }
+        for &forwarder in &self.forwarders {
+            self.collect(forwarder, server, first, &mut found);
+        }
+        (sorted(found), Step::Forwarder)
+    }
+
+    /// Answers dropped since the last time this was asked.
+    pub fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.evicted)
+    }
+
+    /// An address that both asks and answers asks for others.
+    fn note_forwarder(&mut self, client: Address, resolver: Address) {
+        if self.resolvers.len() < self.limit {
+            self.resolvers.insert(resolver);
+        }
+        if self.askers.len() < self.limit {
+            self.askers.insert(client);
+        }
+        for address in [client, resolver] {
+            if self.forwarders.len() < FORWARDERS_MAX
+                && self.resolvers.contains(&address)
+                && self.askers.contains(&address)
+                && !self.forwarders.contains(&address)
+            {
+                self.forwarders.push(address);
+                self.forwarders.sort_unstable();
+            }
+        }
+    }
+
+    fn collect(
+        &self,
+        client: Address,
+        server: Address,
+        first: Timestamp,
+        found: &mut Vec<Candidate>,
+    ) {
+        let hash = self.hasher.hash_one((client, server));
+        let ring = &self.ring;
+        let same =
+            |&at: &u32| ring[at as usize].client == client && ring[at as usize].address == server;
+        let mut at = self.index.find(hash, same).copied().unwrap_or(NONE);
+        let mut newer = self.serial;
+        for _ in 0..CHAIN_MAX {
+            let Some(known) = self.ring.get(at as usize) else { break };
+            let is_older = newer.wrapping_sub(known.serial).wrapping_sub(1) < self.limit as u32;
+            if !is_older || known.client != client || known.address != server {
+                break;
+            }
+            newer = known.serial;
+            let holds = known.ttl_seconds.clamp(HOLDS_SECONDS_MIN, HOLDS_SECONDS_MAX);
+            let age = first.nanos_since(known.time);
+            if (-LATE_NANOS..=i64::from(holds) * NANOS_PER_SECOND).contains(&age) {
+                let name = self.names.text(known.name);
+                let there = found.iter_mut().find(|candidate| &*candidate.name == name);
+                if let Some(candidate) = there {
+                    candidate.time = candidate.time.max(known.time);
+                } else if found.len() < CANDIDATES_MAX {
+                    found.push(Candidate { name: name.into(), time: known.time });
+                }
+            }
+            at = known.older;
+        }
+    }
+
+    /// A place in the ring: a new one, or that of the oldest answer.
+    fn make_room(&mut self) -> u32 {
+        if self.ring.len() < self.limit {
+            return self.ring.len() as u32;
+        }
+        let at = self.next;
+        self.next = (self.next + 1) % self.limit;
+        let old = self.ring[at];
+        self.evicted += 1;
+        self.names.release(old.name);
+        let hash = self.hasher.hash_one((old.client, old.address));
+        // Where it was the newest of its chain, the chain is gone: all others in it are older and
+        // were dropped before. Otherwise the chain ends where a link leads to something newer.
+        if let Ok(entry) = self.index.find_entry(hash, |&known| known as usize == at) {
+            entry.remove();
+        }
+        at as u32
+    }
+}
+
+fn sorted(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    candidates.sort_by(|one, other| one.name.cmp(&other.name));
+    candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(n: u8) -> Address {
+        Address::v4([10, 0, 0, n])
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp(1_000_000_000_000 + millis * 1_000_000)
+    }
+
+    const RESOLVER: u8 = 53;
+    const SERVER: u8 = 200;
+
+    fn names(cache: &NameCache, client: u8, millis: i64) -> Vec<String> {
+        let (found, _) = cache.candidates(address(client), address(SERVER), at(millis));
+        found.into_iter().map(|candidate| candidate.name.into()).collect()
+    }
+
+    #[test]
+    fn an_answer_holds_from_a_little_before_to_its_ttl() {
+        let mut cache = NameCache::default();
+        cache.answer(address(1), address(RESOLVER), address(SERVER), "a.example", at(0), 600);
+        assert_eq!(names(&cache, 1, -100), ["a.example"]);
+        assert!(names(&cache, 1, -101).is_empty());
+        assert_eq!(names(&cache, 1, 600_000), ["a.example"]);
+        assert!(names(&cache, 1, 600_001).is_empty());
+        assert!(names(&cache, 2, 0).is_empty());
+    }
+
+    #[test]
+    fn a_short_ttl_holds_five_minutes_and_a_long_one_a_day() {
+        let mut cache = NameCache::default();
+        cache.answer(address(1), address(RESOLVER), address(SERVER), "short.example", at(0), 1);
+        assert_eq!(names(&cache, 1, 300_000), ["short.example"]);
+        assert!(names(&cache, 1, 300_001).is_empty());
+        cache.answer(
+            address(2),
+            address(RESOLVER),
+            address(SERVER),
+            "long.example",
+            at(0),
+            1 << 30,
+        );
+        assert_eq!(names(&cache, 2, 86_400_000), ["long.example"]);
+        assert!(names(&cache, 2, 86_400_001).is_empty());
+    }
+
+    #[test]
+    fn several_names_are_all_candidates() {
+        let mut cache = NameCache::default();
+        for name in ["b.example", "a.example", "b.example"] {
+            cache.answer(address(1), address(RESOLVER), address(SERVER), name, at(0), 60);
+        }
+        assert_eq!(names(&cache, 1, 5), ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn the_other_family_of_the_same_machine_helps_but_a_router_does_not() {
+        let mut cache = NameCache::default();
+        cache.answer(address(1), address(RESOLVER), address(SERVER), "a.example", at(0), 60);
+        cache.link(address(1), Mac([1; 6]));
+        cache.link(address(2), Mac([1; 6]));
+        let (found, step) = cache.candidates(address(2), address(SERVER), at(1));
+        assert_eq!((found.len(), step), (1, Step::Link));
+        for n in 3..12 {
+            cache.link(address(n), Mac([1; 6]));
+        }
+        assert!(names(&cache, 2, 1).is_empty());
+    }
+
+    #[test]
+    fn a_forwarder_is_the_last_resort() {
+        let mut cache = NameCache::default();
+        cache.answer(address(1), address(RESOLVER), address(201), "x.example", at(0), 60);
+        cache.answer(address(RESOLVER), address(99), address(SERVER), "a.example", at(0), 60);
+        let (found, step) = cache.candidates(address(7), address(SERVER), at(1));
+        assert_eq!((&*found[0].name, step), ("a.example", Step::Forwarder));
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_chains_stay_whole() {
+        let mut cache = NameCache::new(4);
+        let mut answer = |client: u8, name: &str, millis: i64| {
+            cache.answer(address(client), address(RESOLVER), address(SERVER), name, at(millis), 60);
+        };
+        answer(1, "a.example", 0);
+        answer(1, "b.example", 1);
+        answer(2, "c.example", 2);
+        answer(1, "d.example", 3);
+        answer(2, "e.example", 4);
+        answer(2, "f.example", 5);
+        assert_eq!(names(&cache, 1, 10), ["d.example"]);
+        assert_eq!(names(&cache, 2, 10), ["c.example", "e.example", "f.example"]);
+        assert_eq!(cache.take_evicted(), 2);
+    }
+}
