@@ -1,5 +1,6 @@
 //! shadowscope: shadow-IT discovery from packets alone.
 
+pub mod capture;
 pub mod dissect;
 pub mod hostname;
 pub mod net;
