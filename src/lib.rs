@@ -1,6 +1,7 @@
 //! shadowscope: shadow-IT discovery from packets alone.
 
 pub mod decode;
+pub mod capture;
 pub mod dissect;
 pub mod feeds;
 pub mod flow;

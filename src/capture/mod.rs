@@ -1,0 +1,106 @@
+//! Captures as blocks: files, folders, globs and standard input become one run of packets.
+//!
+//! [`Plan::survey`] finds the files, takes their fingerprints and first stamps and puts them in
+//! order; [`Plan::open`] makes a [`Run`] of them, whose [`Run::next_block`] fills one [`Block`]
+//! after the other. A block is one or more large buffers, filled by `read`, and a list of 24-byte
+//! [`Record`]s that say where in them each frame lies: no packet is copied on its own, and once
+//! warm nothing is allocated.
+//!
+//! Assumes nothing about the bytes: a hostile file costs bounded memory and is named with the
+//! offset at which it stops making sense; what stood before is kept.
+//!
+//! Does not look into frames (that is `decode`), does not refuse link types (it only passes them
+//! on) and does not know which captures were read before (the store does, by fingerprint).
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::packet::LinkType;
+use crate::time::Timestamp;
+
+mod discover;
+mod filter;
+mod fingerprint;
+mod format;
+mod merge;
+mod pcap_file;
+mod pcapng_file;
+mod plan;
+mod reader;
+mod source;
+
+pub use filter::{Filter, FilterError};
+pub use fingerprint::{Fingerprint, fingerprint};
+pub use format::{Damage, NotACapture};
+pub use merge::{OPEN_FILES_MAX, Run};
+pub use plan::{CaptureFile, Outcome, Plan, PlanError};
+pub use source::Progress;
+
+/// How many bytes a block is read in. As large as stays in the level-2 cache together with what
+/// the packet path needs: the walk over the records then finds what `read` has just copied.
+pub const BLOCK_BYTES: usize = 256 * 1024;
+
+/// The longest frame that is believed, in bytes: libpcap's MAXIMUM_SNAPLEN. A record that claims
+/// more is damage.
+pub const FRAME_BYTES_MAX: u32 = 262_144;
+
+/// The longest record or pcapng block that is believed, in bytes. What is longer is damage.
+pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// One packet of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was captured.
+    pub time: Timestamp,
+    /// Where the frame begins, in bytes from the beginning of its buffer.
+    pub offset: u32,
+    /// How many bytes of the frame the capture holds.
+    pub captured: u32,
+    /// How many bytes it had on the wire; never less than `captured`.
+    pub wire_length: u32,
+    /// Which of the block's buffers holds it.
+    pub buffer: u16,
+    /// What the frame begins with.
+    pub link: LinkType,
+}
+
+/// Packets in input order, and the memory that holds them. [`Run::next_block`] fills it again and
+/// reuses that memory.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// Shared with the run while a merged file's buffer reaches into the next block.
+    buffers: Vec<Arc<Vec<u8>>>,
+    /// The packets, in input order.
+    pub records: Vec<Record>,
+    /// The block's place in the run, from 0.
+    pub number: u64,
+}
+
+impl Block {
+    /// The captured bytes of a packet of this block.
+    ///
+    /// # Panics
+    ///
+    /// When `record` is another block's.
+    #[inline]
+    pub fn frame(&self, record: &Record) -> &[u8] {
+        let start = record.offset as usize;
+        &self.buffers[usize::from(record.buffer)][start..start + record.captured as usize]
+    }
+
+    /// All packets with their captured bytes, in input order.
+    pub fn frames(&self) -> impl Iterator<Item = (&Record, &[u8])> {
+        self.records.iter().map(|record| (record, self.frame(record)))
+    }
+}
+
+/// The path that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// Writes bytes in lower-case hexadecimal.
+fn write_hex(formatter: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests;

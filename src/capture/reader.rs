@@ -1,0 +1,169 @@
+//! One capture, read buffer by buffer.
+//!
+//! What of the last record does not fit a buffer is carried to the front of the next one; nothing
+//! else is ever copied. A record longer than a buffer makes that buffer grow as its bytes arrive,
+//! never by what a length field claims.
+
+use std::fmt;
+use std::io;
+
+use super::format::{Damage, Detected, Format, detect};
+use super::source::Stream;
+use super::{Outcome, RECORD_BYTES_MAX, Record};
+
+/// A capture that is being read.
+pub(super) struct Reader {
+    stream: Stream,
+    /// Unknown until the first bytes are read.
+    format: Option<Format>,
+    /// The beginning of a record whose end the last buffer did not hold.
+    carry: Vec<u8>,
+    /// Where `carry` begins, in unpacked bytes from the file's beginning.
+    offset: u64,
+    /// How the file ended, once it has.
+    ending: Option<Outcome>,
+}
+
+impl Reader {
+    pub(super) fn new(stream: Stream) -> Reader {
+        Reader { stream, format: None, carry: Vec::new(), offset: 0, ending: None }
+    }
+
+    /// Fills `buffer`, `size` bytes unless one record needs more, and lists the packets in it.
+    /// No packets mean that the file has ended.
+    pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, size: usize, records: &mut Vec<Record>) {
+        records.clear();
+        if self.ending.is_some() {
+            return;
+        }
+        resize(buffer, size.max(self.carry.len()));
+        let mut filled = self.carry.len();
+        buffer[..filled].copy_from_slice(&self.carry);
+        self.carry.clear();
+        loop {
+            let ending = self.read(buffer, &mut filled);
+            let at = self.walk(&buffer[..filled], records, ending);
+            if self.ending.is_some() {
+                return;
+            }
+            if !records.is_empty() {
+                self.carry.extend_from_slice(&buffer[at..filled]);
+                return;
+            }
+            // Nothing but headers, or the beginning of one long record.
+            buffer.copy_within(at..filled, 0);
+            filled -= at;
+            if filled == buffer.len() {
+                // Bounded: the walk calls a record that claims more than RECORD_BYTES_MAX damage.
+                buffer.resize(filled * 2, 0);
+            }
+        }
+    }
+
+    /// How the file ended; `None` while there may be more. Not to be filled again afterwards.
+    pub(super) fn take_ending(&mut self) -> Option<Outcome> {
+        self.ending.take()
+    }
+
+    /// Reads until `buffer` is full; how the stream ended if it did before.
+    fn read(&mut self, buffer: &mut [u8], filled: &mut usize) -> Option<StreamEnd> {
+        while *filled < buffer.len() {
+            match self.stream.read(&mut buffer[*filled..]) {
+                Ok(0) => return Some(StreamEnd::Whole),
+                Ok(count) => *filled += count,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    // What the decompressors say of damaged data; the system never does.
+                    io::ErrorKind::InvalidData
+                    | io::ErrorKind::InvalidInput
+                    | io::ErrorKind::UnexpectedEof => return Some(StreamEnd::Damaged),
+                    _ => return Some(StreamEnd::Failed(error.to_string())),
+                },
+            }
+        }
+        None
+    }
+
+    /// Lists the packets of `bytes`, which begin at the file's `offset`, and moves that on: where
+    /// the first record that is not whole begins.
+    fn walk(
+        &mut self,
+        bytes: &[u8],
+        records: &mut Vec<Record>,
+        end: Option<StreamEnd>,
+    ) -> usize {
+        let mut start = 0;
+        if self.format.is_none() {
+            match detect(bytes) {
+                Detected::Capture(format, records_begin) => {
+                    self.format = Some(format);
+                    start = records_begin;
+                }
+                Detected::Cut => {
+                    self.end(self.damaged(Damage::CutHeader), end, bytes.len());
+                    return 0;
+                }
+                Detected::NotACapture(why) => {
+                    self.end(Outcome::NotACapture(why), end, bytes.len());
+                    return 0;
+                }
+            }
+        }
+        let Some(format) = &mut self.format else {
+            return start;
+        };
+        let walked = format.walk(bytes, start, records);
+        self.offset += walked.consumed as u64;
+        if let Some(damage) = walked.damage {
+            self.ending = Some(self.damaged(damage));
+        } else if end.is_some() {
+            let rest = bytes.len() - walked.consumed;
+            let here = if rest == 0 { Outcome::Whole } else { self.damaged(Damage::CutRecord) };
+            self.end(here, end, rest);
+        }
+        walked.consumed
+    }
+
+    /// Ends the file with `here`, unless the stream itself failed; `rest` bytes behind the offset
+    /// were read before it did.
+    fn end(&mut self, here: Outcome, stream: Option<StreamEnd>, rest: usize) {
+        self.ending = Some(match stream {
+            None | Some(StreamEnd::Whole) => here,
+            Some(StreamEnd::Damaged) => {
+                let offset = self.offset + rest as u64;
+                Outcome::Damaged { offset, why: Damage::Compression }
+            }
+            Some(StreamEnd::Failed(error)) => Outcome::Failed(error),
+        });
+    }
+
+    fn damaged(&self, why: Damage) -> Outcome {
+        Outcome::Damaged { offset: self.offset, why }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Reader")
+            .field("format", &self.format)
+            .field("offset", &self.offset)
+            .field("ending", &self.ending)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a stream ended.
+enum StreamEnd {
+    Whole,
+    Damaged,
+    Failed(String),
+}
+
+/// Brings a recycled buffer to `size`, and gives back what one long record had made it grow to.
+fn resize(buffer: &mut Vec<u8>, size: usize) {
+    buffer.resize(size, 0);
+    if buffer.capacity() > size.saturating_mul(4).min(RECORD_BYTES_MAX) {
+        buffer.shrink_to(size);
+    }
+}
