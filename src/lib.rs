@@ -1,7 +1,9 @@
 //! shadowscope: shadow-IT discovery from packets alone.
 
-pub mod decode;
 pub mod capture;
+pub mod catalogue;
+pub mod cli;
+pub mod decode;
 pub mod dissect;
 pub mod feeds;
 pub mod flow;
@@ -12,7 +14,9 @@ pub mod names;
 pub mod net;
 pub mod observation;
 pub mod packet;
+pub mod pipeline;
 pub mod report;
+pub mod signatures;
 pub mod stats;
 pub mod store;
 pub mod time;

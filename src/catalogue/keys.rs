@@ -1,0 +1,163 @@
+//! The keys that may stand in each section, in the order in which they stand.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::document::line_and_column;
+use super::finding::Finding;
+
+/// Keys of an app's file, sections included, in canonical order.
+pub(crate) const APP: &[&str] = &[
+    "schema",
+    "id",
+    "name",
+    "vendor",
+    "kind",
+    "suite",
+    "category",
+    "tags",
+    "status",
+    "since",
+    "replaced_by",
+    "maturity",
+    "aliases",
+    "homepage",
+    "verified",
+    "sources",
+    "carve_out_of",
+    "match",
+    "tenant",
+    "net",
+    "fingerprint",
+    "risk",
+    "test",
+];
+
+/// Keys that a risk fact may have, in canonical order.
+pub(crate) const RISK_KEYS: &[&str] = &[
+    "hq",
+    "founded",
+    "data_regions",
+    "parent",
+    "sso",
+    "mfa",
+    "audit_log",
+    "e2e",
+    "encryption_at_rest",
+    "file_upload",
+    "public_links",
+    "remote_control",
+    "breach",
+    "soc2",
+    "iso27001",
+    "iso27018",
+    "hipaa",
+    "pci_dss",
+    "fedramp",
+    "csa_star",
+    "gdpr_dpa",
+    "eu_us_dpf",
+    "trains_on_data",
+    "trains_on_data_business",
+    "owns_user_content",
+    "retention_days",
+    "subprocessors_url",
+];
+
+/// Keys of a section of an app's file, in canonical order.
+pub(crate) fn section(name: &str) -> Option<&'static [&'static str]> {
+    Some(match name {
+        "match" => &["role", "edition", "cname", "hosts", "domains", "patterns"],
+        "tenant" => &["meaning", "audience", "reserved"],
+        "net" => &["cidrs", "asns", "ports", "role", "scope", "source", "date"],
+        "fingerprint" => &["ja4", "client", "source", "date"],
+        "risk" => RISK_KEYS,
+        "test" => &["host", "app", "role", "tenant", "edition"],
+        _ => return None,
+    })
+}
+
+/// Keys that no file of this path may have. Keys of `[risk]` are left to rule S004.
+pub(crate) fn unknown_keys(path: &str, text: &str, table: &DeTable<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if is_shared(path) {
+        return findings;
+    }
+    check(path, text, table, APP, &mut findings);
+    for (name, value) in table {
+        let Some(known) = section(name.get_ref()).filter(|known| *known != RISK_KEYS) else {
+            continue;
+        };
+        match value.get_ref() {
+            DeValue::Table(inside) => check(path, text, inside, known, &mut findings),
+            DeValue::Array(items) => {
+                for inside in items.iter().filter_map(|item| item.get_ref().as_table()) {
+                    check(path, text, inside, known, &mut findings);
+                }
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+/// Whether the path is that of a file which all signatures share.
+pub(crate) fn is_shared(path: &str) -> bool {
+    matches!(
+        path,
+        "categories.toml" | "vendors.toml" | "tags.toml" | "infra.toml" | "catalogue.toml"
+    )
+}
+
+/// The member of `known` that `word` was probably meant to be.
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let best =
+        known.into_iter().map(|candidate| (edit_distance(word, candidate), candidate)).min()?;
+    (best.0 <= 1 + word.len() / 4).then_some(best.1)
+}
+
+fn check(path: &str, text: &str, table: &DeTable<'_>, known: &[&str], findings: &mut Vec<Finding>) {
+    let keys = table.iter().map(|(key, _): (&Spanned<_>, _)| key);
+    for key in keys.filter(|key| !known.contains(&&**key.get_ref())) {
+        let (line, column) = line_and_column(text, key.span().start);
+        let remedy = match nearest(key.get_ref(), known.iter().copied()) {
+            Some(meant) => format!("write `{meant}`"),
+            None => format!("known here are: {}", known.join(", ")),
+        };
+        findings.push(Finding {
+            file: path.to_owned(),
+            line,
+            column,
+            rule: "S001",
+            is_warning: false,
+            reason: format!("unknown key `{}`", key.get_ref()),
+            remedy,
+        });
+    }
+}
+
+/// Levenshtein distance in bytes.
+fn edit_distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in right.bytes().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_suggested_only_if_near() {
+        assert_eq!(nearest("alias", APP.iter().copied()), Some("aliases"));
+        assert_eq!(nearest("catagory", APP.iter().copied()), Some("category"));
+        assert_eq!(nearest("price", APP.iter().copied()), None);
+    }
+}

@@ -1,0 +1,394 @@
+//! The signature catalogue: from a hostname or address to the app it belongs to.
+//!
+//! Pure: text in, values out. Where files come from is for `signatures`; who asks is for merge
+//! and the command line. The parts, in the order in which a file passes through them:
+//!
+//! - [`format`] and [`vocabulary`]: what files may say, as types;
+//! - `document`, `keys`: reading one, with a place for each finding;
+//! - `packed`: the form in which a catalogue is embedded, moved and hashed;
+//! - [`pattern`], `index`, `addresses`: matching;
+//! - `compile`: from files to a [`Catalogue`];
+//! - [`lint`]: everything that should be changed before a file is shared.
+//!
+//! The result for a name is that of one rule: rules are never merged, and the order of files
+//! never matters. Rules from an operator's own folder win over the catalogue's, whatever their
+//! weight.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use arrayvec::ArrayString;
+
+use crate::net::Address;
+
+mod addresses;
+mod compile;
+mod document;
+pub mod finding;
+pub mod format;
+mod index;
+mod keys;
+mod name;
+mod packed;
+pub mod pattern;
+pub mod vocabulary;
+
+pub use document::SourceFile;
+pub use finding::Finding;
+pub use format::{Audience, Date, Edition, Kind, Maturity, RiskEntry, Role, Status};
+pub use index::Weight;
+pub use vocabulary::{Category, Purpose, Vendor};
+
+use addresses::AddressIndex;
+use index::{Found, Index, RuleNumber};
+use name::NameBuffer;
+
+/// All that is known of apps and names. Read-only: share it behind an [`Arc`].
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    apps: Vec<App>,
+    rules: Vec<Rule>,
+    base: Index,
+    local: Index,
+    addresses: AddressIndex,
+    ech_hosts: Vec<Box<str>>,
+    resolvers: Vec<Resolver>,
+    categories: BTreeMap<String, Category>,
+    vendors: BTreeMap<String, Vendor>,
+    tags: BTreeMap<String, String>,
+    release: String,
+    hash: [u8; 32],
+}
+
+/// An app, suite or platform.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Position in [`Catalogue::apps`]; good for one catalogue version only.
+    pub number: u32,
+    /// Never changes.
+    pub id: Box<str>,
+    /// The product's name today.
+    pub name: Box<str>,
+    /// Id of the vendor.
+    pub vendor: Box<str>,
+    /// The vendor's name.
+    pub vendor_name: Box<str>,
+    /// The vendor's country (ISO 3166-1 alpha-2), where known.
+    pub vendor_country: Option<Box<str>>,
+    /// Id of the suite it belongs to.
+    pub suite: Option<Box<str>>,
+    /// The suite's name.
+    pub suite_name: Option<Box<str>>,
+    /// Slug of the category.
+    pub category: Box<str>,
+    /// App, suite or platform.
+    pub kind: Kind,
+    /// Finer facets.
+    pub tags: Box<[Box<str>]>,
+    /// Active, renamed or retired.
+    pub status: Status,
+    /// Since when the status holds.
+    pub since: Option<Date>,
+    /// Id of the app that took a retired one's place.
+    pub replaced_by: Option<Box<str>>,
+    /// Candidate or reviewed.
+    pub maturity: Maturity,
+    /// Former names and other spellings.
+    pub aliases: Box<[Box<str>]>,
+    /// The product's page.
+    pub homepage: Box<str>,
+    /// The day somebody last checked the file.
+    pub verified: Date,
+    /// Who is seen at a tenant's names.
+    pub tenant_audience: Option<Audience>,
+    /// Dated facts.
+    pub risk: BTreeMap<String, RiskEntry>,
+    /// The file, relative to the catalogue's folder.
+    pub file: Arc<str>,
+    /// Whether the file is the operator's own.
+    pub is_local: bool,
+}
+
+/// A rule of a file.
+#[derive(Clone, Debug)]
+struct Rule {
+    owner: Owner,
+    role: Role,
+    edition: Option<Edition>,
+    cname: bool,
+    text: Box<str>,
+    file: Arc<str>,
+    is_local: bool,
+}
+
+/// Whom a rule names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    App(u32),
+    Infra(Purpose),
+}
+
+#[derive(Clone, Debug)]
+struct Resolver {
+    address: Address,
+    provider: Arc<str>,
+}
+
+/// What the catalogue says of a name or an address: one rule, and whom it names.
+#[derive(Clone, Debug)]
+pub struct Match<'a> {
+    /// The app; `None` for known infrastructure.
+    pub app: Option<&'a App>,
+    /// What the infrastructure is for; `None` for an app.
+    pub purpose: Option<Purpose>,
+    /// What such traffic says about use.
+    pub role: Role,
+    /// The edition that the name proves.
+    pub edition: Option<Edition>,
+    /// The tenant that the name carries.
+    pub tenant: Option<Tenant>,
+    /// The rule as it stands in the file.
+    pub rule: &'a str,
+    /// The file, relative to the catalogue's folder.
+    pub file: &'a str,
+    /// Whether the rule is the operator's own.
+    pub is_local: bool,
+}
+
+/// A rule that matches a name, whether or not it wins.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// What the rule says.
+    pub found: Match<'a>,
+    /// How specific it is for this name.
+    pub weight: Weight,
+}
+
+/// A tenant's label, or the part of one that names it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tenant(ArrayString<{ name::LABEL_LENGTH_MAX }>);
+
+impl Catalogue {
+    /// Compiles a catalogue from its files and the operator's own.
+    ///
+    /// # Errors
+    /// What keeps files from being read, or would make results depend on their order. For
+    /// everything else there is [`lint`].
+    pub fn from_sources(
+        base: &[SourceFile],
+        local: &[SourceFile],
+    ) -> Result<Catalogue, Vec<Finding>> {
+        let (base, packed) = compile::read_sources(base, false)?;
+        Catalogue::with_local(base, &packed::pack(packed), local)
+    }
+
+    /// Compiles a catalogue from its packed form and the operator's own files.
+    ///
+    /// # Errors
+    /// As [`Catalogue::from_sources`].
+    pub fn from_packed(packed: &str, local: &[SourceFile]) -> Result<Catalogue, Vec<Finding>> {
+        Catalogue::with_local(compile::read_packed(packed)?, packed, local)
+    }
+
+    fn with_local(
+        mut parts: Vec<compile::Part>,
+        packed: &str,
+        local: &[SourceFile],
+    ) -> Result<Catalogue, Vec<Finding>> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(packed.as_bytes());
+        if !local.is_empty() {
+            let (local_parts, local_packed) = compile::read_sources(local, true)?;
+            hasher.update(packed::pack(local_packed).as_bytes());
+            parts.extend(local_parts);
+        }
+        compile::compile(parts, *hasher.finalize().as_bytes())
+    }
+
+    /// A catalogue that knows nothing.
+    fn empty(hash: [u8; 32]) -> Catalogue {
+        Catalogue { hash, ..Catalogue::default() }
+    }
+
+    /// The rule that wins for a hostname in any spelling; `None` where nothing is known.
+    ///
+    /// Does not allocate for ASCII names.
+    #[inline]
+    pub fn match_host(&self, host: &str) -> Option<Match<'_>> {
+        self.match_among(host, |_| true)
+    }
+
+    /// As [`Catalogue::match_host`], among the rules that may be applied to CNAME targets.
+    pub fn match_cname(&self, target: &str) -> Option<Match<'_>> {
+        self.match_among(target, |rule| self.rules[rule as usize].cname)
+    }
+
+    /// The rule that wins for the server of a flow that has no name: its address, port and IP
+    /// protocol number.
+    pub fn match_address(&self, address: Address, port: u16, protocol: u8) -> Option<Match<'_>> {
+        let rule = self.addresses.find(address, port, protocol)?;
+        Some(self.make_match(rule, None))
+    }
+
+    /// The rule that wins for a server's autonomous system; asked when its address gave nothing.
+    pub fn match_autonomous_system(
+        &self,
+        number: u32,
+        port: u16,
+        protocol: u8,
+    ) -> Option<Match<'_>> {
+        let rule = self.addresses.find_system(number, port, protocol)?;
+        Some(self.make_match(rule, None))
+    }
+
+    /// Every rule that matches a hostname, the winner first.
+    pub fn explain(&self, host: &str) -> Vec<Candidate<'_>> {
+        let mut buffer = NameBuffer::new();
+        let Some(name) = name::normalise(host, &mut buffer) else { return Vec::new() };
+        let mut candidates = Vec::new();
+        for index in [&self.local, &self.base] {
+            index.for_each_match(name, |weight, rule, tenant| {
+                let found = self.make_match(rule, name.get(tenant));
+                candidates.push(Candidate { found, weight });
+            });
+        }
+        // Stable: of equal ones the first found stays first, as in `find`.
+        candidates.sort_by_key(|candidate| {
+            (!candidate.found.is_local, std::cmp::Reverse(candidate.weight))
+        });
+        candidates
+    }
+
+    /// The form of a hostname that rules are compared with; `None` where no rule can apply.
+    pub fn normalise(host: &str) -> Option<String> {
+        name::normalise(host, &mut NameBuffer::new()).map(str::to_owned)
+    }
+
+    /// Whether a name is the outer one of Encrypted ClientHello: then it does not tell the server.
+    pub fn is_ech_public_name(&self, host: &str) -> bool {
+        self.ech_hosts.binary_search_by(|known| (**known).cmp(host)).is_ok()
+    }
+
+    /// Who runs the public DNS resolver at an address.
+    pub fn public_resolver(&self, address: Address) -> Option<&str> {
+        let found = self.resolvers.binary_search_by(|known| known.address.cmp(&address)).ok()?;
+        Some(&self.resolvers[found].provider)
+    }
+
+    /// All apps, by id.
+    pub fn apps(&self) -> &[App] {
+        &self.apps
+    }
+
+    /// The app with this id.
+    pub fn app(&self, id: &str) -> Option<&App> {
+        let found = self.apps.binary_search_by(|app| (*app.id).cmp(id)).ok()?;
+        Some(&self.apps[found])
+    }
+
+    /// The category with this slug.
+    pub fn category(&self, slug: &str) -> Option<&Category> {
+        self.categories.get(slug)
+    }
+
+    /// The vendor with this id.
+    pub fn vendor(&self, id: &str) -> Option<&Vendor> {
+        self.vendors.get(id)
+    }
+
+    /// What a tag means.
+    pub fn tag(&self, tag: &str) -> Option<&str> {
+        self.tags.get(tag).map(String::as_str)
+    }
+
+    /// How many rules there are, for names and addresses, infrastructure included.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// The release's calendar version and the first eight digits of the hash, for instance
+    /// `2026.11.1-0f3a5c71`: equal exactly if the rules are, the operator's own included.
+    pub fn version(&self) -> String {
+        let [a, b, c, d, ..] = self.hash;
+        format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", self.release)
+    }
+
+    /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    #[inline]
+    fn match_among(&self, host: &str, accept: impl Fn(RuleNumber) -> bool) -> Option<Match<'_>> {
+        let mut buffer = NameBuffer::new();
+        let name = name::normalise(host, &mut buffer)?;
+        let Found { rule, tenant } =
+            self.local.find(name, &accept).or_else(|| self.base.find(name, &accept))?;
+        Some(self.make_match(rule, name.get(tenant)))
+    }
+
+    #[inline]
+    fn make_match(&self, rule: RuleNumber, tenant: Option<&str>) -> Match<'_> {
+        let rule = &self.rules[rule as usize];
+        let (app, purpose) = match rule.owner {
+            Owner::App(number) => (Some(&self.apps[number as usize]), None),
+            Owner::Infra(purpose) => (None, Some(purpose)),
+        };
+        Match {
+            app,
+            purpose,
+            role: rule.role,
+            edition: rule.edition,
+            tenant: tenant.filter(|text| !text.is_empty()).and_then(Tenant::new),
+            rule: &rule.text,
+            file: &rule.file,
+            is_local: rule.is_local,
+        }
+    }
+}
+
+impl Match<'_> {
+    /// The app's id; `None` for known infrastructure.
+    pub fn app_id(&self) -> Option<&str> {
+        self.app.map(|app| &*app.id)
+    }
+
+    /// The tenant as text.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+}
+
+impl App {
+    /// Whether the app has the tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| **own == *tag)
+    }
+}
+
+impl Tenant {
+    fn new(text: &str) -> Option<Tenant> {
+        ArrayString::from(text).ok().map(Tenant)
+    }
+}
+
+impl Deref for Tenant {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}

@@ -1,0 +1,4 @@
+//! The command line.
+
+pub mod match_command;
+pub mod signatures_command;

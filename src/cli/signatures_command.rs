@@ -1,0 +1,1 @@
+//! `shadowscope signatures`: the catalogue's own tools.

@@ -1,0 +1,112 @@
+//! Where signature files come from: the program itself, or folders that the operator names.
+//!
+//! The catalogue of this version is embedded. A folder given with `--signatures` replaces it; one
+//! given with `--signatures-extra` is the operator's own, whose rules win and are shown as local.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::catalogue::{Catalogue, Finding, SourceFile};
+
+/// The files of `signatures/` when the program was built, in their packed form.
+pub const EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.packed"));
+
+/// Which catalogue to use.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SignatureOptions {
+    /// Use the signature files in DIR instead of those built into the program
+    #[arg(long, value_name = "DIR")]
+    pub signatures: Option<PathBuf>,
+    /// Add the signature files in DIR; they win over the others and are shown as local
+    #[arg(long, value_name = "DIR")]
+    pub signatures_extra: Option<PathBuf>,
+}
+
+/// Why there is no catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The files say something that cannot be used.
+    #[error("{} in the signature files:\n{}", count(.0.len()), list(.0))]
+    Findings(Vec<Finding>),
+}
+
+/// Loads the catalogue that the options ask for.
+///
+/// # Errors
+/// A file that cannot be read, or findings in files that were given.
+pub fn load(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
+    let local = match &options.signatures_extra {
+        Some(folder) => read_folder(folder)?,
+        None => Vec::new(),
+    };
+    match &options.signatures {
+        Some(folder) => Catalogue::from_sources(&read_folder(folder)?, &local),
+        None => Catalogue::from_packed(EMBEDDED, &local),
+    }
+    .map_err(LoadError::Findings)
+}
+
+/// The catalogue built into the program.
+///
+/// # Errors
+/// Findings, if the program was built from files that cannot be used.
+pub fn embedded() -> Result<Catalogue, LoadError> {
+    load(&SignatureOptions::default())
+}
+
+/// Reads the `.toml` files in a folder and the folders directly below it, in the order of their
+/// paths.
+///
+/// # Errors
+/// The first file or folder that cannot be read.
+pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        if path.is_dir() {
+            for inside in entries(&path)? {
+                read_file(folder, &inside, &mut files)?;
+            }
+        } else {
+            read_file(folder, &path, &mut files)?;
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+fn read_file(folder: &Path, path: &Path, files: &mut Vec<SourceFile>) -> Result<(), LoadError> {
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        return Ok(());
+    }
+    let text = fs::read_to_string(path)
+        .map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
+    let relative = path.strip_prefix(folder).unwrap_or(path);
+    let steps: Vec<_> = relative.iter().map(|step| step.to_string_lossy()).collect();
+    files.push(SourceFile { path: steps.join("/"), text });
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let failed = |source| LoadError::Io { path: folder.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    Ok(paths)
+}
+
+fn count(findings: usize) -> String {
+    if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") }
+}
+
+fn list(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| finding.to_string()).collect::<Vec<_>>().join("\n")
+}
