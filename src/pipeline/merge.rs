@@ -1,0 +1,458 @@
+//! Merge: one thread that owns what is global.
+//!
+//! It waits for all workers' parts of a tick, names the flows that have no name of their own,
+//! matches names, asks who held each address, and commits the tick in one transaction. What it
+//! says does not depend on how many workers there were: parts are added up, and every bound that
+//! shapes rows is applied here, over sorted input.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::naming::{Named, Offers, name_flow};
+use super::records::{FlowLine, ObservationLine, Records};
+use super::summary::Summary;
+use super::verdicts::{TargetNumber, Verdicts};
+use crate::catalogue::Catalogue;
+use crate::flow::table::FlowId;
+use crate::identity::{Identities, Subject};
+use crate::ledger::Bucket;
+use crate::names::{LATE_NANOS, NameCache};
+use crate::net::Address;
+use crate::observation::NameSource;
+use crate::stats::Counter;
+use crate::store::{
+    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, TotalsRow, UsageRow,
+    VisibilityRow,
+};
+use crate::time::{Hour, Timestamp};
+use crate::usage::Sums;
+use crate::worker::part::{AnonymousSums, Books, FlowRecord, IntakeSums, Part};
+
+/// Clients with rows; those beyond are one client "other".
+const CLIENTS_MAX: usize = 1 << 20;
+/// Distinct unmatched domains of a run; those beyond are one domain "other".
+const UNMATCHED_MAX: usize = 65_536;
+/// Verdicts on anonymous flows remembered, for each worker.
+const VERDICTS_MAX: usize = 262_144;
+
+/// The number of a subject in merge.
+type SubjectNumber = u32;
+
+/// An anonymous flow: its worker, its number there, and its first packet's stamp.
+type OpenFlow = (usize, FlowId, Timestamp);
+
+/// What a row of usage is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct RowKey {
+    hour: Hour,
+    subject: SubjectNumber,
+    target: TargetNumber,
+    source: NameSource,
+}
+
+/// Where commits go.
+pub struct Keep {
+    /// The database.
+    pub store: Store,
+    /// The run in it.
+    pub run: RunId,
+}
+
+/// What merge is told once.
+pub struct MergeSettings {
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// Who has which address.
+    pub identities: Identities,
+    /// Whether names are wanted as records, and flows.
+    pub observations: bool,
+    /// Whether flows are wanted as records.
+    pub flows: bool,
+}
+
+/// See the module.
+pub struct Merge {
+    verdicts: Verdicts,
+    identities: Identities,
+    names: NameCache,
+    offers: Offers,
+    /// Verdicts on anonymous flows that are open, by worker and flow.
+    open: HashMap<OpenFlow, Arc<Named>, RandomState>,
+    ended: Vec<OpenFlow>,
+    /// Anonymous flows whose answer from DNS may be in the next tick.
+    deferred: Vec<(usize, AnonymousSums, Option<Box<str>>)>,
+    /// Flows that ended, and wait for the verdict on one of those.
+    deferred_flows: Vec<(OpenFlow, FlowRecord)>,
+    subjects: Vec<Subject>,
+    subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
+    unmatched: HashSet<TargetNumber, RandomState>,
+    rows: HashMap<RowKey, Sums, RandomState>,
+    books: Books,
+    intake: BTreeMap<Hour, IntakeSums>,
+    /// Clients that packets were seen to.
+    two_way: HashSet<SubjectNumber, RandomState>,
+    /// Failed attempts of clients that no packet was seen to so far.
+    held_failures: BTreeMap<RowKey, u64>,
+    /// Numbers of subjects and targets in the store.
+    stored_subjects: Vec<Option<SubjectId>>,
+    stored_targets: Vec<Option<TargetId>>,
+    sequence: u64,
+    keep: Option<Keep>,
+    /// What the reader is told at the end.
+    pub summary: Summary,
+    /// Names and flows, where they are wanted.
+    pub records: Records,
+}
+
+impl Merge {
+    /// Without `keep`, nothing is kept but what the summary needs.
+    pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
+        Merge {
+            verdicts: Verdicts::new(settings.catalogue),
+            identities: settings.identities,
+            names: NameCache::default(),
+            offers: Offers::default(),
+            open: HashMap::default(),
+            ended: Vec::new(),
+            deferred: Vec::new(),
+            deferred_flows: Vec::new(),
+            subjects: Vec::new(),
+            subject_numbers: HashMap::default(),
+            unmatched: HashSet::default(),
+            rows: HashMap::default(),
+            books: Books::default(),
+            intake: BTreeMap::new(),
+            two_way: HashSet::default(),
+            held_failures: BTreeMap::new(),
+            stored_subjects: Vec::new(),
+            stored_targets: Vec::new(),
+            sequence: 0,
+            keep,
+            summary: Summary::default(),
+            records: Records::new(settings.observations, settings.flows),
+        }
+    }
+
+    /// Takes one tick's parts, each with its worker's number. `horizon` is sensor time at the
+    /// tick; none at the end of the input.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn tick(
+        &mut self,
+        parts: Vec<(usize, Part)>,
+        horizon: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let mut counters = crate::stats::Counters::default();
+        // What DNS said anywhere is known before any flow is named.
+        for (_, part) in &parts {
+            counters.merge(&part.counters);
+            self.learn(part);
+        }
+        for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
+            self.anonymous(worker, &flow, outer.as_deref(), horizon);
+        }
+        for (key, flow) in std::mem::take(&mut self.deferred_flows) {
+            self.flow_line(&flow, None, Some(key));
+        }
+        for (worker, part) in parts {
+            self.take(worker, part, horizon);
+        }
+        counters.add(Counter::AnswerEvicted, self.names.take_evicted());
+        counters.merge(&self.summary.take_bounds());
+        self.summary.counters.merge(&counters);
+        self.release_failures();
+        self.commit(counters)
+    }
+
+    /// The input has ended. Gives back the store, where there was one.
+    pub fn finish(self) -> (Summary, Records, Option<Keep>) {
+        let books = self.summary.books.bytes();
+        let total = self.summary.total_bytes();
+        assert!(books == total, "the books do not balance: {books} of {total} bytes");
+        (self.summary, self.records, self.keep)
+    }
+
+    /// Notes what helps to name flows.
+    fn learn(&mut self, part: &Part) {
+        for &(address, mac) in &part.links {
+            self.names.link(address, mac);
+        }
+        for answer in &part.answers {
+            let name = &part.names[answer.name as usize];
+            self.names.answer(
+                answer.client,
+                answer.resolver,
+                answer.address,
+                name,
+                answer.time,
+                answer.ttl_seconds,
+            );
+        }
+        for offer in &part.ech_offers {
+            self.offers.add(offer.clone());
+        }
+    }
+
+    fn take(&mut self, worker: usize, part: Part, horizon: Option<Timestamp>) {
+        let Part { names, usage, anonymous, books, two_way, observations, flows, intake, health, .. } =
+            part;
+        self.books.merge(&books);
+        self.summary.health.merge(&health);
+        for sums in intake {
+            self.intake.entry(sums.hour).and_modify(|known| known.merge(&sums)).or_insert(sums);
+        }
+        for client in two_way {
+            let subject = self.subject(client);
+            self.two_way.insert(subject);
+        }
+        let verdicts: Vec<_> = names.iter().map(|name| self.verdicts.name(name)).collect();
+        for (key, sums) in usage {
+            let verdict = verdicts[key.name as usize];
+            let bucket = Bucket::from_number(key.bucket);
+            // Questions have no bytes of their own: their flow is in the books as it is.
+            if bucket != Some(Bucket::NetworkService) {
+                let bucket = bucket.unwrap_or(verdict.bucket);
+                self.books.add(key.hour, bucket, sums.connections, sums.bytes());
+            }
+            self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
+        }
+        for flow in anonymous {
+            let outer = flow.outer.map(|outer| &*names[outer.name as usize]);
+            self.anonymous(worker, &flow, outer, horizon);
+        }
+        for observation in observations {
+            let found = self.verdicts.catalogue().match_host(&observation.host);
+            let app = found.as_ref().and_then(|found| found.app_id().map(Box::from));
+            let role = found.map(|found| found.role);
+            self.records.observation(ObservationLine { observation, app, role });
+        }
+        for flow in flows {
+            let name = flow.name.map(|(name, source)| (names[name as usize].clone(), source));
+            match flow.anonymous.map(|id| (worker, id, flow.first_seen)) {
+                Some(key) if !self.open.contains_key(&key) => self.deferred_flows.push((key, flow)),
+                Some(key) => self.flow_line(&flow, name, Some(key)),
+                None => self.flow_line(&flow, name, None),
+            }
+        }
+    }
+
+    fn flow_line(
+        &mut self,
+        flow: &FlowRecord,
+        name: Option<(Box<str>, NameSource)>,
+        key: Option<OpenFlow>,
+    ) {
+        let named = key.and_then(|key| self.open.get(&key).cloned());
+        self.records.flow(FlowLine::new(flow, name, named.as_deref(), &mut self.verdicts));
+    }
+
+    /// Takes an anonymous flow's sums; `outer` is the outer name of its hello.
+    fn anonymous(
+        &mut self,
+        worker: usize,
+        flow: &AnonymousSums,
+        outer: Option<&str>,
+        horizon: Option<Timestamp>,
+    ) {
+        let key = (worker, flow.flow, flow.first_seen);
+        let named = match self.open.get(&key) {
+            Some(known) => Arc::clone(known),
+            // Its answer may be on the way.
+            None if horizon.is_some_and(|horizon| flow.first_seen.offset(LATE_NANOS) > horizon) => {
+                self.deferred.push((worker, *flow, outer.map(Box::from)));
+                return;
+            }
+            None => {
+                let named = name_flow(flow, outer, &self.names, &self.offers, &mut self.verdicts);
+                self.remember(key, named)
+            }
+        };
+        if flow.ended {
+            self.ended.push(key);
+        }
+        let bucket = flow.bucket.unwrap_or(named.bucket);
+        self.books.add(flow.hour, bucket, flow.sums.connections, flow.sums.bytes());
+        if let Some(verdict) = named.verdict {
+            let client = flow.client.address;
+            self.row(client, verdict.target, flow.bucket, flow.hour, named.source, &flow.sums);
+        }
+    }
+
+    fn remember(&mut self, key: OpenFlow, named: Named) -> Arc<Named> {
+        let named = Arc::new(named);
+        if self.open.len() < VERDICTS_MAX * (key.0 + 1) {
+            self.open.insert(key, Arc::clone(&named));
+        } else {
+            self.summary.bound(Counter::AnonymousOverflow, 1);
+        }
+        named
+    }
+
+    /// Adds to a row of usage, where there is something to be told of it.
+    fn row(
+        &mut self,
+        client: Address,
+        target: Option<TargetNumber>,
+        bucket: Option<Bucket>,
+        hour: Hour,
+        source: NameSource,
+        sums: &Sums,
+    ) {
+        let Some(target) = target else { return };
+        let is_domain = matches!(self.verdicts.target(target), Target::Domain(_));
+        // What is at home is no blind spot of the catalogue, and a question alone no use.
+        if is_domain && matches!(bucket, Some(Bucket::Private | Bucket::NetworkService)) {
+            return;
+        }
+        let subject = self.subject(client);
+        let key = RowKey { hour, subject, target, source };
+        let mut sums = *sums;
+        if sums.bytes_down > 0 {
+            self.two_way.insert(subject);
+        }
+        if sums.attempts_failed > 0 && !self.two_way.contains(&subject) {
+            *self.held_failures.entry(key).or_default() += sums.attempts_failed;
+            sums.attempts_failed = 0;
+        }
+        self.rows.entry(key).or_default().add(&sums);
+    }
+
+    /// Failed attempts count once the client is known to be seen both ways: where only half of
+    /// the traffic is captured, nothing is ever answered.
+    fn release_failures(&mut self) {
+        let (released, held) = std::mem::take(&mut self.held_failures)
+            .into_iter()
+            .partition(|(key, _)| self.two_way.contains(&key.subject));
+        self.held_failures = held;
+        let released: BTreeMap<RowKey, u64> = released;
+        for (key, attempts_failed) in released {
+            let sums = Sums { attempts_failed, ..Sums::default() };
+            self.rows.entry(key).or_default().add(&sums);
+        }
+    }
+
+    fn subject(&mut self, client: Address) -> SubjectNumber {
+        if let Some(&known) = self.subject_numbers.get(&client) {
+            return known;
+        }
+        let subject = if self.subjects.len() < CLIENTS_MAX {
+            self.identities.subject(client)
+        } else {
+            self.summary.bound(Counter::ClientFolded, 1);
+            if self.subjects.last() == Some(&Subject::other()) {
+                return (self.subjects.len() - 1) as SubjectNumber;
+            }
+            Subject::other()
+        };
+        let number = self.subjects.len() as SubjectNumber;
+        self.subjects.push(subject);
+        if self.subject_numbers.len() < CLIENTS_MAX {
+            self.subject_numbers.insert(client, number);
+        }
+        number
+    }
+
+    /// Folds unmatched domains for which there is no room: those with the most bytes stay, ties
+    /// by name.
+    fn fold_unmatched(&mut self) {
+        let mut fresh: HashMap<TargetNumber, u64, RandomState> = HashMap::default();
+        for (key, sums) in &self.rows {
+            let is_domain = matches!(self.verdicts.target(key.target), Target::Domain(_));
+            if is_domain && !self.unmatched.contains(&key.target) {
+                *fresh.entry(key.target).or_default() += sums.bytes();
+            }
+        }
+        let mut fresh: Vec<_> = fresh.into_iter().collect();
+        let room = UNMATCHED_MAX - self.unmatched.len();
+        if fresh.len() > room {
+            fresh.sort_by(|&(one, one_bytes), &(other, other_bytes)| {
+                let targets = (self.verdicts.target(one), self.verdicts.target(other));
+                other_bytes.cmp(&one_bytes).then_with(|| targets.0.cmp(targets.1))
+            });
+            let folded: HashSet<_, RandomState> =
+                fresh.drain(room..).map(|(target, _)| target).collect();
+            self.summary.bound(Counter::UnmatchedFolded, folded.len() as u64);
+            let other = self.verdicts.other_domain();
+            let moved: Vec<_> =
+                self.rows.extract_if(|key, _| folded.contains(&key.target)).collect();
+            for (key, sums) in moved {
+                self.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
+            }
+        }
+        self.unmatched.extend(fresh.into_iter().map(|(target, _)| target));
+    }
+
+    /// Commits the tick, and adds it to the summary.
+    fn commit(&mut self, counters: crate::stats::Counters) -> Result<(), StoreError> {
+        for key in self.ended.drain(..) {
+            self.open.remove(&key);
+        }
+        self.fold_unmatched();
+        let mut rows: Vec<_> = std::mem::take(&mut self.rows).into_iter().collect();
+        rows.sort_unstable_by_key(|&(key, _)| key);
+        for (key, sums) in &rows {
+            let subject = &self.subjects[key.subject as usize];
+            self.summary.usage(key.subject, subject, self.verdicts.target(key.target), sums);
+        }
+        let books = std::mem::take(&mut self.books);
+        self.summary.books.merge(&books);
+        let intake = std::mem::take(&mut self.intake);
+        for sums in intake.values() {
+            self.summary.intake(sums);
+        }
+        let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
+        let run = *run;
+        let catalogue = self.verdicts.catalogue();
+        let catalogue = store.catalogue_id(&CatalogueFacts {
+            version: catalogue.version(),
+            hash: hex(&catalogue.hash()),
+        })?;
+        self.stored_subjects.resize(self.subjects.len(), None);
+        let mut usage = Vec::with_capacity(rows.len());
+        for (key, sums) in rows {
+            let subject = match &mut self.stored_subjects[key.subject as usize] {
+                Some(id) => *id,
+                empty => *empty.insert(store.subject_id(&self.subjects[key.subject as usize])?),
+            };
+            if self.stored_targets.len() <= key.target as usize {
+                self.stored_targets.resize(key.target as usize + 1, None);
+            }
+            let target = match &mut self.stored_targets[key.target as usize] {
+                Some(id) => *id,
+                empty => *empty.insert(store.target_id(self.verdicts.target(key.target))?),
+            };
+            usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
+        }
+        let visibility = books.iter().map(|(hour, bucket, flows, bytes)| VisibilityRow {
+            hour,
+            bucket,
+            flows,
+            bytes,
+        });
+        let totals = intake.into_values().map(|sums| TotalsRow {
+            hour: sums.hour,
+            packets: sums.packets,
+            total_bytes: sums.total_bytes,
+            ip_bytes: sums.ip_bytes,
+            first_seen: sums.first_seen,
+            last_seen: sums.last_seen,
+        });
+        let commit = Commit {
+            sequence: self.sequence,
+            catalogue,
+            usage,
+            visibility: visibility.collect(),
+            totals: totals.collect(),
+            counters,
+        };
+        self.sequence += 1;
+        store.commit(run, &commit)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,184 @@
+//! Flows without a name of their own: whose answer from DNS gave their server's address.
+//!
+//! The rule is section 4 of the design: candidates are question names; one app, or one registrable
+//! domain, is a name; anything else is ambiguous and stays so. A verdict is given once, on the
+//! first that is heard of a flow, and remembered until its end.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::verdicts::{Verdict, Verdicts};
+use crate::hostname::registrable_domain;
+use crate::ledger::Bucket;
+use crate::names::{Candidate, NameCache};
+use crate::net::Address;
+use crate::observation::NameSource;
+use crate::time::{NANOS_PER_SECOND, Timestamp};
+use crate::worker::part::{AnonymousSums, EchOffer};
+
+/// Offers of Encrypted ClientHello remembered.
+const OFFERS_MAX: usize = 65_536;
+
+/// What a flow turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// What that stands for; none where nothing is known.
+    pub verdict: Option<Verdict>,
+    /// Where its bytes belong.
+    pub bucket: Bucket,
+    /// Its name, if it has one.
+    pub name: Option<Box<str>>,
+    /// Where the name came from.
+    pub source: NameSource,
+    /// The names it may have, where that is not decided.
+    pub candidates: Box<[Box<str>]>,
+}
+
+impl Named {
+    fn nobody_knows() -> Named {
+        Named {
+            verdict: None,
+            bucket: Bucket::NoName,
+            name: None,
+            source: NameSource::Dns,
+            candidates: Box::default(),
+        }
+    }
+}
+
+/// What a ClientHello with the extension of Encrypted ClientHello amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EchState {
+    /// The extension is there, and nothing says that it hides a name.
+    GreaseOrUnknown,
+    /// The outer name is one that fronts for others.
+    Likely,
+    /// The client was offered this configuration with this outer name.
+    Confirmed,
+}
+
+/// Which offers of Encrypted ClientHello clients have.
+#[derive(Default)]
+pub struct Offers {
+    known: HashMap<(Address, u8), Vec<EchOffer>, RandomState>,
+    count: usize,
+}
+
+impl Offers {
+    /// Remembers an offer.
+    pub fn add(&mut self, offer: EchOffer) {
+        if self.count >= OFFERS_MAX {
+            self.known.clear();
+            self.count = 0;
+        }
+        let offers = self.known.entry((offer.client, offer.config_id)).or_default();
+        let same = |known: &&mut EchOffer| known.public_name == offer.public_name;
+        match offers.iter_mut().find(same) {
+            Some(known) if known.time <= offer.time => *known = offer,
+            Some(_) => {}
+            None => {
+                offers.push(offer);
+                self.count += 1;
+            }
+        }
+    }
+
+    fn confirm(&self, client: Address, config_id: u8, outer: &str, first: Timestamp) -> bool {
+        let offers = self.known.get(&(client, config_id)).map(Vec::as_slice).unwrap_or_default();
+        offers.iter().any(|offer| {
+            let age = first.nanos_since(offer.time);
+            let holds = i64::from(offer.ttl_seconds) * NANOS_PER_SECOND;
+            offer.public_name.as_str() == outer && (-NANOS_PER_SECOND..=holds).contains(&age)
+        })
+    }
+}
+
+/// Names a flow that has no name of its own, or an outer one (`outer`: the name).
+pub fn name_flow(
+    flow: &AnonymousSums,
+    outer: Option<&str>,
+    names: &NameCache,
+    offers: &Offers,
+    verdicts: &mut Verdicts,
+) -> Named {
+    let state = outer.map(|outer| ech_state(flow, outer, offers, verdicts));
+    let hidden = matches!(state, Some(EchState::Likely | EchState::Confirmed));
+    if let (Some(outer), false) = (outer, hidden) {
+        let udp = flow.protocol == crate::net::protocol::UDP;
+        let source = if udp { NameSource::Quic } else { NameSource::Sni };
+        return named(outer, source, verdicts);
+    }
+    let (candidates, _) = names.candidates(flow.client.address, flow.server.address, flow.first_seen);
+    let mut result = match by_candidates(&candidates, verdicts) {
+        Some(result) => result,
+        None => {
+            let server = flow.server;
+            match verdicts.address(server.address, server.port, flow.protocol) {
+                Some(verdict) => Named {
+                    verdict: Some(verdict),
+                    bucket: verdict.bucket,
+                    source: NameSource::Net,
+                    ..Named::nobody_knows()
+                },
+                None => Named::nobody_knows(),
+            }
+        }
+    };
+    if hidden {
+        result.bucket = Bucket::EchHidden;
+    }
+    result
+}
+
+/// What the extension in a flow's hello amounts to.
+pub fn ech_state(
+    flow: &AnonymousSums,
+    outer: &str,
+    offers: &Offers,
+    verdicts: &Verdicts,
+) -> EchState {
+    let config_id = flow.outer.map_or(0, |outer| outer.config_id);
+    if offers.confirm(flow.client.address, config_id, outer, flow.first_seen) {
+        EchState::Confirmed
+    } else if verdicts.catalogue().is_ech_public_name(outer) {
+        EchState::Likely
+    } else {
+        EchState::GreaseOrUnknown
+    }
+}
+
+fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
+    let verdict = verdicts.name(name);
+    Named {
+        verdict: Some(verdict),
+        bucket: verdict.bucket,
+        name: Some(name.into()),
+        source,
+        candidates: Box::default(),
+    }
+}
+
+/// None without candidates.
+fn by_candidates(candidates: &[Candidate], verdicts: &mut Verdicts) -> Option<Named> {
+    // The latest answer speaks for all that agree; of answers at one time the first by name.
+    let best = candidates.iter().rev().max_by_key(|candidate| candidate.time)?;
+    let best_verdict = verdicts.name(&best.name);
+    let agree = candidates.iter().all(|candidate| {
+        let verdict = verdicts.name(&candidate.name);
+        let same_app = verdict.app.is_some() && verdict.app == best_verdict.app;
+        let infrastructure = |verdict: &Verdict| verdict.bucket == Bucket::Infrastructure;
+        same_app
+            || registrable_domain(&candidate.name) == registrable_domain(&best.name)
+                && verdict.app == best_verdict.app
+            || infrastructure(&verdict) && infrastructure(&best_verdict)
+    });
+    if agree {
+        return Some(named(&best.name, NameSource::Dns, verdicts));
+    }
+    Some(Named {
+        bucket: Bucket::Ambiguous,
+        candidates: candidates.iter().map(|candidate| candidate.name.clone()).collect(),
+        ..Named::nobody_knows()
+    })
+}

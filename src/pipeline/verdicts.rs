@@ -1,0 +1,145 @@
+//! What a name or an address stands for: the catalogue's answer, remembered.
+//!
+//! Each distinct name is matched once. Targets are numbered, so that a row of usage is a few
+//! numbers until it is committed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::catalogue::{Catalogue, Match, Purpose, Role};
+use crate::hostname::registrable_domain;
+use crate::ledger::Bucket;
+use crate::net::Address;
+use crate::store::{AppFacts, Target};
+
+/// Names remembered; when there are more, all are forgotten and matched anew.
+const NAMES_MAX: usize = 1 << 18;
+/// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
+const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
+
+/// The number of a [`Target`] in [`Verdicts`].
+pub type TargetNumber = u32;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is used; none for infrastructure, and where nothing is known.
+    pub target: Option<TargetNumber>,
+    /// Where the bytes belong.
+    pub bucket: Bucket,
+    /// The app's number in the catalogue.
+    pub app: Option<u32>,
+    /// The role of the rule that matched.
+    pub role: Option<Role>,
+}
+
+/// See the module.
+pub struct Verdicts {
+    catalogue: Arc<Catalogue>,
+    by_name: HashMap<Box<str>, Verdict, RandomState>,
+    targets: Vec<Target>,
+    numbers: HashMap<Target, TargetNumber, RandomState>,
+}
+
+impl Verdicts {
+    /// With nothing asked yet.
+    pub fn new(catalogue: Arc<Catalogue>) -> Verdicts {
+        Verdicts {
+            catalogue,
+            by_name: HashMap::default(),
+            targets: Vec::new(),
+            numbers: HashMap::default(),
+        }
+    }
+
+    /// The catalogue that is asked.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// What a target is.
+    pub fn target(&self, number: TargetNumber) -> &Target {
+        &self.targets[number as usize]
+    }
+
+    /// The target that stands for unmatched domains for which there is no room.
+    pub fn other_domain(&mut self) -> TargetNumber {
+        self.number(Target::Domain("other".into()))
+    }
+
+    /// What a hostname stands for.
+    pub fn name(&mut self, name: &str) -> Verdict {
+        if let Some(&known) = self.by_name.get(name) {
+            return known;
+        }
+        let catalogue = Arc::clone(&self.catalogue);
+        let verdict = match catalogue.match_host(name) {
+            Some(found) => self.matched(&found),
+            None => {
+                let domain = registrable_domain(name).unwrap_or(name);
+                let target = self.number(Target::Domain(domain.into()));
+                Verdict { target: Some(target), bucket: Bucket::Unmatched, app: None, role: None }
+            }
+        };
+        if self.by_name.len() >= NAMES_MAX {
+            self.by_name.clear();
+        }
+        self.by_name.insert(name.into(), verdict);
+        verdict
+    }
+
+    /// What the server of a flow without any name stands for.
+    pub fn address(&mut self, address: Address, port: u16, protocol: u8) -> Option<Verdict> {
+        let catalogue = Arc::clone(&self.catalogue);
+        let found = catalogue.match_address(address, port, protocol)?;
+        Some(self.matched(&found))
+    }
+
+    fn matched(&mut self, found: &Match<'_>) -> Verdict {
+        let role = Some(found.role);
+        let Some(app) = found.app else {
+            let bucket = match found.purpose {
+                Some(Purpose::Resolver) => Bucket::EncryptedDns,
+                _ => Bucket::Infrastructure,
+            };
+            return Verdict { target: None, bucket, app: None, role };
+        };
+        if found.role == Role::Infra {
+            let bucket = Bucket::Infrastructure;
+            return Verdict { target: None, bucket, app: Some(app.number), role };
+        }
+        let is_tunnel = TUNNEL_CATEGORIES.contains(&&*app.category);
+        let target = Target::App {
+            app: AppFacts {
+                id: app.id.to_string(),
+                name: app.name.to_string(),
+                vendor: app.vendor_name.to_string(),
+                suite: app.suite_name.as_deref().unwrap_or_default().to_string(),
+                category: app.category.to_string(),
+            },
+            role: found.role.as_str().into(),
+            tenant: found.tenant().unwrap_or_default().into(),
+            edition: found.edition.map(|edition| edition.as_str()).unwrap_or_default().into(),
+        };
+        Verdict {
+            target: Some(self.number(target)),
+            bucket: if is_tunnel { Bucket::Tunnel } else { Bucket::App },
+            app: Some(app.number),
+            role,
+        }
+    }
+
+    fn number(&mut self, target: Target) -> TargetNumber {
+        let next = self.targets.len() as TargetNumber;
+        match self.numbers.get(&target) {
+            Some(&known) => known,
+            None => {
+                self.targets.push(target.clone());
+                self.numbers.insert(target, next);
+                next
+            }
+        }
+    }
+}
