@@ -75,6 +75,7 @@ impl Store {
         if start.again {
             self.check_replaced_whole(&start.captures)?;
         }
+        self.check_in_place()?;
         begin(&mut self.connection, start).map_err(|error| explain(&self.path, error))
     }
 
@@ -89,6 +90,7 @@ impl Store {
         run: RunId,
         damaged: &[([u8; 32], u64)],
     ) -> Result<(), StoreError> {
+        self.check_in_place()?;
         finish(&mut self.connection, run, damaged).map_err(|error| explain(&self.path, error))
     }
 
@@ -227,4 +229,127 @@ fn remove(connection: &Connection, run: i64) -> rusqlite::Result<()> {
 
 fn ids(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<i64>> {
     connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{capture, commit_of, connections, read, start};
+    use super::*;
+
+    fn store() -> Store {
+        Store::in_memory("UTC").unwrap()
+    }
+
+    fn count(store: &Store, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        store.connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_capture_that_was_read_is_skipped_whatever_its_name() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        let renamed = CaptureFacts { name: "copy.pcap".into(), ..capture(1) };
+        let plan = store.plan(&[capture(2), renamed.clone(), capture(2)], false).unwrap();
+        assert_eq!(plan.read, [0]);
+        let earlier = Skip::AlreadyDone("1.pcap".into());
+        assert_eq!(plan.skip, [(1, earlier), (2, Skip::SameAs(0))]);
+
+        let error = store.begin_run(&start(&[renamed], false)).unwrap_err();
+        assert!(matches!(&error, StoreError::AlreadyDone { earlier, .. } if earlier == "1.pcap"));
+        let error = store.begin_run(&start(&[capture(3), capture(3)], false)).unwrap_err();
+        assert!(matches!(error, StoreError::GivenTwice { .. }));
+        assert_eq!(count(&store, "runs"), 1);
+    }
+
+    #[test]
+    fn an_interrupted_run_is_never_seen_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        let mut store = Store::open(&path, "UTC").unwrap();
+        read(&mut store, &[capture(1)], false, 5);
+        let run = store.begin_run(&start(&[capture(2), capture(3)], false)).unwrap().run;
+        let commit = commit_of(&mut store, 1, 100);
+        store.commit(run, &commit).unwrap();
+        // As after a kill: nothing is told to the database any more.
+        drop(store);
+
+        let mut store = Store::open(&path, "UTC").unwrap();
+        assert_eq!(connections(&store), 5);
+        assert_eq!(store.plan(&[capture(2)], false).unwrap().read, [0]);
+        let begun = store.begin_run(&start(&[capture(2)], false)).unwrap();
+        assert_eq!(begun.interrupted, ["2.pcap"]);
+        assert_eq!((count(&store, "usage"), count(&store, "commits")), (1, 1));
+        assert_eq!((count(&store, "runs"), count(&store, "captures")), (2, 2));
+        let commit = commit_of(&mut store, 1, 10);
+        store.commit(begun.run, &commit).unwrap();
+        store.finish_run(begun.run, &[]).unwrap();
+        assert_eq!(connections(&store), 15);
+    }
+
+    #[test]
+    fn again_replaces_when_it_is_finished_and_not_before() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        read(&mut store, &[capture(2)], false, 1);
+        assert_eq!(store.plan(&[capture(1)], true).unwrap().read, [0]);
+
+        let run = store.begin_run(&start(&[capture(1)], true)).unwrap().run;
+        let commit = commit_of(&mut store, 1, 70);
+        store.commit(run, &commit).unwrap();
+        assert_eq!(connections(&store), 6);
+        store.finish_run(run, &[]).unwrap();
+        assert_eq!(connections(&store), 71);
+        assert_eq!((count(&store, "usage"), count(&store, "captures")), (2, 2));
+    }
+
+    #[test]
+    fn a_run_is_replaced_as_a_whole_or_not_at_all() {
+        let mut store = store();
+        read(&mut store, &[capture(1), capture(2)], false, 5);
+        let part = [capture(1), capture(3)];
+        for error in [
+            store.plan(&part, true).unwrap_err(),
+            store.begin_run(&start(&part, true)).unwrap_err(),
+        ] {
+            assert!(error.is_operators());
+            assert!(error.to_string().contains("1.pcap was read together with 2.pcap"), "{error}");
+        }
+        read(&mut store, &[capture(1), capture(2), capture(3)], true, 7);
+        assert_eq!(connections(&store), 7);
+        // Two runs may be replaced by one.
+        read(&mut store, &[capture(4)], false, 1);
+        let all: Vec<_> = (1..=4).map(capture).collect();
+        read(&mut store, &all, true, 2);
+        assert_eq!(connections(&store), 2);
+        assert_eq!((count(&store, "usage"), count(&store, "captures")), (1, 4));
+    }
+
+    #[test]
+    fn no_capture_is_done_twice_even_behind_our_back() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        let error = store.connection.execute_batch(
+            "INSERT INTO captures SELECT 99, fingerprint, 1, 'x', NULL, 1 FROM captures",
+        );
+        assert!(error.unwrap_err().to_string().contains("UNIQUE"));
+    }
+
+    #[test]
+    fn a_live_run_is_seen_as_it_goes_and_after_it_was_cut_off() {
+        let mut store = store();
+        let live = RunStart { kind: RunKind::Live, ..start(&[], false) };
+        let first = store.begin_run(&live).unwrap().run;
+        let commit = commit_of(&mut store, 1, 5);
+        store.commit(first, &commit).unwrap();
+        assert_eq!(connections(&store), 5);
+        let second = store.begin_run(&live).unwrap().run;
+        assert_eq!(connections(&store), 5);
+        store.commit(second, &commit).unwrap();
+        assert_eq!(connections(&store), 10);
+        // Nobody writes to a run that was closed.
+        let late = commit_of(&mut store, 2, 5);
+        assert!(store.commit(first, &late).is_err());
+        assert_eq!(connections(&store), 10);
+    }
 }
