@@ -30,9 +30,8 @@ pub use query::{
     Window,
 };
 pub use rows::{
-    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE, RunId,
-    RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow,
-    VisibilityRow,
+    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, RunId, RunKind, RunStart,
+    Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
@@ -119,7 +118,8 @@ impl Store {
         schema::zone(&self.connection).map_err(|error| explain(&self.path, error))
     }
 
-    /// The number of `subject`, for rows of usage. It is written with the next commit.
+    /// The number of `subject`, for rows of usage of the run that has begun. It is written with the
+    /// next commit.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -128,8 +128,8 @@ impl Store {
         id.map(SubjectId).map_err(|error| explain(&self.path, error))
     }
 
-    /// The number of `target`, for rows of usage. It is written with the next commit; what is said
-    /// of its app holds for earlier rows too.
+    /// The number of `target`, for rows of usage of the run that has begun. It is written with the
+    /// next commit; what is said of its app holds for earlier rows too.
     ///
     /// # Errors
     /// The database cannot be read.

@@ -1,7 +1,7 @@
 //! What reports ask: facts of a window of hours, in total order, from one consistent state.
 //!
-//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only roles of use count
-//! as usage here ([`super::ROLES_OF_USE`]); only runs that are visible count at all.
+//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only the roles `use`
+//! and `login` are use here; only runs that are visible count at all.
 
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, Transaction, params};
@@ -158,7 +158,10 @@ impl Store {
     }
 }
 
-/// Rows that count as use: traffic, not only a question for a name.
+/// Roles of an app's hosts that are use of it. The view `apps_daily` says the same.
+const OF_USE: &str = "t.role IN ('use', 'login')";
+
+/// [`Sums::has_traffic`] in SQL.
 const TRAFFIC: &str =
     "(u.connections > 0 OR u.attempts_failed > 0 OR u.bytes_up > 0 OR u.bytes_down > 0)";
 
@@ -194,7 +197,8 @@ impl Snapshot<'_> {
         window: Window,
         mut each: impl FnMut(&UsageFact<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
+        let sql = format!(
+            "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
                 a.category, u.hour, u.name_source, c.version,
                 u.connections, u.attempts_failed, u.handshakes, u.dns_queries,
                 u.bytes_up, u.bytes_down, u.minutes_up, u.minutes_down, u.minutes_begun,
@@ -205,9 +209,10 @@ impl Snapshot<'_> {
             JOIN subjects AS s ON s.id = u.subject
             JOIN catalogues AS c ON c.id = u.catalogue
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND t.role IN ('use', 'login')
-            ORDER BY 1, 2, 3, 4, 6, 7, u.hour, c.version, u.name_source, u.run";
-        self.rows(sql, window, |row| {
+                AND {OF_USE}
+            ORDER BY 1, 2, 3, 4, 6, 7, u.hour"
+        );
+        self.rows(&sql, window, |row| {
             let fact = usage_fact(row).map_err(|error| self.failed(error))?;
             each(&fact)
         })
@@ -229,7 +234,7 @@ impl Snapshot<'_> {
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND t.role IN ('use', 'login') AND {TRAFFIC}
+                AND {OF_USE} AND {TRAFFIC}
             GROUP BY a.app
             ORDER BY a.app"
         );

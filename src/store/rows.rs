@@ -8,9 +8,6 @@ use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
 
-/// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
-pub const ROLES_OF_USE: [&str; 2] = ["use", "login"];
-
 /// Who: the only form in which users, devices and addresses enter the store. Made in one place in
 /// merge, so that pseudonyms can be put there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +42,8 @@ pub enum Target {
     App {
         /// Which app.
         app: AppFacts,
-        /// The role of the name that matched, in the catalogue's word.
+        /// The role of the name that matched, in the catalogue's word. Only `use` and `login` are
+        /// reported as use; the others are facts, kept but not use.
         role: String,
         /// The organisation's instance; empty when the name does not show it.
         tenant: String,
@@ -141,6 +139,11 @@ impl Sums {
         self.minutes_begun |= other.minutes_begun;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
+    }
+
+    /// Whether there is more than a question for the name.
+    pub fn has_traffic(&self) -> bool {
+        self.connections > 0 || self.attempts_failed > 0 || self.bytes_up > 0 || self.bytes_down > 0
     }
 
     /// Minutes with payload both ways.

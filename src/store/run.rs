@@ -76,7 +76,9 @@ impl Store {
             self.check_replaced_whole(&start.captures)?;
         }
         self.check_in_place()?;
-        begin(&mut self.connection, start).map_err(|error| explain(&self.path, error))
+        let begun = begin(&mut self.connection, start);
+        self.interned.forget();
+        begun.map_err(|error| explain(&self.path, error))
     }
 
     /// Ends a run: its rows become visible, and earlier runs of its captures are taken out, in one
@@ -91,7 +93,9 @@ impl Store {
         damaged: &[([u8; 32], u64)],
     ) -> Result<(), StoreError> {
         self.check_in_place()?;
-        finish(&mut self.connection, run, damaged).map_err(|error| explain(&self.path, error))
+        let finished = finish(&mut self.connection, run, damaged);
+        self.interned.forget();
+        finished.map_err(|error| explain(&self.path, error))
     }
 
     /// The finished run that holds `capture`, and the name it had there.
@@ -157,9 +161,12 @@ fn begin(connection: &mut Connection, start: &RunStart) -> rusqlite::Result<Begu
         }
     }
     // Only one process writes, so a run that is open here is nobody's.
-    for run in ids(&transaction, "SELECT id FROM runs WHERE kind = 'capture' AND state = 'open'")? {
-        remove(&transaction, run)?;
-    }
+    let open = {
+        let sql = "SELECT id FROM runs WHERE kind = 'capture' AND state = 'open'";
+        let mut statement = transaction.prepare_cached(sql)?;
+        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?
+    };
+    remove(&transaction, &open)?;
     transaction.execute("UPDATE runs SET state = 'interrupted' WHERE state = 'open'", [])?;
     let kind = match start.kind {
         RunKind::Capture => "capture",
@@ -195,9 +202,7 @@ fn finish(
         )?;
         statement.query_map([run.0], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?
     };
-    for earlier in replaced {
-        remove(&transaction, earlier)?;
-    }
+    remove(&transaction, &replaced)?;
     for (fingerprint, offset) in damaged {
         transaction.execute(
             "UPDATE captures SET damaged_at = ? WHERE run = ? AND fingerprint = ?",
@@ -209,31 +214,37 @@ fn finish(
     transaction.commit()
 }
 
-/// Takes a run out. Its hours are known, so that the tables, which begin with the hour, need not
-/// be walked as a whole. Subjects, targets and apps stay: other runs may have them too.
-fn remove(connection: &Connection, run: i64) -> rusqlite::Result<()> {
-    for table in ["usage", "visibility", "totals"] {
-        let sql = format!(
-            "DELETE FROM {table} WHERE run = ?1
-                 AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)
-                 AND hour <= (SELECT last_hour FROM runs WHERE id = ?1)"
-        );
-        connection.execute(&sql, [run])?;
+/// Takes runs out, with the subjects and targets that no other run has: whoever replaces a run
+/// that knew users by name does not expect to find the names still there.
+fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
+    if runs.is_empty() {
+        return Ok(());
     }
-    for table in ["counters", "commits", "captures"] {
-        connection.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run])?;
+    for run in runs {
+        // A run's hours are known, so that the tables, which begin with the hour, need not be
+        // walked as a whole.
+        for table in ["usage", "visibility", "totals"] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE run = ?1
+                     AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)
+                     AND hour <= (SELECT last_hour FROM runs WHERE id = ?1)"
+            );
+            connection.execute(&sql, [run])?;
+        }
+        for table in ["counters", "commits", "captures"] {
+            connection.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run])?;
+        }
+        connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
     }
-    connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
-    Ok(())
-}
-
-fn ids(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<i64>> {
-    connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+    connection.execute_batch(
+        "DELETE FROM subjects WHERE id NOT IN (SELECT subject FROM usage);
+         DELETE FROM targets WHERE id NOT IN (SELECT target FROM usage);",
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{capture, commit_of, connections, read, start};
+    use super::super::testing::{capture, commit_of, connections, read, start, subject};
     use super::*;
 
     fn store() -> Store {
@@ -323,6 +334,26 @@ mod tests {
         read(&mut store, &all, true, 2);
         assert_eq!(connections(&store), 2);
         assert_eq!((count(&store, "usage"), count(&store, "captures")), (1, 4));
+    }
+
+    #[test]
+    fn who_was_only_in_a_replaced_run_is_forgotten() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        let run = store.begin_run(&start(&[capture(1)], true)).unwrap().run;
+        let mut commit = commit_of(&mut store, 1, 5);
+        let pseudonym = subject("u-7f3a", "d-01c2");
+        commit.usage[0].subject = store.subject_id(&pseudonym).unwrap();
+        store.commit(run, &commit).unwrap();
+        store.finish_run(run, &[]).unwrap();
+        let users: String = store
+            .connection
+            .query_row("SELECT group_concat(user) FROM subjects", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(users, "u-7f3a");
+        // The numbers that were remembered for the others are not used again.
+        read(&mut store, &[capture(2)], false, 1);
+        assert_eq!(connections(&store), 6);
     }
 
     #[test]
