@@ -1,8 +1,9 @@
 //! How fast merge can commit: 100,000 rows of usage in one transaction, new ones and ones that are
-//! added to, into a database on disk.
+//! added to, into a database on disk; and how fast a report of ten days of such rows is written.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use shadowscope::observation::NameSource;
+use shadowscope::report::{ReportRange, write_reports};
 use shadowscope::stats::Counters;
 use shadowscope::store::{
     AppFacts, CatalogueFacts, Commit, RunKind, RunStart, Store, Subject, Sums, Target, UsageRow,
@@ -54,17 +55,20 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
     }
 }
 
-fn commits(criterion: &mut Criterion) {
-    let folder = tempfile::tempdir().expect("a folder for the database");
-    let mut store = Store::open(&folder.path().join("usage.db"), "UTC").expect("a new database");
-    let start = RunStart {
+fn start() -> RunStart {
+    RunStart {
         kind: RunKind::Live,
         captures: Vec::new(),
         again: false,
         program: "bench".into(),
         config_sha256: String::new(),
-    };
-    let run = store.begin_run(&start).expect("a new run").run;
+    }
+}
+
+fn commits(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder for the database");
+    let mut store = Store::open(&folder.path().join("usage.db"), "UTC").expect("a new database");
+    let run = store.begin_run(&start()).expect("a new run").run;
     let mut group = criterion.benchmark_group("commit");
     group.sample_size(10).throughput(Throughput::Elements((SUBJECTS * TARGETS) as u64));
 
@@ -88,5 +92,26 @@ fn commits(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, commits);
+fn report(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder for the database");
+    let mut store = Store::open(&folder.path().join("usage.db"), "UTC").expect("a new database");
+    let run = store.begin_run(&start()).expect("a new run").run;
+    const DAYS: i32 = 10;
+    for day in 0..DAYS {
+        let commit = commit(&mut store, day as u64, Hour(day * 24 * 60));
+        store.commit(run, &commit).expect("a commit");
+    }
+    let mut group = criterion.benchmark_group("report");
+    let rows = SUBJECTS * TARGETS * DAYS as usize;
+    group.sample_size(10).throughput(Throughput::Elements(rows as u64));
+    for (name, to) in [("ten days", None), ("the first of ten days", Some(Timestamp(0)))] {
+        group.bench_function(name, |bencher| {
+            let range = ReportRange { from: None, to };
+            bencher.iter(|| write_reports(&store, folder.path(), range).expect("a report"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, commits, report);
 criterion_main!(benches);
