@@ -134,6 +134,8 @@ fn window(snapshot: &Snapshot<'_>, range: ReportRange) -> Result<Window, StoreEr
 mod tests {
     use std::fs;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::ledger::Bucket;
     use crate::observation::NameSource;
@@ -354,6 +356,50 @@ mod tests {
         assert_eq!(files, report(&forth, ReportRange::default()));
         assert_eq!(files, report(&back, ReportRange::default()));
         assert_eq!(lines(&files["usage.csv"]).len(), 9);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// When merge commits must not show: any rows, cut into commits anywhere and in any order.
+        #[test]
+        fn how_rows_are_cut_into_commits_changes_nothing(
+            rows in prop::collection::vec(
+                (0..3usize, 0..3usize, 0..4000i32, 0..4u64, any::<[u64; 2]>()), 1..40),
+            cuts in prop::collection::vec(0..40usize, 0..4),
+        ) {
+            let filled = |cuts: &[usize], reversed: bool| {
+                let mut store = Store::in_memory("UTC").unwrap();
+                let run = store.begin_run(&start(&[capture(1)], false)).unwrap().run;
+                let mut commits = vec![empty_commit(&mut store, 0)];
+                let mut rows: Vec<_> = rows.iter().copied().enumerate().collect();
+                if reversed {
+                    rows.reverse();
+                }
+                for (index, (who, what, minute, number, [up, down])) in rows {
+                    if cuts.contains(&index) {
+                        let next = empty_commit(&mut store, commits.len() as u64);
+                        commits.push(next);
+                    }
+                    let who = [("ada", "10.0.0.1"), ("bob", "10.0.0.1"), ("", "10.0.0.2")][who];
+                    let what = match what {
+                        0 => app("slack", "use"),
+                        1 => app("slack", "login"),
+                        _ => Target::Domain("a.example".into()),
+                    };
+                    let (minutes_up, minutes_down) = (up >> 4, down >> 4);
+                    let sums = Sums { minutes_up, minutes_down, ..traffic(number, 0) };
+                    let row = row(&mut store, who, &what, minute, sums);
+                    commits.last_mut().unwrap().usage.push(row);
+                }
+                for commit in &commits {
+                    store.commit(run, commit).unwrap();
+                }
+                store.finish_run(run, &[]).unwrap();
+                report(&store, ReportRange::default())
+            };
+            prop_assert_eq!(filled(&[], false), filled(&cuts, true));
+        }
     }
 
     #[test]

@@ -322,51 +322,62 @@ impl Snapshot<'_> {
     }
 
     fn run_facts(&self, window: Window) -> rusqlite::Result<RunFacts> {
-        const TOUCHING: &str = "(SELECT id FROM runs WHERE id IN runs_visible
-            AND (first_hour IS NULL OR (first_hour < ?2 AND last_hour >= ?1)))";
-        let list = |what: &str, rest: &str| {
-            self.transaction.prepare(&format!("SELECT DISTINCT {what} FROM {rest}"))
-        };
-        let range = params![window.from, window.to];
+        let first = |row: &Row<'_>| row.get(0);
         Ok(RunFacts {
-            programs: list("program", &format!("runs WHERE id IN {TOUCHING} ORDER BY 1"))?
-                .query_map(range, |row| row.get(0))?
-                .collect::<Result<_, _>>()?,
-            config_sha256: list(
-                "config_sha256",
-                &format!("runs WHERE id IN {TOUCHING} ORDER BY 1"),
-            )?
-            .query_map(range, |row| row.get(0))?
-            .collect::<Result<_, _>>()?,
-            catalogues: list(
-                "version, sha256",
-                &format!(
-                    "catalogues WHERE id IN (SELECT catalogue FROM commits WHERE run IN {TOUCHING})
-                     ORDER BY 1, 2"
-                ),
-            )?
-            .query_map(range, |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?,
-            captures: list(
-                "fingerprint, size_bytes, damaged_at",
-                &format!("captures WHERE run IN {TOUCHING} ORDER BY 1"),
-            )?
-            .query_map(range, |row| {
-                let damaged_at: Option<i64> = row.get(2)?;
-                Ok(CaptureFact {
-                    fingerprint: row.get(0)?,
-                    size_bytes: unsigned(row, 1)?,
-                    damaged_at: damaged_at.map(i64::unsigned_abs),
-                })
-            })?
-            .collect::<Result<_, _>>()?,
-            counters: list(
-                "name, sum(value)",
-                &format!("counters WHERE run IN {TOUCHING} GROUP BY name ORDER BY 1"),
-            )?
-            .query_map(range, |row| Ok((row.get(0)?, unsigned(row, 1)?)))?
-            .collect::<Result<_, _>>()?,
+            programs: self.list(
+                "SELECT DISTINCT program FROM runs WHERE id IN touching ORDER BY 1",
+                window,
+                first,
+            )?,
+            config_sha256: self.list(
+                "SELECT DISTINCT config_sha256 FROM runs WHERE id IN touching ORDER BY 1",
+                window,
+                first,
+            )?,
+            catalogues: self.list(
+                "SELECT version, sha256 FROM catalogues
+                 WHERE id IN (SELECT catalogue FROM commits WHERE run IN touching)
+                 ORDER BY 1, 2",
+                window,
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?,
+            captures: self.list(
+                "SELECT fingerprint, size_bytes, damaged_at FROM captures
+                 WHERE run IN touching ORDER BY 1",
+                window,
+                |row| {
+                    let damaged_at: Option<i64> = row.get(2)?;
+                    Ok(CaptureFact {
+                        fingerprint: row.get(0)?,
+                        size_bytes: unsigned(row, 1)?,
+                        damaged_at: damaged_at.map(i64::unsigned_abs),
+                    })
+                },
+            )?,
+            counters: self.list(
+                "SELECT name, sum(value) FROM counters WHERE run IN touching
+                 GROUP BY name ORDER BY 1",
+                window,
+                |row| Ok((row.get(0)?, unsigned(row, 1)?)),
+            )?,
         })
+    }
+
+    /// The rows of a question about `touching`, the runs that have rows in `window` or none at all.
+    fn list<T>(
+        &self,
+        sql: &str,
+        window: Window,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let sql = format!(
+            "WITH touching AS (
+                SELECT id FROM runs WHERE id IN runs_visible
+                    AND (first_hour IS NULL OR (first_hour < ?2 AND last_hour >= ?1))
+            ) {sql}"
+        );
+        let mut statement = self.transaction.prepare(&sql)?;
+        statement.query_map(params![window.from, window.to], read)?.collect()
     }
 
     /// Walks the keys from one end and stops at the first hour, rather than asking for a minimum
