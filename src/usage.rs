@@ -79,6 +79,11 @@ impl Sums {
         self.last_seen = self.last_seen.max(other.last_seen);
     }
 
+    /// Whether there is more than a question for the name.
+    pub fn has_traffic(&self) -> bool {
+        self.connections > 0 || self.attempts_failed > 0 || self.bytes() > 0
+    }
+
     /// Minutes with payload both ways.
     pub fn active_minutes(&self) -> u64 {
         u64::from((self.minutes_up & self.minutes_down).count_ones())

@@ -129,3 +129,340 @@ fn window(snapshot: &Snapshot<'_>, range: ReportRange) -> Result<Window, StoreEr
     }
     Ok(window)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ledger::Bucket;
+    use crate::observation::NameSource;
+    use crate::stats::Counter;
+    use crate::store::testing::{app, capture, empty_commit, stamp, start, subject};
+    use crate::store::{Commit, Sums, Target, TotalsRow, UsageRow, VisibilityRow};
+    use crate::time::{Hour, HourGrid};
+
+    /// Begins and finishes a run whose only commit `fill` has filled.
+    fn run_of(store: &mut Store, number: u8, fill: impl FnOnce(&mut Store, &mut Commit)) {
+        let run = store.begin_run(&start(&[capture(number)], false)).unwrap().run;
+        let mut commit = empty_commit(store, 1);
+        fill(store, &mut commit);
+        store.commit(run, &commit).unwrap();
+        store.finish_run(run, &[]).unwrap();
+    }
+
+    /// A row of `user` at `device` in the hour of `first`, which is in minutes since 1970.
+    fn row(
+        store: &mut Store,
+        who: (&str, &str),
+        what: &Target,
+        first: i32,
+        sums: Sums,
+    ) -> UsageRow {
+        UsageRow {
+            hour: HourGrid::utc().hour(stamp(first, 0).minute()),
+            subject: store.subject_id(&subject(who.0, who.1)).unwrap(),
+            target: store.target_id(what).unwrap(),
+            name_source: NameSource::Sni,
+            sums: Sums { first_seen: stamp(first, 0), last_seen: stamp(first, 30), ..sums },
+        }
+    }
+
+    fn traffic(connections: u64, minutes: u64) -> Sums {
+        Sums {
+            connections,
+            bytes_up: 10 * connections,
+            bytes_down: 100 * connections,
+            minutes_up: minutes,
+            minutes_down: minutes,
+            ..Sums::default()
+        }
+    }
+
+    /// The report of everything, by file name.
+    fn report(store: &Store, range: ReportRange) -> std::collections::BTreeMap<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = write_reports(store, &folder.path().join("new/folder"), range).unwrap();
+        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 5);
+        let named = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        };
+        paths.iter().map(named).collect()
+    }
+
+    /// The lines of a file without its header.
+    fn lines(text: &str) -> Vec<&str> {
+        text.lines().skip(1).collect()
+    }
+
+    const NOON: i32 = 12 * 60;
+
+    #[test]
+    fn minutes_are_counted_once_a_row_and_summed_over_rows() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        run_of(&mut store, 1, |store, commit| {
+            let (slack, login) = (app("slack", "use"), app("slack", "login"));
+            let (ada, bob) = (("ada", "10.0.0.1"), ("bob", "10.0.0.1"));
+            commit.usage = vec![
+                row(store, ada, &slack, NOON, traffic(1, 0b0011)),
+                // The same minute under another name, and payload of the two directions in
+                // different rows.
+                row(store, ada, &login, NOON, traffic(1, 0b0110)),
+                row(store, ada, &login, NOON, Sums { minutes_up: 0b1000, ..traffic(1, 0) }),
+                UsageRow {
+                    name_source: NameSource::Dns,
+                    ..row(store, ada, &slack, NOON, Sums { minutes_down: 0b1000, ..traffic(1, 0) })
+                },
+                // The same bits of another hour are other minutes.
+                row(store, ada, &slack, NOON + 60, traffic(1, 0b0001)),
+                row(store, bob, &slack, NOON, traffic(1, 0b0001)),
+            ];
+        });
+        let files = report(&store, ReportRange::default());
+        assert_eq!(
+            lines(&files["usage.csv"]),
+            [
+                "1970-01-01,Lab,ada,10.0.0.1,slack,SLACK,,,collaboration,5,0,5,50,500,0,\
+                 1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,sni",
+                "1970-01-01,Lab,bob,10.0.0.1,slack,SLACK,,,collaboration,1,0,1,10,100,0,\
+                 1970-01-01T12:00:00.000000+00:00,1970-01-01T12:00:30.000000+00:00,sni",
+            ]
+        );
+        assert_eq!(
+            lines(&files["apps.csv"]),
+            ["1970-01-01,slack,SLACK,Vendor,,collaboration,2,1,6,0,6,60,600,\
+              1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,2026.11"]
+        );
+    }
+
+    #[test]
+    fn only_use_is_use() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        run_of(&mut store, 1, |store, commit| {
+            let ada = ("ada", "10.0.0.1");
+            for role in ["visit", "embed", "telemetry", "site", "infra"] {
+                commit.usage.push(row(store, ada, &app("slack", role), NOON, traffic(1, 1)));
+            }
+            let question = Sums { dns_queries: 2, ..Sums::default() };
+            commit.usage.push(UsageRow {
+                name_source: NameSource::Dns,
+                ..row(store, ("", "10.0.0.2"), &app("zoom", "use"), NOON, question)
+            });
+            let failed = Sums { attempts_failed: 1, ..Sums::default() };
+            commit.usage.push(row(store, ("", "10.0.0.3"), &app("mega", "use"), NOON, failed));
+            commit.usage.push(row(
+                store,
+                ada,
+                &Target::Domain("asked.example".into()),
+                NOON,
+                question,
+            ));
+        });
+        let files = report(&store, ReportRange::default());
+        let ids = |file: &str, column: usize| -> Vec<String> {
+            let cell = |line: &str| line.split(',').nth(column).unwrap().to_owned();
+            lines(&files[file]).into_iter().map(cell).collect()
+        };
+        // A question makes a row of usage, but no app; a failed attempt makes both.
+        assert_eq!(ids("usage.csv", 4), ["zoom", "mega"]);
+        assert_eq!(ids("apps.csv", 1), ["mega"]);
+        assert_eq!(ids("apps.csv", 6), ["0"], "nobody is attributed");
+        assert_eq!(ids("unmatched.csv", 2), [""; 0]);
+    }
+
+    #[test]
+    fn the_books_agree_with_the_manifest() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        run_of(&mut store, 1, |_, commit| {
+            for (hour, app, no_name) in [(0, 100, 23), (23 * 60, 1, 2), (24 * 60, 3, 4)] {
+                let hour = Hour(hour);
+                for (bucket, bytes) in [(Bucket::App, app), (Bucket::NoName, no_name)] {
+                    commit.visibility.push(VisibilityRow { hour, bucket, flows: 1, bytes });
+                }
+                commit.totals.push(TotalsRow {
+                    hour,
+                    packets: 2,
+                    total_bytes: app + no_name,
+                    ip_bytes: app,
+                    first_seen: stamp(hour.0, 1),
+                    last_seen: stamp(hour.0, 2),
+                });
+            }
+            commit.counters.add(Counter::Packets, 6);
+            commit.counters.add(Counter::SnapCut, 5);
+            commit.counters.add(Counter::FlowEvicted, 7);
+        });
+        let files = report(&store, ReportRange::default());
+        let visibility = lines(&files["visibility.csv"]);
+        assert_eq!(visibility.len(), 2 * Bucket::ALL.len());
+        assert_eq!(visibility[0], "1970-01-01,undecodable,0,0,0.0000");
+        assert_eq!(visibility[10], "1970-01-01,app,2,101,80.1587");
+        let bytes: u64 =
+            visibility.iter().map(|l| l.split(',').nth(3).unwrap().parse::<u64>().unwrap()).sum();
+        let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
+        assert_eq!(manifest["total_bytes"], bytes);
+        assert_eq!(manifest["packets"], 6);
+        assert_eq!(manifest["ip_bytes"], 104);
+        assert_eq!(manifest["losses"], serde_json::json!({"flow_evicted": 7, "snap_cut": 5}));
+        let bounded = serde_json::json!([{"bound": "flow_evicted", "times": 7}]);
+        assert_eq!(manifest["bounded"], bounded);
+        assert_eq!(manifest["first_seen"], "1970-01-01T00:00:01.000000+00:00");
+        for (name, sha256) in manifest["files_sha256"].as_object().unwrap() {
+            let digest = ring::digest::digest(&ring::digest::SHA256, files[name].as_bytes());
+            assert_eq!(sha256.as_str().unwrap(), output::hex(digest.as_ref()));
+        }
+
+        // A part of it: the second day alone.
+        let range = ReportRange { from: Some(stamp(24 * 60, 59)), to: None };
+        let files = report(&store, range);
+        assert_eq!(lines(&files["visibility.csv"]).len(), Bucket::ALL.len());
+        let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
+        assert_eq!(manifest["total_bytes"], 7);
+        assert_eq!(manifest["date_from"], "1970-01-02");
+        let range = ReportRange { from: None, to: Some(stamp(24 * 60 - 1, 59)) };
+        let files = report(&store, range);
+        let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
+        assert_eq!(manifest["total_bytes"], 126);
+    }
+
+    #[test]
+    fn reports_are_the_same_whatever_came_first() {
+        let fill = |number: u8| {
+            move |store: &mut Store, commit: &mut Commit| {
+                let who = [("ada", "10.0.0.1"), ("bob", "10.0.0.2"), ("", "10.0.0.3")];
+                for (i, who) in who.into_iter().cycle().take(12).enumerate() {
+                    let target = match i % 4 {
+                        3 => Target::Domain(format!("{}.example", i + usize::from(number))),
+                        n => app(["slack", "zoom", "box"][n], "use"),
+                    };
+                    let minute = NOON + 60 * i as i32 + i32::from(number);
+                    commit.usage.push(row(store, who, &target, minute, traffic(i as u64 + 1, 7)));
+                }
+            }
+        };
+        let mut forth = Store::in_memory("Europe/Berlin").unwrap();
+        let mut back = Store::in_memory("Europe/Berlin").unwrap();
+        for number in [1, 2, 3] {
+            run_of(&mut forth, number, fill(number));
+            run_of(&mut back, 4 - number, |store, commit| {
+                fill(4 - number)(store, commit);
+                commit.usage.reverse();
+            });
+        }
+        let files = report(&forth, ReportRange::default());
+        assert_eq!(files, report(&forth, ReportRange::default()));
+        assert_eq!(files, report(&back, ReportRange::default()));
+        assert_eq!(lines(&files["usage.csv"]).len(), 9);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// When merge commits must not show: any rows, cut into commits anywhere and in any order.
+        #[test]
+        fn how_rows_are_cut_into_commits_changes_nothing(
+            rows in prop::collection::vec(
+                (0..3usize, 0..3usize, 0..4000i32, 0..4u64, any::<[u64; 2]>()), 1..40),
+            cuts in prop::collection::vec(0..40usize, 0..4),
+        ) {
+            let filled = |cuts: &[usize], reversed: bool| {
+                let mut store = Store::in_memory("UTC").unwrap();
+                let run = store.begin_run(&start(&[capture(1)], false)).unwrap().run;
+                let mut commits = vec![empty_commit(&mut store, 0)];
+                let mut rows: Vec<_> = rows.iter().copied().enumerate().collect();
+                if reversed {
+                    rows.reverse();
+                }
+                for (index, (who, what, minute, number, [up, down])) in rows {
+                    if cuts.contains(&index) {
+                        let next = empty_commit(&mut store, commits.len() as u64);
+                        commits.push(next);
+                    }
+                    let who = [("ada", "10.0.0.1"), ("bob", "10.0.0.1"), ("", "10.0.0.2")][who];
+                    let what = match what {
+                        0 => app("slack", "use"),
+                        1 => app("slack", "login"),
+                        _ => Target::Domain("a.example".into()),
+                    };
+                    let (minutes_up, minutes_down) = (up >> 4, down >> 4);
+                    let sums = Sums { minutes_up, minutes_down, ..traffic(number, 0) };
+                    let row = row(&mut store, who, &what, minute, sums);
+                    commits.last_mut().unwrap().usage.push(row);
+                }
+                for commit in &commits {
+                    store.commit(run, commit).unwrap();
+                }
+                store.finish_run(run, &[]).unwrap();
+                report(&store, ReportRange::default())
+            };
+            prop_assert_eq!(filled(&[], false), filled(&cuts, true));
+        }
+    }
+
+    #[test]
+    fn days_and_times_are_those_of_the_zone() {
+        let mut store = Store::in_memory("Asia/Kathmandu").unwrap();
+        run_of(&mut store, 1, |store, commit| {
+            // 20 July 2026, 18:14 and 18:15 UTC: midnight in Kathmandu is between them.
+            let midnight = 29_742_855;
+            for minute in [midnight - 1, midnight] {
+                let grid = HourGrid::from_offsets([(stamp(0, 0).minute(), 345)]);
+                let seen = row(store, ("ada", "d"), &app("slack", "use"), minute, traffic(1, 1));
+                commit.usage.push(UsageRow { hour: grid.hour(stamp(minute, 0).minute()), ..seen });
+            }
+        });
+        let files = report(&store, ReportRange::default());
+        let starts: Vec<&str> = lines(&files["apps.csv"])
+            .into_iter()
+            .flat_map(|line| [line.split(',').next().unwrap(), line.split(',').nth(13).unwrap()])
+            .collect();
+        assert_eq!(
+            starts,
+            [
+                "2026-07-20",
+                "2026-07-20T23:59:00.000000+05:45",
+                "2026-07-21",
+                "2026-07-21T00:00:00.000000+05:45"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_database_gives_empty_files() {
+        let files = report(&Store::in_memory("UTC").unwrap(), ReportRange::default());
+        assert!(files["apps.csv"].starts_with("date,app_id,app_name,app_vendor,app_suite,"));
+        for name in ["apps.csv", "usage.csv", "unmatched.csv", "visibility.csv"] {
+            assert_eq!(files[name].lines().count(), 1, "{name}");
+        }
+        let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
+        assert_eq!(manifest["bounded"], serde_json::json!([]));
+        assert_eq!(manifest["date_from"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn formulas_from_the_wire_stay_text() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        run_of(&mut store, 1, |store, commit| {
+            let who = ("=cmd|' /C calc'!A0", "@SUM(1,1)");
+            commit.usage = vec![
+                row(store, who, &app("slack", "use"), NOON, traffic(1, 1)),
+                row(store, who, &Target::Domain("-evil.example".into()), NOON, traffic(1, 1)),
+            ];
+        });
+        let files = report(&store, ReportRange::default());
+        assert!(files["usage.csv"].contains(",Lab,'=cmd|' /C calc'!A0,\"'@SUM(1,1)\",slack,"));
+        assert!(files["unmatched.csv"].contains(",'-evil.example,1,1,1,"));
+    }
+
+    #[test]
+    fn a_zone_that_the_machine_does_not_know_is_named() {
+        let store = Store::in_memory("Mars/Olympus_Mons").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_reports(&store, folder.path(), ReportRange::default()).unwrap_err();
+        assert!(error.to_string().contains("Mars/Olympus_Mons"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

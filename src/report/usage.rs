@@ -143,7 +143,7 @@ impl Group {
         }
         self.sums.add(&fact.sums);
         self.name_source = self.name_source.min(fact.name_source);
-        if has_traffic(&fact.sums) && !self.catalogue_versions.contains(fact.catalogue_version) {
+        if fact.sums.has_traffic() && !self.catalogue_versions.contains(fact.catalogue_version) {
             self.catalogue_versions.insert(fact.catalogue_version.to_owned());
         }
     }
@@ -186,9 +186,4 @@ impl Group {
         app.catalogue_versions.append(&mut self.catalogue_versions);
         Ok(())
     }
-}
-
-/// Whether there is more than a question for the name.
-fn has_traffic(sums: &Sums) -> bool {
-    sums.connections > 0 || sums.attempts_failed > 0 || sums.bytes_up > 0 || sums.bytes_down > 0
 }

@@ -15,6 +15,7 @@ impl Store {
     /// The commit's number has been taken before, the run is not open, or the database cannot be
     /// written; nothing of the commit is kept then.
     pub fn commit(&mut self, run: RunId, commit: &Commit) -> Result<(), StoreError> {
+        self.check_in_place()?;
         let path = || self.path.clone();
         match write(&mut self.connection, &self.interned, run, commit) {
             Ok(Outcome::Written) => {
@@ -203,4 +204,202 @@ fn add_counters(connection: &Connection, run: RunId, counters: &Counters) -> rus
 /// SQLite's integers have a sign; what does not fit (9 exabytes) is cut off there.
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{
+        app, commit_of, connections, empty_commit, read, stamp, start, subject,
+    };
+    use super::super::{Target, UsageFact, Window};
+    use super::*;
+    use crate::ledger::Bucket;
+    use crate::stats::Counter;
+    use crate::store::Sums;
+    use crate::time::Hour;
+
+    fn one_row(store: &Store) -> Sums {
+        let mut found = Vec::new();
+        let keep = |fact: &UsageFact<'_>| {
+            found.push(fact.sums);
+            Ok::<(), StoreError>(())
+        };
+        store.snapshot().unwrap().usage(Window::ALL, keep).unwrap();
+        assert_eq!(found.len(), 1);
+        found[0]
+    }
+
+    #[test]
+    fn a_repeated_commit_is_refused_and_adds_nothing() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        let first = commit_of(&mut store, 1, 5);
+        store.commit(run, &first).unwrap();
+        let error = store.commit(run, &first).unwrap_err();
+        assert!(matches!(error, StoreError::Repeated { sequence: 1, .. }), "{error}");
+        let second = commit_of(&mut store, 2, 5);
+        store.commit(run, &second).unwrap();
+        store.finish_run(run, &[]).unwrap();
+        assert_eq!(connections(&store), 10);
+    }
+
+    #[test]
+    fn rows_of_one_key_are_added_up_within_and_across_commits() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        let mut expected = Sums::default();
+        for sequence in 1..=3 {
+            let mut commit = commit_of(&mut store, sequence, 0);
+            let sums = Sums {
+                connections: sequence,
+                attempts_failed: 1,
+                handshakes: 2,
+                dns_queries: 3,
+                bytes_up: 4,
+                bytes_down: 5,
+                minutes_up: 1 << sequence,
+                minutes_down: 1 << 59,
+                minutes_begun: 1 << (2 * sequence),
+                first_seen: stamp(sequence as i32, 0),
+                last_seen: stamp(10 - sequence as i32, 0),
+            };
+            commit.usage[0].sums = sums;
+            commit.usage.push(commit.usage[0]);
+            expected.add(&sums);
+            expected.add(&sums);
+            store.commit(run, &commit).unwrap();
+        }
+        store.finish_run(run, &[]).unwrap();
+        assert_eq!(one_row(&store), expected);
+    }
+
+    #[test]
+    fn the_books_and_counters_are_added_up() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        for sequence in 1..=2 {
+            let mut commit = empty_commit(&mut store, sequence);
+            let row = VisibilityRow { hour: Hour(0), bucket: Bucket::App, flows: 1, bytes: 10 };
+            commit.visibility = vec![row, row, VisibilityRow { bucket: Bucket::NonIp, ..row }];
+            commit.totals = vec![TotalsRow {
+                hour: Hour(60),
+                packets: 3,
+                total_bytes: 30,
+                ip_bytes: 20,
+                first_seen: stamp(60, sequence as i64),
+                last_seen: stamp(61, sequence as i64),
+            }];
+            commit.counters.add(Counter::SnapCut, 4);
+            store.commit(run, &commit).unwrap();
+        }
+        store.finish_run(run, &[]).unwrap();
+        let snapshot = store.snapshot().unwrap();
+        let books = snapshot.visibility(Window::ALL).unwrap();
+        let nonzero: Vec<_> =
+            books.iter().filter(|f| f.bytes > 0).map(|f| (f.bucket, f.flows, f.bytes)).collect();
+        assert_eq!(nonzero, [(Bucket::NonIp, 2, 20), (Bucket::App, 4, 40)]);
+        let totals = snapshot.totals(Window::ALL).unwrap();
+        assert_eq!((totals.packets, totals.total_bytes, totals.ip_bytes), (6, 60, 40));
+        assert_eq!(totals.seen, Some((stamp(60, 1), stamp(61, 2))));
+        assert_eq!(snapshot.runs(Window::ALL).unwrap().counters, [("snap_cut".to_owned(), 8)]);
+        assert_eq!(snapshot.first_hour(Window::ALL).unwrap(), Some(0));
+        assert_eq!(snapshot.last_hour(Window::ALL).unwrap(), Some(3600));
+        assert_eq!(snapshot.first_hour(Window { from: 1, to: 3600 }).unwrap(), None);
+    }
+
+    #[test]
+    fn numbers_mean_the_same_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        for user in ["ada", "bob", "ada"] {
+            let mut store = Store::open(&path, "UTC").unwrap();
+            let run = store.begin_run(&start(&[], false)).unwrap().run;
+            let mut commit = commit_of(&mut store, 1, 1);
+            commit.usage[0].subject = store.subject_id(&subject(user, "10.0.0.9")).unwrap();
+            store.commit(run, &commit).unwrap();
+            store.finish_run(run, &[]).unwrap();
+        }
+        let store = Store::open_read_only(&path).unwrap();
+        let mut users = Vec::new();
+        let keep = |fact: &UsageFact<'_>| {
+            users.push(fact.user.to_owned());
+            Ok::<(), StoreError>(())
+        };
+        store.snapshot().unwrap().usage(Window::ALL, keep).unwrap();
+        assert_eq!(users, ["ada", "ada", "bob"]);
+    }
+
+    #[test]
+    fn an_app_that_is_described_anew_keeps_its_rows() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        read(&mut store, &[], false, 1);
+        let mut renamed = app("slack", "use");
+        if let Target::App { app, .. } = &mut renamed {
+            app.name = "Slack by Salesforce".into();
+        }
+        let before = store.target_id(&app("slack", "use")).unwrap();
+        assert_eq!(store.target_id(&renamed).unwrap(), before);
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        let commit = empty_commit(&mut store, 1);
+        store.commit(run, &commit).unwrap();
+        store.finish_run(run, &[]).unwrap();
+        let mut names = Vec::new();
+        let keep = |fact: &UsageFact<'_>| {
+            names.push(fact.app_name.to_owned());
+            Ok::<(), StoreError>(())
+        };
+        store.snapshot().unwrap().usage(Window::ALL, keep).unwrap();
+        assert_eq!(names, ["Slack by Salesforce"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_off_rather_than_negative() {
+        assert_eq!(number(u64::MAX), i64::MAX);
+        assert_eq!(number(7), 7);
+    }
+
+    #[test]
+    fn references_hold_and_views_tell_what_reports_tell() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        let mut commit = commit_of(&mut store, 1, 3);
+        commit.usage[0].sums.minutes_up = (1 << 60) - 1;
+        commit.usage[0].sums.minutes_down = 0b1011 | 1 << 59;
+        let domain = store.target_id(&Target::Domain("example.org".into())).unwrap();
+        commit.usage.push(UsageRow { target: domain, ..commit.usage[0] });
+        store.commit(run, &commit).unwrap();
+        store.finish_run(run, &[]).unwrap();
+        let broken: i64 = store
+            .connection
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(broken, 0);
+        let sql = "SELECT hour_utc, app_id, unmatched_domain, name_source, active_minutes
+            FROM usage_readable ORDER BY app_id NULLS LAST";
+        let mut statement = store.connection.prepare(sql).unwrap();
+        type Readable = (String, Option<String>, String, String, i64);
+        let rows: Vec<Readable> = statement
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let hour = || "1970-01-01T00:00:00Z".to_owned();
+        let (none, sni) = (String::new, || "sni".to_owned());
+        assert_eq!(
+            rows,
+            [
+                (hour(), Some("slack".into()), none(), sni(), 4),
+                (hour(), None, "example.org".into(), sni(), 4)
+            ]
+        );
+        let daily: (String, i64, i64) = store
+            .connection
+            .query_row("SELECT app_id, users, connections FROM apps_daily", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap();
+        assert_eq!(daily, ("slack".into(), 1, 3));
+    }
 }

@@ -83,8 +83,13 @@ impl<T: Clone + Eq + Hash> Numbers<T> {
     fn written(&mut self) {
         self.pending.clear();
         if self.known.len() > REMEMBERED_MAX {
-            self.known.clear();
+            self.forget();
         }
+    }
+
+    /// Forgets what is to be found in the database, if it is still there.
+    fn forget(&mut self) {
+        self.known = self.pending.iter().map(|(id, thing)| (thing.clone(), *id)).collect();
     }
 }
 
@@ -197,6 +202,12 @@ impl Interned {
         self.targets.written();
         self.catalogues.written();
         self.apps_pending.clear();
+    }
+
+    /// Forgets what is to be found in the database: runs were taken out of it.
+    pub(super) fn forget(&mut self) {
+        self.subjects.forget();
+        self.targets.forget();
     }
 
     /// Notes what the catalogue says of `app` now. There are as many apps as in the catalogue, so

@@ -16,11 +16,13 @@ mod query;
 mod rows;
 mod run;
 mod schema;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use error::StoreError;
 pub use query::{
@@ -28,9 +30,8 @@ pub use query::{
     Window,
 };
 pub use rows::{
-    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE, RunId,
-    RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow,
-    VisibilityRow,
+    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, RunId, RunKind, RunStart,
+    Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
@@ -56,7 +57,8 @@ pub struct Store {
     path: PathBuf,
     connection: Connection,
     interned: Interned,
-    _lock: Option<WriterLock>,
+    /// For a file that is open for writing.
+    lock: Option<WriterLock>,
 }
 
 impl Store {
@@ -100,7 +102,7 @@ impl Store {
         connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(failed)?;
         schema::check(&connection, path)?;
         let interned = Interned::default();
-        Ok(Store { path: path.to_path_buf(), connection, interned, _lock: None })
+        Ok(Store { path: path.to_path_buf(), connection, interned, lock: None })
     }
 
     /// Where the database is.
@@ -116,7 +118,8 @@ impl Store {
         schema::zone(&self.connection).map_err(|error| explain(&self.path, error))
     }
 
-    /// The number of `subject`, for rows of usage. It is written with the next commit.
+    /// The number of `subject`, for rows of usage of the run that has begun. It is written with the
+    /// next commit.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -125,8 +128,8 @@ impl Store {
         id.map(SubjectId).map_err(|error| explain(&self.path, error))
     }
 
-    /// The number of `target`, for rows of usage. It is written with the next commit; what is said
-    /// of its app holds for earlier rows too.
+    /// The number of `target`, for rows of usage of the run that has begun. It is written with the
+    /// next commit; what is said of its app holds for earlier rows too.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -144,6 +147,22 @@ impl Store {
         id.map(CatalogueId).map_err(|error| explain(&self.path, error))
     }
 
+    /// Checks that the file is still where it was opened: with a write-ahead log, SQLite itself
+    /// would go on writing to a file that nobody finds any more.
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
+        let mut moved = 0;
+        let name = Some(rusqlite::MAIN_DB);
+        let asked = self.connection.file_control(name, FileControl::HasMoved(&mut moved));
+        match asked {
+            Ok(()) if moved == 0 => Ok(()),
+            Ok(()) => Err(StoreError::Moved { path: self.path.clone() }),
+            Err(error) => Err(explain(&self.path, error)),
+        }
+    }
+
     fn prepare(
         path: &Path,
         mut connection: Connection,
@@ -153,7 +172,7 @@ impl Store {
         set_up(&connection).map_err(|error| explain(path, error))?;
         schema::prepare(&mut connection, path, zone)?;
         let interned = Interned::continuing(&connection).map_err(|error| explain(path, error))?;
-        Ok(Store { path: path.to_path_buf(), connection, interned, _lock: lock })
+        Ok(Store { path: path.to_path_buf(), connection, interned, lock })
     }
 }
 
@@ -174,4 +193,91 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     // All numbers are made in `intern`; looking each up again would double a row's cost.
     connection.pragma_update(None, "foreign_keys", false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{connections, read, start};
+    use super::*;
+
+    #[test]
+    fn what_was_finished_is_there_when_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        let mut store = Store::open(&path, "Europe/Berlin").unwrap();
+        read(&mut store, &[], false, 5);
+        drop(store);
+        let store = Store::open_read_only(&path).unwrap();
+        assert_eq!(connections(&store), 5);
+        assert_eq!(store.zone().unwrap(), "Europe/Berlin");
+    }
+
+    #[test]
+    fn one_process_writes_while_others_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        let mut writer = Store::open(&path, "UTC").unwrap();
+        assert!(matches!(Store::open(&path, "UTC"), Err(StoreError::InUse { .. })));
+        let reader = Store::open_read_only(&path).unwrap();
+        let before = reader.snapshot().unwrap();
+        assert_eq!(before.first_hour(Window::ALL).unwrap(), None);
+        read(&mut writer, &[], false, 5);
+        assert_eq!(before.first_hour(Window::ALL).unwrap(), None);
+        drop(before);
+        assert_eq!(connections(&reader), 5);
+    }
+
+    #[test]
+    fn what_is_no_database_of_ours_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "x".repeat(4096)).unwrap();
+        for result in [Store::open(&path, "UTC"), Store::open_read_only(&path)] {
+            let error = result.err().unwrap();
+            assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
+            assert!(error.to_string().contains("notes.txt"));
+        }
+        let missing = folder.path().join("missing.db");
+        let error = Store::open_read_only(&missing).err().unwrap();
+        assert!(matches!(error, StoreError::Open { .. }), "{error}");
+        assert!(!missing.exists());
+    }
+
+    #[test]
+    fn a_database_that_was_moved_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        let mut store = Store::open(&path, "UTC").unwrap();
+        read(&mut store, &[], false, 5);
+        std::fs::rename(&path, folder.path().join("elsewhere.db")).unwrap();
+        let error = store.begin_run(&start(&[], false)).unwrap_err();
+        assert!(matches!(error, StoreError::Moved { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_may_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        let mut store = Store::open(&path, "UTC").unwrap();
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        let pages: i64 =
+            store.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let limit = |store: &Store, pages: i64| {
+            let pragma = format!("PRAGMA max_page_count = {pages}");
+            store.connection.query_row(&pragma, [], |row| row.get::<_, i64>(0)).unwrap();
+        };
+        limit(&store, pages);
+        let mut commit = testing::empty_commit(&mut store, 1);
+        for number in 0..1000 {
+            let subject = testing::subject("ada", &number.to_string());
+            let row = testing::commit_of(&mut store, 1, 1).usage[0];
+            commit.usage.push(UsageRow { subject: store.subject_id(&subject).unwrap(), ..row });
+        }
+        let error = store.commit(run, &commit).unwrap_err();
+        assert!(error.is_passing(), "{error}");
+        limit(&store, 1_000_000);
+        store.commit(run, &commit).unwrap();
+        store.finish_run(run, &[]).unwrap();
+        assert_eq!(connections(&store), 1000);
+    }
 }

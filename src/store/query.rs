@@ -1,7 +1,7 @@
 //! What reports ask: facts of a window of hours, in total order, from one consistent state.
 //!
-//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only roles of use count
-//! as usage here ([`super::ROLES_OF_USE`]); only runs that are visible count at all.
+//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only the roles `use`
+//! and `login` are use here; only runs that are visible count at all.
 
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, Transaction, params};
@@ -158,7 +158,10 @@ impl Store {
     }
 }
 
-/// Rows that count as use: traffic, not only a question for a name.
+/// Roles of an app's hosts that are use of it. The view `apps_daily` says the same.
+const OF_USE: &str = "t.role IN ('use', 'login')";
+
+/// [`Sums::has_traffic`] in SQL.
 const TRAFFIC: &str =
     "(u.connections > 0 OR u.attempts_failed > 0 OR u.bytes_up > 0 OR u.bytes_down > 0)";
 
@@ -194,7 +197,8 @@ impl Snapshot<'_> {
         window: Window,
         mut each: impl FnMut(&UsageFact<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
+        let sql = format!(
+            "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
                 a.category, u.hour, u.name_source, c.version,
                 u.connections, u.attempts_failed, u.handshakes, u.dns_queries,
                 u.bytes_up, u.bytes_down, u.minutes_up, u.minutes_down, u.minutes_begun,
@@ -205,9 +209,10 @@ impl Snapshot<'_> {
             JOIN subjects AS s ON s.id = u.subject
             JOIN catalogues AS c ON c.id = u.catalogue
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND t.role IN ('use', 'login')
-            ORDER BY 1, 2, 3, 4, 6, 7, u.hour, c.version, u.name_source, u.run";
-        self.rows(sql, window, |row| {
+                AND {OF_USE}
+            ORDER BY 1, 2, 3, 4, 6, 7, u.hour"
+        );
+        self.rows(&sql, window, |row| {
             let fact = usage_fact(row).map_err(|error| self.failed(error))?;
             each(&fact)
         })
@@ -229,7 +234,7 @@ impl Snapshot<'_> {
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND t.role IN ('use', 'login') AND {TRAFFIC}
+                AND {OF_USE} AND {TRAFFIC}
             GROUP BY a.app
             ORDER BY a.app"
         );
@@ -317,51 +322,62 @@ impl Snapshot<'_> {
     }
 
     fn run_facts(&self, window: Window) -> rusqlite::Result<RunFacts> {
-        const TOUCHING: &str = "(SELECT id FROM runs WHERE id IN runs_visible
-            AND (first_hour IS NULL OR (first_hour < ?2 AND last_hour >= ?1)))";
-        let list = |what: &str, rest: &str| {
-            self.transaction.prepare(&format!("SELECT DISTINCT {what} FROM {rest}"))
-        };
-        let range = params![window.from, window.to];
+        let first = |row: &Row<'_>| row.get(0);
         Ok(RunFacts {
-            programs: list("program", &format!("runs WHERE id IN {TOUCHING} ORDER BY 1"))?
-                .query_map(range, |row| row.get(0))?
-                .collect::<Result<_, _>>()?,
-            config_sha256: list(
-                "config_sha256",
-                &format!("runs WHERE id IN {TOUCHING} ORDER BY 1"),
-            )?
-            .query_map(range, |row| row.get(0))?
-            .collect::<Result<_, _>>()?,
-            catalogues: list(
-                "version, sha256",
-                &format!(
-                    "catalogues WHERE id IN (SELECT catalogue FROM commits WHERE run IN {TOUCHING})
-                     ORDER BY 1, 2"
-                ),
-            )?
-            .query_map(range, |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?,
-            captures: list(
-                "fingerprint, size_bytes, damaged_at",
-                &format!("captures WHERE run IN {TOUCHING} ORDER BY 1"),
-            )?
-            .query_map(range, |row| {
-                let damaged_at: Option<i64> = row.get(2)?;
-                Ok(CaptureFact {
-                    fingerprint: row.get(0)?,
-                    size_bytes: unsigned(row, 1)?,
-                    damaged_at: damaged_at.map(i64::unsigned_abs),
-                })
-            })?
-            .collect::<Result<_, _>>()?,
-            counters: list(
-                "name, sum(value)",
-                &format!("counters WHERE run IN {TOUCHING} GROUP BY name ORDER BY 1"),
-            )?
-            .query_map(range, |row| Ok((row.get(0)?, unsigned(row, 1)?)))?
-            .collect::<Result<_, _>>()?,
+            programs: self.list(
+                "SELECT DISTINCT program FROM runs WHERE id IN touching ORDER BY 1",
+                window,
+                first,
+            )?,
+            config_sha256: self.list(
+                "SELECT DISTINCT config_sha256 FROM runs WHERE id IN touching ORDER BY 1",
+                window,
+                first,
+            )?,
+            catalogues: self.list(
+                "SELECT version, sha256 FROM catalogues
+                 WHERE id IN (SELECT catalogue FROM commits WHERE run IN touching)
+                 ORDER BY 1, 2",
+                window,
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?,
+            captures: self.list(
+                "SELECT fingerprint, size_bytes, damaged_at FROM captures
+                 WHERE run IN touching ORDER BY 1",
+                window,
+                |row| {
+                    let damaged_at: Option<i64> = row.get(2)?;
+                    Ok(CaptureFact {
+                        fingerprint: row.get(0)?,
+                        size_bytes: unsigned(row, 1)?,
+                        damaged_at: damaged_at.map(i64::unsigned_abs),
+                    })
+                },
+            )?,
+            counters: self.list(
+                "SELECT name, sum(value) FROM counters WHERE run IN touching
+                 GROUP BY name ORDER BY 1",
+                window,
+                |row| Ok((row.get(0)?, unsigned(row, 1)?)),
+            )?,
         })
+    }
+
+    /// The rows of a question about `touching`, the runs that have rows in `window` or none at all.
+    fn list<T>(
+        &self,
+        sql: &str,
+        window: Window,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let sql = format!(
+            "WITH touching AS (
+                SELECT id FROM runs WHERE id IN runs_visible
+                    AND (first_hour IS NULL OR (first_hour < ?2 AND last_hour >= ?1))
+            ) {sql}"
+        );
+        let mut statement = self.transaction.prepare(&sql)?;
+        statement.query_map(params![window.from, window.to], read)?.collect()
     }
 
     /// Walks the keys from one end and stops at the first hour, rather than asking for a minimum

@@ -3,15 +3,12 @@
 //! Merge makes them. Subjects and targets are handed over once and then named by small numbers,
 //! so that a row of usage is integers only.
 
-pub use crate::identity::Subject;
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
+pub use crate::identity::Subject;
 pub use crate::usage::Sums;
-
-/// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
-pub const ROLES_OF_USE: [&str; 2] = ["use", "login"];
 
 /// What the catalogue says of an app, as far as reports show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +32,8 @@ pub enum Target {
     App {
         /// Which app.
         app: AppFacts,
-        /// The role of the name that matched, in the catalogue's word.
+        /// The role of the name that matched, in the catalogue's word. Only `use` and `login` are
+        /// reported as use; the others are facts, kept but not use.
         role: String,
         /// The organisation's instance; empty when the name does not show it.
         tenant: String,
@@ -51,8 +49,8 @@ pub enum Target {
 pub struct CatalogueFacts {
     /// Its version.
     pub version: String,
-    /// SHA-256 of its content in hex.
-    pub sha256: String,
+    /// BLAKE3 of its content in hex.
+    pub hash: String,
 }
 
 /// Names a [`Subject`] within one database.

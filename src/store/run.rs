@@ -75,7 +75,10 @@ impl Store {
         if start.again {
             self.check_replaced_whole(&start.captures)?;
         }
-        begin(&mut self.connection, start).map_err(|error| explain(&self.path, error))
+        self.check_in_place()?;
+        let begun = begin(&mut self.connection, start);
+        self.interned.forget();
+        begun.map_err(|error| explain(&self.path, error))
     }
 
     /// Ends a run: its rows become visible, and earlier runs of its captures are taken out, in one
@@ -89,7 +92,10 @@ impl Store {
         run: RunId,
         damaged: &[([u8; 32], u64)],
     ) -> Result<(), StoreError> {
-        finish(&mut self.connection, run, damaged).map_err(|error| explain(&self.path, error))
+        self.check_in_place()?;
+        let finished = finish(&mut self.connection, run, damaged);
+        self.interned.forget();
+        finished.map_err(|error| explain(&self.path, error))
     }
 
     /// The finished run that holds `capture`, and the name it had there.
@@ -155,9 +161,12 @@ fn begin(connection: &mut Connection, start: &RunStart) -> rusqlite::Result<Begu
         }
     }
     // Only one process writes, so a run that is open here is nobody's.
-    for run in ids(&transaction, "SELECT id FROM runs WHERE kind = 'capture' AND state = 'open'")? {
-        remove(&transaction, run)?;
-    }
+    let open = {
+        let sql = "SELECT id FROM runs WHERE kind = 'capture' AND state = 'open'";
+        let mut statement = transaction.prepare_cached(sql)?;
+        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?
+    };
+    remove(&transaction, &open)?;
     transaction.execute("UPDATE runs SET state = 'interrupted' WHERE state = 'open'", [])?;
     let kind = match start.kind {
         RunKind::Capture => "capture",
@@ -193,9 +202,7 @@ fn finish(
         )?;
         statement.query_map([run.0], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?
     };
-    for earlier in replaced {
-        remove(&transaction, earlier)?;
-    }
+    remove(&transaction, &replaced)?;
     for (fingerprint, offset) in damaged {
         transaction.execute(
             "UPDATE captures SET damaged_at = ? WHERE run = ? AND fingerprint = ?",
@@ -207,24 +214,173 @@ fn finish(
     transaction.commit()
 }
 
-/// Takes a run out. Its hours are known, so that the tables, which begin with the hour, need not
-/// be walked as a whole. Subjects, targets and apps stay: other runs may have them too.
-fn remove(connection: &Connection, run: i64) -> rusqlite::Result<()> {
-    for table in ["usage", "visibility", "totals"] {
-        let sql = format!(
-            "DELETE FROM {table} WHERE run = ?1
-                 AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)
-                 AND hour <= (SELECT last_hour FROM runs WHERE id = ?1)"
-        );
-        connection.execute(&sql, [run])?;
+/// Takes runs out, with the subjects and targets that no other run has: whoever replaces a run
+/// that knew users by name does not expect to find the names still there.
+fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
+    if runs.is_empty() {
+        return Ok(());
     }
-    for table in ["counters", "commits", "captures"] {
-        connection.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run])?;
+    for run in runs {
+        // A run's hours are known, so that the tables, which begin with the hour, need not be
+        // walked as a whole.
+        for table in ["usage", "visibility", "totals"] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE run = ?1
+                     AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)
+                     AND hour <= (SELECT last_hour FROM runs WHERE id = ?1)"
+            );
+            connection.execute(&sql, [run])?;
+        }
+        for table in ["counters", "commits", "captures"] {
+            connection.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run])?;
+        }
+        connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
     }
-    connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
-    Ok(())
+    connection.execute_batch(
+        "DELETE FROM subjects WHERE id NOT IN (SELECT subject FROM usage);
+         DELETE FROM targets WHERE id NOT IN (SELECT target FROM usage);",
+    )
 }
 
-fn ids(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<i64>> {
-    connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{capture, commit_of, connections, read, start, subject};
+    use super::*;
+
+    fn store() -> Store {
+        Store::in_memory("UTC").unwrap()
+    }
+
+    fn count(store: &Store, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        store.connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_capture_that_was_read_is_skipped_whatever_its_name() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        let renamed = CaptureFacts { name: "copy.pcap".into(), ..capture(1) };
+        let plan = store.plan(&[capture(2), renamed.clone(), capture(2)], false).unwrap();
+        assert_eq!(plan.read, [0]);
+        let earlier = Skip::AlreadyDone("1.pcap".into());
+        assert_eq!(plan.skip, [(1, earlier), (2, Skip::SameAs(0))]);
+
+        let error = store.begin_run(&start(&[renamed], false)).unwrap_err();
+        assert!(matches!(&error, StoreError::AlreadyDone { earlier, .. } if earlier == "1.pcap"));
+        let error = store.begin_run(&start(&[capture(3), capture(3)], false)).unwrap_err();
+        assert!(matches!(error, StoreError::GivenTwice { .. }));
+        assert_eq!(count(&store, "runs"), 1);
+    }
+
+    #[test]
+    fn an_interrupted_run_is_never_seen_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        let mut store = Store::open(&path, "UTC").unwrap();
+        read(&mut store, &[capture(1)], false, 5);
+        let run = store.begin_run(&start(&[capture(2), capture(3)], false)).unwrap().run;
+        let commit = commit_of(&mut store, 1, 100);
+        store.commit(run, &commit).unwrap();
+        // As after a kill: nothing is told to the database any more.
+        drop(store);
+
+        let mut store = Store::open(&path, "UTC").unwrap();
+        assert_eq!(connections(&store), 5);
+        assert_eq!(store.plan(&[capture(2)], false).unwrap().read, [0]);
+        let begun = store.begin_run(&start(&[capture(2)], false)).unwrap();
+        assert_eq!(begun.interrupted, ["2.pcap"]);
+        assert_eq!((count(&store, "usage"), count(&store, "commits")), (1, 1));
+        assert_eq!((count(&store, "runs"), count(&store, "captures")), (2, 2));
+        let commit = commit_of(&mut store, 1, 10);
+        store.commit(begun.run, &commit).unwrap();
+        store.finish_run(begun.run, &[]).unwrap();
+        assert_eq!(connections(&store), 15);
+    }
+
+    #[test]
+    fn again_replaces_when_it_is_finished_and_not_before() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        read(&mut store, &[capture(2)], false, 1);
+        assert_eq!(store.plan(&[capture(1)], true).unwrap().read, [0]);
+
+        let run = store.begin_run(&start(&[capture(1)], true)).unwrap().run;
+        let commit = commit_of(&mut store, 1, 70);
+        store.commit(run, &commit).unwrap();
+        assert_eq!(connections(&store), 6);
+        store.finish_run(run, &[]).unwrap();
+        assert_eq!(connections(&store), 71);
+        assert_eq!((count(&store, "usage"), count(&store, "captures")), (2, 2));
+    }
+
+    #[test]
+    fn a_run_is_replaced_as_a_whole_or_not_at_all() {
+        let mut store = store();
+        read(&mut store, &[capture(1), capture(2)], false, 5);
+        let part = [capture(1), capture(3)];
+        for error in [
+            store.plan(&part, true).unwrap_err(),
+            store.begin_run(&start(&part, true)).unwrap_err(),
+        ] {
+            assert!(error.is_operators());
+            assert!(error.to_string().contains("1.pcap was read together with 2.pcap"), "{error}");
+        }
+        read(&mut store, &[capture(1), capture(2), capture(3)], true, 7);
+        assert_eq!(connections(&store), 7);
+        // Two runs may be replaced by one.
+        read(&mut store, &[capture(4)], false, 1);
+        let all: Vec<_> = (1..=4).map(capture).collect();
+        read(&mut store, &all, true, 2);
+        assert_eq!(connections(&store), 2);
+        assert_eq!((count(&store, "usage"), count(&store, "captures")), (1, 4));
+    }
+
+    #[test]
+    fn who_was_only_in_a_replaced_run_is_forgotten() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        let run = store.begin_run(&start(&[capture(1)], true)).unwrap().run;
+        let mut commit = commit_of(&mut store, 1, 5);
+        let pseudonym = subject("u-7f3a", "d-01c2");
+        commit.usage[0].subject = store.subject_id(&pseudonym).unwrap();
+        store.commit(run, &commit).unwrap();
+        store.finish_run(run, &[]).unwrap();
+        let users: String = store
+            .connection
+            .query_row("SELECT group_concat(user) FROM subjects", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(users, "u-7f3a");
+        // The numbers that were remembered for the others are not used again.
+        read(&mut store, &[capture(2)], false, 1);
+        assert_eq!(connections(&store), 6);
+    }
+
+    #[test]
+    fn no_capture_is_done_twice_even_behind_our_back() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        let error = store.connection.execute_batch(
+            "INSERT INTO captures SELECT 99, fingerprint, 1, 'x', NULL, 1 FROM captures",
+        );
+        assert!(error.unwrap_err().to_string().contains("UNIQUE"));
+    }
+
+    #[test]
+    fn a_live_run_is_seen_as_it_goes_and_after_it_was_cut_off() {
+        let mut store = store();
+        let live = RunStart { kind: RunKind::Live, ..start(&[], false) };
+        let first = store.begin_run(&live).unwrap().run;
+        let commit = commit_of(&mut store, 1, 5);
+        store.commit(first, &commit).unwrap();
+        assert_eq!(connections(&store), 5);
+        let second = store.begin_run(&live).unwrap().run;
+        assert_eq!(connections(&store), 5);
+        store.commit(second, &commit).unwrap();
+        assert_eq!(connections(&store), 10);
+        // Nobody writes to a run that was closed.
+        let late = commit_of(&mut store, 2, 5);
+        assert!(store.commit(first, &late).is_err());
+        assert_eq!(connections(&store), 10);
+    }
 }

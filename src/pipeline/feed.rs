@@ -1,0 +1,390 @@
+//! How workers get their packets from blocks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::{MergeGone, Outbox};
+use crate::capture::{self, Block};
+use crate::net::NetworkSet;
+use crate::time::{NANOS_PER_MINUTE, Timestamp};
+use crate::worker::clock::{SensorClock, TimeStep};
+use crate::worker::intake::{Frame, Intake};
+use crate::worker::{BATCH, Frames, Item, Settings, Worker};
+
+/// Blocks after which there is a tick, whatever the stamps.
+const BLOCKS_PER_TICK: u64 = 8192;
+/// Blocks on their way, for each worker.
+const BLOCKS_PER_WORKER: usize = 3;
+
+impl Frames for Block {
+    #[inline]
+    fn frame(&self, record: u32) -> &[u8] {
+        Block::frame(self, &self.records[record as usize])
+    }
+}
+
+/// A block's place in the run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// Sensor time before its first packet.
+    sensor: Option<Timestamp>,
+    /// The number of the tick that stands before it, and sensor time there.
+    tick: Option<(u64, Timestamp)>,
+    /// The tick it belongs to.
+    of_tick: u64,
+}
+
+/// Walks the input and says where ticks are.
+struct Walk {
+    run: capture::Run,
+    clock: SensorClock,
+    tick: u64,
+    ticked_at: Option<Timestamp>,
+    blocks: u64,
+}
+
+impl Walk {
+    fn new(run: capture::Run) -> Walk {
+        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, blocks: 0 }
+    }
+
+    /// Fills `block` with the next packets; none at the end of the input.
+    fn next(&mut self, block: &mut Block) -> Option<Place> {
+        let tick = self.clock.now().and_then(|now| {
+            let since = *self.ticked_at.get_or_insert(now);
+            let due = now.nanos_since(since).unsigned_abs() >= NANOS_PER_MINUTE as u64
+                || self.blocks >= BLOCKS_PER_TICK;
+            due.then(|| {
+                self.tick += 1;
+                self.ticked_at = Some(now);
+                self.blocks = 0;
+                (self.tick - 1, now)
+            })
+        });
+        if !self.run.next_block(block) {
+            // The tick, where there is one, is that of the end.
+            self.tick -= u64::from(tick.is_some());
+            return None;
+        }
+        self.blocks += 1;
+        Some(Place { sensor: self.clock.now(), tick, of_tick: self.tick })
+    }
+}
+
+/// What happens to the packets of a block.
+trait Take {
+    /// A time step stands before the next packet.
+    fn step(&mut self, step: TimeStep);
+    /// The next packet.
+    fn item(&mut self, item: &Item);
+}
+
+/// Decodes a block's packets and hands them on in order.
+#[inline]
+fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, take: &mut impl Take) {
+    let mut item = Item::default();
+    for (number, (record, bytes)) in block.frames().enumerate() {
+        if let Some(step) = clock.observe(record.time) {
+            take.step(step);
+        }
+        let sensor = clock.now().unwrap_or(record.time);
+        let frame = Frame {
+            time: record.time,
+            link: record.link,
+            wire_length: record.wire_length,
+            bytes,
+        };
+        if intake.take(frame, sensor, number as u32, &mut item) {
+            take.item(&item);
+        }
+    }
+}
+
+/// One worker that reads by itself: packets go from the decoder to their flows in batches.
+pub(super) fn alone(
+    run: capture::Run,
+    settings: Arc<Settings>,
+    only: Option<NetworkSet>,
+    outbox: &Outbox,
+) -> capture::Run {
+    struct Batches<'a> {
+        worker: &'a mut Worker,
+        block: &'a Block,
+        items: &'a mut Vec<Item>,
+    }
+    impl Batches<'_> {
+        #[inline]
+        fn flush(&mut self) {
+            self.worker.process(self.items, self.block);
+            self.items.clear();
+        }
+    }
+    impl Take for Batches<'_> {
+        #[cold]
+        fn step(&mut self, step: TimeStep) {
+            self.flush();
+            self.worker.time_step(step);
+        }
+        #[inline]
+        fn item(&mut self, item: &Item) {
+            self.items.push(*item);
+            if self.items.len() == BATCH {
+                self.flush();
+            }
+        }
+    }
+
+    let mut worker = Worker::new(Arc::clone(&settings));
+    let mut intake = Intake::new(settings, only);
+    let mut walk = Walk::new(run);
+    let mut block = Block::default();
+    let mut items = Vec::with_capacity(BATCH);
+    while let Some(place) = walk.next(&mut block) {
+        if let Some((tick, horizon)) = place.tick
+            && send_tick(&mut worker, &mut intake, outbox, tick, horizon).is_err()
+        {
+            return walk.run;
+        }
+        let mut batches = Batches { worker: &mut worker, block: &block, items: &mut items };
+        decode_block(&block, &mut walk.clock, &mut intake, &mut batches);
+        batches.flush();
+        if worker.is_part_full() && outbox.early(place.of_tick, worker.take_part()).is_err() {
+            return walk.run;
+        }
+    }
+    send_end(&mut worker, &mut intake, outbox, walk.tick);
+    walk.run
+}
+
+fn send_tick(
+    worker: &mut Worker,
+    intake: &mut Intake,
+    outbox: &Outbox,
+    tick: u64,
+    horizon: Timestamp,
+) -> Result<(), MergeGone> {
+    worker.advance(horizon);
+    outbox.early(tick, intake.take_part())?;
+    outbox.tick(tick, worker.take_part(), Some(horizon))
+}
+
+fn send_end(worker: &mut Worker, intake: &mut Intake, outbox: &Outbox, tick: u64) {
+    worker.finish();
+    // Where merge is gone, nobody wants the last part either.
+    if outbox.early(tick, intake.take_part()).is_ok() {
+        let _gone = outbox.tick(tick, worker.take_part(), None);
+    }
+}
+
+/// The input, held by one worker at a time.
+pub(super) struct Cursor(Mutex<State>);
+
+struct State {
+    walk: Walk,
+    /// The number of the next block.
+    next: u64,
+    ended: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(run: capture::Run) -> Cursor {
+        Cursor(Mutex::new(State { walk: Walk::new(run), next: 0, ended: false }))
+    }
+
+    pub(super) fn into_run(self) -> capture::Run {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).walk.run
+    }
+
+    /// Fills `lists` with the next block and its place. At the end of the input, `lists` is that.
+    fn take(&self, lists: &mut BlockLists) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.number = state.next;
+        let place = if state.ended { None } else { state.walk.next(&mut lists.block) };
+        lists.is_end = place.is_none();
+        state.ended |= lists.is_end;
+        lists.end_tick = state.walk.tick;
+        let Some(place) = place else { return };
+        state.next += 1;
+        lists.place = place;
+        lists.clock = state.walk.clock.clone();
+        // Sensor time goes on behind this block before its packets are decoded.
+        for record in &lists.block.records {
+            state.walk.clock.observe(record.time);
+        }
+    }
+}
+
+/// A block and its packets by owner.
+#[derive(Default)]
+struct BlockLists {
+    number: u64,
+    block: Block,
+    place: Place,
+    clock: SensorClock,
+    is_end: bool,
+    end_tick: u64,
+    owners: Vec<List>,
+}
+
+/// The packets of a block that one worker owns.
+#[derive(Default)]
+struct List {
+    items: Vec<Item>,
+    /// Time steps, each with the number of items before it.
+    steps: Vec<(usize, TimeStep)>,
+}
+
+/// Blocks on their way between workers.
+pub(super) struct Lists {
+    workers: usize,
+    to: Vec<Sender<Arc<BlockLists>>>,
+    from: Vec<Receiver<Arc<BlockLists>>>,
+    /// Blocks that nobody uses.
+    idle: (Sender<Box<BlockLists>>, Receiver<Box<BlockLists>>),
+}
+
+impl Lists {
+    pub(super) fn new(workers: usize) -> Lists {
+        let count = BLOCKS_PER_WORKER * workers;
+        // Every block on its way fits every inbox, and the end once from each worker.
+        let (to, from) = (0..workers).map(|_| bounded(count + workers)).unzip();
+        let idle = bounded(count);
+        for _ in 0..count {
+            let _full = idle.0.try_send(Box::default());
+        }
+        Lists { workers, to, from, idle }
+    }
+
+    pub(super) fn inboxes(&self) -> Vec<Receiver<Arc<BlockLists>>> {
+        self.from.clone()
+    }
+
+    /// Gives all owners their lists.
+    fn hand_out(&self, lists: Box<BlockLists>) {
+        let lists = Arc::new(*lists);
+        for to in &self.to {
+            // A worker that has gone needs no lists.
+            let _gone = to.send(Arc::clone(&lists));
+        }
+    }
+
+    /// Whoever is the last to use a block puts it back.
+    fn give_back(&self, lists: Arc<BlockLists>) {
+        if let Some(lists) = Arc::into_inner(lists) {
+            let _full = self.idle.0.try_send(Box::new(lists));
+        }
+    }
+}
+
+/// Lists by owner, as the decoder fills them.
+struct Sorter<'a> {
+    owners: &'a mut [List],
+    settings: &'a Settings,
+}
+
+impl Take for Sorter<'_> {
+    #[cold]
+    fn step(&mut self, step: TimeStep) {
+        for list in self.owners.iter_mut() {
+            list.steps.push((list.items.len(), step));
+        }
+    }
+    #[inline]
+    fn item(&mut self, item: &Item) {
+        let hash = self.settings.seed.pair(&item.packet);
+        let owner = (u128::from(hash) * self.owners.len() as u128) >> 64;
+        if let Some(list) = self.owners.get_mut(owner as usize) {
+            list.items.push(*item);
+        }
+    }
+}
+
+/// One of several workers.
+pub(super) fn together(
+    cursor: &Cursor,
+    lists: &Lists,
+    inbox: &Receiver<Arc<BlockLists>>,
+    mut worker: Worker,
+    settings: Arc<Settings>,
+    only: Option<NetworkSet>,
+    outbox: &Outbox,
+) {
+    let mut intake = Intake::new(Arc::clone(&settings), only);
+    // Lists that came before their turn.
+    let mut waiting: BTreeMap<u64, Arc<BlockLists>> = BTreeMap::new();
+    let mut next = 0;
+    let mut reads = true;
+    loop {
+        while let Some(mine) = waiting.remove(&next) {
+            if mine.is_end {
+                send_end(&mut worker, &mut intake, outbox, mine.end_tick);
+                return;
+            }
+            if take_lists(&mine, &mut worker, &mut intake, outbox).is_err() {
+                return;
+            }
+            lists.give_back(mine);
+            next += 1;
+        }
+        let idle = if reads { &lists.idle.1 } else { &crossbeam_channel::never() };
+        select! {
+            recv(inbox) -> received => match received {
+                Ok(received) => { keep(&mut waiting, received, lists); }
+                Err(_) => return,
+            },
+            recv(idle) -> taken => {
+                let Ok(mut taken) = taken else { return };
+                cursor.take(&mut taken);
+                reads = !taken.is_end;
+                if reads {
+                    sort(&mut taken, lists.workers, &mut intake, &settings);
+                }
+                lists.hand_out(taken);
+            }
+        }
+    }
+}
+
+/// Keeps lists for their turn. The end comes from each worker that meets it; once is enough.
+fn keep(waiting: &mut BTreeMap<u64, Arc<BlockLists>>, received: Arc<BlockLists>, lists: &Lists) {
+    if waiting.contains_key(&received.number) {
+        lists.give_back(received);
+    } else {
+        waiting.insert(received.number, received);
+    }
+}
+
+fn sort(taken: &mut BlockLists, workers: usize, intake: &mut Intake, settings: &Settings) {
+    taken.owners.resize_with(workers, List::default);
+    for list in &mut taken.owners {
+        list.items.clear();
+        list.steps.clear();
+    }
+    let mut sorter = Sorter { owners: &mut taken.owners, settings };
+    decode_block(&taken.block, &mut taken.clock, intake, &mut sorter);
+}
+
+fn take_lists(
+    lists: &BlockLists,
+    worker: &mut Worker,
+    intake: &mut Intake,
+    outbox: &Outbox,
+) -> Result<(), MergeGone> {
+    if let Some((tick, horizon)) = lists.place.tick {
+        send_tick(worker, intake, outbox, tick, horizon)?;
+    }
+    let Some(mine) = lists.owners.get(outbox.worker) else { return Ok(()) };
+    let mut done = 0;
+    for &(until, step) in &mine.steps {
+        worker.process(mine.items.get(done..until).unwrap_or_default(), &lists.block);
+        worker.time_step(step);
+        done = until;
+    }
+    worker.process(mine.items.get(done..).unwrap_or_default(), &lists.block);
+    if worker.is_part_full() {
+        outbox.early(lists.place.of_tick, worker.take_part())?;
+    }
+    Ok(())
+}

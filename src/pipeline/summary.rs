@@ -1,0 +1,146 @@
+//! What a run found, as far as a reader is told at its end.
+
+use std::collections::{BTreeMap, HashSet};
+
+use foldhash::fast::RandomState;
+
+use crate::identity::Subject;
+use crate::stats::{Counter, Counters};
+use crate::store::{ROLES_OF_USE, Target};
+use crate::time::Timestamp;
+use crate::usage::Sums;
+use crate::worker::part::{Books, Health, IntakeSums};
+
+/// Clients with totals of their own in the summary.
+const CLIENTS_MAX: usize = 1 << 20;
+
+/// What is told of an app.
+#[derive(Clone, Debug, Default)]
+pub struct AppSummary {
+    /// Its name.
+    pub name: String,
+    /// The category's slug.
+    pub category: String,
+    /// Traffic on hosts whose role is use or login.
+    pub used: Sums,
+    /// Traffic on its other hosts.
+    pub touched: Sums,
+    /// Clients that used it.
+    pub clients: HashSet<u32, RandomState>,
+}
+
+impl AppSummary {
+    /// Whether anything counts as use.
+    pub fn is_used(&self) -> bool {
+        self.used.connections > 0 || self.used.bytes() > 0 || self.used.attempts_failed > 0
+    }
+
+    /// Whether there was traffic of any role.
+    pub fn is_touched(&self) -> bool {
+        self.touched.connections > 0 || self.touched.bytes() > 0
+    }
+}
+
+/// What is told of a client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientSummary {
+    /// Who.
+    pub subject: Subject,
+    /// Named traffic.
+    pub sums: Sums,
+    /// Apps used, by id.
+    pub apps: HashSet<Box<str>, RandomState>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Summary {
+    /// By the app's id.
+    pub apps: BTreeMap<String, AppSummary>,
+    /// By the subject's number.
+    pub clients: BTreeMap<u32, ClientSummary>,
+    /// Unmatched registrable domains, and their traffic.
+    pub unmatched: BTreeMap<String, Sums>,
+    /// Where every byte ended up.
+    pub books: Books,
+    /// How good the capture is.
+    pub health: Health,
+    /// What was lost, refused or bounded.
+    pub counters: Counters,
+    /// What came in; none without packets.
+    pub intake: Option<IntakeSums>,
+    bounds: Counters,
+}
+
+impl Summary {
+    /// All bytes that came in.
+    pub fn total_bytes(&self) -> u64 {
+        self.intake.map_or(0, |intake| intake.total_bytes)
+    }
+
+    /// The first and the last stamp.
+    pub fn time_range(&self) -> Option<(Timestamp, Timestamp)> {
+        self.intake.map(|intake| (intake.first_seen, intake.last_seen))
+    }
+
+    pub(super) fn intake(&mut self, sums: &IntakeSums) {
+        match &mut self.intake {
+            Some(known) => known.merge(sums),
+            None => self.intake = Some(*sums),
+        }
+    }
+
+    pub(super) fn usage(&mut self, number: u32, subject: &Subject, target: &Target, sums: &Sums) {
+        let app_id = match target {
+            Target::Domain(domain) => {
+                self.unmatched.entry(domain.clone()).or_default().add(sums);
+                None
+            }
+            Target::App { app, role, .. } => {
+                let known = match self.apps.get_mut(&app.id) {
+                    Some(known) => known,
+                    None => self.apps.entry(app.id.clone()).or_insert_with(|| AppSummary {
+                        name: app.name.clone(),
+                        category: app.category.clone(),
+                        ..AppSummary::default()
+                    }),
+                };
+                if ROLES_OF_USE.contains(&role.as_str()) {
+                    known.used.add(sums);
+                    if sums.connections > 0 || sums.bytes() > 0 || sums.attempts_failed > 0 {
+                        known.clients.insert(number);
+                        Some(&app.id)
+                    } else {
+                        None
+                    }
+                } else {
+                    known.touched.add(sums);
+                    None
+                }
+            }
+        };
+        if self.clients.len() >= CLIENTS_MAX && !self.clients.contains_key(&number) {
+            return;
+        }
+        let client = self.clients.entry(number).or_insert_with(|| ClientSummary {
+            subject: subject.clone(),
+            ..ClientSummary::default()
+        });
+        client.sums.add(sums);
+        if let Some(id) = app_id
+            && !client.apps.contains(id.as_str())
+        {
+            client.apps.insert(id.as_str().into());
+        }
+    }
+
+    /// Counts a bound of merge's own that was reached.
+    pub(super) fn bound(&mut self, counter: Counter, number: u64) {
+        self.bounds.add(counter, number);
+    }
+
+    /// The bounds reached since the last time this was asked.
+    pub(super) fn take_bounds(&mut self) -> Counters {
+        std::mem::take(&mut self.bounds)
+    }
+}
