@@ -205,18 +205,19 @@ impl Walk {
         self.ethernet(span)
     }
 
-    /// VXLAN-GPE: as VXLAN, with the "P" flag and a next protocol.
+    /// VXLAN-GPE: as VXLAN, with a next protocol. Its "P" flag must be set where there is one, but
+    /// not all senders know.
     fn vxlan_gpe(&mut self, mut span: Span<'_>) -> Step {
         let &[flags, _, _, next, ..] = span.take::<8>()?;
         if flags & 0x08 == 0 {
             return Err(Stop::NotIp);
         }
-        self.passed_header(span)?;
         match (flags & 0x04, next) {
-            (0, _) | (_, 3) => self.ethernet(span),
-            (_, 1 | 2) => self.plausible_ip(span),
-            (_, 5) => self.mpls(span),
-            _ => Err(Stop::NotIp),
+            (0, 0) => {
+                self.passed_header(span)?;
+                self.ethernet(span)
+            }
+            (_, next) => self.next_protocol(next, span),
         }
     }
 
@@ -258,8 +259,8 @@ impl Walk {
         self.plausible_ip(span)
     }
 
-    /// Teredo (RFC 4380, 5.1.1): indications of authentication and origin, then an IPv6 packet
-    /// that fills the datagram.
+    /// Teredo (RFC 4380, 5.1.1): indications of authentication and origin, an IPv6 packet, and
+    /// trailers (RFC 6081, 4), which fill the datagram exactly.
     fn teredo(&mut self, mut span: Span<'_>) -> Step {
         if let Ok(&[0x00, 0x01, identifier, authentication]) = span.peek() {
             // Behind the two strings: a nonce of eight bytes and a confirmation byte.
@@ -270,9 +271,17 @@ impl Walk {
         }
         let &[first, _, _, _, high, low] = span.peek()?;
         let stated = 40 + usize::from(u16::from_be_bytes([high, low]));
-        if first >> 4 != 6 || stated != span.wire_length() {
+        let mut trailers = span;
+        trailers.skip(stated)?;
+        if first >> 4 != 6 {
             return Err(Stop::NotIp);
         }
+        while trailers.wire_length() > 0 {
+            let &[_, length] = trailers.take()?;
+            trailers.skip(usize::from(length))?;
+        }
+        // An empty packet is one (a "bubble"), not one that left its length to the network card.
+        span.limit(stated);
         self.passed_header(span)?;
         self.ipv6(span)
     }

@@ -3,6 +3,7 @@
 //! Does not decrypt and does not put the fragments of 802.11 together. Of an aggregate of several
 //! frames (A-MSDU) the first is read.
 
+use super::layers::LLC_SNAP;
 use super::walk::{Span, Step, Stop, Walk};
 
 /// Frame control, first byte (IEEE 802.11, 9.2.4.1).
@@ -114,7 +115,8 @@ impl Walk {
             span.skip(usize::next_multiple_of(header_length, 4) - header_length)?;
         }
         self.passed_header(span)?;
-        if header[22] & FRAGMENT_NUMBER != 0 {
+        let begins_with_snap = matches!(span.peek(), Ok(&LLC_SNAP));
+        if header[22] & FRAGMENT_NUMBER != 0 && !begins_with_snap {
             // A later fragment of an 802.11 frame: it has no header that could be read.
             return Err(Stop::MALFORMED);
         }
