@@ -25,6 +25,8 @@ pub(super) mod ether_type {
     pub(crate) const E_TAG: u16 = 0x893f;
     /// Backbone service instance tag, MAC-in-MAC (IEEE 802.1Q, 9.7).
     pub(crate) const I_TAG: u16 = 0x88e7;
+    /// Cisco metadata, which carries a security group tag.
+    pub(crate) const CISCO_METADATA: u16 = 0x8909;
     /// Cisco FabricPath.
     pub(crate) const FABRIC_PATH: u16 = 0x8903;
     /// Network service header (RFC 8300, 2.2).
@@ -87,7 +89,7 @@ impl Walk {
                     let &[_, _, _, _, high, low] = span.take()?;
                     kind = u16::from_be_bytes([high, low]);
                 }
-                ether_type::E_TAG => {
+                ether_type::E_TAG | ether_type::CISCO_METADATA => {
                     let &[_, _, _, _, _, _, high, low] = span.take()?;
                     kind = u16::from_be_bytes([high, low]);
                 }

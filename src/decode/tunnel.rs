@@ -30,6 +30,15 @@ mod port {
     pub(super) const GENEVE: u16 = 6081;
     /// VXLAN as Linux spoke it before the port was assigned.
     pub(super) const VXLAN_LINUX: u16 = 8472;
+
+    /// Whether `port` is one of these.
+    #[inline]
+    pub(super) fn is_tunnel(port: u16) -> bool {
+        matches!(
+            port,
+            L2TP | GTP_U | TEREDO | VXLAN | VXLAN_GPE | CAPWAP_DATA | GENEVE | VXLAN_LINUX
+        )
+    }
 }
 
 /// GRE (RFC 2784, 2; RFC 2890, 2; RFC 2637, 4.1).
@@ -57,12 +66,7 @@ pub(super) fn is_ip_tunnel(number: u8) -> bool {
 /// Whether the ports of a UDP datagram are a tunnel's.
 #[inline]
 pub(super) fn may_be_udp_tunnel(source: u16, destination: u16) -> bool {
-    // Senders of VXLAN and GENEVE take any source port, so that only the other one tells.
-    let is_either =
-        |port| matches!(port, port::L2TP | port::GTP_U | port::TEREDO | port::CAPWAP_DATA);
-    is_either(source)
-        || is_either(destination)
-        || matches!(destination, port::VXLAN | port::VXLAN_GPE | port::VXLAN_LINUX | port::GENEVE)
+    port::is_tunnel(destination) || port::is_tunnel(source)
 }
 
 /// Whether a UDP payload is an IPv6 packet from or to a Teredo address (RFC 4380, 2.6) and nothing
@@ -103,14 +107,17 @@ impl Walk {
     /// What a UDP datagram carries, if it is a tunnel's.
     pub(super) fn udp_tunnel(&mut self, payload: Span<'_>) -> Step {
         let outer = self.found;
-        let step = match (outer.packet.source_port, outer.packet.destination_port) {
-            (_, port::VXLAN | port::VXLAN_LINUX) => self.vxlan(payload),
-            (_, port::VXLAN_GPE) => self.vxlan_gpe(payload),
-            (_, port::GENEVE) => self.geneve(payload),
-            (port::GTP_U, _) | (_, port::GTP_U) => self.gtp_u(payload),
-            (port::TEREDO, _) | (_, port::TEREDO) => self.teredo(payload),
-            (port::CAPWAP_DATA, _) | (_, port::CAPWAP_DATA) => self.capwap(payload),
-            (port::L2TP, _) | (_, port::L2TP) => self.l2tp(payload),
+        let tunnel_port = [outer.packet.destination_port, outer.packet.source_port]
+            .into_iter()
+            .find(|&port| port::is_tunnel(port));
+        let step = match tunnel_port {
+            Some(port::VXLAN | port::VXLAN_LINUX) => self.vxlan(payload),
+            Some(port::VXLAN_GPE) => self.vxlan_gpe(payload),
+            Some(port::GENEVE) => self.geneve(payload),
+            Some(port::GTP_U) => self.gtp_u(payload),
+            Some(port::TEREDO) => self.teredo(payload),
+            Some(port::CAPWAP_DATA) => self.capwap(payload),
+            Some(port::L2TP) => self.l2tp(payload),
             _ if !payload.is_cut() && looks_like_teredo(payload.captured()) => self.ipv6(payload),
             _ => return Ok(()),
         };

@@ -57,6 +57,7 @@ fn tags_and_labels() -> Vec<Sample> {
         ),
         on_ethernet("VN-tag", 0x8926, &concat(&[&[0, 0, 0, 1, 8, 0], &inner])),
         on_ethernet("E-tag", 0x893f, &concat(&[&[0, 0, 0, 1, 0, 0, 8, 0], &inner])),
+        on_ethernet("Cisco metadata", 0x8909, &concat(&[&[1, 1, 0, 1, 0, 9, 8, 0], &inner])),
         on_ethernet("MAC-in-MAC", 0x88e7, &concat(&[&[0, 0, 0, 1], &frame])),
         on_ethernet("FabricPath", 0x8903, &concat(&[&[0x40, 0x20], &frame])),
         on_ethernet("service header", 0x894f, &concat(&[&[0x0f, 0xc6, 1, 1], &[0; 20], &inner])),
@@ -219,7 +220,14 @@ fn every_encapsulation_gives_its_innermost_packet() {
         let has_own_ethernet_header = sample.outermost == packet.bytes as usize
             && matches!(
                 sample.name,
-                "plain" | "VLAN" | "QinQ" | "four tags" | "VN-tag" | "E-tag" | "LLC and SNAP"
+                "plain"
+                    | "VLAN"
+                    | "QinQ"
+                    | "four tags"
+                    | "VN-tag"
+                    | "E-tag"
+                    | "Cisco metadata"
+                    | "LLC and SNAP"
             );
         assert_eq!(packet.ethernet, has_own_ethernet_header);
     }
