@@ -79,7 +79,8 @@ impl Walk {
         self.wifi_frame(span, control, is_padded)
     }
 
-    /// An 802.11 frame (IEEE 802.11, 9.3.2.1) whose frame control is `[control, flags]`. `is_padded`: the header is padded to four bytes.
+    /// An 802.11 frame (IEEE 802.11, 9.3.2.1) whose frame control is `[control, flags]`.
+    /// `is_padded`: the header is padded to four bytes.
     fn wifi_frame(
         &mut self,
         mut span: Span<'_>,
