@@ -14,9 +14,6 @@ use super::walk::{Span, Step, Stop, Walk};
 use crate::net::{Address, protocol};
 use crate::packet::{Fragment, Packet, TcpFlags};
 
-/// Most extension headers of one IP packet.
-const EXTENSION_HEADERS_MAX: usize = 16;
-
 /// IPv6 extension header numbers (IANA "IPv6 Extension Header Types") besides those in
 /// [`crate::net::protocol`].
 mod extension {
@@ -133,13 +130,8 @@ impl Walk {
     /// What an IP header carries: extension headers, then a transport header, a tunnel or
     /// something else.
     pub(super) fn ip_payload(&mut self, mut number: u8, mut span: Span<'_>) -> Step {
-        let mut headers = 0;
         // What a fragment holds is not read here but when its datagram is whole.
         while self.found.packet.fragment == Fragment::Whole && is_extension_header(number) {
-            if headers == EXTENSION_HEADERS_MAX {
-                return Err(Stop::TOO_DEEP);
-            }
-            headers += 1;
             number = self.extension_header(number, &mut span)?;
         }
         self.found.packet.protocol = number;
@@ -206,10 +198,12 @@ impl Walk {
             Err(tcp::HeaderSliceError::Len(_)) if packet.fragment == Fragment::First => {
                 self.ports(body)?;
             }
+            Err(tcp::HeaderSliceError::Len(_)) if !body.is_cut() => {
+                // Either there is no whole header, or its length points behind the packet's end.
+                body.peek::<20>()?;
+                return Err(Stop::MALFORMED);
+            }
             Err(tcp::HeaderSliceError::Len(_)) => {
-                if !body.is_cut() {
-                    return Err(Stop::TRUNCATED);
-                }
                 let bytes: &[u8; 14] = body.peek()?;
                 let header_length = usize::from(bytes[12] >> 4) * 4;
                 if header_length < 20 {

@@ -25,6 +25,12 @@ pub(super) mod ether_type {
     pub(crate) const E_TAG: u16 = 0x893f;
     /// Backbone service instance tag, MAC-in-MAC (IEEE 802.1Q, 9.7).
     pub(crate) const I_TAG: u16 = 0x88e7;
+    /// Cisco metadata, which carries a security group tag.
+    pub(crate) const CISCO_METADATA: u16 = 0x8909;
+    /// Cisco FabricPath.
+    pub(crate) const FABRIC_PATH: u16 = 0x8903;
+    /// Network service header (RFC 8300, 2.2).
+    pub(crate) const SERVICE_HEADER: u16 = 0x894f;
     /// MPLS (RFC 3032, 5).
     pub(crate) const MPLS: u16 = 0x8847;
     /// MPLS with an upstream-assigned label (RFC 5332).
@@ -52,7 +58,7 @@ mod ppp_protocol {
 }
 
 /// LLC for SNAP: both service access points 0xaa, unnumbered information (IEEE 802, 9.4).
-const LLC_SNAP: [u8; 3] = [0xaa, 0xaa, 0x03];
+pub(super) const LLC_SNAP: [u8; 3] = [0xaa, 0xaa, 0x03];
 /// LLC for IP without SNAP (RFC 948).
 const LLC_IP: [u8; 3] = [0x06, 0x06, 0x03];
 /// Organisations whose SNAP protocol numbers are Ethernet types: RFC 1042 and IEEE 802.1H.
@@ -83,7 +89,7 @@ impl Walk {
                     let &[_, _, _, _, high, low] = span.take()?;
                     kind = u16::from_be_bytes([high, low]);
                 }
-                ether_type::E_TAG => {
+                ether_type::E_TAG | ether_type::CISCO_METADATA => {
                     let &[_, _, _, _, _, _, high, low] = span.take()?;
                     kind = u16::from_be_bytes([high, low]);
                 }
@@ -92,6 +98,12 @@ impl Walk {
                     span.take::<4>()?;
                     return self.ethernet(span);
                 }
+                ether_type::FABRIC_PATH => {
+                    self.leave_ethernet();
+                    span.take::<2>()?;
+                    return self.ethernet(span);
+                }
+                ether_type::SERVICE_HEADER => return self.service_header(span),
                 ether_type::MPLS | ether_type::MPLS_UPSTREAM => return self.mpls(span),
                 ether_type::PPPOE_SESSION => return self.pppoe(span),
                 ether_type::PPP => return self.ppp(span),
@@ -155,6 +167,33 @@ impl Walk {
         }
         match span.peek()? {
             [first] if matches!(first >> 4, 4 | 6) => self.ip(span),
+            _ => Err(Stop::NotIp),
+        }
+    }
+
+    /// A network service header (RFC 8300, 2.2): its length in words of four bytes and the next
+    /// protocol.
+    pub(super) fn service_header(&mut self, mut span: Span<'_>) -> Step {
+        self.leave_ethernet();
+        let &[_, length, _, next] = span.peek()?;
+        let length = usize::from(length & 0x3f) * 4;
+        if length < 8 {
+            return Err(Stop::MALFORMED);
+        }
+        span.skip(length)?;
+        self.next_protocol(next, span)
+    }
+
+    /// What stands behind a "next protocol" of the network service header (RFC 8300, 2.2) or
+    /// VXLAN-GPE.
+    pub(super) fn next_protocol(&mut self, next: u8, span: Span<'_>) -> Step {
+        self.passed_header(span)?;
+        match next {
+            1 => self.ipv4(span),
+            2 => self.ipv6(span),
+            3 => self.ethernet(span),
+            4 => self.service_header(span),
+            5 => self.mpls(span),
             _ => Err(Stop::NotIp),
         }
     }

@@ -130,7 +130,8 @@ pub fn decode_reassembled(payload: &[u8], datagram: &Packet, packet: &mut Packet
 
 /// Whether the datagram of this fragment must be put together before one knows which flow it
 /// belongs to: it carries (or, by its port, may carry) a tunnel, extension headers stand in its
-/// fragmented part, or the transport header itself is cut in pieces.
+/// fragmented part, or the transport header itself is cut in pieces. Of UDP and TCP only the first
+/// fragment tells; of a later one the answer is no.
 pub fn needs_whole_datagram(packet: &Packet) -> bool {
     match packet.protocol {
         protocol::UDP => {

@@ -30,6 +30,15 @@ mod port {
     pub(super) const GENEVE: u16 = 6081;
     /// VXLAN as Linux spoke it before the port was assigned.
     pub(super) const VXLAN_LINUX: u16 = 8472;
+
+    /// Whether `port` is one of these.
+    #[inline]
+    pub(super) fn is_tunnel(port: u16) -> bool {
+        matches!(
+            port,
+            L2TP | GTP_U | TEREDO | VXLAN | VXLAN_GPE | CAPWAP_DATA | GENEVE | VXLAN_LINUX
+        )
+    }
 }
 
 /// GRE (RFC 2784, 2; RFC 2890, 2; RFC 2637, 4.1).
@@ -57,12 +66,7 @@ pub(super) fn is_ip_tunnel(number: u8) -> bool {
 /// Whether the ports of a UDP datagram are a tunnel's.
 #[inline]
 pub(super) fn may_be_udp_tunnel(source: u16, destination: u16) -> bool {
-    // Senders of VXLAN and GENEVE take any source port, so that only the other one tells.
-    let is_either =
-        |port| matches!(port, port::L2TP | port::GTP_U | port::TEREDO | port::CAPWAP_DATA);
-    is_either(source)
-        || is_either(destination)
-        || matches!(destination, port::VXLAN | port::VXLAN_GPE | port::VXLAN_LINUX | port::GENEVE)
+    port::is_tunnel(destination) || port::is_tunnel(source)
 }
 
 /// Whether a UDP payload is an IPv6 packet from or to a Teredo address (RFC 4380, 2.6) and nothing
@@ -103,14 +107,17 @@ impl Walk {
     /// What a UDP datagram carries, if it is a tunnel's.
     pub(super) fn udp_tunnel(&mut self, payload: Span<'_>) -> Step {
         let outer = self.found;
-        let step = match (outer.packet.source_port, outer.packet.destination_port) {
-            (_, port::VXLAN | port::VXLAN_LINUX) => self.vxlan(payload),
-            (_, port::VXLAN_GPE) => self.vxlan_gpe(payload),
-            (_, port::GENEVE) => self.geneve(payload),
-            (port::GTP_U, _) | (_, port::GTP_U) => self.gtp_u(payload),
-            (port::TEREDO, _) | (_, port::TEREDO) => self.teredo(payload),
-            (port::CAPWAP_DATA, _) | (_, port::CAPWAP_DATA) => self.capwap(payload),
-            (port::L2TP, _) | (_, port::L2TP) => self.l2tp(payload),
+        let tunnel_port = [outer.packet.destination_port, outer.packet.source_port]
+            .into_iter()
+            .find(|&port| port::is_tunnel(port));
+        let step = match tunnel_port {
+            Some(port::VXLAN | port::VXLAN_LINUX) => self.vxlan(payload),
+            Some(port::VXLAN_GPE) => self.vxlan_gpe(payload),
+            Some(port::GENEVE) => self.geneve(payload),
+            Some(port::GTP_U) => self.gtp_u(payload),
+            Some(port::TEREDO) => self.teredo(payload),
+            Some(port::CAPWAP_DATA) => self.capwap(payload),
+            Some(port::L2TP) => self.l2tp(payload),
             _ if !payload.is_cut() && looks_like_teredo(payload.captured()) => self.ipv6(payload),
             _ => return Ok(()),
         };
@@ -205,18 +212,19 @@ impl Walk {
         self.ethernet(span)
     }
 
-    /// VXLAN-GPE: as VXLAN, with the "P" flag and a next protocol.
+    /// VXLAN-GPE: as VXLAN, with a next protocol. Its "P" flag must be set where there is one, but
+    /// not all senders know.
     fn vxlan_gpe(&mut self, mut span: Span<'_>) -> Step {
         let &[flags, _, _, next, ..] = span.take::<8>()?;
         if flags & 0x08 == 0 {
             return Err(Stop::NotIp);
         }
-        self.passed_header(span)?;
         match (flags & 0x04, next) {
-            (0, _) | (_, 3) => self.ethernet(span),
-            (_, 1 | 2) => self.plausible_ip(span),
-            (_, 5) => self.mpls(span),
-            _ => Err(Stop::NotIp),
+            (0, 0) => {
+                self.passed_header(span)?;
+                self.ethernet(span)
+            }
+            (_, next) => self.next_protocol(next, span),
         }
     }
 
@@ -258,8 +266,8 @@ impl Walk {
         self.plausible_ip(span)
     }
 
-    /// Teredo (RFC 4380, 5.1.1): indications of authentication and origin, then an IPv6 packet
-    /// that fills the datagram.
+    /// Teredo (RFC 4380, 5.1.1): indications of authentication and origin, an IPv6 packet, and
+    /// trailers (RFC 6081, 4), which fill the datagram exactly.
     fn teredo(&mut self, mut span: Span<'_>) -> Step {
         if let Ok(&[0x00, 0x01, identifier, authentication]) = span.peek() {
             // Behind the two strings: a nonce of eight bytes and a confirmation byte.
@@ -270,9 +278,17 @@ impl Walk {
         }
         let &[first, _, _, _, high, low] = span.peek()?;
         let stated = 40 + usize::from(u16::from_be_bytes([high, low]));
-        if first >> 4 != 6 || stated != span.wire_length() {
+        let mut trailers = span;
+        trailers.skip(stated)?;
+        if first >> 4 != 6 {
             return Err(Stop::NotIp);
         }
+        while trailers.wire_length() > 0 {
+            let &[_, length] = trailers.take()?;
+            trailers.skip(usize::from(length))?;
+        }
+        // An empty packet is one (a "bubble"), not one that left its length to the network card.
+        span.limit(stated);
         self.passed_header(span)?;
         self.ipv6(span)
     }

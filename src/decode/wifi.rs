@@ -3,6 +3,7 @@
 //! Does not decrypt and does not put the fragments of 802.11 together. Of an aggregate of several
 //! frames (A-MSDU) the first is read.
 
+use super::layers::LLC_SNAP;
 use super::walk::{Span, Step, Stop, Walk};
 
 /// Frame control, first byte (IEEE 802.11, 9.2.4.1).
@@ -78,7 +79,8 @@ impl Walk {
         self.wifi_frame(span, control, is_padded)
     }
 
-    /// An 802.11 frame (IEEE 802.11, 9.3.2.1) whose frame control is `[control, flags]`. `is_padded`: the header is padded to four bytes.
+    /// An 802.11 frame (IEEE 802.11, 9.3.2.1) whose frame control is `[control, flags]`.
+    /// `is_padded`: the header is padded to four bytes.
     fn wifi_frame(
         &mut self,
         mut span: Span<'_>,
@@ -114,7 +116,8 @@ impl Walk {
             span.skip(usize::next_multiple_of(header_length, 4) - header_length)?;
         }
         self.passed_header(span)?;
-        if header[22] & FRAGMENT_NUMBER != 0 {
+        let begins_with_snap = matches!(span.peek(), Ok(&LLC_SNAP));
+        if header[22] & FRAGMENT_NUMBER != 0 && !begins_with_snap {
             // A later fragment of an 802.11 frame: it has no header that could be read.
             return Err(Stop::MALFORMED);
         }
