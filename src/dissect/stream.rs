@@ -15,8 +15,9 @@
 use memchr::{memchr, memchr2};
 
 use super::http::{self, Body, Head};
-use super::preamble::{self, Preamble};
+use super::preamble::{self, Preamble, Told};
 use super::{Advance, Finding, Progress, tls};
+use crate::hostname::Hostname;
 use crate::stats::Counter;
 
 /// Unconsumed bytes after which a stream is given up: the most that a caller has to keep.
@@ -216,7 +217,7 @@ impl SideStream {
     /// Steps over a preamble, or waits for its end.
     fn preamble(
         &mut self,
-        preamble: Preamble,
+        preamble: Preamble<'_>,
         next: State,
         available: usize,
         emit: &mut Emit<'_>,
@@ -225,9 +226,15 @@ impl SideStream {
             Preamble::No => return Step::Done,
             Preamble::Incomplete => return Step::Wait(available + 1),
             Preamble::Socks5Greeting { length } => (length, State::Socks5),
-            Preamble::Complete { length, finding } => {
-                if let Some(finding) = finding {
-                    emit(finding);
+            Preamble::Complete { length, told } => {
+                match told {
+                    Told::Nothing => {}
+                    Told::ForwardedFor(address) => emit(Finding::ForwardedFor(address)),
+                    Told::Target(text) => {
+                        if let Ok(name) = Hostname::from_wire(text) {
+                            emit(Finding::ProxyTarget(name));
+                        }
+                    }
                 }
                 (length, next)
             }
@@ -273,10 +280,12 @@ impl SideStream {
             self.scanned = bytes.len() as u32;
             return if is_text && fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
         };
-        let line = http::without_return(bytes.get(..end).unwrap_or_default());
-        if http::is_request_line(line) {
-            return self.request(bytes, emit);
+        match http::begins_request(bytes, end) {
+            Some(true) => return self.request(bytes, emit),
+            Some(false) => {}
+            None => return Step::Wait(bytes.len() + 1),
         }
+        let line = http::without_return(bytes.get(..end).unwrap_or_default());
         if self.state == State::NextRequest {
             if is_method {
                 emit(Finding::Refused(Counter::HttpMalformed));

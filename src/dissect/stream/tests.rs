@@ -115,7 +115,7 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
             vec!["request a.example -", "request b.example -", "request c.example c.example"],
         ),
         (
-            b"GET / HTTP/1.1\r\nHost: a b\r\n\r\nGET /\r\n".to_vec(),
+            b"GET / HTTP/1.1\r\nHost: a b\r\n\r\nGET /\r\n\r\n".to_vec(),
             vec!["refused http_bad_name", "request - -", "refused http_malformed"],
         ),
     ]
