@@ -189,7 +189,7 @@ pub(crate) fn head_of(head: &[u8]) -> Option<Head> {
 
 /// What is picked from the lines of a head.
 #[derive(Default)]
-struct Fields {
+pub(crate) struct Fields {
     request: Request,
     bad_name: bool,
     host_seen: bool,
@@ -233,7 +233,8 @@ impl Fields {
         }
     }
 
-    fn header(&mut self, name: &[u8], value: &[u8]) {
+    /// Takes what a header tells.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) {
         let value = value.trim_ascii();
         // The length decides first: most headers are none of these.
         match name.len() {
@@ -258,7 +259,8 @@ impl Fields {
         }
     }
 
-    fn host_of(&mut self, authority: &[u8]) -> Option<Hostname> {
+    /// The host of an authority; what is no hostname is remembered.
+    pub(crate) fn host_of(&mut self, authority: &[u8]) -> Option<Hostname> {
         match host_of(authority) {
             Ok(host) => Some(host),
             // An address or nothing is allowed (RFC 9110, 7.2) and only no name.
@@ -270,7 +272,8 @@ impl Fields {
         }
     }
 
-    fn finish(self, length: usize) -> Head {
+    /// The head of this length, all headers taken.
+    pub(crate) fn finish(self, length: usize) -> Head {
         // Precedence: RFC 9112, 6.3.
         let body = if self.request.connect {
             Body::Tunnel

@@ -10,7 +10,10 @@ use crate::observation::{CertificateNames, ClientHello, Request};
 use crate::stats::Counter;
 
 mod certificate;
+mod hpack;
 pub mod http;
+mod http2;
+mod huffman;
 mod ja4;
 mod preamble;
 mod reader;
