@@ -15,7 +15,7 @@ const TARGETS: usize = 100;
 
 /// A commit with a row for each subject and target, in the order in which a hash table gives them.
 fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
-    let facts = CatalogueFacts { version: "1".into(), sha256: "00".into() };
+    let facts = CatalogueFacts { version: "1".into(), hash: "00".into() };
     let catalogue = store.catalogue_id(&facts).expect("a database that can be read");
     let mut usage = Vec::with_capacity(SUBJECTS * TARGETS);
     for scattered in (0..SUBJECTS * TARGETS).map(|row| row * 7_919 % (SUBJECTS * TARGETS)) {

@@ -106,13 +106,15 @@ fn common_name(subject: &[u8]) -> Option<&[u8]> {
     found
 }
 
-/// A name, its wildcard label taken off; wildcards elsewhere in the name are no names.
+/// A name, its wildcard label taken off. A common name may be any text, so only what can be a
+/// name in public DNS counts: letters, digits, hyphens, underscores, and a dot.
 fn certificate_name(text: &[u8]) -> Option<CertificateName> {
     let (text, wildcard) = match text.strip_prefix(b"*.") {
         Some(text) => (text, true),
         None => (text, false),
     };
-    if text.contains(&b'*') {
+    let is_usual = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if !text.contains(&b'.') || !text.iter().all(is_usual) {
         return None;
     }
     Some(CertificateName { hostname: Hostname::from_wire(text).ok()?, wildcard })
@@ -198,7 +200,9 @@ mod tests {
             read(&certificate(&["Some Company", "old.example.com"], &[])),
             ["old.example.com"]
         );
-        assert!(read(&certificate(&["Some Company"], &[])).is_empty());
+        for no_name in ["Some Company", "gtk-gnutella/1.2", "localhost", "192.0.2.1"] {
+            assert!(read(&certificate(&[no_name], &[])).is_empty(), "{no_name}");
+        }
     }
 
     #[test]

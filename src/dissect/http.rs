@@ -51,38 +51,69 @@ pub struct Head {
     pub bad_name: bool,
 }
 
-/// Whether a segment begins with a method of HTTP or WebDAV and a space. Cheap, for bytes of which
+/// The methods by which a request is known among bytes of which nothing is known: HTTP (RFC 9110,
+/// 9; RFC 5789), WebDAV (RFC 4918 and its kin), UPnP, and those of Microsoft's RPC over HTTP,
+/// BITS and Configuration Manager.
+const METHODS: [&[u8]; 30] = [
+    b"GET",
+    b"POST",
+    b"CONNECT",
+    b"HEAD",
+    b"PUT",
+    b"OPTIONS",
+    b"DELETE",
+    b"PATCH",
+    b"TRACE",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"REPORT",
+    b"MKCOL",
+    b"MKCALENDAR",
+    b"MKACTIVITY",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
+    b"SEARCH",
+    b"MERGE",
+    b"CHECKOUT",
+    b"SUBSCRIBE",
+    b"UNSUBSCRIBE",
+    b"NOTIFY",
+    b"BITS_POST",
+    b"CCM_POST",
+    b"RPC_IN_DATA",
+    b"RPC_OUT_DATA",
+    b"QUERY",
+];
+
+/// Whether a segment begins with a well-known method that ends there. Cheap, for bytes of which
 /// nothing is known.
 #[inline]
 pub fn begins_with_method(bytes: &[u8]) -> bool {
-    const METHODS: [&[u8]; 24] = [
-        b"GET ",
-        b"POST ",
-        b"CONNECT ",
-        b"HEAD ",
-        b"PUT ",
-        b"OPTIONS ",
-        b"DELETE ",
-        b"PATCH ",
-        b"TRACE ",
-        b"PROPFIND ",
-        b"PROPPATCH ",
-        b"REPORT ",
-        b"MKCOL ",
-        b"COPY ",
-        b"MOVE ",
-        b"LOCK ",
-        b"UNLOCK ",
-        b"SEARCH ",
-        b"MERGE ",
-        b"CHECKOUT ",
-        b"SUBSCRIBE ",
-        b"NOTIFY ",
-        b"RPC_IN_DATA ",
-        b"RPC_OUT_DATA ",
-    ];
+    let ends = |rest: &[u8]| matches!(rest, [b' ' | b'\r' | b'\n', ..]);
     bytes.first().is_some_and(u8::is_ascii_uppercase)
-        && METHODS.iter().any(|method| bytes.starts_with(method))
+        && METHODS.iter().any(|method| bytes.strip_prefix(*method).is_some_and(ends))
+}
+
+/// Whether a request begins here, whose first line ends at the line feed at `line_end`.
+///
+/// That is a request line; or, because servers are lenient and clients sloppy, a line that begins
+/// with a well-known method, and behind it a header. `None` if that second line is not yet there.
+pub(crate) fn begins_request(bytes: &[u8], line_end: usize) -> Option<bool> {
+    let (line, behind) = bytes.split_at_checked(line_end)?;
+    if is_request_line(without_return(line)) {
+        return Some(true);
+    }
+    if !begins_with_method(bytes) {
+        return Some(false);
+    }
+    let behind = behind.get(1..)?;
+    match behind.iter().position(|&byte| !is_token(byte)) {
+        Some(end) => Some(end > 0 && behind.get(end) == Some(&b':')),
+        None if behind.len() > METHOD_LENGTH_MAX => Some(false),
+        None => None,
+    }
 }
 
 /// Whether a line, without its end, is a request line: method, target, `HTTP/1.` and a digit
@@ -120,20 +151,15 @@ pub(crate) fn head_length(bytes: &[u8], scanned: usize) -> Option<usize> {
 ///
 /// `Incomplete` until its empty line is there; `Reject` if the first line is no request line.
 pub fn request_head(bytes: &[u8]) -> Progress<Head> {
-    if let Some(length) = head_length(bytes, 0)
-        && let Some(head) = bytes.get(..length)
-    {
-        return match head_of(head) {
-            Some(head) => Progress::Complete(head),
-            None => Progress::Reject(Some(Counter::HttpMalformed)),
-        };
+    let refused = Progress::Reject(Some(Counter::HttpMalformed));
+    let Some(line_end) = memchr(b'\n', bytes) else { return Progress::Incomplete };
+    match begins_request(bytes, line_end) {
+        Some(true) => {}
+        Some(false) => return refused,
+        None => return Progress::Incomplete,
     }
-    match memchr(b'\n', bytes).and_then(|end| bytes.get(..end)) {
-        Some(line) if !is_request_line(without_return(line)) => {
-            Progress::Reject(Some(Counter::HttpMalformed))
-        }
-        _ => Progress::Incomplete,
-    }
+    let Some(length) = head_length(bytes, 0) else { return Progress::Incomplete };
+    bytes.get(..length).and_then(head_of).map_or(refused, Progress::Complete)
 }
 
 /// What the whole lines at the beginning say, for a head whose end never comes. `None` if not even
@@ -163,13 +189,15 @@ pub(crate) fn head_of(head: &[u8]) -> Option<Head> {
 
 /// What is picked from the lines of a head.
 #[derive(Default)]
-struct Fields {
+pub(crate) struct Fields {
     request: Request,
     bad_name: bool,
     host_seen: bool,
     content_length: Option<Option<u64>>,
     chunked: bool,
     expects: bool,
+    /// Whether the request line is none, so that nothing is sure about the body.
+    unframed: bool,
 }
 
 impl Fields {
@@ -177,12 +205,16 @@ impl Fields {
     fn lines(&mut self, head: &[u8]) -> Option<()> {
         let mut lines = head.split(|&byte| byte == b'\n').map(without_return);
         let line = lines.next()?;
-        if !is_request_line(line) {
+        let (method, rest) = split_at_byte(line, b' ').unwrap_or((line, b""));
+        if is_request_line(line) {
+            let target = rest.get(..rest.len().checked_sub(b"HTTP/1.1".len())?)?;
+            self.request_line(method, target.trim_ascii());
+        } else if begins_with_method(head) {
+            self.unframed = true;
+            self.request_line(method, rest.trim_ascii());
+        } else {
             return None;
         }
-        let (method, rest) = split_at_byte(line, b' ')?;
-        let target = rest.get(..rest.len().checked_sub(b" HTTP/1.1".len())?)?;
-        self.request_line(method, target.trim_ascii());
         for line in lines {
             if let Some((name, value)) = split_at_byte(line, b':') {
                 self.header(name.trim_ascii(), value);
@@ -201,15 +233,14 @@ impl Fields {
         }
     }
 
-    fn header(&mut self, name: &[u8], value: &[u8]) {
+    /// Takes what a header tells.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) {
         let value = value.trim_ascii();
         // The length decides first: most headers are none of these.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                if !self.host_seen {
-                    self.host_seen = true;
-                    self.request.host = self.host_of(value);
-                }
+            4 if !self.host_seen && name.eq_ignore_ascii_case(b"host") => {
+                self.host_seen = true;
+                self.request.host = self.host_of(value);
             }
             6 if name.eq_ignore_ascii_case(b"expect") => self.expects = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -228,7 +259,8 @@ impl Fields {
         }
     }
 
-    fn host_of(&mut self, authority: &[u8]) -> Option<Hostname> {
+    /// The host of an authority; what is no hostname is remembered.
+    pub(crate) fn host_of(&mut self, authority: &[u8]) -> Option<Hostname> {
         match host_of(authority) {
             Ok(host) => Some(host),
             // An address or nothing is allowed (RFC 9110, 7.2) and only no name.
@@ -240,10 +272,13 @@ impl Fields {
         }
     }
 
-    fn finish(self, length: usize) -> Head {
+    /// The head of this length, all headers taken.
+    pub(crate) fn finish(self, length: usize) -> Head {
         // Precedence: RFC 9112, 6.3.
         let body = if self.request.connect {
             Body::Tunnel
+        } else if self.unframed {
+            Body::Unknown
         } else if self.chunked {
             Body::Chunked
         } else {
@@ -427,9 +462,25 @@ mod tests {
     #[test]
     fn what_is_no_request_line_is_refused() {
         let refused = Progress::Reject(Some(Counter::HttpMalformed));
-        assert_eq!(request_head(b"GET /\r\n"), refused);
-        assert_eq!(request_head(b"OPTIONS sip:a SIP/2.0\r\n\r\n"), refused);
+        assert_eq!(request_head(b"GET /\r\n\r\n"), refused);
+        assert_eq!(request_head(b"SET a b\r\nHost: a.example\r\n\r\n"), refused);
+        assert_eq!(request_head(b"FOO sip:a SIP/2.0\r\n\r\n"), refused);
         assert!(is_request_line(b"FROBNICATE / HTTP/1.1"));
         assert!(!is_request_line(b"a b c HTTP/1."));
+        let without_target = complete("OPTIONS HTTP/1.1\nHost: a.example\n\n");
+        assert_eq!(without_target.request.host, name("a.example"));
+    }
+
+    #[test]
+    fn a_sloppy_request_line_is_one_if_a_header_follows() {
+        for line in ["OPTIONS", "GET / HTTP/1.", "GET /HTTP/1.1", "CCM_POST / HTTP/2.0"] {
+            let head = complete(&format!("{line}\nHost: a.example\nContent-Length: 7\n\n"));
+            assert_eq!(
+                (head.request.host, head.body),
+                (name("a.example"), Body::Unknown),
+                "{line}"
+            );
+        }
+        assert_eq!(request_head(b"GET /\r\nHos"), Progress::Incomplete);
     }
 }

@@ -11,7 +11,10 @@ use crate::stats::Counter;
 
 mod certificate;
 pub mod dns;
+mod hpack;
 pub mod http;
+mod http2;
+mod huffman;
 mod ja4;
 mod preamble;
 pub mod quic;

@@ -14,14 +14,12 @@ use std::net::IpAddr;
 
 use memchr::memchr;
 
-use super::Finding;
 use super::reader::Reader;
-use crate::hostname::Hostname;
 use crate::net::Address;
 
 /// What the bytes are.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Preamble {
+pub(crate) enum Preamble<'a> {
     /// None of those that are known.
     No,
     /// Perhaps one: more bytes will tell.
@@ -31,13 +29,24 @@ pub(crate) enum Preamble {
         /// Its length in bytes, at least 1.
         length: usize,
         /// What it tells.
-        finding: Option<Finding<'static>>,
+        told: Told<'a>,
     },
     /// A greeting of SOCKS 5 of this length; [`socks5_request`] reads what follows.
     Socks5Greeting {
         /// Its length in bytes.
         length: usize,
     },
+}
+
+/// What a preamble tells.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Told<'a> {
+    /// Nothing.
+    Nothing,
+    /// The name to which a SOCKS client wants to be connected, as it was sent.
+    Target(&'a [u8]),
+    /// The source of the connection behind a proxy.
+    ForwardedFor(Address),
 }
 
 /// The signature of the PROXY protocol 2 (HAProxy, "The PROXY protocol", 2.2).
@@ -59,7 +68,7 @@ const MYSQL_LENGTH: usize = 36;
 const MYSQL_CLIENT_SSL: u8 = 0x08;
 
 /// Looks at the first bytes of a side.
-pub(crate) fn preamble(bytes: &[u8]) -> Preamble {
+pub(crate) fn preamble(bytes: &[u8]) -> Preamble<'_> {
     let recognise = match bytes.first() {
         Some(0x00) => postgresql,
         Some(0x03) => tpkt,
@@ -81,17 +90,16 @@ fn begins(bytes: &[u8], pattern: &[u8]) -> bool {
 
 /// After a greeting of SOCKS 5: the sub-negotiation of user and password (RFC 1929) or the request
 /// (RFC 1928, 4). The flag says whether it was the request.
-pub(crate) fn socks5_request(bytes: &[u8]) -> (Preamble, bool) {
+pub(crate) fn socks5_request(bytes: &[u8]) -> (Preamble<'_>, bool) {
     match bytes.first() {
-        Some(0x01) => (complete(user_and_password(bytes), None), false),
+        Some(0x01) => (complete(user_and_password(bytes), Told::Nothing), false),
         Some(0x05) => {
             if !matches!(bytes, [_] | [_, 1..=3] | [_, 1..=3, 0, ..]) {
                 return (Preamble::No, false);
             }
             let mut reader = Reader(bytes);
-            let target = socks5_target(&mut reader);
-            match target {
-                Some(Some(finding)) => (complete(length_of(bytes, reader), finding), true),
+            match socks5_target(&mut reader) {
+                Some(Some(told)) => (complete(length_of(bytes, reader), told), true),
                 Some(None) => (Preamble::No, false),
                 None => (Preamble::Incomplete, false),
             }
@@ -110,27 +118,17 @@ fn user_and_password(bytes: &[u8]) -> Option<usize> {
 }
 
 /// `None`: incomplete; `Some(None)`: no address of a known kind.
-#[allow(clippy::option_option, reason = "incomplete, refused, and without a name are three things")]
-fn socks5_target(reader: &mut Reader<'_>) -> Option<Option<Option<Finding<'static>>>> {
+#[allow(clippy::option_option, reason = "incomplete and refused are two things")]
+fn socks5_target<'a>(reader: &mut Reader<'a>) -> Option<Option<Told<'a>>> {
     reader.take(3)?;
-    let finding = match reader.u8()? {
-        1 => {
-            reader.take(4)?;
-            None
-        }
-        3 => target(reader.vector8()?),
-        4 => {
-            reader.take(16)?;
-            None
-        }
+    let told = match reader.u8()? {
+        1 => reader.take(4).map(|_| Told::Nothing)?,
+        3 => Told::Target(reader.vector8()?),
+        4 => reader.take(16).map(|_| Told::Nothing)?,
         _ => return Some(None),
     };
     reader.u16()?;
-    Some(Some(finding))
-}
-
-fn target(name: &[u8]) -> Option<Finding<'static>> {
-    Hostname::from_wire(name).ok().map(Finding::ProxyTarget)
+    Some(Some(told))
 }
 
 fn length_of(bytes: &[u8], rest: Reader<'_>) -> Option<usize> {
@@ -138,14 +136,14 @@ fn length_of(bytes: &[u8], rest: Reader<'_>) -> Option<usize> {
 }
 
 /// Complete if there is a length; else more bytes are needed.
-fn complete(length: Option<usize>, finding: Option<Finding<'static>>) -> Preamble {
+fn complete(length: Option<usize>, told: Told<'_>) -> Preamble<'_> {
     match length {
-        Some(length) => Preamble::Complete { length, finding },
+        Some(length) => Preamble::Complete { length, told },
         None => Preamble::Incomplete,
     }
 }
 
-fn socks5_greeting(bytes: &[u8]) -> Preamble {
+fn socks5_greeting(bytes: &[u8]) -> Preamble<'_> {
     // Version, number of methods, methods: 0 to 9 are assigned (IANA), from 0x80 on private.
     let Some(&count) = bytes.get(1) else { return Preamble::Incomplete };
     let count = usize::from(count);
@@ -160,7 +158,7 @@ fn socks5_greeting(bytes: &[u8]) -> Preamble {
 }
 
 /// SOCKS 4 (Lee, "SOCKS: A protocol for TCP proxy across firewalls") and 4a.
-fn socks4(bytes: &[u8]) -> Preamble {
+fn socks4(bytes: &[u8]) -> Preamble<'_> {
     if !matches!(bytes, [_] | [_, 1 | 2, ..]) {
         return Preamble::No;
     }
@@ -172,18 +170,18 @@ fn socks4(bytes: &[u8]) -> Preamble {
     };
     let without_name = 8 + user.len() + 1;
     if !matches!(header, [.., 0, 0, 0, last] if *last != 0) {
-        return Preamble::Complete { length: without_name, finding: None };
+        return Preamble::Complete { length: without_name, told: Told::Nothing };
     }
     match text_to_zero(rest) {
         Ok((name, _)) => {
-            Preamble::Complete { length: without_name + name.len() + 1, finding: target(name) }
+            Preamble::Complete { length: without_name + name.len() + 1, told: Told::Target(name) }
         }
         Err(preamble) => preamble,
     }
 }
 
 /// Splits at the zero byte that ends a text.
-fn text_to_zero(bytes: &[u8]) -> Result<(&[u8], &[u8]), Preamble> {
+fn text_to_zero(bytes: &[u8]) -> Result<(&[u8], &[u8]), Preamble<'_>> {
     let end = memchr(0, bytes);
     let text = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
     if text.len() > SOCKS_4_TEXT_LENGTH_MAX || text.iter().any(|&byte| byte < 0x20) {
@@ -196,7 +194,7 @@ fn text_to_zero(bytes: &[u8]) -> Result<(&[u8], &[u8]), Preamble> {
 }
 
 /// `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443` (2.1).
-fn proxy_1(bytes: &[u8]) -> Preamble {
+fn proxy_1(bytes: &[u8]) -> Preamble<'_> {
     if !begins(bytes, b"PROXY ") {
         return Preamble::No;
     }
@@ -212,12 +210,12 @@ fn proxy_1(bytes: &[u8]) -> Preamble {
         .and_then(|word| std::str::from_utf8(word).ok()?.parse::<IpAddr>().ok());
     Preamble::Complete {
         length: end + 1,
-        finding: address.map(|ip| Finding::ForwardedFor(Address::from(ip))),
+        told: address.map_or(Told::Nothing, |ip| Told::ForwardedFor(Address::from(ip))),
     }
 }
 
 /// Signature, version and command, family, length, addresses, further fields (2.2).
-fn proxy_2(bytes: &[u8]) -> Preamble {
+fn proxy_2(bytes: &[u8]) -> Preamble<'_> {
     if !begins(bytes, PROXY_2_SIGNATURE) {
         return Preamble::No;
     }
@@ -233,12 +231,12 @@ fn proxy_2(bytes: &[u8]) -> Preamble {
         (0x21, 0x21) => fields.first_chunk().map(|&bytes| Address::v6(bytes)),
         _ => None,
     };
-    complete(length_of(bytes, reader), address.map(Finding::ForwardedFor))
+    complete(length_of(bytes, reader), address.map_or(Told::Nothing, Told::ForwardedFor))
 }
 
 /// RDP: a TPKT (RFC 1006, 6) with an X.224 connection request or confirm ([MS-RDPBCGR] 2.2.1.1);
 /// TLS follows if that was negotiated.
-fn tpkt(bytes: &[u8]) -> Preamble {
+fn tpkt(bytes: &[u8]) -> Preamble<'_> {
     const CONNECTION_REQUEST: u8 = 0xe0;
     const CONNECTION_CONFIRM: u8 = 0xd0;
     match *bytes {
@@ -248,32 +246,32 @@ fn tpkt(bytes: &[u8]) -> Preamble {
             if !(11..=TPKT_LENGTH_MAX).contains(&length) {
                 return Preamble::No;
             }
-            complete((length <= bytes.len()).then_some(length), None)
+            complete((length <= bytes.len()).then_some(length), Told::Nothing)
         }
         _ => Preamble::No,
     }
 }
 
-fn postgresql(bytes: &[u8]) -> Preamble {
+fn postgresql(bytes: &[u8]) -> Preamble<'_> {
     if !POSTGRESQL.iter().any(|request| begins(bytes, request)) {
         return Preamble::No;
     }
-    complete((bytes.len() >= 8).then_some(8), None)
+    complete((bytes.len() >= 8).then_some(8), Told::Nothing)
 }
 
 /// Length 32, sequence number 1, capabilities with CLIENT_SSL.
-fn mysql(bytes: &[u8]) -> Preamble {
+fn mysql(bytes: &[u8]) -> Preamble<'_> {
     if !begins(bytes, &[MYSQL_LENGTH as u8 - 4, 0, 0, 1])
         || bytes.get(5).is_some_and(|capabilities| capabilities & MYSQL_CLIENT_SSL == 0)
     {
         return Preamble::No;
     }
-    complete((bytes.len() >= MYSQL_LENGTH).then_some(MYSQL_LENGTH), None)
+    complete((bytes.len() >= MYSQL_LENGTH).then_some(MYSQL_LENGTH), Told::Nothing)
 }
 
 /// An LDAPMessage (RFC 4511, 4.1.1): SEQUENCE, message id, operation. Bind, search and the like
 /// may come before StartTLS (4.14), so each of them counts as one.
-fn ldap(bytes: &[u8]) -> Preamble {
+fn ldap(bytes: &[u8]) -> Preamble<'_> {
     let mut reader = Reader(bytes);
     reader.u8();
     let length = match reader.u8() {
@@ -303,35 +301,31 @@ fn ldap(bytes: &[u8]) -> Preamble {
     if !(5..=LDAP_LENGTH_MAX).contains(&length) {
         return Preamble::No;
     }
-    complete(reader.take(length).map(|_| header + length), None)
+    complete(reader.take(length).map(|_| header + length), Told::Nothing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn complete_of(length: usize, finding: Option<Finding<'static>>) -> Preamble {
-        Preamble::Complete { length, finding }
-    }
-
-    fn target_named(name: &str) -> Option<Finding<'static>> {
-        target(name.as_bytes())
+    fn complete_of(length: usize, told: Told<'_>) -> Preamble<'_> {
+        Preamble::Complete { length, told }
     }
 
     /// The bytes are one preamble; each shorter prefix waits for more.
-    fn check(bytes: &[u8], finding: Option<Finding<'static>>) {
-        assert_eq!(preamble(bytes), complete_of(bytes.len(), finding.clone()), "{bytes:x?}");
+    fn check(bytes: &[u8], told: Told<'_>) {
+        assert_eq!(preamble(bytes), complete_of(bytes.len(), told.clone()), "{bytes:x?}");
         for end in 1..bytes.len() {
             assert_eq!(preamble(&bytes[..end]), Preamble::Incomplete, "{end} of {bytes:x?}");
         }
         let longer = [bytes, b"\x16\x03\x01"].concat();
-        assert_eq!(preamble(&longer), complete_of(bytes.len(), finding));
+        assert_eq!(preamble(&longer), complete_of(bytes.len(), told));
     }
 
     #[test]
     fn socks_4_names_its_target_only_in_form_4a() {
-        check(b"\x04\x01\x01\xbb\xc0\x00\x02\x01user\0", None);
-        check(b"\x04\x01\x01\xbb\0\0\0\x01\0www.example.com\0", target_named("www.example.com"));
+        check(b"\x04\x01\x01\xbb\xc0\x00\x02\x01user\0", Told::Nothing);
+        check(b"\x04\x01\x01\xbb\0\0\0\x01\0www.example.com\0", Told::Target(b"www.example.com"));
         assert_eq!(preamble(b"\x04\x09\x01\xbb"), Preamble::No);
     }
 
@@ -340,43 +334,46 @@ mod tests {
         assert_eq!(preamble(b"\x05\x02\0\x02\x01"), Preamble::Socks5Greeting { length: 4 });
         assert_eq!(preamble(b"\x05\x02\0"), Preamble::Incomplete);
         assert_eq!(preamble(b"\x05\x01\x40"), Preamble::No);
-        assert_eq!(socks5_request(b"\x01\x01u\x02pw\x05"), (complete_of(6, None), false));
+        assert_eq!(socks5_request(b"\x01\x01u\x02pw\x05"), (complete_of(6, Told::Nothing), false));
         let request = b"\x05\x01\0\x03\x0bexample.com\x01\xbb";
-        let expected = complete_of(request.len(), target_named("example.com"));
+        let expected = complete_of(request.len(), Told::Target(b"example.com"));
         assert_eq!(socks5_request(request), (expected, true));
         for end in 1..request.len() {
             assert_eq!(socks5_request(&request[..end]), (Preamble::Incomplete, false));
         }
         let by_address = b"\x05\x01\0\x01\xc0\0\x02\x01\x01\xbb";
-        assert_eq!(socks5_request(by_address), (complete_of(10, None), true));
+        assert_eq!(socks5_request(by_address), (complete_of(10, Told::Nothing), true));
         assert_eq!(socks5_request(b"\x05\x01\0\x02"), (Preamble::No, false));
     }
 
     #[test]
     fn the_proxy_protocol_tells_the_source() {
-        let source = Some(Finding::ForwardedFor(Address::v4([192, 0, 2, 1])));
+        let source = Told::ForwardedFor(Address::v4([192, 0, 2, 1]));
         check(b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n", source.clone());
-        check(b"PROXY UNKNOWN\r\n", None);
+        check(b"PROXY UNKNOWN\r\n", Told::Nothing);
         let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c";
         let addresses = [192, 0, 2, 1, 198, 51, 100, 1, 0xdc, 4, 1, 0xbb];
         check(&[&header[..], &addresses].concat(), source);
-        check(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", None);
+        check(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", Told::Nothing);
     }
 
     #[test]
     fn requests_for_encryption_are_stepped_over() {
-        check(&POSTGRESQL[0], None);
-        check(&POSTGRESQL[1], None);
+        check(&POSTGRESQL[0], Told::Nothing);
+        check(&POSTGRESQL[1], Told::Nothing);
         let mut mysql = [0; MYSQL_LENGTH];
         mysql[..8].copy_from_slice(&[32, 0, 0, 1, 0x85, 0xae, 0xff, 0]);
-        check(&mysql, None);
+        check(&mysql, Told::Nothing);
         // [MS-RDPBCGR] 4.1.1: connection request with a cookie and a request for TLS.
         check(
             b"\x03\0\0\x2c\x27\xe0\0\0\0\0\0Cookie: mstshash=eltons\r\n\x01\0\x08\0\0\0\0\0",
-            None,
+            Told::Nothing,
         );
-        check(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037", None);
-        check(b"\x30\x84\0\0\0\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037", None);
+        check(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037", Told::Nothing);
+        check(
+            b"\x30\x84\0\0\0\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037",
+            Told::Nothing,
+        );
         assert_eq!(preamble(b"0 OK"), Preamble::No);
         assert_eq!(preamble(b"\0\0\0\x09"), Preamble::No);
     }

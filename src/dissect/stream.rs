@@ -15,8 +15,10 @@
 use memchr::{memchr, memchr2};
 
 use super::http::{self, Body, Head};
-use super::preamble::{self, Preamble};
+use super::http2::{self, Connection, Frame};
+use super::preamble::{self, Preamble, Told};
 use super::{Advance, Finding, Progress, tls};
+use crate::hostname::Hostname;
 use crate::stats::Counter;
 
 /// Unconsumed bytes after which a stream is given up: the most that a caller has to keep.
@@ -55,7 +57,7 @@ pub struct SideStream {
 }
 
 /// What the next byte is the first of.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 enum State {
     /// Anything.
     Anew,
@@ -73,6 +75,8 @@ enum State {
     Socks5,
     /// The length before a DNS message.
     Dns,
+    /// A frame of HTTP/2.
+    Http2(Box<Connection>),
     /// Nothing that is wanted.
     Done,
 }
@@ -113,7 +117,7 @@ impl SideStream {
         loop {
             let rest = match usize::try_from(consumed).ok().and_then(|start| bytes.get(start..)) {
                 Some(rest) if !rest.is_empty() => rest,
-                _ => return Advance { consumed, wants_more: self.state != State::Done },
+                _ => return Advance { consumed, wants_more: !matches!(self.state, State::Done) },
             };
             let wanted = self.wanted as usize;
             let step = if rest.len() < wanted { Step::Wait(wanted) } else { self.step(rest, emit) };
@@ -166,7 +170,9 @@ impl SideStream {
         match segment.first() {
             Some(22) => tls::may_be_hello(segment),
             Some(b'A'..=b'Z') => {
-                http::begins_with_method(segment) || segment.starts_with(b"PROXY ")
+                http::begins_with_method(segment)
+                    || segment.starts_with(b"PROXY ")
+                    || segment.starts_with(http2::PREFACE)
             }
             Some(b'\r') => segment.starts_with(b"\r\n\r\n\0\r\nQUIT\n"),
             _ => false,
@@ -179,7 +185,7 @@ impl SideStream {
     }
 
     fn step(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        match self.state {
+        match &mut self.state {
             State::Anew if self.dns => {
                 // A tunnel may use the port, too.
                 if bytes.len() < DNS_PREFIX_LENGTH {
@@ -209,6 +215,19 @@ impl SideStream {
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
             State::Dns => dns(bytes, emit),
+            State::Http2(connection) => match connection.frame(bytes) {
+                Frame::Incomplete(length) => Step::Wait(length),
+                Frame::Complete(length, head) => {
+                    if let Some(head) = head {
+                        emit_head(*head, emit);
+                    }
+                    Step::Consumed(length)
+                }
+                Frame::Reject => {
+                    emit(Finding::Refused(Counter::HttpMalformed));
+                    Step::Done
+                }
+            },
             State::Done => Step::Done,
         }
     }
@@ -216,7 +235,7 @@ impl SideStream {
     /// Steps over a preamble, or waits for its end.
     fn preamble(
         &mut self,
-        preamble: Preamble,
+        preamble: Preamble<'_>,
         next: State,
         available: usize,
         emit: &mut Emit<'_>,
@@ -225,9 +244,15 @@ impl SideStream {
             Preamble::No => return Step::Done,
             Preamble::Incomplete => return Step::Wait(available + 1),
             Preamble::Socks5Greeting { length } => (length, State::Socks5),
-            Preamble::Complete { length, finding } => {
-                if let Some(finding) = finding {
-                    emit(finding);
+            Preamble::Complete { length, told } => {
+                match told {
+                    Told::Nothing => {}
+                    Told::ForwardedFor(address) => emit(Finding::ForwardedFor(address)),
+                    Told::Target(text) => {
+                        if let Ok(name) = Hostname::from_wire(text) {
+                            emit(Finding::ProxyTarget(name));
+                        }
+                    }
                 }
                 (length, next)
             }
@@ -254,6 +279,11 @@ impl SideStream {
             }
             [20 | 21] | [20 | 21, 3] | [20 | 21, 3, _] | [20 | 21, 3, _, 0] => Step::Wait(5),
             [b'\r' | b'\n', ..] => self.line_consumed(1),
+            [b'P', ..] if bytes.starts_with(http2::PREFACE) => {
+                self.state = State::Http2(Box::new(Connection::new()));
+                Step::Consumed(http2::PREFACE.len() as u64)
+            }
+            [b'P', ..] if http2::PREFACE.starts_with(bytes) => Step::Wait(http2::PREFACE.len()),
             [b' '..=b'~', ..] => self.text(bytes, emit),
             _ => Step::Done,
         }
@@ -261,7 +291,7 @@ impl SideStream {
 
     /// A request of HTTP, or a line of another protocol, which may lead to TLS.
     fn text(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        if self.state == State::Anew {
+        if matches!(self.state, State::Anew) {
             self.xml = bytes.first() == Some(&b'<');
         }
         let is_method = http::begins_with_method(bytes);
@@ -273,11 +303,13 @@ impl SideStream {
             self.scanned = bytes.len() as u32;
             return if is_text && fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
         };
-        let line = http::without_return(bytes.get(..end).unwrap_or_default());
-        if http::is_request_line(line) {
-            return self.request(bytes, emit);
+        match http::begins_request(bytes, end) {
+            Some(true) => return self.request(bytes, emit),
+            Some(false) => {}
+            None => return Step::Wait(bytes.len() + 1),
         }
-        if self.state == State::NextRequest {
+        let line = http::without_return(bytes.get(..end).unwrap_or_default());
+        if matches!(self.state, State::NextRequest) {
             if is_method {
                 emit(Finding::Refused(Counter::HttpMalformed));
             }
@@ -296,7 +328,7 @@ impl SideStream {
     fn line_consumed(&mut self, length: usize) -> Step {
         let Some(left) = self.lines_left.checked_sub(1) else { return Step::Done };
         self.lines_left = left;
-        if self.state == State::Anew {
+        if matches!(self.state, State::Anew) {
             self.state = State::Lines;
         }
         Step::Consumed(length as u64)

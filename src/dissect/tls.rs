@@ -162,3 +162,79 @@ fn join(bytes: &[u8], after: After) -> Records<'_> {
     }
     Records { handshake, ended: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind, 0][..], &(body.len() as u16).to_be_bytes(), body].concat()
+    }
+
+    fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+        [&[kind, 3, 3][..], &(content.len() as u16).to_be_bytes(), content].concat()
+    }
+
+    fn server_hello(extensions: &[u8]) -> Vec<u8> {
+        let length = (extensions.len() as u16).to_be_bytes();
+        let body = [&[3, 3][..], &[7; 32], &[0], &[0xc0, 0x2f], &[0], &length, extensions].concat();
+        message(2, &body)
+    }
+
+    fn certificate_message() -> Vec<u8> {
+        // A certificate cut down to what its names need: subject CN=www.example.com.
+        let subject = b"\x30\x1a\x31\x18\x30\x16\x06\x03\x55\x04\x03\x0c\x0fwww.example.com";
+        let fields = [&b"\x02\x01\x01\x30\0\x30\0\x30\0"[..], subject].concat();
+        let certificate =
+            [&[0x30, fields.len() as u8 + 2, 0x30, fields.len() as u8][..], &fields].concat();
+        let length = certificate.len() as u8;
+        message(11, &[&[0, 0, length + 3, 0, 0, length][..], &certificate].concat())
+    }
+
+    fn first_name(bytes: &[u8]) -> Progress<String> {
+        match certificate_in_records(bytes) {
+            Progress::Complete(names) => Progress::Complete(names[0].hostname.to_string()),
+            Progress::Incomplete => Progress::Incomplete,
+            Progress::Reject(counter) => Progress::Reject(counter),
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_found_however_the_records_are_cut() {
+        let handshake = [server_hello(&[]), certificate_message()].concat();
+        let expected = Progress::Complete("www.example.com".to_owned());
+        for length in 1..handshake.len() {
+            let records: Vec<u8> =
+                handshake.chunks(length).flat_map(|part| record(22, part)).collect();
+            assert_eq!(first_name(&records), expected, "{length}");
+            let cut = &records[..records.len() - 1];
+            assert_eq!(first_name(cut), Progress::Incomplete, "{length}");
+        }
+    }
+
+    #[test]
+    fn no_certificate_follows_in_tls_1_3_or_after_resumption() {
+        let version_1_3 = server_hello(b"\0\x2b\0\x02\x03\x04");
+        assert_eq!(first_name(&record(22, &version_1_3)), Progress::Reject(None));
+        let version_1_2 = server_hello(b"\0\x2b\0\x02\x03\x03");
+        assert_eq!(first_name(&record(22, &version_1_2)), Progress::Incomplete);
+        let resumed = [record(22, &server_hello(&[])), record(20, &[1])].concat();
+        assert_eq!(first_name(&resumed), Progress::Reject(None));
+        let key_exchange = [server_hello(&[]), message(12, &[0; 4])].concat();
+        assert_eq!(first_name(&record(22, &key_exchange)), Progress::Reject(None));
+    }
+
+    #[test]
+    fn flipped_bytes_never_panic() {
+        let bytes = [record(22, &server_hello(&[])), record(22, &certificate_message())].concat();
+        for at in 0..bytes.len() {
+            for value in [0, 1, 2, 0x7f, 0x80, 0xff] {
+                let mut flipped = bytes.clone();
+                flipped[at] = value;
+                certificate_in_records(&flipped);
+                client_hello_in_records(&flipped);
+                client_hello_prefix_in_records(&flipped[..at]);
+            }
+        }
+    }
+}

@@ -172,3 +172,222 @@ impl<'a> Walk<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tls_parser::{
+        TlsExtension, parse_tls_client_hello_extension, parse_tls_handshake_client_hello,
+    };
+
+    use super::*;
+
+    fn bytes_of(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte =
+            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    /// TLS 1.2 (nDPI's capture discord.pcap).
+    const DISCORD: &str = "010000a70303f1f318c3e72492ca306f3789eaff28710f00dcc8987c96a6ad43679b79\
+        151b0a000018c02bc02ccca9c02fc030cca8c013c014009c009d002f003501000066ff0100010000000010000e\
+        00000b646973636f72642e636f6d0017000000230000000d001400120403080404010503080505010806060102\
+        010005000501000000000010000e000c02683208687474702f312e31000b00020100000a00080006001d00170018";
+
+    /// TLS 1.3 with GREASE, a mail client (nDPI's capture imaps.pcap); padding follows.
+    const GREASED: &str = "010001fc0303c924d39803414f2f5f7f8a919063441abd44e82206d474ecadd823de6ec\
+        7b55120b621899492ea03df960b18092b47d9445e9a9616984c831f94191f10ab2872d900368a8a130113021303\
+        c02cc02bcca9c030c02fcca8c024c023c00ac009c028c027c014c013009d009c003d003c0035002fc008c012000\
+        a0100017d5a5a00000000001f001d00001a696d61702e617369612e7365637572657365727665722e6e65740017\
+        0000ff01000100000a000c000a5a5a001d001700180019000b00020100000500050100000000000d00180016040\
+        30804040105030203080508050501080606010201001200000033002b00295a5a000100001d002096ca556f2fc7\
+        59a1d54ae8b4964e5ca7bf1207d92eedb1eab5a3a905fa3bf30c002d00020101002b000b0adada0304030303020\
+        3014a4a000100001500c1";
+
+    /// With encrypted SNI and without a plain one (nDPI's capture encrypted_sni.pcap); its content
+    /// and two more extensions follow.
+    const ENCRYPTED: &str = "010002c3030393c0cf3a4c4759698671efb42229e2da394c88e853d2f89dcbfb44b73\
+        00df53820edad7cb60249a20b9102f1a5c7f0d2ace531b9a1f4c6be5b2621651c4c594e860024130113031302c0\
+        2bc02fcca9cca8c02cc030c00ac009c013c01400330039002f0035000a0100025600170000ff01000100000a000\
+        e000c001d00170018001901000101000b00020100002300000010000e000c02683208687474702f312e31000500\
+        0501000000000033006b0069001d0020f42f955cb5f4a5401872fc113259b605f8cc14bf80d876beb5e1de626f1\
+        7b3300017004104a84ffb98ff888a8a50bb1512fd7190b760228c7073307911529f4eaff468b6883aaa94c76e79\
+        1a81882b368719d61e5af806d854ec727b729ce8cc2a21fed713002b0009080304030303020301000d001800160\
+        4030503060308040805080604010501060102030201002d00020101ffce016e";
+
+    fn greased() -> Vec<u8> {
+        let mut bytes = bytes_of(GREASED);
+        bytes.resize(4 + 0x1fc, 0);
+        bytes
+    }
+
+    fn complete(handshake: &[u8], transport: Transport) -> ClientHello {
+        match client_hello(handshake, transport) {
+            Progress::Complete(hello) => hello,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn name(text: &str) -> Option<Hostname> {
+        Some(Hostname::from_wire(text.as_bytes()).unwrap())
+    }
+
+    /// One extension.
+    fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
+        [&kind.to_be_bytes()[..], &(content.len() as u16).to_be_bytes(), content].concat()
+    }
+
+    fn server_name(text: &str) -> Vec<u8> {
+        let length = text.len() as u16;
+        let list = [&(length + 3).to_be_bytes()[..], &[0], &length.to_be_bytes(), text.as_bytes()];
+        extension(0, &list.concat())
+    }
+
+    /// A hello with these extensions.
+    fn hello(extensions: &[Vec<u8>]) -> Vec<u8> {
+        let extensions = extensions.concat();
+        let body = [
+            &[3, 3][..],
+            &[7; 32],
+            &[0],
+            &[0, 4, 0x13, 0x01, 0x13, 0x02],
+            &[1, 0],
+            &(extensions.len() as u16).to_be_bytes(),
+            &extensions,
+        ]
+        .concat();
+        [&[1, 0][..], &(body.len() as u16).to_be_bytes(), &body].concat()
+    }
+
+    /// Fingerprints as nDPI's published results for these captures give them.
+    #[test]
+    fn hellos_of_real_clients() {
+        let discord = complete(&bytes_of(DISCORD), Transport::Tcp);
+        assert_eq!(discord.server_name, name("discord.com"));
+        assert_eq!(discord.ja4.as_str(), "t12d1209h2_d34a8e72043a_b39be8c56a14");
+        assert_eq!(
+            discord.alpn.iter().map(|text| text.as_str()).collect::<Vec<_>>(),
+            ["h2", "http/1.1"]
+        );
+
+        let greased = complete(&greased(), Transport::Tcp);
+        assert_eq!(greased.server_name, name("imap.asia.secureserver.net"));
+        assert_eq!(greased.ja4.as_str(), "t13d261200_2802a3db6c62_845d286b0d67");
+
+        let mut encrypted = bytes_of(ENCRYPTED);
+        encrypted.resize(encrypted.len() + 0x16e, 0);
+        encrypted.extend(extension(0x001c, &[0x40, 1]));
+        let encrypted = complete(&encrypted, Transport::Tcp);
+        assert!(encrypted.esni && encrypted.server_name.is_none());
+        assert_eq!(encrypted.ja4.as_str(), "t13i1813h2_29a2cd9e9f10_0d6ff543c596");
+    }
+
+    #[test]
+    fn encrypted_client_hello_tells_its_config() {
+        let outer = extension(0xfe0d, &[0, 0, 1, 0, 1, 209, 0, 0, 0, 0]);
+        let inner = extension(0xfe0d, &[1]);
+        let hello_of = |ech| hello(&[server_name("cloudflare-ech.com"), ech]);
+        assert_eq!(complete(&hello_of(outer), Transport::Tcp).ech_config_id, Some(209));
+        assert_eq!(complete(&hello_of(inner), Transport::Tcp).ech_config_id, None);
+    }
+
+    #[test]
+    fn a_malformed_neighbour_does_not_cost_the_name() {
+        let protocols = extension(16, &[0, 255, 2, b'h', b'2']);
+        let with_name_last = hello(&[protocols, server_name("a.example")]);
+        assert_eq!(complete(&with_name_last, Transport::Tcp).server_name, name("a.example"));
+
+        // The last extension claims more than there is.
+        let mut overlong = hello(&[server_name("a.example"), extension(21, &[0; 4])]);
+        let claimed = overlong.len() - 5;
+        overlong[claimed] = 200;
+        let found = complete(&overlong, Transport::Tcp);
+        assert_eq!((found.server_name, found.ja4.as_str()), (name("a.example"), ""));
+
+        let mut nameless = hello(&[extension(21, &[0; 4])]);
+        let claimed = nameless.len() - 5;
+        nameless[claimed] = 200;
+        let refused = Progress::Reject(Some(Counter::TlsMalformed));
+        assert_eq!(client_hello(&nameless, Transport::Tcp), refused);
+    }
+
+    #[test]
+    fn a_bad_name_is_told_apart_from_none() {
+        let bad = complete(&hello(&[server_name("a b")]), Transport::Quic);
+        assert_eq!(bad.bad_name, Some(crate::hostname::NotAHostname::Character));
+        assert!(bad.ja4.starts_with("q12d"));
+        let none = complete(&hello(&[extension(0, &[])]), Transport::Quic);
+        assert_eq!((none.bad_name, none.server_name), (None, None));
+    }
+
+    #[test]
+    fn every_prefix_is_incomplete_and_names_once_the_name_is_there() {
+        let bytes = greased();
+        let name_end = bytes.windows(4).position(|window| window == b".net").unwrap() + 4;
+        for end in 0..bytes.len() {
+            let prefix = &bytes[..end];
+            assert_eq!(client_hello(prefix, Transport::Tcp), Progress::Incomplete, "{end}");
+            assert_eq!(client_hello_prefix(prefix).is_some(), end >= name_end, "{end}");
+        }
+        assert_eq!(client_hello(&[2, 0, 0, 1, 0], Transport::Tcp), Progress::Reject(None));
+    }
+
+    /// The server name as tls-parser reads it; `None` unless it reads the whole hello.
+    fn by_tls_parser(handshake: &[u8]) -> Option<Option<Hostname>> {
+        let length = usize::from(u16::from_be_bytes([handshake[2], handshake[3]]));
+        let body = handshake.get(4..4 + length)?;
+        let (rest, contents) = parse_tls_handshake_client_hello(body).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        let mut extensions = contents.ext.unwrap_or_default();
+        let mut name = None;
+        while !extensions.is_empty() {
+            let (rest, extension) = parse_tls_client_hello_extension(extensions).ok()?;
+            if let TlsExtension::SNI(names) = extension {
+                let first = names.iter().find(|(kind, _)| kind.0 == HOST_NAME);
+                name = name.or(first.and_then(|(_, text)| Hostname::from_wire(text).ok()));
+            }
+            extensions = rest;
+        }
+        Some(name)
+    }
+
+    proptest! {
+        #[test]
+        fn tls_parser_agrees_where_both_accept(
+            which in 0..3usize,
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        ) {
+            let mut bytes = match which {
+                0 => bytes_of(DISCORD),
+                1 => greased(),
+                _ => hello(&[extension(16, b"\0\x03\x02h2"), server_name("b.example")]),
+            };
+            for (index, value) in flips {
+                let at = index.index(bytes.len() - 4) + 4;
+                bytes[at] = value;
+            }
+            let ours = client_hello(&bytes, Transport::Tcp);
+            if let (Progress::Complete(ours), Some(theirs)) = (ours, by_tls_parser(&bytes)) {
+                prop_assert_eq!(ours.server_name, theirs);
+            }
+        }
+
+        #[test]
+        fn any_extensions_are_survived(
+            kinds in prop::collection::vec(
+                (prop::sample::select(vec![0u16, 10, 13, 16, 43, 0xfe0d, 0xffce, 0x0a0a]),
+                 prop::collection::vec(any::<u8>(), 0..40)),
+                0..300,
+            ),
+        ) {
+            let extensions: Vec<_> =
+                kinds.iter().map(|(kind, content)| extension(*kind, content)).collect();
+            let bytes = hello(&extensions);
+            prop_assert!(client_hello(&bytes, Transport::Quic) != Progress::Incomplete);
+            client_hello_prefix(&bytes);
+        }
+    }
+}

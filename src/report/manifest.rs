@@ -44,7 +44,7 @@ struct Manifest<'a> {
 #[derive(Serialize)]
 struct Catalogue {
     version: String,
-    sha256: String,
+    hash: String,
 }
 
 #[derive(Serialize)]
@@ -85,7 +85,7 @@ pub(super) fn write(
         config_sha256,
         catalogues: catalogues
             .into_iter()
-            .map(|(version, sha256)| Catalogue { version, sha256 })
+            .map(|(version, hash)| Catalogue { version, hash })
             .collect(),
         zone,
         date_from,

@@ -158,8 +158,8 @@ impl Interned {
     ) -> rusqlite::Result<i64> {
         self.catalogues.number(facts, |facts| {
             connection
-                .prepare_cached("SELECT id FROM catalogues WHERE version = ? AND sha256 = ?")?
-                .query_row([&facts.version, &facts.sha256], |row| row.get(0))
+                .prepare_cached("SELECT id FROM catalogues WHERE version = ? AND hash = ?")?
+                .query_row([&facts.version, &facts.hash], |row| row.get(0))
                 .optional()
         })
     }
@@ -174,9 +174,9 @@ impl Interned {
             insert.execute(params![id, subject.user, subject.department, subject.device])?;
         }
         let mut insert = connection
-            .prepare_cached("INSERT INTO catalogues (id, version, sha256) VALUES (?, ?, ?)")?;
+            .prepare_cached("INSERT INTO catalogues (id, version, hash) VALUES (?, ?, ?)")?;
         for (id, facts) in &self.catalogues.pending {
-            insert.execute(params![id, facts.version, facts.sha256])?;
+            insert.execute(params![id, facts.version, facts.hash])?;
         }
         let mut upsert = connection.prepare_cached(
             "INSERT INTO apps (app, name, vendor, suite, category) VALUES (?, ?, ?, ?, ?)

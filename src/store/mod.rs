@@ -30,7 +30,7 @@ pub use query::{
     Window,
 };
 pub use rows::{
-    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, RunId, RunKind, RunStart,
+    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE, RunId, RunKind, RunStart,
     Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;

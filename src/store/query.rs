@@ -335,7 +335,7 @@ impl Snapshot<'_> {
                 first,
             )?,
             catalogues: self.list(
-                "SELECT version, sha256 FROM catalogues
+                "SELECT version, hash FROM catalogues
                  WHERE id IN (SELECT catalogue FROM commits WHERE run IN touching)
                  ORDER BY 1, 2",
                 window,

@@ -10,6 +10,10 @@ use crate::time::{Hour, Timestamp};
 pub use crate::identity::Subject;
 pub use crate::usage::Sums;
 
+/// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
+/// The store's queries say the same.
+pub const ROLES_OF_USE: [&str; 2] = ["use", "login"];
+
 /// What the catalogue says of an app, as far as reports show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppFacts {

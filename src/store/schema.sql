@@ -52,8 +52,8 @@ CREATE TABLE commits (
 CREATE TABLE catalogues (
     id      INTEGER PRIMARY KEY,
     version TEXT NOT NULL,
-    sha256  TEXT NOT NULL,  -- hex
-    UNIQUE (version, sha256)
+    hash  TEXT NOT NULL,  -- hex
+    UNIQUE (version, hash)
 ) STRICT;
 
 -- Who: the only table with users, devices and addresses.

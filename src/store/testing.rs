@@ -49,7 +49,7 @@ pub(crate) fn commit_of(store: &mut Store, sequence: u64, connections: u64) -> C
 
 /// A commit without rows.
 pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
-    let facts = CatalogueFacts { version: "2026.11".into(), sha256: "ca".into() };
+    let facts = CatalogueFacts { version: "2026.11".into(), hash: "ca".into() };
     Commit {
         sequence,
         catalogue: store.catalogue_id(&facts).unwrap(),

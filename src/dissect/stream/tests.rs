@@ -115,7 +115,15 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
             vec!["request a.example -", "request b.example -", "request c.example c.example"],
         ),
         (
-            b"GET / HTTP/1.1\r\nHost: a b\r\n\r\nGET /\r\n".to_vec(),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+              \0\0\x11\x01\x04\0\0\0\x01\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff\
+              \0\0\x02\0\x01\0\0\0\x01GE\0\0\x01\x01\x05\0\0\0\x03\xbe\
+              \0\0\x02\x01\x05\0\0\0\x03\x82\xbe"
+                .to_vec(),
+            vec!["request www.example.com -", "request www.example.com -"],
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a b\r\n\r\nGET /\r\n\r\n".to_vec(),
             vec!["refused http_bad_name", "request - -", "refused http_malformed"],
         ),
     ]
