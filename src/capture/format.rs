@@ -106,12 +106,7 @@ pub(super) fn detect(bytes: &[u8]) -> Detected {
 impl Format {
     /// Adds the whole records in `bytes` from `start` on.
     #[inline]
-    pub(super) fn walk(
-        &mut self,
-        bytes: &[u8],
-        start: usize,
-        records: &mut Vec<Record>,
-    ) -> Walked {
+    pub(super) fn walk(&mut self, bytes: &[u8], start: usize, records: &mut Vec<Record>) -> Walked {
         match self {
             Format::Pcap(format) => format.walk(bytes, start, records),
             Format::Pcapng(sections) => sections.walk(bytes, start, records),

@@ -200,8 +200,15 @@ impl Run {
         match file.open(&self.progress) {
             Ok(Held { reader, buffer, records }) => {
                 let buffer = Some(Arc::new(buffer));
-                let mut open =
-                    Open { file: index, reader, buffer, records, next: 0, place: None, ending: None };
+                let mut open = Open {
+                    file: index,
+                    reader,
+                    buffer,
+                    records,
+                    next: 0,
+                    place: None,
+                    ending: None,
+                };
                 sift(&mut self.filter, &mut open, file, &self.progress);
                 self.open.push(open);
                 self.reading = Some(index);

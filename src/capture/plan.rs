@@ -254,7 +254,9 @@ impl fmt::Display for Outcome {
                 write!(formatter, "damaged at byte {offset}: {why}; all before is kept")
             }
             Outcome::NotACapture(why) => why.fmt(formatter),
-            Outcome::Missing => formatter.write_str("no such file, and no file fits it as a pattern"),
+            Outcome::Missing => {
+                formatter.write_str("no such file, and no file fits it as a pattern")
+            }
             Outcome::Failed(message) => write!(formatter, "cannot be read: {message}"),
             Outcome::Filter(error) => error.fmt(formatter),
             Outcome::LeftOut => formatter.write_str("left out"),

@@ -90,12 +90,8 @@ fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, tak
             take.step(step);
         }
         let sensor = clock.now().unwrap_or(record.time);
-        let frame = Frame {
-            time: record.time,
-            link: record.link,
-            wire_length: record.wire_length,
-            bytes,
-        };
+        let frame =
+            Frame { time: record.time, link: record.link, wire_length: record.wire_length, bytes };
         if intake.take(frame, sensor, number as u32, &mut item) {
             take.item(&item);
         }

@@ -23,8 +23,8 @@ use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, TotalsRow, UsageRow,
-    VisibilityRow,
+    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, TotalsRow,
+    UsageRow, VisibilityRow,
 };
 use crate::time::{Hour, Timestamp};
 use crate::usage::Sums;
@@ -197,8 +197,18 @@ impl Merge {
     }
 
     fn take(&mut self, worker: usize, part: Part, horizon: Option<Timestamp>) {
-        let Part { names, usage, anonymous, books, two_way, observations, flows, intake, health, .. } =
-            part;
+        let Part {
+            names,
+            usage,
+            anonymous,
+            books,
+            two_way,
+            observations,
+            flows,
+            intake,
+            health,
+            ..
+        } = part;
         self.books.merge(&books);
         self.summary.health.merge(&health);
         for sums in intake {

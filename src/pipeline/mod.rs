@@ -69,7 +69,8 @@ pub fn read(
     let (sender, receiver) = bounded(PARTS_WAITING_MAX * workers);
     if workers == 1 {
         return std::thread::scope(|scope| {
-            let alone = scope.spawn(move || feed::alone(run, settings, only, &Outbox { worker: 0, sender }));
+            let alone = scope
+                .spawn(move || feed::alone(run, settings, only, &Outbox { worker: 0, sender }));
             let merged = gather(&receiver, 1, merge);
             // A worker whose merge has failed stops at its next part.
             drop(receiver);
@@ -86,7 +87,15 @@ pub fn read(
             let (cursor, lists) = (&cursor, &lists);
             let (settings, only) = (Arc::clone(&settings), only.clone());
             threads.push(scope.spawn(move || {
-                feed::together(cursor, lists, &inbox, Worker::new(Arc::clone(&settings)), settings, only, &outbox);
+                feed::together(
+                    cursor,
+                    lists,
+                    &inbox,
+                    Worker::new(Arc::clone(&settings)),
+                    settings,
+                    only,
+                    &outbox,
+                );
             }));
         }
         drop(sender);

@@ -109,7 +109,8 @@ pub fn name_flow(
         let source = if udp { NameSource::Quic } else { NameSource::Sni };
         return named(outer, source, verdicts);
     }
-    let (candidates, _) = names.candidates(flow.client.address, flow.server.address, flow.first_seen);
+    let (candidates, _) =
+        names.candidates(flow.client.address, flow.server.address, flow.first_seen);
     let mut result = match by_candidates(&candidates, verdicts) {
         Some(result) => result,
         None => {

@@ -268,7 +268,10 @@ mod tests {
     #[test]
     fn stamps_keep_their_digits() {
         assert_eq!(seconds(Timestamp(1_760_000_000_000_200_000)).to_string(), "1760000000.000200");
-        assert_eq!(seconds(Timestamp(1_760_000_000_000_200_001)).to_string(), "1760000000.000200001");
+        assert_eq!(
+            seconds(Timestamp(1_760_000_000_000_200_001)).to_string(),
+            "1760000000.000200001"
+        );
         assert_eq!(seconds(Timestamp(-1_500_000_000)).to_string(), "-1.500000");
     }
 }

@@ -30,8 +30,9 @@ pub use query::{
     Window,
 };
 pub use rows::{
-    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE, RunId, RunKind, RunStart,
-    Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow, VisibilityRow,
+    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE, RunId,
+    RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow,
+    VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;

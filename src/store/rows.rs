@@ -3,11 +3,11 @@
 //! Merge makes them. Subjects and targets are handed over once and then named by small numbers,
 //! so that a row of usage is integers only.
 
+pub use crate::identity::Subject;
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
-pub use crate::identity::Subject;
 pub use crate::usage::Sums;
 
 /// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
