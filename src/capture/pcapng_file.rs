@@ -84,12 +84,7 @@ impl Sections {
     }
 
     /// Adds the packets of the whole blocks in `bytes` from `start` on.
-    pub(super) fn walk(
-        &mut self,
-        bytes: &[u8],
-        start: usize,
-        records: &mut Vec<Record>,
-    ) -> Walked {
+    pub(super) fn walk(&mut self, bytes: &[u8], start: usize, records: &mut Vec<Record>) -> Walked {
         let mut at = start;
         loop {
             match self.block(bytes, at, records) {
@@ -255,12 +250,7 @@ impl Sections {
     }
 
     /// The simple packet block: the wire length, then as much of the frame as interface 0 captures.
-    fn simple_packet(
-        &self,
-        body: &[u8],
-        offset: usize,
-        short: Damage,
-    ) -> Result<Record, Damage> {
+    fn simple_packet(&self, body: &[u8], offset: usize, short: Damage) -> Result<Record, Damage> {
         const FRAME: usize = 4;
         let wire_length = self.u32(body, 0).ok_or(short)?;
         let interface = self.interfaces.first().ok_or(Damage::UnknownInterface(0))?;

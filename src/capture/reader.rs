@@ -86,12 +86,7 @@ impl Reader {
 
     /// Lists the packets of `bytes`, which begin at the file's `offset`, and moves that on: where
     /// the first record that is not whole begins.
-    fn walk(
-        &mut self,
-        bytes: &[u8],
-        records: &mut Vec<Record>,
-        end: Option<StreamEnd>,
-    ) -> usize {
+    fn walk(&mut self, bytes: &[u8], records: &mut Vec<Record>, end: Option<StreamEnd>) -> usize {
         let mut start = 0;
         if self.format.is_none() {
             match detect(bytes) {

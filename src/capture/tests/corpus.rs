@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
+use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 use proptest::prelude::*;
 
@@ -73,7 +73,8 @@ fn agrees_with_pcap_parser_on_real_captures() {
     let mut block = crate::capture::Block::default();
     let mut packets = 0;
     while run.next_block(&mut block) {
-        packets += block.frames().map(|(_, frame)| usize::from(frame.len() < 1 << 20)).sum::<usize>();
+        packets +=
+            block.frames().map(|(_, frame)| usize::from(frame.len() < 1 << 20)).sum::<usize>();
     }
     let counted: u64 = run.files().iter().map(|file| file.packets).sum();
     assert_eq!(packets as u64, counted);

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::write::{Kind, Sample, samples, write};
-use crate::capture::{Block, CaptureFile, Damage, Filter, Outcome, Plan, Run};
+use super::write::{Kind, Sample, gzip, samples, write, zstd};
+use crate::capture::{
+    Block, CaptureFile, Damage, Filter, OPEN_FILES_MAX, Outcome, Plan, PlanError, Run,
+};
 use crate::packet::LinkType;
 use crate::time::Timestamp;
 
@@ -69,6 +71,20 @@ fn ties_go_to_the_file_that_was_first() {
     file(root, "b", &[Sample::new(1, b"b1"), Sample::new(2, b"b2"), Sample::new(3, b"b3")]);
     file(root, "a", &[Sample::new(1, b"a1"), Sample::new(2, b"a2"), Sample::new(3, b"a3")]);
     assert_eq!(frames(&read(root, &["b", "a"])), ["a1", "b1", "a2", "b2", "a3", "b3"]);
+}
+
+#[test]
+fn more_files_at_once_than_are_opened_are_all_read_and_the_delay_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let number = OPEN_FILES_MAX + 10;
+    for index in 0..number {
+        let begin = index as i64;
+        let samples = [Sample::new(begin, b"a"), Sample::new(begin + 1_000, b"b")];
+        file(folder.path(), &format!("{index:04}"), &samples);
+    }
+    let mut run = plan(folder.path(), &["."]).open(Filter::default()).unwrap();
+    assert_eq!(all(&mut run).len(), 2 * number);
+    assert_eq!(run.files_delayed(), 10);
 }
 
 /// The rule, the plain way: of the next packets of all files that have been reached, the earliest.
@@ -176,9 +192,12 @@ fn outcomes_decide_the_exit_code_and_what_can_be_read_is_kept() {
     assert_eq!(outcome(&["."]).0, 1);
     let missing = Outcome::Missing.to_string();
     assert_eq!(outcome(&["good", "nowhere"]), (2, "good".into(), Some(missing)));
-    let empty = tempfile::tempdir().unwrap();
-    assert!(Plan::survey(&[empty.path().into()]).is_err());
-    assert!(Plan::survey(&[]).is_err());
+    let other = tempfile::tempdir().unwrap();
+    let refusal = |arguments: &[OsString]| Plan::survey(arguments).unwrap_err();
+    assert_eq!(refusal(&[]), PlanError::NoFiles);
+    assert_eq!(refusal(&[other.path().into()]), PlanError::NoFiles);
+    std::fs::write(other.path().join("notes"), "hello").unwrap();
+    assert_eq!(refusal(&[other.path().into()]), PlanError::NoCaptures(1));
 }
 
 #[test]
@@ -237,12 +256,32 @@ fn pipes_are_read_where_they_stand_in_time() {
     drop(writer);
     let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
     let plan = Plan::survey(&[root.into(), path.into()]).unwrap();
-    let fingerprints: Vec<_> =
-        plan.files().iter().map(|file| file.fingerprint.is_some()).collect();
+    let fingerprints: Vec<_> = plan.files().iter().map(|file| file.fingerprint.is_some()).collect();
     assert_eq!(fingerprints, [true, false]);
     let mut run = plan.open(Filter::default()).unwrap();
     assert_eq!(run.progress().bytes_total(), None);
     assert_eq!(frames(&all(&mut run)).concat(), "abcd");
+}
+
+#[test]
+fn compression_is_told_by_the_bytes_and_counted_as_it_lies_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = |time, text: &str, pack: fn(&[u8]) -> Vec<u8>| {
+        pack(&write(Kind::PcapngEnhanced, false, &[Sample::new(time, text.as_bytes())]).bytes)
+    };
+    let files = [packed(1, "gzip", gzip), packed(2, "zstd", zstd), packed(3, "cut", gzip)];
+    let cut = &files[2][..files[2].len() - 8];
+    for (name, bytes) in [("a.pcap", &files[0][..]), ("b.gz", &files[1]), ("c", cut)] {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let mut run = plan(folder.path(), &["*"]).open(Filter::default()).unwrap();
+    assert_eq!(frames(&all(&mut run)), ["gzip", "zstd", "cut"]);
+    let progress = run.progress();
+    assert_eq!(Some(progress.bytes_read()), progress.bytes_total());
+    let outcomes: Vec<_> = run.files().iter().map(|file| &file.outcome).collect();
+    let unpacked = write(Kind::PcapngEnhanced, false, &[Sample::new(3, b"cut")]).bytes.len();
+    let damaged = Outcome::Damaged { offset: unpacked as u64, why: Damage::Compression };
+    assert_eq!(outcomes, [&Outcome::Whole, &Outcome::Whole, &damaged]);
 }
 
 #[test]

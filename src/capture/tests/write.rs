@@ -195,16 +195,27 @@ fn sample(record: &Record, buffer: &[u8]) -> Sample {
     Sample { time, link, wire_length, frame }
 }
 
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
 /// Packets with stamps in whole microseconds, which every format can hold.
 pub(super) fn samples(count: usize) -> impl Strategy<Value = Vec<Sample>> {
     let frame = proptest::collection::vec(any::<u8>(), 0..200);
-    let sample = (0..4_000_000_000_000_000_i64, frame, 0..2_000_u32).prop_map(
-        |(micros, frame, missing)| Sample {
-            time: Timestamp(micros * 1_000),
-            link: LinkType::ETHERNET,
-            wire_length: frame.len() as u32 + missing,
-            frame,
-        },
-    );
+    let sample =
+        (0..4_000_000_000_000_000_i64, frame, 0..2_000_u32).prop_map(|(micros, frame, missing)| {
+            Sample {
+                time: Timestamp(micros * 1_000),
+                link: LinkType::ETHERNET,
+                wire_length: frame.len() as u32 + missing,
+                frame,
+            }
+        });
     proptest::collection::vec(sample, 0..count)
 }
