@@ -136,10 +136,10 @@ impl Discovery {
     }
 
     fn file(&mut self, path: &Path, named: bool) {
-        match fs::canonicalize(path) {
-            Ok(real) => self.add(Found { path: path.to_owned(), named }, real),
-            Err(error) => self.fail(path, named, error),
-        }
+        // A pipe that a shell made (`<(…)`) has no real path. What else is wrong is seen when the
+        // file is opened.
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        self.add(Found { path: path.to_owned(), named }, real);
     }
 
     fn add(&mut self, found: Found, real: PathBuf) {

@@ -142,9 +142,10 @@ const STRANGERS: &[(&[u8], &str)] = &[
     (b"GMBU", "a Microsoft Network Monitor file"),
     (b"\x7fver", "an OmniPeek file"),
     (b"iptrace ", "an iptrace file"),
-    (b"\xa1\xb2\xc3\xd3", "a pcap file of an unknown variant"),
     (b"\x1c\x00\x01\xac", "an IXIA hardware capture"),
+    (b"\xac\x01\x00\x1c", "an IXIA hardware capture"),
     (b"\x1c\x00\x01\xab", "an IXIA software capture"),
+    (b"\xab\x01\x00\x1c", "an IXIA software capture"),
     (b"\x37\x7a\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"BZh", "compressed with bzip2"),
@@ -169,7 +170,6 @@ fn stranger(bytes: &[u8]) -> NotACapture {
     if let Some((_, name)) = STRANGERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return NotACapture::Known(name);
     }
-    // Old tar archives have no magic; newer ones have it far behind the first bytes.
     let mut first = [0; 4];
     let count = bytes.len().min(first.len());
     first.iter_mut().zip(bytes).for_each(|(to, &from)| *to = from);

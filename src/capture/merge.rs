@@ -44,6 +44,8 @@ pub struct Run {
     /// Files not yet opened, by index, in reading order.
     waiting: VecDeque<usize>,
     open: Vec<Open>,
+    /// The next packets' turns, with their files' places in `open`; kept for its memory only.
+    turns: BinaryHeap<Reverse<(Turn, usize)>>,
     free: Vec<Arc<Vec<u8>>>,
     blocks: u64,
     /// How far the run had come when a file could not join for lack of room.
@@ -88,6 +90,7 @@ impl Run {
             progress,
             waiting,
             open: Vec::new(),
+            turns: BinaryHeap::new(),
             free: Vec::new(),
             blocks: 0,
             full_until: None,
@@ -253,20 +256,22 @@ impl Run {
     /// Adds packets of all open files by their turns, until the block is full, a file has none at
     /// hand or another one joins.
     fn merge(&mut self, block: &mut Block, room: &mut usize) {
-        let turn = |open: &Open| Some((open.records.get(open.next)?.time, open.file));
-        let turns = |(index, open): (usize, &Open)| turn(open).map(|turn| Reverse((turn, index)));
-        let mut heap: BinaryHeap<_> = self.open.iter().enumerate().filter_map(turns).collect();
-        while let Some(Reverse((first, index))) = heap.pop() {
-            let mut until = heap.peek().map(|&Reverse((turn, _))| turn);
-            if let Some(joins) = self.next_joins_at() {
-                if self.open.len() >= OPEN_FILES_MAX {
-                    self.full_until = self.full_until.max(Some(first.0));
-                } else if joins < first {
-                    self.join();
-                    return;
-                } else {
+        self.turns.clear();
+        for (index, open) in self.open.iter().enumerate() {
+            self.turns.extend(open.turn().map(|turn| Reverse((turn, index))));
+        }
+        while let Some(Reverse((first, index))) = self.turns.pop() {
+            let mut until = self.turns.peek().map(|&Reverse((turn, _))| turn);
+            match self.next_joins_at() {
+                Some(joins) if joins > first => {
                     until = Some(until.map_or(joins, |turn| turn.min(joins)));
                 }
+                Some(_) if self.open.len() < OPEN_FILES_MAX => {
+                    self.join();
+                    return;
+                }
+                Some(_) => self.full_until = self.full_until.max(Some(first.0)),
+                None => {}
             }
             let open = &mut self.open[index];
             let packets_before = block.records.len();
@@ -281,8 +286,8 @@ impl Run {
             let added = block.records.len() - packets_before;
             open.next += added;
             self.files[open.file].packets += added as u64;
-            match turn(open) {
-                Some(turn) => heap.push(Reverse((turn, index))),
+            match open.turn() {
+                Some(turn) => self.turns.push(Reverse((turn, index))),
                 None => return,
             }
             if *room == 0 || block.buffers.len() >= BUFFERS_MAX {
@@ -293,6 +298,11 @@ impl Run {
 }
 
 impl Open {
+    /// The turn of its next packet; `None` when none is at hand.
+    fn turn(&self) -> Option<Turn> {
+        Some((self.records.get(self.next)?.time, self.file))
+    }
+
     /// The place of the file's buffer in `block`, which shares it from then on.
     fn place(&mut self, block: &mut Block) -> u16 {
         *self.place.get_or_insert_with(|| {

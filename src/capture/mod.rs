@@ -37,7 +37,9 @@ pub use plan::{CaptureFile, Outcome, Plan, PlanError};
 pub use source::Progress;
 
 /// How many bytes a block is read in. As large as stays in the level-2 cache together with what
-/// the packet path needs: the walk over the records then finds what `read` has just copied.
+/// the packet path needs: the walk over the records then finds what `read` has just copied. With
+/// 1 MiB of that cache, packets of 87 bytes cost 12 ns each at this size (9 of them `read`'s own),
+/// 12.5 at half of it, 13 at twice and 14 at four times as much.
 pub const BLOCK_BYTES: usize = 256 * 1024;
 
 /// The longest frame that is believed, in bytes: libpcap's MAXIMUM_SNAPLEN. A record that claims

@@ -77,10 +77,16 @@ pub enum Outcome {
     LeftOut,
 }
 
-/// Nothing can be read.
+/// There is nothing to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no files to read: name capture files, folders, patterns or - for standard input")]
-pub struct PlanError;
+pub enum PlanError {
+    /// No arguments, or folders without files.
+    #[error("no files to read: name capture files, folders, patterns or - for standard input")]
+    NoFiles,
+    /// Folders and patterns with files, none of which is a capture.
+    #[error("none of the {0} files found is a capture: name files of type pcap or pcapng")]
+    NoCaptures(usize),
+}
 
 /// Files in the order in which they will be read.
 #[derive(Debug)]
@@ -105,7 +111,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// When there is no file at all: empty folders, or no arguments.
+    /// When there is no file at all, or none of those found in folders and by patterns is a
+    /// capture. A file named by itself that cannot be read is an [`Outcome`], not an error here.
     pub fn survey(arguments: &[OsString]) -> Result<Plan, PlanError> {
         let discovery = discover(arguments);
         let progress = Arc::new(Progress::default());
@@ -118,7 +125,10 @@ impl Plan {
             files.push(CaptureFile { outcome, ..CaptureFile::new(found) });
         }
         if files.is_empty() {
-            return Err(PlanError);
+            return Err(PlanError::NoFiles);
+        }
+        if files.iter().all(CaptureFile::is_passed_over) {
+            return Err(PlanError::NoCaptures(files.len()));
         }
         files.sort_by(CaptureFile::reading_order);
         Ok(Plan { files, repeated: discovery.repeated, progress })
@@ -216,6 +226,11 @@ impl CaptureFile {
         let stream = source::unpack(source::open(&self.path)?, Arc::clone(progress))?;
         let reader = Reader::new(stream);
         Ok(Held { reader, buffer: Vec::new(), records: Vec::new() })
+    }
+
+    /// Whether it was met in a folder or by a pattern and is no capture.
+    pub fn is_passed_over(&self) -> bool {
+        !self.named && matches!(self.outcome, Outcome::NotACapture(_))
     }
 
     /// The exit code that this file asks for: 0, 1 (damaged or unreadable; all before was kept) or

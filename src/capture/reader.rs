@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 
-use super::format::{Damage, Detected, Format, detect};
+use super::format::{Damage, Detected, Format, HEADER_BYTES, detect};
 use super::source::Stream;
 use super::{Outcome, RECORD_BYTES_MAX, Record};
 
@@ -36,7 +36,7 @@ impl Reader {
         if self.ending.is_some() {
             return;
         }
-        resize(buffer, size.max(self.carry.len()));
+        resize(buffer, size.max(HEADER_BYTES).max(self.carry.len()));
         let mut filled = self.carry.len();
         buffer[..filled].copy_from_slice(&self.carry);
         self.carry.clear();

@@ -1,0 +1,6 @@
+//! Files written here and read back: every format, every cut, every order.
+
+mod corpus;
+mod formats;
+mod runs;
+mod write;
