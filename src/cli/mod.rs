@@ -1,4 +1,20 @@
-//! The command line.
+//! The command line: arguments in, exit code out.
+//!
+//! Exit codes: 0 all went well; 1 the machine or a damaged capture; 2 the user's mistake. What is
+//! wrong goes to standard error, with the place and what to do.
 
+mod command;
 pub mod match_command;
+mod progress;
+mod read;
+mod report;
+mod settings;
 pub mod signatures_command;
+mod summary;
+
+pub use command::main;
+
+/// A mistake of the user's: told, and exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Mistake(String);

@@ -28,8 +28,6 @@ impl Frames for Block {
 /// A block's place in the run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
-    /// Sensor time before its first packet.
-    sensor: Option<Timestamp>,
     /// The number of the tick that stands before it, and sensor time there.
     tick: Option<(u64, Timestamp)>,
     /// The tick it belongs to.
@@ -69,7 +67,7 @@ impl Walk {
             return None;
         }
         self.blocks += 1;
-        Some(Place { sensor: self.clock.now(), tick, of_tick: self.tick })
+        Some(Place { tick, of_tick: self.tick })
     }
 }
 
@@ -87,6 +85,7 @@ fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, tak
     let mut item = Item::default();
     for (number, (record, bytes)) in block.frames().enumerate() {
         if let Some(step) = clock.observe(record.time) {
+            intake.time_step();
             take.step(step);
         }
         let sensor = clock.now().unwrap_or(record.time);
@@ -214,7 +213,7 @@ impl Cursor {
 
 /// A block and its packets by owner.
 #[derive(Default)]
-struct BlockLists {
+pub(super) struct BlockLists {
     number: u64,
     block: Block,
     place: Place,

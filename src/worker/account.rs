@@ -30,7 +30,7 @@ const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
 pub(super) const OTHER: &str = "other";
 
 /// [`Hot::bucket`] of flows whose name decides.
-pub const BY_NAME: u8 = u8::MAX;
+pub(super) const BY_NAME: u8 = u8::MAX;
 
 /// Sums of undecided flows, of minutes that are over.
 pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;

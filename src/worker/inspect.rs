@@ -29,7 +29,7 @@ use crate::usage::{Sums, UsageKey};
 /// Payload packets of a flow that are looked at without any result before it is left alone.
 const LOOKED_MAX: u8 = 16;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
-pub const INSPECTIONS_MAX: usize = 16_384;
+pub(super) const INSPECTIONS_MAX: usize = 16_384;
 
 /// The inspections of a worker.
 #[derive(Default)]

@@ -99,6 +99,11 @@ impl Intake {
         true
     }
 
+    /// Counts a time step.
+    pub fn time_step(&mut self) {
+        self.part.counters.count(Counter::TimeStep);
+    }
+
     /// What was counted since the last time.
     pub fn take_part(&mut self) -> Part {
         self.store_sums();

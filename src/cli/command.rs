@@ -1,0 +1,63 @@
+//! The commands.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::match_command::{self, MatchArgs, MatchError};
+use super::read::{self, ReadArgs};
+use super::report::{self, ReportArgs};
+use super::signatures_command::{self, SignaturesArgs};
+use super::Mistake;
+use crate::feeds::identities::IdentitiesError;
+use crate::report::ReportError;
+use crate::signatures::LoadError;
+use crate::store::StoreError;
+
+/// Finds out from packets which cloud services are used, by whom, how much and since when.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read capture files and tell which apps they show
+    Read(Box<ReadArgs>),
+    /// Write the CSV reports of a database
+    Report(ReportArgs),
+    /// Tell which app each hostname belongs to
+    Match(MatchArgs),
+    /// Check, explain and edit signature files
+    Signatures(SignaturesArgs),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let result: Result<ExitCode, Box<dyn Error>> = match Arguments::parse().command {
+        Command::Read(args) => read::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Match(args) => match_command::run(&args).map_err(Into::into),
+        Command::Signatures(args) => signatures_command::run(&args).map_err(Into::into),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("shadowscope: {error}");
+        ExitCode::from(exit_code(error.as_ref()))
+    })
+}
+
+/// Whose fault it is: 2 for the user's, 1 for the machine's.
+fn exit_code(error: &(dyn Error + 'static)) -> u8 {
+    let is_mistake = error.is::<Mistake>()
+        || error.is::<crate::capture::PlanError>()
+        || error.is::<crate::capture::FilterError>()
+        || error.is::<IdentitiesError>()
+        || error.downcast_ref::<LoadError>().is_some()
+        || matches!(error.downcast_ref::<MatchError>(), Some(MatchError::Load(_)))
+        || error.downcast_ref::<StoreError>().is_some_and(StoreError::is_operators)
+        || matches!(error.downcast_ref::<ReportError>(), Some(ReportError::Store(store)) if store.is_operators());
+    if is_mistake { 2 } else { 1 }
+}

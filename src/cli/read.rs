@@ -1,0 +1,284 @@
+//! `shadowscope read`: capture files to a summary, a database, reports and JSON lines.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::progress::Shown;
+use super::{Mistake, settings, summary};
+use crate::capture::{CaptureFile, Filter, Outcome, Plan, Run};
+use crate::catalogue::Catalogue;
+use crate::decode;
+use crate::feeds;
+use crate::flow::hash::Seed;
+use crate::identity::Identities;
+use crate::net::NetworkSet;
+use crate::pipeline::merge::{Keep, Merge, MergeSettings};
+use crate::pipeline::records::Records;
+use crate::pipeline::{self, WORKERS_MAX};
+use crate::report::{ReportRange, write_reports};
+use crate::signatures::{self, SignatureOptions};
+use crate::store::{CaptureFacts, RunKind, RunStart, Skip, Store};
+use crate::time::HourGrid;
+use crate::worker::Settings;
+
+/// The command's arguments.
+#[derive(Args)]
+pub(super) struct ReadArgs {
+    /// Capture files (pcap, pcapng, also .gz and .zst), folders, patterns, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<OsString>,
+    /// Keep what was found in this SQLite database
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Write the CSV reports into this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Read captures that the database knows already, and replace what was found in them
+    #[arg(long, requires = "db")]
+    again: bool,
+    /// Write each name that was seen as a JSON line to this file (- for standard output)
+    #[arg(long, value_name = "FILE")]
+    observations: Option<PathBuf>,
+    /// Write each flow as a JSON line to this file (- for standard output)
+    #[arg(long, value_name = "FILE")]
+    flows: Option<PathBuf>,
+    /// Who has which address: CSV with the columns address_or_network,user,department
+    #[arg(long, value_name = "FILE")]
+    identities: Option<PathBuf>,
+    /// A home network, in which users are looked for; may be given several times
+    /// [default: RFC 1918, RFC 4193 and link-local addresses]
+    #[arg(long, value_name = "NET")]
+    home: Vec<String>,
+    /// The time zone of days and hours, such as Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    zone: String,
+    /// Only packets from this time on: 2026-11-22, 2026-11-22T08:00 or 2026-11-22T08:00:00Z
+    #[arg(long, value_name = "T")]
+    from: Option<String>,
+    /// Only packets before this time
+    #[arg(long, value_name = "T")]
+    to: Option<String>,
+    /// Only packets from or to addresses of this network; may be given several times
+    #[arg(long, value_name = "NET")]
+    client: Vec<String>,
+    /// Only packets that pass this filter, as tcpdump has it
+    #[arg(long, value_name = "BPF")]
+    filter: Option<String>,
+    /// Threads that take packets [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
+    workers: Option<u16>,
+    /// Show no progress and no summary
+    #[arg(long, short)]
+    quiet: bool,
+    /// Which catalogue to use.
+    #[command(flatten)]
+    signatures: SignatureOptions,
+}
+
+/// The arguments, made usable.
+struct Usable {
+    filter: Filter,
+    only: Option<NetworkSet>,
+    home: NetworkSet,
+    grid: HourGrid,
+    identities: Identities,
+    catalogue: Arc<Catalogue>,
+    config_sha256: String,
+}
+
+pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let usable = usable(args)?;
+    let mut plan = Plan::survey(&args.paths)?;
+    let refused = refuse_link_types(&mut plan);
+    let keep = begin(args, &usable, &mut plan)?;
+    let run = plan.open(usable.filter)?;
+    let settings = Settings {
+        home: usable.home,
+        grid: usable.grid,
+        observations: args.observations.is_some(),
+        flows: args.flows.is_some(),
+        seed: Seed::random(),
+        ..Settings::default()
+    };
+    let merge_settings = MergeSettings {
+        catalogue: usable.catalogue,
+        identities: usable.identities,
+        observations: args.observations.is_some(),
+        flows: args.flows.is_some(),
+    };
+    let mut merge = Merge::new(merge_settings, keep);
+    let shown = Shown::new(run.progress(), args.quiet);
+    let run = pipeline::read(run, settings, usable.only, workers(args), &mut merge)?;
+    drop(shown);
+    let (found, records, keep) = merge.finish();
+    let complaints = complain(run.files());
+    if let Some(Keep { mut store, run: number }) = keep {
+        store.finish_run(number, &damaged(&run))?;
+        if let Some(folder) = &args.report {
+            write_reports(&store, folder, ReportRange::default())?;
+        }
+    }
+    write_records(args, records)?;
+    if !args.quiet {
+        let text = summary::summary(&found, run.files());
+        io::stdout().lock().write_all(text.as_bytes()).or_else(forgive_closed_pipe)?;
+    }
+    Ok(ExitCode::from(complaints.max(refused).max(run.exit_code())))
+}
+
+fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
+    let zone = settings::zone(&args.zone)?;
+    let moment = |option, text: &Option<String>| {
+        text.as_deref().map(|text| settings::moment(option, text, &zone)).transpose()
+    };
+    let (from, to) = (moment("--from", &args.from)?, moment("--to", &args.to)?);
+    let only = settings::networks("--client", &args.client)?;
+    let identities = match &args.identities {
+        Some(path) => feeds::identities::read(path)?,
+        None => Identities::default(),
+    };
+    let home = settings::home(&args.home)?;
+    let config = serde_json::json!({
+        "client": args.client, "filter": args.filter, "from": args.from, "home": args.home,
+        "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
+    });
+    let digest = ring::digest::digest(&ring::digest::SHA256, config.to_string().as_bytes());
+    Ok(Usable {
+        filter: Filter::new(from, to, args.filter.as_deref())?,
+        only: (!only.is_empty()).then(|| NetworkSet::new(only)),
+        home,
+        grid: settings::hour_grid(&zone),
+        identities,
+        catalogue: Arc::new(signatures::load(&args.signatures)?),
+        config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
+}
+
+/// Leaves out files of a link type that is not read, and says so. Returns the exit code.
+fn refuse_link_types(plan: &mut Plan) -> u8 {
+    let mut exit_code = 0;
+    plan.leave_out(|file| match file.only_link {
+        Some(link) if !decode::is_supported(link) => {
+            eprintln!(
+                "{}: link type {} ({}) is not one that is read; Ethernet, raw IP, Linux cooked, \
+                 loopback, 802.11, PPP and a few more are",
+                file.path.display(),
+                link.0,
+                decode::link_name(link),
+            );
+            exit_code = exit_code.max(2 * u8::from(file.named));
+            true
+        }
+        _ => false,
+    });
+    exit_code
+}
+
+/// Opens the database, leaves out captures it knows, and begins a run. Without a database and
+/// reports there is nothing to keep.
+fn begin(args: &ReadArgs, usable: &Usable, plan: &mut Plan) -> Result<Option<Keep>, Box<dyn Error>> {
+    let mut store = match (&args.db, &args.report) {
+        (Some(path), _) => Store::open(path, &args.zone)?,
+        (None, Some(_)) => Store::in_memory(&args.zone)?,
+        (None, None) => return Ok(None),
+    };
+    let mut captures = captures(plan);
+    let planned = store.plan(&captures, args.again)?;
+    for (index, why) in &planned.skip {
+        let capture = &captures[*index];
+        let why = match why {
+            Skip::AlreadyDone(earlier) => {
+                format!("was read before (as {earlier}); --again reads it anew")
+            }
+            Skip::SameAs(other) => format!("is the same capture as {}", captures[*other].name),
+        };
+        eprintln!("{}: {why}", capture.name);
+        let path = Path::new(&capture.name);
+        plan.leave_out(|file| file.path == path);
+    }
+    let mut at = 0..;
+    captures.retain(|_| at.next().is_some_and(|index| planned.read.contains(&index)));
+    let start = RunStart {
+        kind: RunKind::Capture,
+        captures,
+        again: args.again,
+        program: env!("CARGO_PKG_VERSION").into(),
+        config_sha256: usable.config_sha256.clone(),
+    };
+    let begun = store.begin_run(&start)?;
+    for name in &begun.interrupted {
+        eprintln!("{name}: an earlier run of it was interrupted; what it had counted was taken out");
+    }
+    Ok(Some(Keep { store, run: begun.run }))
+}
+
+/// The captures that will be read and can be known again.
+fn captures(plan: &Plan) -> Vec<CaptureFacts> {
+    let pending = plan.files().iter().filter(|file| file.outcome == Outcome::Pending);
+    let facts = |file: &CaptureFile| {
+        Some(CaptureFacts {
+            name: file.path.display().to_string(),
+            size_bytes: file.size_bytes?,
+            fingerprint: file.fingerprint?.0,
+        })
+    };
+    pending.filter_map(facts).collect()
+}
+
+/// Tells what is wrong with files that were named. Returns the exit code.
+fn complain(files: &[CaptureFile]) -> u8 {
+    for file in files {
+        if let Some(text) = summary::complaint(file) {
+            eprintln!("{}: {text}", file.path.display());
+        }
+    }
+    0
+}
+
+/// The captures that could be read in part, and up to where.
+fn damaged(run: &Run) -> Vec<([u8; 32], u64)> {
+    let damage = |file: &CaptureFile| match file.outcome {
+        Outcome::Damaged { offset, .. } => Some((file.fingerprint?.0, offset)),
+        _ => None,
+    };
+    run.files().iter().filter_map(damage).collect()
+}
+
+fn workers(args: &ReadArgs) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    args.workers.map_or_else(cores, usize::from)
+}
+
+fn write_records(args: &ReadArgs, mut records: Records) -> Result<(), Box<dyn Error>> {
+    if let Some(path) = &args.observations {
+        let out = create("--observations", path)?;
+        records.write_observations(out).or_else(forgive_closed_pipe)?;
+    }
+    if let Some(path) = &args.flows {
+        let out = create("--flows", path)?;
+        records.write_flows(out).or_else(forgive_closed_pipe)?;
+    }
+    Ok(())
+}
+
+fn create(option: &str, path: &Path) -> Result<Box<dyn Write>, Mistake> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufWriter::new(io::stdout())));
+    }
+    match File::create(path) {
+        Ok(file) => Ok(Box::new(BufWriter::with_capacity(1 << 18, file))),
+        Err(error) => Err(Mistake(format!("{option} {}: {error}", path.display()))),
+    }
+}
+
+/// A reader that wants no more is no fault.
+fn forgive_closed_pipe(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}

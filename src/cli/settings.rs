@@ -1,0 +1,104 @@
+//! What is typed for times, zones and networks, made usable.
+
+use ipnet::IpNet;
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use super::Mistake;
+use crate::net::NetworkSet;
+use crate::time::{HourGrid, Minute, Timestamp};
+
+/// The time zone with this name.
+///
+/// # Errors
+/// There is none.
+pub(super) fn zone(name: &str) -> Result<TimeZone, Mistake> {
+    TimeZone::get(name).map_err(|_| {
+        Mistake(format!("--zone {name}: no such time zone; give an IANA name such as Europe/Berlin"))
+    })
+}
+
+/// Where the full hours of a zone begin, from 1970 on.
+pub(super) fn hour_grid(zone: &TimeZone) -> HourGrid {
+    let epoch = jiff::Timestamp::UNIX_EPOCH;
+    let first = (Minute(i32::MIN), zone.to_offset(epoch).seconds() / 60);
+    // Rules repeat for ever; stamps of captures end in 2106.
+    let last = jiff::Timestamp::from_second(i64::from(u32::MAX)).unwrap_or(jiff::Timestamp::MAX);
+    let later = zone
+        .following(epoch)
+        .take_while(|transition| transition.timestamp() <= last)
+        .map(|transition| {
+            let minute = Timestamp::from_parts(transition.timestamp().as_second(), 0).minute();
+            (minute, transition.offset().seconds() / 60)
+        });
+    HourGrid::from_offsets(std::iter::once(first).chain(later))
+}
+
+/// A moment: RFC 3339, or a date with or without a time, in the zone.
+///
+/// # Errors
+/// It is none of these.
+pub(super) fn moment(option: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, Mistake> {
+    let exact = text.parse::<jiff::Timestamp>().ok();
+    let local = || text.parse::<civil::DateTime>().ok()?.to_zoned(zone.clone()).ok();
+    let day = || text.parse::<civil::Date>().ok()?.to_zoned(zone.clone()).ok();
+    let stamp = exact.or_else(|| local().or_else(day).map(|zoned| zoned.timestamp()));
+    let nanos = stamp.and_then(|stamp| i64::try_from(stamp.as_nanosecond()).ok());
+    nanos.map(Timestamp).ok_or_else(|| {
+        Mistake(format!(
+            "{option} {text}: not a time; give 2026-11-22, 2026-11-22T08:00 or 2026-11-22T08:00:00Z"
+        ))
+    })
+}
+
+/// Networks in prefix notation; an address alone is a network of its own.
+///
+/// # Errors
+/// One is neither.
+pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, Mistake> {
+    let parse = |text: &String| {
+        let address = || text.parse::<std::net::IpAddr>().map(IpNet::from).ok();
+        text.parse::<IpNet>().ok().or_else(address).ok_or_else(|| {
+            Mistake(format!("{option} {text}: not a network; give 10.0.0.0/8 or fd00::/8"))
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// The home networks: those given, or the usual ones.
+///
+/// # Errors
+/// One of those given is no network.
+pub(super) fn home(texts: &[String]) -> Result<NetworkSet, Mistake> {
+    if texts.is_empty() {
+        return Ok(NetworkSet::default_home());
+    }
+    Ok(NetworkSet::new(networks("--home", texts)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_may_be_days_times_or_exact() {
+        let zone = zone("Europe/Berlin").unwrap();
+        let seconds = |text| moment("--from", text, &zone).unwrap().seconds();
+        assert_eq!(seconds("2026-11-22"), 1_795_302_000);
+        assert_eq!(seconds("2026-11-22T08:00"), 1_795_302_000 + 8 * 3600);
+        assert_eq!(seconds("2026-11-22T08:00:00Z"), 1_795_302_000 + 9 * 3600);
+        assert!(moment("--from", "yesterday", &zone).unwrap_err().0.contains("--from yesterday"));
+    }
+
+    #[test]
+    fn half_hour_zones_have_their_own_hours() {
+        let grid = hour_grid(&zone("Asia/Kolkata").unwrap());
+        assert_eq!(grid.hour(Minute(29_000_031)).0.rem_euclid(60), 30);
+        assert_eq!(hour_grid(&zone("Europe/Berlin").unwrap()), HourGrid::utc());
+        // Half an hour of daylight saving: hours begin at 30 past in winter only.
+        let grid = hour_grid(&zone("Australia/Lord_Howe").unwrap());
+        let july = Timestamp::from_parts(1_783_000_000, 0).minute();
+        let january = Timestamp::from_parts(1_768_000_000, 0).minute();
+        assert_eq!((grid.hour(july).0.rem_euclid(60), grid.hour(january).0.rem_euclid(60)), (30, 0));
+    }
+}

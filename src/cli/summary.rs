@@ -1,0 +1,298 @@
+//! What `read` tells at its end: which apps, which clients, what has a name, and how good the
+//! capture is.
+
+use std::fmt::Write;
+
+use crate::capture::{CaptureFile, Outcome};
+use crate::ledger::Bucket;
+use crate::pipeline::summary::{AppSummary, ClientSummary, Summary};
+use crate::stats::Counter;
+use crate::usage::Sums;
+
+/// Lines of each table.
+const LINES_MAX: usize = 20;
+/// Characters of a name in a table.
+const NAME_WIDTH: usize = 28;
+
+/// The summary as text, ending with a new line.
+pub(super) fn summary(found: &Summary, files: &[CaptureFile]) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _infallible = write_all(&mut text, found, files);
+    text
+}
+
+/// What is wrong with a file; none where nothing is.
+pub(super) fn complaint(file: &CaptureFile) -> Option<String> {
+    match &file.outcome {
+        Outcome::Pending | Outcome::Whole | Outcome::LeftOut => None,
+        Outcome::Damaged { offset, why } => {
+            Some(format!("damaged at byte {offset}: {why}; what stands before was read"))
+        }
+        Outcome::NotACapture(why) if file.named => Some(format!("not a capture: {why}")),
+        Outcome::NotACapture(_) => None,
+        Outcome::Missing => Some("no such file, and no file that fits it as a pattern".into()),
+        Outcome::Failed(why) => Some(why.clone()),
+        Outcome::Filter(why) => Some(why.to_string()),
+    }
+}
+
+fn write_all(text: &mut String, found: &Summary, files: &[CaptureFile]) -> std::fmt::Result {
+    write_input(text, found, files)?;
+    write_apps(text, found)?;
+    write_clients(text, found)?;
+    write_unmatched(text, found)?;
+    write_books(text, found)?;
+    write_health(text, found)
+}
+
+fn write_input(text: &mut String, found: &Summary, files: &[CaptureFile]) -> std::fmt::Result {
+    let read = files.iter().filter(|file| file.packets > 0).count();
+    let skipped = files
+        .iter()
+        .filter(|file| matches!(file.outcome, Outcome::NotACapture(_)) && !file.named)
+        .count();
+    let packets = found.counters.value(Counter::Packets);
+    write!(text, "{} packets, {} in {read} file", count(packets), bytes(found.total_bytes()))?;
+    write!(text, "{}", if read == 1 { "" } else { "s" })?;
+    if skipped > 0 {
+        write!(text, " ({skipped} more that are no captures)")?;
+    }
+    match found.time_range() {
+        Some((first, last)) => writeln!(text, ", {} to {}", moment(first), moment(last)),
+        None => writeln!(text),
+    }
+}
+
+fn write_apps(text: &mut String, found: &Summary) -> std::fmt::Result {
+    let mut used: Vec<&AppSummary> = found.apps.values().filter(|app| app.is_used()).collect();
+    let touched = found.apps.values().filter(|app| !app.is_used() && app.is_touched()).count();
+    let resolved = found.apps.len() - used.len() - touched;
+    used.sort_by(|one, other| {
+        other.used.bytes().cmp(&one.used.bytes()).then_with(|| one.name.cmp(&other.name))
+    });
+    writeln!(
+        text,
+        "\nApps: {} used, {touched} only touched (embeds, sites, telemetry), {resolved} only resolved",
+        used.len()
+    )?;
+    if used.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\n  {:NAME_WIDTH$} {:22} {:>7} {:>7} {:>7} {:>9} {:>9}  since",
+        "app", "category", "clients", "flows", "minutes", "up", "down"
+    )?;
+    for app in used.iter().take(LINES_MAX) {
+        let sums = &app.used;
+        writeln!(
+            text,
+            "  {:NAME_WIDTH$} {:22} {:>7} {:>7} {:>7} {:>9} {:>9}  {}",
+            cut(&app.name),
+            app.category,
+            app.clients.len(),
+            sums.connections,
+            app.active_minutes,
+            bytes(sums.bytes_up),
+            bytes(sums.bytes_down),
+            moment(sums.first_seen),
+        )?;
+    }
+    more(text, used.len())
+}
+
+fn write_clients(text: &mut String, found: &Summary) -> std::fmt::Result {
+    let mut clients: Vec<&ClientSummary> = found.clients.values().collect();
+    if clients.is_empty() {
+        return Ok(());
+    }
+    // By address, not by volume: this is a list, not a ranking of people.
+    clients.sort_by(|one, other| one.subject.cmp(&other.subject));
+    writeln!(text, "\n  {:NAME_WIDTH$} {:>7} {:>7} {:>9} {:>9}", "client", "apps", "flows", "up", "down")?;
+    for client in clients.iter().take(LINES_MAX) {
+        writeln!(
+            text,
+            "  {:NAME_WIDTH$} {:>7} {:>7} {:>9} {:>9}",
+            cut(&client.subject.device),
+            client.apps.len(),
+            client.sums.connections,
+            bytes(client.sums.bytes_up),
+            bytes(client.sums.bytes_down),
+        )?;
+    }
+    more(text, clients.len())
+}
+
+fn write_unmatched(text: &mut String, found: &Summary) -> std::fmt::Result {
+    let mut unmatched: Vec<(&String, &Sums)> =
+        found.unmatched.iter().filter(|(_, sums)| sums.has_traffic()).collect();
+    if unmatched.is_empty() {
+        return Ok(());
+    }
+    unmatched.sort_by(|one, other| other.1.bytes().cmp(&one.1.bytes()).then_with(|| one.0.cmp(other.0)));
+    writeln!(text, "\n  {:NAME_WIDTH$} {:>7} {:>9} {:>9}", "no signature for", "flows", "up", "down")?;
+    for (domain, sums) in unmatched.iter().take(LINES_MAX / 2) {
+        writeln!(
+            text,
+            "  {:NAME_WIDTH$} {:>7} {:>9} {:>9}",
+            cut(domain),
+            sums.connections,
+            bytes(sums.bytes_up),
+            bytes(sums.bytes_down),
+        )?;
+    }
+    if unmatched.len() > LINES_MAX / 2 {
+        writeln!(text, "  ... and {} more", unmatched.len() - LINES_MAX / 2)?;
+    }
+    Ok(())
+}
+
+fn write_books(text: &mut String, found: &Summary) -> std::fmt::Result {
+    let total = found.total_bytes();
+    if total == 0 {
+        return Ok(());
+    }
+    writeln!(text, "\n  {:NAME_WIDTH$} {:>9} {:>9} {:>7}", "where the bytes are", "flows", "bytes", "share")?;
+    let mut sums = [(0u64, 0u64); Bucket::ALL.len()];
+    for (_, bucket, flows, bytes) in found.books.iter() {
+        let (all_flows, all_bytes) = &mut sums[bucket as usize];
+        *all_flows += flows;
+        *all_bytes += bytes;
+    }
+    for bucket in Bucket::ALL {
+        let (flows, in_bucket) = sums[bucket as usize];
+        if flows > 0 || in_bucket > 0 {
+            writeln!(
+                text,
+                "  {:NAME_WIDTH$} {flows:>9} {:>9} {:>7}",
+                bucket.name(),
+                bytes(in_bucket),
+                percent(in_bucket, total),
+            )?;
+        }
+    }
+    let named: u64 = [Bucket::App, Bucket::Infrastructure, Bucket::Unmatched]
+        .iter()
+        .map(|bucket| sums[*bucket as usize].1)
+        .sum();
+    let app = sums[Bucket::App as usize].1;
+    writeln!(
+        text,
+        "  {} of the bytes have a name, {} an app",
+        percent(named, total),
+        percent(app, total)
+    )
+}
+
+fn write_health(text: &mut String, found: &Summary) -> std::fmt::Result {
+    let health = &found.health;
+    writeln!(text, "\nHealth of the capture")?;
+    if health.tcp_flows > 0 {
+        let one_way = health.tcp_flows - health.tcp_two_way;
+        writeln!(
+            text,
+            "  both directions seen in {} of the TCP flows{}",
+            percent(health.tcp_two_way, health.tcp_flows),
+            if one_way * 2 > health.tcp_flows { ": half of the traffic is missing" } else { "" },
+        )?;
+        writeln!(
+            text,
+            "  begun before the capture: {} of the TCP flows",
+            percent(health.tcp_begun_before, health.tcp_flows)
+        )?;
+    }
+    match (health.dns_questions, health.dns_answers) {
+        (0, 0) => writeln!(text, "  no DNS seen: flows without a name of their own stay nameless")?,
+        (questions, answers) => {
+            writeln!(text, "  DNS: {} questions, {} answers", count(questions), count(answers))?;
+        }
+    }
+    let packets = found.counters.value(Counter::Packets);
+    let cut = found.counters.value(Counter::SnapCut);
+    if cut > 0 {
+        writeln!(text, "  cut by the snap length: {} of the packets", percent(cut, packets))?;
+    }
+    let told = [Counter::Packets, Counter::SnapCut];
+    for (counter, value) in found.counters.iter() {
+        if value > 0 && !told.contains(&counter) {
+            writeln!(text, "  {}: {}", counter.name().replace('_', " "), count(value))?;
+        }
+    }
+    Ok(())
+}
+
+fn more(text: &mut String, all: usize) -> std::fmt::Result {
+    if all > LINES_MAX {
+        writeln!(text, "  ... and {} more", all - LINES_MAX)?;
+    }
+    Ok(())
+}
+
+fn cut(name: &str) -> String {
+    if name.chars().count() <= NAME_WIDTH {
+        return name.into();
+    }
+    let mut short: String = name.chars().take(NAME_WIDTH - 1).collect();
+    short.push('…');
+    short
+}
+
+/// Bytes with a decimal unit, in at most nine characters.
+fn bytes(number: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if number < 1000 {
+        return format!("{number} B");
+    }
+    let mut value = number as f64;
+    let mut unit = "";
+    for next in UNITS {
+        value /= 1000.0;
+        unit = next;
+        if value < 999.95 {
+            break;
+        }
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// A number with its thousands apart.
+fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
+}
+
+fn moment(time: crate::time::Timestamp) -> String {
+    match jiff::Timestamp::from_second(time.seconds()) {
+        Ok(stamp) => stamp.to_string(),
+        Err(_) => time.seconds().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_right() {
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1000), "1.0 kB");
+        assert_eq!(bytes(999_960), "1.0 MB");
+        assert_eq!(bytes(u64::MAX), "18.4 EB");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(count(12), "12");
+        assert_eq!(percent(1, 3), "33.3 %");
+        assert_eq!(cut("a name that is far too long for a column"), "a name that is far too long…");
+    }
+}
