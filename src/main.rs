@@ -3,21 +3,32 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use shadowscope::catalogue::Date;
 use shadowscope::cli::match_command::{self, MatchArgs};
+use shadowscope::cli::signatures_command::{self, SignaturesArgs};
 
 #[derive(Parser)]
 #[command(version, about)]
 enum Command {
     /// Tell which app each hostname belongs to
     Match(MatchArgs),
+    /// Check, format, explain and make signature files
+    Signatures(SignaturesArgs),
 }
 
 fn main() -> ExitCode {
-    let result: Result<ExitCode, Box<dyn std::error::Error>> = match Command::parse() {
-        Command::Match(args) => match_command::run(&args).map_err(Into::into),
-    };
-    result.unwrap_or_else(|error| {
+    let fail = |error: &dyn std::error::Error, code| {
         eprintln!("shadowscope: {error}");
-        ExitCode::FAILURE
-    })
+        code
+    };
+    match Command::parse() {
+        Command::Match(args) => {
+            match_command::run(&args).unwrap_or_else(|error| fail(&error, ExitCode::FAILURE))
+        }
+        Command::Signatures(args) => {
+            let today = Date(jiff::Zoned::now().date());
+            signatures_command::run(&args, today)
+                .unwrap_or_else(|error| fail(&error, error.exit_code()))
+        }
+    }
 }
