@@ -41,6 +41,8 @@ pub struct CaptureFile {
     pub first_time: Option<Timestamp>,
     /// The first packet's link type.
     pub first_link: Option<LinkType>,
+    /// The link type of all packets, where the format has but one for a file.
+    pub only_link: Option<LinkType>,
     /// Packets handed out.
     pub packets: u64,
     /// Packets left out by the filter.
@@ -180,6 +182,7 @@ impl CaptureFile {
             fingerprint: None,
             first_time: None,
             first_link: None,
+            only_link: None,
             packets: 0,
             packets_filtered: 0,
             outcome: Outcome::Pending,
@@ -207,6 +210,7 @@ impl CaptureFile {
         if let Some(first) = held.records.first() {
             self.first_time = Some(first.time);
             self.first_link = Some(first.link);
+            self.only_link = held.reader.has_one_link_type().then_some(first.link);
             if regular {
                 self.fingerprint = Some(of_file(&input)?);
             } else {

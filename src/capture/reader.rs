@@ -60,6 +60,12 @@ impl Reader {
         }
     }
 
+    /// Whether the format has one link type for all packets of a file; pcapng has one for each
+    /// interface.
+    pub(super) fn has_one_link_type(&self) -> bool {
+        matches!(self.format, Some(Format::Pcap(_)))
+    }
+
     /// How the file ended; `None` while there may be more. Not to be filled again afterwards.
     pub(super) fn take_ending(&mut self) -> Option<Outcome> {
         self.ending.take()

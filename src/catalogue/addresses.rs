@@ -35,11 +35,6 @@ impl PortRange {
     fn holds(self, port: u16, protocol: u8) -> bool {
         self.protocol == protocol && self.first <= port && port <= self.last
     }
-
-    /// Whether some port belongs to both.
-    pub(crate) fn overlaps(self, other: PortRange) -> bool {
-        self.protocol == other.protocol && self.first <= other.last && other.first <= self.last
-    }
 }
 
 /// The address rules of a catalogue.

@@ -24,21 +24,26 @@ use arrayvec::ArrayString;
 use crate::net::Address;
 
 mod addresses;
+pub mod canonical;
 mod compile;
 mod document;
 pub mod finding;
 pub mod format;
 mod index;
 mod keys;
+pub mod lint;
 mod name;
 mod packed;
 pub mod pattern;
+mod statistics;
+pub mod template;
 pub mod vocabulary;
 
 pub use document::SourceFile;
 pub use finding::Finding;
 pub use format::{Audience, Date, Edition, Kind, Maturity, RiskEntry, Role, Status};
 pub use index::Weight;
+pub use statistics::Statistics;
 pub use vocabulary::{Category, Purpose, Vendor};
 
 use addresses::AddressIndex;

@@ -8,8 +8,9 @@ use clap::{Parser, Subcommand};
 use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
-use super::signatures_command::{self, SignaturesArgs};
+use super::signatures_command::{self, SignaturesArgs, SignaturesError};
 use super::Mistake;
+use crate::catalogue::Date;
 use crate::feeds::identities::IdentitiesError;
 use crate::report::ReportError;
 use crate::signatures::LoadError;
@@ -41,7 +42,10 @@ pub fn main() -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
-        Command::Signatures(args) => signatures_command::run(&args).map_err(Into::into),
+        Command::Signatures(args) => {
+            let today = Date(jiff::Zoned::now().date());
+            signatures_command::run(&args, today).map_err(Into::into)
+        },
     };
     result.unwrap_or_else(|error| {
         eprintln!("shadowscope: {error}");
@@ -51,6 +55,9 @@ pub fn main() -> ExitCode {
 
 /// Whose fault it is: 2 for the user's, 1 for the machine's.
 fn exit_code(error: &(dyn Error + 'static)) -> u8 {
+    if let Some(error) = error.downcast_ref::<SignaturesError>() {
+        return error.exit_code();
+    }
     let is_mistake = error.is::<Mistake>()
         || error.is::<crate::capture::PlanError>()
         || error.is::<crate::capture::FilterError>()

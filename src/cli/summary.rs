@@ -93,7 +93,7 @@ fn write_apps(text: &mut String, found: &Summary) -> std::fmt::Result {
             app.category,
             app.clients.len(),
             sums.connections,
-            app.active_minutes,
+            app.active_minutes(),
             bytes(sums.bytes_up),
             bytes(sums.bytes_down),
             moment(sums.first_seen),

@@ -1,13 +1,13 @@
 //! What a run found, as far as a reader is told at its end.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
 use crate::identity::Subject;
 use crate::stats::{Counter, Counters};
 use crate::store::{ROLES_OF_USE, Target};
-use crate::time::Timestamp;
+use crate::time::{Hour, Timestamp};
 use crate::usage::Sums;
 use crate::worker::part::{Books, Health, IntakeSums};
 
@@ -27,17 +27,24 @@ pub struct AppSummary {
     pub touched: Sums,
     /// Clients that used it.
     pub clients: HashSet<u32, RandomState>,
+    /// Minutes with payload from and to each client, by hour, as masks.
+    minutes: HashMap<(u32, Hour), (u64, u64), RandomState>,
 }
 
 impl AppSummary {
     /// Whether anything counts as use.
     pub fn is_used(&self) -> bool {
-        self.used.connections > 0 || self.used.bytes() > 0 || self.used.attempts_failed > 0
+        self.used.has_traffic()
+    }
+
+    /// Person-minutes with payload both ways.
+    pub fn active_minutes(&self) -> u64 {
+        self.minutes.values().map(|(up, down)| u64::from((up & down).count_ones())).sum()
     }
 
     /// Whether there was traffic of any role.
     pub fn is_touched(&self) -> bool {
-        self.touched.connections > 0 || self.touched.bytes() > 0
+        self.touched.has_traffic()
     }
 }
 
@@ -90,7 +97,13 @@ impl Summary {
         }
     }
 
-    pub(super) fn usage(&mut self, number: u32, subject: &Subject, target: &Target, sums: &Sums) {
+    pub(super) fn usage(
+        &mut self,
+        (number, hour): (u32, Hour),
+        subject: &Subject,
+        target: &Target,
+        sums: &Sums,
+    ) {
         let app_id = match target {
             Target::Domain(domain) => {
                 self.unmatched.entry(domain.clone()).or_default().add(sums);
@@ -107,8 +120,11 @@ impl Summary {
                 };
                 if ROLES_OF_USE.contains(&role.as_str()) {
                     known.used.add(sums);
-                    if sums.connections > 0 || sums.bytes() > 0 || sums.attempts_failed > 0 {
+                    if sums.has_traffic() {
                         known.clients.insert(number);
+                        let (up, down) = known.minutes.entry((number, hour)).or_default();
+                        *up |= sums.minutes_up;
+                        *down |= sums.minutes_down;
                         Some(&app.id)
                     } else {
                         None

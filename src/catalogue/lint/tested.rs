@@ -1,0 +1,120 @@
+//! Rules on `[[test]]`: S012, S013, S018.
+
+use super::super::Catalogue;
+use super::super::document::Step;
+use super::super::finding::Finding;
+use super::super::format::{Role, TestSection};
+use super::{AppDocument, Context};
+
+/// Names that are nobody's; Microsoft's and RFC 2606's habits.
+const INVENTED: &[&str] = &["acme", "contoso", "fabrikam", "globex"];
+
+/// S012 and S018: that there are tests, and that they name nobody real.
+pub(super) fn check_presence(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for app in &context.apps {
+        let tests = &app.file.test;
+        let is_own = |test: &TestSection| test.app.as_ref().is_none_or(|id| *id == app.file.id);
+        let has_use = app.file.matches.iter().any(|section| section.role == Role::Use);
+        if has_use && !tests.iter().any(|test| is_own(test) && test.role == Some(Role::Use)) {
+            let remedy = "add a [[test]] with a host that was seen, and role = \"use\"";
+            findings.push(app.document.finding("S012", &[], "no test of role use", remedy));
+        } else if !tests.iter().any(is_own) {
+            let remedy = "add a [[test]] with a host that was seen, and its role";
+            findings.push(app.document.finding("S012", &[], "no positive test", remedy));
+        }
+        if tests.iter().all(is_own) {
+            let remedy = "add a [[test]] with a neighbour's host and app = \"\" or its owner's id";
+            findings.push(app.document.finding("S012", &[], "no negative test", remedy));
+        }
+        for (number, test) in tests.iter().enumerate() {
+            if let Some(tenant) = test.tenant.as_deref().filter(|tenant| !is_nobodys(tenant)) {
+                let reason = format!("`{tenant}` could be a real customer");
+                let remedy = format!("use {} or a made-up id with digits", INVENTED.join(", "));
+                let steps = [Step::Key("test"), Step::Item(number), Step::Key("tenant")];
+                findings.push(app.document.finding("S018", &steps, reason, remedy));
+            }
+        }
+    }
+}
+
+fn is_nobodys(tenant: &str) -> bool {
+    let is_invented = INVENTED.iter().any(|name| {
+        tenant.split('-').any(|part| part.trim_end_matches(|c: char| c.is_ascii_digit()) == *name)
+    });
+    tenant.is_empty() || is_invented || tenant.bytes().filter(u8::is_ascii_digit).count() >= 3
+}
+
+/// S013: every test holds against the whole catalogue.
+pub(super) fn check_results(
+    context: &Context<'_>,
+    catalogue: &Catalogue,
+    findings: &mut Vec<Finding>,
+) {
+    for app in &context.apps {
+        for (number, test) in app.file.test.iter().enumerate() {
+            if let Err(failure) = run_test(context, app, test, catalogue) {
+                let steps = [Step::Key("test"), Step::Item(number), Step::Key("host")];
+                let remedy =
+                    "correct the rule or the test; `signatures explain` shows what matches";
+                findings.push(app.document.finding("S013", &steps, failure, remedy));
+            }
+        }
+    }
+}
+
+fn run_test(
+    context: &Context<'_>,
+    app: &AppDocument<'_>,
+    test: &TestSection,
+    catalogue: &Catalogue,
+) -> Result<(), String> {
+    let host = &test.host;
+    let found = catalogue.match_host(host);
+    let found_app = found.as_ref().and_then(|found| found.app_id());
+    let by = match &found {
+        Some(found) => format!("by `{}` in {}", found.rule, found.file),
+        None => "by no rule".to_owned(),
+    };
+    let shown = found_app.map_or("no app".to_owned(), |id| format!("`{id}`"));
+    let expected = test.app.as_deref().unwrap_or(&app.file.id);
+    if let Some(not) = expected.strip_prefix('!') {
+        let (id, role) = not.split_once(':').map_or((not, None), |(id, role)| (id, Some(role)));
+        if context.app(id).is_none() {
+            return Err(format!("`{host}`: there is no app `{id}`"));
+        }
+        let role_fits =
+            role.is_none_or(|role| found.as_ref().is_some_and(|f| f.role.as_str() == role));
+        if found_app == Some(id) && role_fits {
+            return Err(format!("`{host}` must not be `{not}`, and is, {by}"));
+        }
+        return Ok(());
+    }
+    if expected.is_empty() {
+        return match found_app {
+            None => Ok(()),
+            Some(_) => Err(format!("`{host}` must be no app, and is {shown}, {by}")),
+        };
+    }
+    if found_app != Some(expected) {
+        return Err(format!("`{host}` must be `{expected}`, and is {shown}, {by}"));
+    }
+    let Some(found) = found else { return Ok(()) };
+    if let Some(role) = test.role
+        && found.role != role
+    {
+        return Err(format!("`{host}` must have role {role}, and has {}, {by}", found.role));
+    }
+    if let Some(edition) = test.edition
+        && found.edition != Some(edition)
+    {
+        let has = found.edition.map_or("none", |edition| edition.as_str());
+        return Err(format!("`{host}` must have edition {edition}, and has {has}, {by}"));
+    }
+    if let Some(tenant) = &test.tenant
+        && found.tenant().unwrap_or_default() != tenant
+    {
+        let has = found.tenant().unwrap_or("none");
+        return Err(format!("`{host}` must have tenant `{tenant}`, and has {has}, {by}"));
+    }
+    Ok(())
+}
