@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::Mistake;
 use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
-use super::Mistake;
 use crate::catalogue::Date;
 use crate::feeds::identities::IdentitiesError;
 use crate::report::ReportError;
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
         Command::Signatures(args) => {
             let today = Date(jiff::Zoned::now().date());
             signatures_command::run(&args, today).map_err(Into::into)
-        },
+        }
     };
     result.unwrap_or_else(|error| {
         eprintln!("shadowscope: {error}");
@@ -55,15 +55,13 @@ pub fn main() -> ExitCode {
 
 /// Whose fault it is: 2 for the user's, 1 for the machine's.
 fn exit_code(error: &(dyn Error + 'static)) -> u8 {
-    if let Some(error) = error.downcast_ref::<SignaturesError>() {
-        return error.exit_code();
-    }
     let is_mistake = error.is::<Mistake>()
         || error.is::<crate::capture::PlanError>()
         || error.is::<crate::capture::FilterError>()
         || error.is::<IdentitiesError>()
         || error.downcast_ref::<LoadError>().is_some()
         || matches!(error.downcast_ref::<MatchError>(), Some(MatchError::Load(_)))
+        || error.downcast_ref::<SignaturesError>().is_some_and(SignaturesError::is_mistake)
         || error.downcast_ref::<StoreError>().is_some_and(StoreError::is_operators)
         || matches!(error.downcast_ref::<ReportError>(), Some(ReportError::Store(store)) if store.is_operators());
     if is_mistake { 2 } else { 1 }

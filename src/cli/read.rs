@@ -183,7 +183,11 @@ fn refuse_link_types(plan: &mut Plan) -> u8 {
 
 /// Opens the database, leaves out captures it knows, and begins a run. Without a database and
 /// reports there is nothing to keep.
-fn begin(args: &ReadArgs, usable: &Usable, plan: &mut Plan) -> Result<Option<Keep>, Box<dyn Error>> {
+fn begin(
+    args: &ReadArgs,
+    usable: &Usable,
+    plan: &mut Plan,
+) -> Result<Option<Keep>, Box<dyn Error>> {
     let mut store = match (&args.db, &args.report) {
         (Some(path), _) => Store::open(path, &args.zone)?,
         (None, Some(_)) => Store::in_memory(&args.zone)?,
@@ -214,7 +218,9 @@ fn begin(args: &ReadArgs, usable: &Usable, plan: &mut Plan) -> Result<Option<Kee
     };
     let begun = store.begin_run(&start)?;
     for name in &begun.interrupted {
-        eprintln!("{name}: an earlier run of it was interrupted; what it had counted was taken out");
+        eprintln!(
+            "{name}: an earlier run of it was interrupted; what it had counted was taken out"
+        );
     }
     Ok(Some(Keep { store, run: begun.run }))
 }

@@ -14,7 +14,9 @@ use crate::time::{HourGrid, Minute, Timestamp};
 /// There is none.
 pub(super) fn zone(name: &str) -> Result<TimeZone, Mistake> {
     TimeZone::get(name).map_err(|_| {
-        Mistake(format!("--zone {name}: no such time zone; give an IANA name such as Europe/Berlin"))
+        Mistake(format!(
+            "--zone {name}: no such time zone; give an IANA name such as Europe/Berlin"
+        ))
     })
 }
 
@@ -24,13 +26,12 @@ pub(super) fn hour_grid(zone: &TimeZone) -> HourGrid {
     let first = (Minute(i32::MIN), zone.to_offset(epoch).seconds() / 60);
     // Rules repeat for ever; stamps of captures end in 2106.
     let last = jiff::Timestamp::from_second(i64::from(u32::MAX)).unwrap_or(jiff::Timestamp::MAX);
-    let later = zone
-        .following(epoch)
-        .take_while(|transition| transition.timestamp() <= last)
-        .map(|transition| {
+    let later = zone.following(epoch).take_while(|transition| transition.timestamp() <= last).map(
+        |transition| {
             let minute = Timestamp::from_parts(transition.timestamp().as_second(), 0).minute();
             (minute, transition.offset().seconds() / 60)
-        });
+        },
+    );
     HourGrid::from_offsets(std::iter::once(first).chain(later))
 }
 
@@ -99,6 +100,9 @@ mod tests {
         let grid = hour_grid(&zone("Australia/Lord_Howe").unwrap());
         let july = Timestamp::from_parts(1_783_000_000, 0).minute();
         let january = Timestamp::from_parts(1_768_000_000, 0).minute();
-        assert_eq!((grid.hour(july).0.rem_euclid(60), grid.hour(january).0.rem_euclid(60)), (30, 0));
+        assert_eq!(
+            (grid.hour(july).0.rem_euclid(60), grid.hour(january).0.rem_euclid(60)),
+            (30, 0)
+        );
     }
 }

@@ -99,12 +99,9 @@ pub enum SignaturesError {
 }
 
 impl SignaturesError {
-    /// 2 for findings in files, 1 for everything else.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            SignaturesError::Load(LoadError::Findings(_)) => ExitCode::from(FINDINGS),
-            _ => ExitCode::FAILURE,
-        }
+    /// Whether the files are at fault, and not the machine.
+    pub fn is_mistake(&self) -> bool {
+        matches!(self, SignaturesError::Load(LoadError::Findings(_)))
     }
 }
 

@@ -109,7 +109,11 @@ fn write_clients(text: &mut String, found: &Summary) -> std::fmt::Result {
     }
     // By address, not by volume: this is a list, not a ranking of people.
     clients.sort_by(|one, other| one.subject.cmp(&other.subject));
-    writeln!(text, "\n  {:NAME_WIDTH$} {:>7} {:>7} {:>9} {:>9}", "client", "apps", "flows", "up", "down")?;
+    writeln!(
+        text,
+        "\n  {:NAME_WIDTH$} {:>7} {:>7} {:>9} {:>9}",
+        "client", "apps", "flows", "up", "down"
+    )?;
     for client in clients.iter().take(LINES_MAX) {
         writeln!(
             text,
@@ -130,8 +134,13 @@ fn write_unmatched(text: &mut String, found: &Summary) -> std::fmt::Result {
     if unmatched.is_empty() {
         return Ok(());
     }
-    unmatched.sort_by(|one, other| other.1.bytes().cmp(&one.1.bytes()).then_with(|| one.0.cmp(other.0)));
-    writeln!(text, "\n  {:NAME_WIDTH$} {:>7} {:>9} {:>9}", "no signature for", "flows", "up", "down")?;
+    unmatched
+        .sort_by(|one, other| other.1.bytes().cmp(&one.1.bytes()).then_with(|| one.0.cmp(other.0)));
+    writeln!(
+        text,
+        "\n  {:NAME_WIDTH$} {:>7} {:>9} {:>9}",
+        "no signature for", "flows", "up", "down"
+    )?;
     for (domain, sums) in unmatched.iter().take(LINES_MAX / 2) {
         writeln!(
             text,
@@ -153,7 +162,11 @@ fn write_books(text: &mut String, found: &Summary) -> std::fmt::Result {
     if total == 0 {
         return Ok(());
     }
-    writeln!(text, "\n  {:NAME_WIDTH$} {:>9} {:>9} {:>7}", "where the bytes are", "flows", "bytes", "share")?;
+    writeln!(
+        text,
+        "\n  {:NAME_WIDTH$} {:>9} {:>9} {:>7}",
+        "where the bytes are", "flows", "bytes", "share"
+    )?;
     let mut sums = [(0u64, 0u64); Bucket::ALL.len()];
     for (_, bucket, flows, bytes) in found.books.iter() {
         let (all_flows, all_bytes) = &mut sums[bucket as usize];

@@ -405,7 +405,12 @@ impl Merge {
         rows.sort_unstable_by_key(|&(key, _)| key);
         for (key, sums) in &rows {
             let subject = &self.subjects[key.subject as usize];
-            self.summary.usage((key.subject, key.hour), subject, self.verdicts.target(key.target), sums);
+            self.summary.usage(
+                (key.subject, key.hour),
+                subject,
+                self.verdicts.target(key.target),
+                sums,
+            );
         }
         let books = std::mem::take(&mut self.books);
         self.summary.books.merge(&books);
