@@ -185,11 +185,15 @@ mod tests {
 
     use super::*;
 
+    fn bytes(length: usize) -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(any::<u8>(), 0..length)
+    }
+
     proptest! {
         /// Against the plain model: an array of bytes, each written once.
         #[test]
         fn any_pieces_in_any_order_give_what_an_array_gives(
-            pieces in prop::collection::vec((0_usize..600, prop::collection::vec(any::<u8>(), 0..80)), 0..60)
+            pieces in prop::collection::vec((0_usize..600, bytes(80)), 0..60)
         ) {
             let mut stream = CryptoStream::default();
             let mut model = vec![None; 700];

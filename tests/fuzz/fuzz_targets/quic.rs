@@ -89,8 +89,9 @@ fuzz_target!(|flow: Flow| {
                 let inside = [V1, V2, DRAFT_29, GOOGLE_Q050][usize::from(*version % 4)];
                 let key_id = &key_id[..key_id.len().min(20)];
                 let destination = destination.as_deref().unwrap_or(key_id);
+                let number_shown = if *greased { 0x3a3a_3a3a } else { inside };
                 let mut bytes = Plain {
-                    version: Version { number: if *greased { 0x3a3a_3a3a } else { inside }, inside },
+                    version: Version { number: number_shown, inside },
                     destination: &destination[..destination.len().min(20)],
                     token: if *token { b"token" } else { b"" },
                     number: *number,
