@@ -76,6 +76,10 @@ pub struct Scratch {
 }
 
 /// What is known of the Initials of one sender in one flow while its ClientHello is incomplete.
+///
+/// Which side is the client is not known from a packet: both sides send Initials. Each side gets
+/// its own `Initials`. A server's do not open, so [`Initials::fault`] of one side means something
+/// only if the other side had no hello either.
 #[derive(Default)]
 pub struct Initials {
     keys: Option<Keys>,
@@ -141,6 +145,11 @@ impl Initials {
         self.version.filter(|_| !self.opened)
     }
 
+    /// Memory that this holds, in bytes; it grows with what has come.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Initials>() + self.stream.memory_bytes()
+    }
+
     /// Why there is no hello, for a flow that ends or is given up without one; `None` if all that
     /// came was in order.
     pub fn fault(&self) -> Option<Counter> {
@@ -182,12 +191,13 @@ impl Initials {
         if self.stream.len() == before {
             return self.fruitless();
         }
+        if scheme == Scheme::GoogleQ050 {
+            // Google's message states no length of its own.
+            let hello = google::hello(self.stream.prefix(&mut scratch.message));
+            return hello.map_or(Progress::Incomplete, Progress::Complete);
+        }
         match self.stream.first_message(&mut scratch.message) {
             Ok(None) => Progress::Incomplete,
-            Ok(Some(message)) if scheme == Scheme::GoogleQ050 => match google::hello(message) {
-                Some(hello) => Progress::Complete(hello),
-                None => Progress::Incomplete,
-            },
             Ok(Some(message)) => complete(message),
             Err(stream::Overflow) => Progress::Reject(Some(Counter::QuicOverflow)),
         }

@@ -8,6 +8,7 @@ use ring::{aead, hmac};
 pub(crate) const V1: u32 = 0x0000_0001;
 pub(crate) const V2: u32 = 0x6b33_43cf;
 pub(crate) const DRAFT_29: u32 = 0xff00_001d;
+pub(crate) const GOOGLE_Q050: u32 = 0x5130_3530;
 
 /// The protection of one version's Initials.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,7 @@ impl Version {
             V1 => "38762cf7f55934b34d179ae6a4c80cadccbb7f0a",
             V2 => "0dede3def700a6db819381be6e269dcbf9bd2ed9",
             DRAFT_29 => "afbfec289993d24c9e9786f19c6111e04390a899",
+            GOOGLE_Q050 => "504574efd066fe2f9d945cfcdbd3a7f0d3b56b45",
             other => panic!("no salt for version {other:#x}"),
         };
         unhex(text).try_into().unwrap()
