@@ -4,6 +4,7 @@
 //! Every dissector answers *complete*, *incomplete* (more bytes, please) or *reject*. None of them
 //! panics, whatever the bytes.
 
+pub mod device_name;
 pub mod dns;
 
 use crate::observation::{ClientHello, Request};
