@@ -23,6 +23,8 @@ pub(super) mod reader;
 mod recognise;
 pub(super) mod record;
 mod service;
+#[cfg(test)]
+pub(super) mod testing;
 
 use arrayvec::ArrayVec;
 
@@ -208,4 +210,142 @@ impl Question<'_> {
         name::hostname(self.message, self.name_offset.into())
             .unwrap_or(Err(NotAHostname::Character))
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Response, accepted, hex, wire};
+    use super::*;
+
+    #[test]
+    fn a_query_tells_its_question() {
+        let bytes = hex("ac660100000100000000000007656e61626c656405746c73313303636f6d0000010001");
+        let query = accepted(&bytes);
+        assert!(query.is_standard_query() && !query.truncated);
+        assert_eq!((query.id, query.rcode, query.questions.len()), (0xac66, 0, 1));
+        let question = &query.questions[0];
+        assert_eq!(question.name().unwrap().as_str(), "enabled.tls13.com");
+        assert_eq!((question.kind, question.class), (kind::A, 1));
+        assert_eq!(query.answers(), Ok(Answers::default()));
+    }
+
+    #[test]
+    fn what_stands_behind_the_questions_of_a_query_does_not_matter() {
+        let mut bytes = hex("000101000001ffffffffffff");
+        bytes.extend(wire("Example.COM"));
+        bytes.extend([0, 65, 0, 1, 0xff, 0xff, 0xff]);
+        assert_eq!(accepted(&bytes).questions[0].name().unwrap().as_str(), "example.com");
+    }
+
+    #[test]
+    fn only_whole_questions_count() {
+        let bytes = Response::to("a.example", kind::A).question("b.example", kind::AAAA).bytes();
+        let first_end = HEADER_LENGTH + wire("a.example").len() + QUESTION_FIXED_LENGTH;
+        for length in 0..bytes.len() {
+            let questions = match message(&bytes[..length]) {
+                Progress::Complete(message) => message.questions.len(),
+                other => {
+                    assert!(matches!(other, Progress::Incomplete), "{length}: {other:?}");
+                    0
+                }
+            };
+            assert_eq!(questions, usize::from(length >= first_end), "{length}");
+        }
+        assert_eq!(accepted(&bytes).questions.len(), 2);
+    }
+
+    #[test]
+    fn the_root_is_asked_for_rightly_and_is_no_hostname() {
+        let bytes = hex("0001010000010000000000000000020001");
+        let query = accepted(&bytes);
+        assert_eq!(query.questions[0].name(), Err(NotAHostname::Empty));
+    }
+
+    #[test]
+    fn other_opcodes_ask_for_no_names() {
+        let update = hex("0001280000010000000000000765786d61706c6503636f6d0000060001");
+        assert!(!accepted(&update).is_standard_query());
+        assert_eq!(accepted(&update).opcode, 5);
+    }
+
+    #[test]
+    fn more_questions_or_answers_than_the_bounds_are_refused() {
+        let rejected =
+            |bytes: &[u8]| matches!(message(bytes), Progress::Reject(Some(Counter::DnsMalformed)));
+        let mut bytes = Response::to("a.example", kind::A);
+        for _ in 1..QUESTIONS_MAX {
+            bytes = bytes.question("a.example", kind::A);
+        }
+        let mut bytes = bytes.bytes();
+        assert_eq!(accepted(&bytes).questions.len(), QUESTIONS_MAX);
+        bytes[5] += 1;
+        assert!(rejected(&bytes));
+
+        let mut bytes = Response::to("a.example", kind::A).bytes();
+        bytes[7] = ANSWERS_MAX as u8;
+        assert!(accepted(&bytes).answers().unwrap().cut);
+        bytes[7] += 1;
+        assert!(rejected(&bytes));
+    }
+
+    #[test]
+    fn streams_have_a_length_before_each_message() {
+        assert_eq!(framed(&[]), None);
+        assert_eq!(framed(&[0]), None);
+        let whole = framed(&[0, 2, 7, 8, 9]).unwrap();
+        assert_eq!((whole.message, whole.whole, whole.length), (&[7, 8][..], true, 4));
+        let half = framed(&[0, 3, 7]).unwrap();
+        assert_eq!((half.message, half.whole, half.length), (&[7][..], false, 5));
+    }
+
+    #[test]
+    fn no_flipped_bit_and_no_cut_makes_it_panic_or_pass_a_bound() {
+        for bytes in [YOUTUBE, TEAMS].map(hex) {
+            for length in 0..=bytes.len() {
+                read_all(&bytes[..length]);
+            }
+            for position in 0..bytes.len() {
+                for flip in 1..=255 {
+                    let mut damaged = bytes.clone();
+                    damaged[position] ^= flip;
+                    read_all(&damaged);
+                }
+            }
+        }
+    }
+
+    /// Reads everything there is to read.
+    fn read_all(bytes: &[u8]) {
+        looks_like_query(bytes);
+        let Progress::Complete(message) = message(bytes) else { return };
+        for question in &message.questions {
+            let _ = question.name();
+        }
+        let Ok(answers) = message.answers() else { return };
+        for answer in &answers.addresses {
+            assert!(usize::from(answer.question) < message.questions.len());
+        }
+        for service in &answers.services {
+            service.alpn();
+            service.ech();
+        }
+    }
+
+    /// A response of a public resolver: one alias and eight addresses; beside
+    /// them four IPv6 addresses and EDNS.
+    pub(super) const YOUTUBE: &str = "2c27818000010009000000050377777707796f757475626503636f6d00\
+        00010001c00c000500010000012000160a796f75747562652d7569016c06676f6f676c65c018c02d0001000100\
+        0000570004d83acc8ec02d000100010000005700048efbd10ec02d00010001000000570004d83acceec02d0001\
+        00010000005700048efab4aec02d00010001000000570004d83ad12ec02d000100010000005700048efab48ec0\
+        2d000100010000005700048efbd12ec02d00010001000000570004d83acd2ec02d001c00010000012000102a00\
+        145040020402000000000000200ec02d001c00010000012000102a00145040020415000000000000200ec02d00\
+        1c00010000012000102a00145040020403000000000000200ec02d001c00010000012000102a00145040020416\
+        000000000000200e000029ffd6000000000000";
+
+    /// Three aliases in a row, then an address.
+    pub(super) const TEAMS: &str = "dbbb8180000100040000000103617069057465616d7305736b79706503\
+        636f6d0000010001c00c0005000100000c93001e097465616d732d6166640e747261666669636d616e61676572\
+        036e657400c03100050001000000ec002f1c7465616d732d6166642d747261666669636d616e616765722d6e65\
+        7406732d3030303408732d6d7365646765c04ac05b000500010000008d0002c078c078000100010000008d0004\
+        3471c2830000290200000000000000";
 }

@@ -2,9 +2,12 @@
 //! on the way.
 //!
 //! Answers are believed only where a chain of aliases leads from a question to their owner, in
-//! whatever order the records stand. Two passes: the first notes the records of interest and
-//! gives each distinct name a number, the second follows the aliases by number. The cost is
-//! bounded by [`ANSWERS_MAX`] records and the bounds on names, whatever the bytes.
+//! whatever order the records stand. Addresses in the additional section are not, because stub
+//! resolvers don't look there, unless a service binding sent them (RFC 9460, 4.1).
+//!
+//! Two passes: the first notes the records of interest and gives each distinct name a number, the
+//! second follows the aliases by number. The cost is bounded by [`ANSWERS_MAX`] records and the
+//! bounds on names, whatever the bytes.
 
 use arrayvec::ArrayVec;
 
@@ -189,10 +192,10 @@ impl<'a> Notes<'a> {
         // Nearly every owner is a pointer to a name that has been read before.
         let pointer = name::pointer_target(message, at).filter(|&target| target < at);
         let start = pointer.unwrap_or(at);
-        if let Some(known) = self.names.iter().position(|name| name.start == start) {
-            if pointer.is_some() {
-                return Ok((known as u8, at + 2));
-            }
+        if pointer.is_some()
+            && let Some(known) = self.names.iter().position(|name| name.start == start)
+        {
+            return Ok((known as u8, at + 2));
         }
         let (walked, sum) = name::sum(message, at).map_err(|_| Fault::Malformed)?;
         let known = self
@@ -273,4 +276,192 @@ impl<'a> Notes<'a> {
 /// The data of a record whose type fixes its length.
 fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], Fault> {
     data.try_into().map_err(|_| Fault::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Response, accepted, hex, wire};
+    use super::super::tests::{TEAMS, YOUTUBE};
+    use super::*;
+
+    /// Addresses with question and TTL, as text.
+    fn addresses(bytes: &[u8]) -> Vec<String> {
+        let answers = accepted(bytes).answers().unwrap();
+        let text = |answer: &Answer| {
+            format!("{} {} {}", answer.question, answer.address, answer.ttl_seconds)
+        };
+        answers.addresses.iter().map(text).collect()
+    }
+
+    #[test]
+    fn addresses_are_given_for_the_question_with_the_least_ttl_of_the_chain() {
+        let youtube = addresses(&hex(YOUTUBE));
+        assert_eq!(youtube.len(), 8);
+        assert_eq!(youtube[0], "0 216.58.204.142 87");
+        assert_eq!(youtube[7], "0 216.58.205.46 87");
+        assert_eq!(addresses(&hex(TEAMS)), ["0 52.113.194.131 141"]);
+    }
+
+    #[test]
+    fn the_order_of_records_and_the_case_of_names_do_not_matter() {
+        let bytes = Response::to("www.example.com", kind::A)
+            .answer("c.example.net", kind::A, 50, &[192, 0, 2, 1])
+            .answer("B.example.net", kind::CNAME, 40, &wire("C.example.net"))
+            .answer("WWW.Example.COM", kind::CNAME, 60, &wire("b.EXAMPLE.net"))
+            .bytes();
+        assert_eq!(addresses(&bytes), ["0 192.0.2.1 40"]);
+    }
+
+    #[test]
+    fn addresses_of_other_names_are_not_believed() {
+        let bytes = Response::to("www.example.com", kind::A)
+            .answer("other.example.com", kind::A, 60, &[192, 0, 2, 66])
+            .answer("www.example.com", kind::A, 60, &[192, 0, 2, 1])
+            .authority("www.example.com", kind::A, &[192, 0, 2, 67])
+            .additional("www.example.com", kind::A, 60, &[192, 0, 2, 68])
+            .bytes();
+        assert_eq!(addresses(&bytes), ["0 192.0.2.1 60"]);
+    }
+
+    #[test]
+    fn each_address_says_for_which_question_it_was_given() {
+        let bytes = Response::to("a.example", kind::A)
+            .question("b.example", kind::AAAA)
+            .answer("b.example", kind::AAAA, 60, &[0x20; 16])
+            .answer("a.example", kind::A, 60, &[192, 0, 2, 1])
+            .bytes();
+        let expected = ["1 2020:2020:2020:2020:2020:2020:2020:2020 60", "0 192.0.2.1 60"];
+        assert_eq!(addresses(&bytes), expected);
+    }
+
+    #[test]
+    fn aliases_that_go_round_end() {
+        let bytes = Response::to("a.example", kind::A)
+            .answer("a.example", kind::CNAME, 60, &wire("b.example"))
+            .answer("b.example", kind::CNAME, 60, &wire("a.example"))
+            .answer("b.example", kind::A, 60, &[192, 0, 2, 1])
+            .bytes();
+        assert_eq!(addresses(&bytes), ["0 192.0.2.1 60"]);
+    }
+
+    #[test]
+    fn chains_are_followed_up_to_their_bound_whatever_their_order() {
+        // Backwards, so that each pass gets one alias further.
+        let chain = |length: usize| {
+            let mut response = Response::to("n0.example", kind::A);
+            for link in (0..length).rev() {
+                let (owner, target) =
+                    (format!("n{link}.example"), format!("n{}.example", link + 1));
+                response = response.answer(&owner, kind::CNAME, 60, &wire(&target));
+            }
+            let last = format!("n{length}.example");
+            addresses(&response.answer(&last, kind::A, 60, &[192, 0, 2, 1]).bytes()).len()
+        };
+        assert_eq!(chain(CHAIN_LENGTH_MAX), 1);
+        assert_eq!(chain(CHAIN_LENGTH_MAX + 1), 0);
+    }
+
+    #[test]
+    fn records_of_other_types_and_classes_are_passed_over() {
+        let mut chaos = Response::to("a.example", kind::A)
+            .answer("a.example", kind::A, 60, &[192, 0, 2, 66])
+            .bytes();
+        let class_at = chaos.len() - 11;
+        chaos[class_at] = 3;
+        assert_eq!(addresses(&chaos), [""; 0]);
+
+        const RRSIG: u16 = 46;
+        let bytes = Response::to("a.example", kind::A)
+            .answer("a.example", RRSIG, 60, &[0xff; 40])
+            .answer("a.example", 65_280, 60, &[])
+            .answer("a.example", kind::A, 60, &[192, 0, 2, 1])
+            .bytes();
+        assert_eq!(addresses(&bytes), ["0 192.0.2.1 60"]);
+    }
+
+    #[test]
+    fn a_ttl_with_the_upper_bit_set_is_zero() {
+        let bytes = Response::to("a.example", kind::A)
+            .answer("a.example", kind::A, 0x8000_0001, &[192, 0, 2, 1])
+            .bytes();
+        assert_eq!(addresses(&bytes), ["0 192.0.2.1 0"]);
+    }
+
+    #[test]
+    fn what_stands_before_a_cut_is_kept() {
+        let bytes = hex(YOUTUBE);
+        let mut counts = Vec::new();
+        for length in 33..=bytes.len() {
+            let answers = accepted(&bytes[..length]).answers().unwrap();
+            // Four IPv6 addresses and EDNS stand behind the answers.
+            assert_eq!(answers.cut, length < bytes.len() - 4 * 28 - 11, "{length}");
+            counts.push(answers.addresses.len());
+        }
+        assert!(counts.is_sorted());
+        counts.dedup();
+        assert_eq!(counts, (0..=8).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_record_whose_length_belies_its_type_is_refused() {
+        for (kind, data) in [
+            (kind::A, &[192, 0, 2][..]),
+            (kind::AAAA, &[0; 17]),
+            (kind::CNAME, b"\x01a\0\0"),
+            (kind::CNAME, b"\x01a"),
+            (kind::CNAME, b""),
+        ] {
+            let bytes = Response::to("a.example", kind::A)
+                .answer("a.example", kind, 60, data)
+                .answer("a.example", kind::A, 60, &[192, 0, 2, 1])
+                .bytes();
+            let counter = accepted(&bytes).answers().unwrap_err();
+            assert_eq!(counter.name(), "dns_malformed", "{kind} {data:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_binding_gives_hints_and_leads_to_its_target() {
+        // Priority 1, target svc.example.net, ipv4hint 192.0.2.2.
+        let mut binding = vec![0, 1];
+        binding.extend(wire("svc.example.net"));
+        binding.extend([0, 4, 0, 4, 192, 0, 2, 2]);
+        let response = || {
+            Response::to("www.example.com", kind::HTTPS)
+                .answer("www.example.com", kind::HTTPS, 60, &binding)
+                .authority("example.com", 2, &wire("ns.example.com"))
+                .additional("svc.example.net", kind::A, 30, &[192, 0, 2, 1])
+        };
+        let bytes = response().bytes();
+        assert_eq!(addresses(&bytes), ["0 192.0.2.2 60", "0 192.0.2.1 30"]);
+        let answers = accepted(&bytes).answers().unwrap();
+        let service = answers.services[0];
+        assert_eq!((service.question, service.ttl_seconds, service.priority), (0, 60, 1));
+
+        let unasked = response().additional("ns.example.com", kind::A, 30, &[192, 0, 2, 3]);
+        assert_eq!(addresses(&unasked.bytes()).len(), 2);
+    }
+
+    #[test]
+    fn an_alias_of_a_service_binding_is_followed() {
+        let mut alias = vec![0, 0];
+        alias.extend(wire("pool.example.net"));
+        let bytes = Response::to("example.com", kind::HTTPS)
+            .answer("example.com", kind::HTTPS, 60, &alias)
+            .additional("pool.example.net", kind::AAAA, 30, &[0x20; 16])
+            .bytes();
+        assert_eq!(addresses(&bytes), ["0 2020:2020:2020:2020:2020:2020:2020:2020 30"]);
+        assert!(accepted(&bytes).answers().unwrap().services.is_empty());
+    }
+
+    #[test]
+    fn more_hints_than_answers_may_be_are_refused() {
+        let mut binding = vec![0, 1, 0, 0, 4];
+        binding.extend((4 * (ANSWERS_MAX as u16 + 1)).to_be_bytes());
+        binding.extend([10; 4 * (ANSWERS_MAX + 1)]);
+        let bytes = Response::to("a.example", kind::HTTPS)
+            .answer("a.example", kind::HTTPS, 60, &binding)
+            .bytes();
+        assert!(accepted(&bytes).answers().is_err());
+    }
 }

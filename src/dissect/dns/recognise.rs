@@ -62,3 +62,62 @@ fn crate_agrees(payload: &[u8]) -> bool {
         Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::hex;
+    use super::*;
+
+    /// A for enabled.tls13.com, without EDNS.
+    const QUERY: &str = "ac660100000100000000000007656e61626c656405746c73313303636f6d0000010001";
+
+    #[test]
+    fn queries_of_browsers_and_resolvers_are_recognised() {
+        let plain = hex(QUERY);
+        assert!(looks_like_query(&plain));
+
+        let mut https = plain.clone();
+        https[32] = kind::HTTPS as u8;
+        assert!(looks_like_query(&https));
+
+        // With EDNS: 1232 bytes, a cookie.
+        let mut edns =
+            [&plain[..], &hex("00002904d000000000000c000a00084142434445464748")].concat();
+        edns[11] = 1;
+        assert!(looks_like_query(&edns));
+        edns.push(0);
+        assert!(!looks_like_query(&edns));
+    }
+
+    #[test]
+    fn whatever_is_not_quite_a_query_is_refused() {
+        let plain = hex(QUERY);
+        for length in 0..plain.len() {
+            assert!(!looks_like_query(&plain[..length]), "{length}");
+        }
+        for (at, value, what) in [
+            (2, 0x81, "a response"),
+            (2, 0x29, "an update"),
+            (2, 0x03, "cut by its sender"),
+            (3, 0x03, "a result"),
+            (3, 0x40, "the reserved bit"),
+            (5, 2, "two questions"),
+            (7, 1, "an answer"),
+            (9, 1, "authority"),
+            (11, 1, "a record that is not there"),
+            (13, b' ', "a space in the name"),
+            (13, b'.', "a dot in a label"),
+            (12, 0, "the root"),
+            (12, 0xc0, "a pointer"),
+            (32, 0, "no type"),
+            (32, 200, "an unknown type"),
+            (34, 2, "another class"),
+        ] {
+            let mut bytes = plain.clone();
+            bytes[at] = value;
+            assert!(!looks_like_query(&bytes), "{what}");
+        }
+        // One label.
+        assert!(!looks_like_query(&hex("000101000001000000000000096c6f63616c686f73740000010001")));
+    }
+}

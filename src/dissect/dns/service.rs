@@ -175,3 +175,84 @@ impl<'a> Parameters<'a> {
         v4.chain(v6)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::hex;
+    use super::*;
+
+    /// A record's data: priority 1, its owner as target, and these parameters.
+    fn service(parameters: &[u8]) -> Option<Vec<u8>> {
+        let data = [&[0, 1, 0], parameters].concat();
+        binding(&data, 0..data.len()).is_some().then_some(data)
+    }
+
+    fn parsed(data: &[u8]) -> Service<'_> {
+        Service::new(0, 60, binding(data, 0..data.len()).unwrap())
+    }
+
+    #[test]
+    fn protocols_and_hints_are_read() {
+        // alpn h3,h2; ipv4hint 2 addresses; ipv6hint 1 address.
+        let parameters =
+            hex("00010006026833026832000400085db8d822c0000201000600102606280002200001024818932\
+             5c81946");
+        let data = service(&parameters).unwrap();
+        let alpn: Vec<_> = parsed(&data).alpn().iter().map(|text| text.to_string()).collect();
+        assert_eq!(alpn, ["h3", "h2"]);
+        let hints: Vec<_> =
+            parsed(&data).parameters.hints().map(|address| address.to_string()).collect();
+        assert_eq!(hints, ["93.184.216.34", "192.0.2.1", "2606:2800:220:1:248:1893:25c8:1946"]);
+        assert!(parsed(&data).ech().is_empty());
+    }
+
+    #[test]
+    fn the_outer_name_of_encrypted_hellos_is_read() {
+        let config = |version: [u8; 2], config_id: u8, public_name: &str| {
+            let mut contents = vec![config_id, 0, 0x20, 0, 32];
+            contents.extend([7; 32]);
+            contents.extend([0, 4, 0, 1, 0, 1, 64, public_name.len() as u8]);
+            contents.extend(public_name.as_bytes());
+            contents.extend([0, 0]);
+            [&version, &(contents.len() as u16).to_be_bytes()[..], &contents].concat()
+        };
+        let configs = [
+            config([0xfe, 0x0a], 1, "draft.example"),
+            config([0xfe, 0x0d], 2, "Cloudflare-ECH.com"),
+            config([0xfe, 0x0d], 3, "192.0.2.1"),
+            config([0xfe, 0x0d], 4, "second.example"),
+        ]
+        .concat();
+        let list = [&(configs.len() as u16).to_be_bytes()[..], &configs].concat();
+        let parameters = [&[0, 5][..], &(list.len() as u16).to_be_bytes(), &list].concat();
+        let data = service(&parameters).unwrap();
+        let ech: Vec<_> = parsed(&data)
+            .ech()
+            .iter()
+            .map(|config| (config.config_id, config.public_name.to_string()))
+            .collect();
+        assert_eq!(ech, [(2, "cloudflare-ech.com".into()), (4, "second.example".into())]);
+        for length in 0..list.len() {
+            let cut = [&[0, 5][..], &(length as u16).to_be_bytes(), &list[..length]].concat();
+            assert!(parsed(&service(&cut).unwrap()).ech().len() <= 1, "{length}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_do_not_ascend_or_fit_are_refused() {
+        for parameters in ["0004000000010000", "0001000000010000", "00010003026832ff", "0001"] {
+            assert!(service(&hex(parameters)).is_none(), "{parameters}");
+        }
+        assert!(service(&[]).is_some());
+    }
+
+    #[test]
+    fn the_root_as_target_stands_for_the_owner() {
+        let root = hex("000100");
+        assert_eq!(binding(&root, 0..3).unwrap().target, None);
+        let named = hex("0001037376630000");
+        assert_eq!(binding(&named, 0..7).unwrap().target, Some(2));
+        // The target runs over the end of the record.
+        assert!(binding(&named, 0..5).is_none());
+    }
+}
