@@ -88,12 +88,25 @@ const METHODS: [&[u8]; 30] = [
 ];
 
 /// Whether a segment begins with a well-known method that ends there. Cheap, for bytes of which
-/// nothing is known.
+/// nothing is known: three bytes decide for nearly all that is none.
 #[inline]
 pub fn begins_with_method(bytes: &[u8]) -> bool {
+    let Some(first) = bytes.first_chunk() else { return false };
+    #[rustfmt::skip]
+    let known = matches!(
+        first,
+        b"GET" | b"POS" | b"CON" | b"HEA" | b"PUT" | b"OPT" | b"DEL" | b"PAT" | b"TRA" | b"PRO"
+            | b"REP" | b"MKC" | b"MKA" | b"COP" | b"MOV" | b"LOC" | b"UNL" | b"SEA" | b"MER"
+            | b"CHE" | b"SUB" | b"UNS" | b"NOT" | b"BIT" | b"CCM" | b"RPC" | b"QUE"
+    );
+    known && begins_with_one_of(&METHODS, bytes)
+}
+
+/// Whether the bytes begin with one of the words and an end of it.
+#[cold]
+fn begins_with_one_of(words: &[&[u8]], bytes: &[u8]) -> bool {
     let ends = |rest: &[u8]| matches!(rest, [b' ' | b'\r' | b'\n', ..]);
-    bytes.first().is_some_and(u8::is_ascii_uppercase)
-        && METHODS.iter().any(|method| bytes.strip_prefix(*method).is_some_and(ends))
+    words.iter().any(|word| bytes.strip_prefix(*word).is_some_and(ends))
 }
 
 /// Whether a request begins here, whose first line ends at the line feed at `line_end`.
@@ -469,6 +482,14 @@ mod tests {
         assert!(!is_request_line(b"a b c HTTP/1."));
         let without_target = complete("OPTIONS HTTP/1.1\nHost: a.example\n\n");
         assert_eq!(without_target.request.host, name("a.example"));
+    }
+
+    #[test]
+    fn each_method_is_known_by_its_first_bytes() {
+        for method in METHODS {
+            assert!(begins_with_method(&[method, b" /"].concat()), "{}", method.escape_ascii());
+            assert!(!begins_with_method(&[method, b"X /"].concat()));
+        }
     }
 
     #[test]

@@ -157,7 +157,9 @@ impl SideStream {
             if let Some(hello) = tls::client_hello_prefix_in_records(bytes) {
                 emit(Finding::Hello(hello));
             }
-        } else if let Some(head) = http::request_prefix(bytes) {
+        } else if !matches!(self.state, State::Lines)
+            && let Some(head) = http::request_prefix(bytes)
+        {
             emit_head(head, emit);
         }
         self.state = State::Done;
@@ -278,7 +280,11 @@ impl SideStream {
                 self.begin_anew(State::Anew, 5 + usize::from(length))
             }
             [20 | 21] | [20 | 21, 3] | [20 | 21, 3, _] | [20 | 21, 3, _, 0] => Step::Wait(5),
+            // Empty lines before a request (RFC 9112, 2.2) or between lines.
             [b'\r' | b'\n', ..] => self.line_consumed(1),
+            // PostgreSQL's consent to TLS, one byte before the ServerHello.
+            [b'S', 22, 3, ..] => self.begin_anew(State::Anew, 1),
+            [b'S', 22] => Step::Wait(3),
             [b'P', ..] if bytes.starts_with(http2::PREFACE) => {
                 self.state = State::Http2(Box::new(Connection::new()));
                 Step::Consumed(http2::PREFACE.len() as u64)
@@ -303,10 +309,13 @@ impl SideStream {
             self.scanned = bytes.len() as u32;
             return if is_text && fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
         };
-        match http::begins_request(bytes, end) {
-            Some(true) => return self.request(bytes, emit),
-            Some(false) => {}
-            None => return Step::Wait(bytes.len() + 1),
+        // Behind lines of another protocol a request line is text like any other.
+        if !matches!(self.state, State::Lines) {
+            match http::begins_request(bytes, end) {
+                Some(true) => return self.request(bytes, emit),
+                Some(false) => {}
+                None => return Step::Wait(bytes.len() + 1),
+            }
         }
         let line = http::without_return(bytes.get(..end).unwrap_or_default());
         if matches!(self.state, State::NextRequest) {
@@ -322,15 +331,13 @@ impl SideStream {
         {
             return Step::Done;
         }
+        self.state = State::Lines;
         self.line_consumed(end + 1)
     }
 
     fn line_consumed(&mut self, length: usize) -> Step {
         let Some(left) = self.lines_left.checked_sub(1) else { return Step::Done };
         self.lines_left = left;
-        if matches!(self.state, State::Anew) {
-            self.state = State::Lines;
-        }
         Step::Consumed(length as u64)
     }
 

@@ -164,7 +164,7 @@ fn join(bytes: &[u8], after: After) -> Records<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -189,6 +189,11 @@ mod tests {
             [&[0x30, fields.len() as u8 + 2, 0x30, fields.len() as u8][..], &fields].concat();
         let length = certificate.len() as u8;
         message(11, &[&[0, 0, length + 3, 0, 0, length][..], &certificate].concat())
+    }
+
+    /// A server's first records, in TLS 1.2 for www.example.com.
+    pub(in crate::dissect) fn server_records() -> Vec<u8> {
+        [record(22, &server_hello(&[])), record(22, &certificate_message())].concat()
     }
 
     fn first_name(bytes: &[u8]) -> Progress<String> {
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn flipped_bytes_never_panic() {
-        let bytes = [record(22, &server_hello(&[])), record(22, &certificate_message())].concat();
+        let bytes = server_records();
         for at in 0..bytes.len() {
             for value in [0, 1, 2, 0x7f, 0x80, 0xff] {
                 let mut flipped = bytes.clone();

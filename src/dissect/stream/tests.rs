@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dissect::tls::tests::server_records;
 use crate::hostname::Hostname;
 use crate::observation::Request;
 
 /// ClientHello of a mail client, TLS 1.2 (nDPI's capture imaps.pcap).
-pub(super) const HELLO: &str = "16030100de010000da03035ed29010a14c5d6ea344987a80093628132ed16c2dae\
+const HELLO: &str = "16030100de010000da03035ed29010a14c5d6ea344987a80093628132ed16c2dae\
     342e296e764f9263e4332024501c6e28d8a5e5b52182bea81e87e3edef4cb72b8857ea2b44a9e37c8ed1e7004200ff\
     c02cc02bc024c023c00ac009c008c030c02fc028c027c014c013c012009f009e006b0067003900330016009d009c00\
     3d003c0035002f000ac007c011000500040100004f00000012001000000d6d61696c2e6e746f702e6f7267000a0008\
@@ -59,7 +60,7 @@ fn show(finding: &Finding<'_>) -> String {
             format!("request {} {}", text(*host), text(*authority))
         }
         Finding::Request(Request { authority, .. }) => format!("connect {}", text(*authority)),
-        Finding::Certificate(names) => format!("certificate {:?}", names[0].hostname),
+        Finding::Certificate(names) => format!("certificate {}", names[0].hostname),
         Finding::ProxyTarget(name) => format!("target {name}"),
         Finding::ForwardedFor(address) => format!("forwarded {address}"),
         Finding::DnsMessage(message) => format!("dns {message:x?}"),
@@ -69,10 +70,23 @@ fn show(finding: &Finding<'_>) -> String {
 
 const HELLO_FOUND: &str = "hello mail.ntop.org t12d330700_81acdcf97981_3304d8368043";
 
+const CERTIFICATE_FOUND: &str = "certificate www.example.com";
+
 /// Conversations of one side and what they tell.
 fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
     let before_tls = |before: &[u8]| [before, &hello_bytes()].concat();
+    let server = |before: &[u8]| [before, &server_records()].concat();
     vec![
+        (server(b""), vec![CERTIFICATE_FOUND]),
+        (server(b"S"), vec![CERTIFICATE_FOUND]),
+        (server(b"220 mail.example\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n"), vec![
+            CERTIFICATE_FOUND,
+        ]),
+        (server(b"<stream:stream><proceed xmlns='x'/>"), vec![CERTIFICATE_FOUND]),
+        (server(b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\0\x04\0\x04\0"), vec![CERTIFICATE_FOUND]),
+        (server(b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\0\x08\0\x01\0\0\0"), vec![
+            CERTIFICATE_FOUND,
+        ]),
         (hello_bytes(), vec![HELLO_FOUND]),
         (before_tls(b"EHLO me\r\nSTARTTLS\r\n"), vec![HELLO_FOUND]),
         (before_tls(b"a1 CAPABILITY\r\na2 STARTTLS\r\n"), vec![HELLO_FOUND]),
@@ -122,6 +136,10 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
                 .to_vec(),
             vec!["request www.example.com -", "request www.example.com -"],
         ),
+        (b"# a log\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), vec![]),
+        (b"\r\n\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), vec![
+            "request a.example -",
+        ]),
         (
             b"GET / HTTP/1.1\r\nHost: a b\r\n\r\nGET /\r\n\r\n".to_vec(),
             vec!["refused http_bad_name", "request - -", "refused http_malformed"],
