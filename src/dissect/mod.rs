@@ -7,13 +7,10 @@
 use crate::hostname::Hostname;
 use crate::net::Address;
 use crate::observation::{CertificateNames, ClientHello, Request};
-pub mod device_name;
-pub mod dns;
-
-use crate::observation::{ClientHello, Request};
 use crate::stats::Counter;
 
 mod certificate;
+pub mod device_name;
 pub mod dns;
 mod hpack;
 pub mod http;
