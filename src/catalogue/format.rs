@@ -437,7 +437,6 @@ host = "app.example.com"
 "#;
 
     #[test]
-    #[test]
     fn a_file_reads_and_survives_the_packed_form() {
         let file: AppFile = toml::from_str(FILE).unwrap();
         assert_eq!(file.verified.to_string(), "2026-11-22");
