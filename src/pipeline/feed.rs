@@ -149,7 +149,7 @@ pub(super) fn alone(
             return walk.run;
         }
     }
-    send_end(&mut worker, &mut intake, outbox, walk.tick);
+    send_end(&mut worker, &mut intake, outbox, walk.tick, walk.clock.now());
     walk.run
 }
 
@@ -165,8 +165,14 @@ fn send_tick(
     outbox.tick(tick, worker.take_part(), Some(horizon))
 }
 
-fn send_end(worker: &mut Worker, intake: &mut Intake, outbox: &Outbox, tick: u64) {
-    worker.finish();
+fn send_end(
+    worker: &mut Worker,
+    intake: &mut Intake,
+    outbox: &Outbox,
+    tick: u64,
+    now: Option<Timestamp>,
+) {
+    worker.finish(now);
     // Where merge is gone, nobody wants the last part either.
     if outbox.early(tick, intake.take_part()).is_ok() {
         let _gone = outbox.tick(tick, worker.take_part(), None);
@@ -200,10 +206,10 @@ impl Cursor {
         lists.is_end = place.is_none();
         state.ended |= lists.is_end;
         lists.end_tick = state.walk.tick;
+        lists.clock = state.walk.clock.clone();
         let Some(place) = place else { return };
         state.next += 1;
         lists.place = place;
-        lists.clock = state.walk.clock.clone();
         // Sensor time goes on behind this block before its packets are decoded.
         for record in &lists.block.records {
             state.walk.clock.observe(record.time);
@@ -314,7 +320,7 @@ pub(super) fn together(
     loop {
         while let Some(mine) = waiting.remove(&next) {
             if mine.is_end {
-                send_end(&mut worker, &mut intake, outbox, mine.end_tick);
+                send_end(&mut worker, &mut intake, outbox, mine.end_tick, mine.clock.now());
                 return;
             }
             if take_lists(&mine, &mut worker, &mut intake, outbox).is_err() {

@@ -552,9 +552,12 @@ impl Worker {
         let (packets, bytes) = self.totals.take(flow);
         let (hot, cold) = self.table.both(flow);
         let both_fins = mark::FIN_0 | mark::FIN_0 << 1;
+        // A flow that ran out of time before the end is told so, whenever it was looked at.
+        let was_idle = self.sensor.nanos_since(hot.last_seen) > hot.patience.nanos();
         let end = match end {
             _ if hot.marks & mark::RESET != 0 => End::Rst,
             _ if hot.marks & both_fins == both_fins => End::Fin,
+            End::Eof if was_idle => End::Idle,
             other => other,
         };
         let name = (cold.name != NONE).then(|| {

@@ -181,8 +181,11 @@ impl Worker {
         part
     }
 
-    /// Ends all flows: the capture has ended.
-    pub fn finish(&mut self) {
+    /// Ends all flows: the capture has ended at sensor time `now`; none where it had no packet.
+    pub fn finish(&mut self, now: Option<Timestamp>) {
+        if let Some(now) = now {
+            self.expire(now, usize::MAX);
+        }
         self.finish_fragments();
         self.close_all(part::End::Eof);
     }
