@@ -130,7 +130,7 @@ pub struct NetSection {
     /// What such traffic says about use.
     pub role: Role,
     /// Where the server is looked for.
-    #[serde(default, skip_serializing_if = "Scope::is_internet")]
+    #[serde(default = "Scope::usual", skip_serializing_if = "Scope::is_usual")]
     pub scope: Scope,
     /// Where the addresses were read.
     pub source: String,
@@ -347,15 +347,13 @@ words! {
     }
 }
 
-impl Default for Scope {
-    fn default() -> Scope {
+impl Scope {
+    fn usual() -> Scope {
         Scope::Internet
     }
-}
 
-impl Scope {
-    fn is_internet(&self) -> bool {
-        *self == Scope::Internet
+    fn is_usual(&self) -> bool {
+        *self == Scope::usual()
     }
 }
 
@@ -436,7 +434,6 @@ breach = [{ date = 2020-01-02, source = "https://example.com/breach" }]
 host = "app.example.com"
 "#;
 
-    #[test]
     #[test]
     fn a_file_reads_and_survives_the_packed_form() {
         let file: AppFile = toml::from_str(FILE).unwrap();
