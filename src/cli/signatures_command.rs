@@ -99,9 +99,12 @@ pub enum SignaturesError {
 }
 
 impl SignaturesError {
-    /// Whether the files are at fault, and not the machine.
+    /// Whether the files or what was typed are at fault, and not the machine.
     pub fn is_mistake(&self) -> bool {
-        matches!(self, SignaturesError::Load(LoadError::Findings(_)))
+        match self {
+            SignaturesError::Load(_) => true,
+            SignaturesError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        }
     }
 }
 
@@ -125,7 +128,7 @@ pub fn run(args: &SignaturesArgs, today: Date) -> Result<ExitCode, SignaturesErr
             list(&signatures::load(signatures)?, category.as_deref(), &mut out)
         }
         SignaturesCommand::Stats(folder) => {
-            let sources = signatures::read_folder(&folder.folder)?;
+            let sources = signatures::read_catalogue(&folder.folder)?;
             out = crate::catalogue::Statistics::of(&sources)
                 .map_err(LoadError::Findings)?
                 .to_string();
@@ -146,7 +149,7 @@ fn lint_folder(
     today: Date,
     out: &mut String,
 ) -> Result<ExitCode, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+    let sources = signatures::read_catalogue(&args.folder)?;
     let findings = lint::lint(&sources, today);
     Ok(show(&findings, sources.len(), "files", out))
 }
@@ -156,7 +159,7 @@ fn test_folder(
     today: Date,
     out: &mut String,
 ) -> Result<ExitCode, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+    let sources = signatures::read_catalogue(&args.folder)?;
     let mut findings = lint::lint(&sources, today);
     findings.retain(|finding| matches!(finding.rule, "S001" | "S008" | "S011" | "S013" | "S014"));
     let tests = sources.iter().map(|source| source.text.matches("[[test]]").count()).sum();
@@ -179,7 +182,7 @@ fn format_folder(
     out: &mut String,
 ) -> Result<ExitCode, SignaturesError> {
     let mut code = ExitCode::SUCCESS;
-    for SourceFile { path, text } in signatures::read_folder(&args.folder)? {
+    for SourceFile { path, text } in signatures::read_catalogue(&args.folder)? {
         match canonical::format(&path, &text) {
             None => {
                 push_line(out, format_args!("{path}: not formatted; see `signatures lint`"));
@@ -251,7 +254,7 @@ fn new_file(
     today: Date,
     out: &mut String,
 ) -> Result<ExitCode, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+    let sources = signatures::read_catalogue(&args.folder)?;
     let catalogue = Catalogue::from_sources(&sources, &[]).map_err(LoadError::Findings)?;
     let file = match template::new_file(&catalogue, id, domain, today) {
         Ok(file) => file,
@@ -307,7 +310,7 @@ fn diff(
     out: &mut String,
 ) -> Result<ExitCode, SignaturesError> {
     let load = |folder: &Path| -> Result<Catalogue, LoadError> {
-        let sources = signatures::read_folder(folder)?;
+        let sources = signatures::read_catalogue(folder)?;
         Catalogue::from_sources(&sources, &[]).map_err(LoadError::Findings)
     };
     let (old, new) = (load(old)?, load(new)?);
