@@ -121,7 +121,7 @@ impl Worker {
             usage: UsageTable::default(),
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
-            links: Links::default(),
+            links: Links::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
             part: Part::default(),
