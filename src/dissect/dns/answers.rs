@@ -169,14 +169,15 @@ impl<'a> Notes<'a> {
                     Some(target) => Some(self.number(message, target)?.0),
                     None => None,
                 };
+                let data = match target {
+                    // An alias to the root: there is no such service (RFC 9460, 2.5.1).
+                    None if binding.priority == 0 => return Ok(()),
+                    Some(target) if binding.priority == 0 => Data::Alias { target },
+                    target => Data::Service { binding, target },
+                };
                 self.services = true;
                 self.aliases |= target.is_some();
-                match target {
-                    Some(target) if binding.priority == 0 => Data::Alias { target },
-                    // An alias to the root: the service does not exist (RFC 9460, 2.5.1).
-                    None if binding.priority == 0 => return Ok(()),
-                    target => Data::Service { binding, target },
-                }
+                data
             }
             _ => return Ok(()),
         };
@@ -251,7 +252,7 @@ impl<'a> Notes<'a> {
     }
 
     /// What is answered, now that all aliases are followed.
-    fn answers(self, cut: bool) -> Result<Answers<'a>, Fault> {
+    fn answers(&self, cut: bool) -> Result<Answers<'a>, Fault> {
         let mut answers = Answers { cut, ..Answers::default() };
         for record in &self.records {
             let Some(Origin { question, ttl_seconds }) = self.origin(record) else { continue };
