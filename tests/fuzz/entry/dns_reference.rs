@@ -32,6 +32,7 @@ pub(crate) enum Data {
     Address(IpAddr),
     Alias(Name),
     /// A service binding; a target of no labels is the owner.
+    #[allow(dead_code, reason = "not every reader knows them")]
     Service {
         priority: u16,
         target: Name,
