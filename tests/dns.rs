@@ -8,6 +8,7 @@ mod dns_reference;
 use std::path::{Path, PathBuf};
 
 use dns_reference::{Data, Name, Record, Reference, accepted};
+use etherparse::{SlicedPacket, TransportSlice};
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::rdata::svcb::SvcParamValue;
 use hickory_proto::rr::{self, DNSClass, RData};
@@ -179,14 +180,29 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Shows `visit` the UDP payloads from and to port 53 in Ethernet and raw IP frames.
+/// Shows `visit` the messages from and to port 53 in Ethernet and raw IP frames; over TCP those
+/// that lie in one segment.
 fn for_each_dns_payload(file: &Path, mut visit: impl FnMut(&[u8])) {
     let bytes = std::fs::read(file).expect("a readable file");
     // The reader holds all of the file, so that it never asks for more.
     let Ok(mut reader) = create_reader(bytes.len().max(64), &bytes[..]) else { return };
     while let Ok((offset, block)) = reader.next() {
-        if let Some(payload) = frame(&block).and_then(dns_payload) {
-            visit(payload);
+        match frame(&block).and_then(transport) {
+            Some(TransportSlice::Udp(udp))
+                if [udp.source_port(), udp.destination_port()].contains(&dns::PORT) =>
+            {
+                visit(udp.payload());
+            }
+            Some(TransportSlice::Tcp(tcp))
+                if [tcp.source_port(), tcp.destination_port()].contains(&dns::PORT) =>
+            {
+                let mut stream = tcp.payload();
+                while let Some(framed) = dns::framed(stream).filter(|framed| framed.whole) {
+                    visit(framed.message);
+                    stream = &stream[framed.length..];
+                }
+            }
+            _ => {}
         }
         reader.consume(offset);
     }
@@ -200,13 +216,7 @@ fn frame<'a>(block: &'a PcapBlockOwned<'a>) -> Option<&'a [u8]> {
     }
 }
 
-fn dns_payload(frame: &[u8]) -> Option<&[u8]> {
-    use etherparse::{SlicedPacket, TransportSlice};
+fn transport(frame: &[u8]) -> Option<TransportSlice<'_>> {
     let sliced = SlicedPacket::from_ethernet(frame).or_else(|_| SlicedPacket::from_ip(frame));
-    match sliced.ok()?.transport? {
-        TransportSlice::Udp(udp) if [udp.source_port(), udp.destination_port()].contains(&53) => {
-            Some(udp.payload())
-        }
-        _ => None,
-    }
+    sliced.ok()?.transport
 }

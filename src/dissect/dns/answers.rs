@@ -199,12 +199,13 @@ impl<'a> Notes<'a> {
             return Ok((known as u8, at + 2));
         }
         let (walked, sum) = name::sum(message, at).map_err(|_| Fault::Malformed)?;
-        let known = self
-            .names
-            .iter()
-            .position(|name| name.sum == sum && name::same(message, name.start, start));
-        if let Some(known) = known {
-            return Ok((known as u8, walked.end));
+        if let Some(known) = self.names.iter().position(|name| name.sum == sum)
+            && let Some(name) = self.names.get(known)
+        {
+            // Different names with equal sums are not met by chance. Refusing them keeps the
+            // comparison to one a name.
+            let same = name::same(message, name.start, start);
+            return if same { Ok((known as u8, walked.end)) } else { Err(Fault::Malformed) };
         }
         let number = self.names.len() as u8;
         let name = Name { start, sum, origin: None };
