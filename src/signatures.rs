@@ -110,3 +110,65 @@ fn count(findings: usize) -> String {
 fn list(findings: &[Finding]) -> String {
     findings.iter().map(|finding| finding.to_string()).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil;
+
+    use super::*;
+    use crate::catalogue::{Date, lint};
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("signatures")
+    }
+
+    /// Every rule and every in-file test, against the whole catalogue. The day is the newest one
+    /// in the files, so that the result does not change overnight.
+    #[test]
+    fn the_catalogue_is_free_of_findings() {
+        let sources = read_folder(&folder()).unwrap();
+        let newest = Catalogue::from_sources(&sources, &[]).unwrap();
+        let newest = newest.apps().iter().map(|app| app.verified).max();
+        let findings = lint::lint(&sources, newest.unwrap_or(Date(civil::date(2026, 11, 22))));
+        let errors: Vec<_> = findings.iter().filter(|finding| !finding.is_warning).collect();
+        assert!(errors.is_empty(), "\n{}", list(&findings));
+    }
+
+    #[test]
+    fn what_is_embedded_is_what_is_in_the_folder() {
+        let sources = read_folder(&folder()).unwrap();
+        let from_folder = Catalogue::from_sources(&sources, &[]).unwrap();
+        assert_eq!(embedded().unwrap().version(), from_folder.version());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let options = SignatureOptions {
+            signatures: Some(PathBuf::from("no-such-folder")),
+            signatures_extra: None,
+        };
+        let message = load(&options).unwrap_err().to_string();
+        assert!(message.contains("no-such-folder"), "{message}");
+    }
+
+    #[test]
+    fn an_operators_own_folder_wins_and_its_faults_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("intranet.toml");
+        let text = "schema = 1\nid = \"intranet\"\nname = \"Intranet\"\nvendor = \"us\"\n\
+                    kind = \"app\"\ncategory = \"collaboration\"\nstatus = \"active\"\n\
+                    maturity = \"candidate\"\nhomepage = \"https://acme.example/\"\n\
+                    verified = 2026-11-22\nsources = [\"https://acme.example/\"]\n\
+                    [[match]]\nrole = \"use\"\nhosts = [\"acme.slack.com\"]\n";
+        fs::write(&file, text).unwrap();
+        let options =
+            SignatureOptions { signatures: None, signatures_extra: Some(folder.path().to_owned()) };
+        let catalogue = load(&options).unwrap();
+        let found = catalogue.match_host("acme.slack.com").unwrap();
+        assert_eq!((found.app_id(), found.is_local), (Some("intranet"), true));
+        assert_eq!(catalogue.match_host("contoso.slack.com").unwrap().app_id(), Some("slack"));
+        fs::write(&file, text.replace("role", "roll")).unwrap();
+        let message = load(&options).unwrap_err().to_string();
+        assert!(message.contains("intranet.toml:13:1") && message.contains("`role`"), "{message}");
+    }
+}

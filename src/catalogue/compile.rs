@@ -31,7 +31,7 @@ pub(crate) struct Part {
 pub(crate) fn read_sources(
     sources: &[SourceFile],
     is_local: bool,
-) -> Result<(Vec<Part>, Vec<(String, String)>), Vec<Finding>> {
+) -> Result<(Vec<Part>, String), Vec<Finding>> {
     let (mut parts, mut packed, mut findings) = (Vec::new(), Vec::new(), Vec::new());
     for source in sources {
         match Document::read(source) {
@@ -43,7 +43,7 @@ pub(crate) fn read_sources(
             Err(mut more) => findings.append(&mut more),
         }
     }
-    if findings.is_empty() { Ok((parts, packed)) } else { Err(findings) }
+    if findings.is_empty() { Ok((parts, packed::pack(packed))) } else { Err(findings) }
 }
 
 /// Reads the packed form.
@@ -294,7 +294,7 @@ impl Compiler {
         let (local, local_shadowed) = Index::new(std::mem::take(&mut self.local));
         (catalogue.base, catalogue.local) = (base, local);
         catalogue.ech_hosts.sort_unstable();
-        catalogue.resolvers.sort_by(|a, b| a.address.cmp(&b.address));
+        catalogue.resolvers.sort_by_key(|resolver| resolver.address);
         for number in base_shadowed.into_iter().chain(local_shadowed) {
             let rule = &catalogue.rules[number as usize];
             // Infrastructure yields to an app that claims the same name.

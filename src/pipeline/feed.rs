@@ -1,6 +1,7 @@
 //! How workers get their packets from blocks.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -270,8 +271,8 @@ impl Lists {
     }
 
     /// Gives all owners their lists.
-    fn hand_out(&self, lists: Box<BlockLists>) {
-        let lists = Arc::new(*lists);
+    fn hand_out(&self, lists: BlockLists) {
+        let lists = Arc::new(lists);
         for to in &self.to {
             // A worker that has gone needs no lists.
             let _gone = to.send(Arc::clone(&lists));
@@ -354,7 +355,7 @@ pub(super) fn together(
                 if reads {
                     sort(&mut taken, lists.workers, &mut intake, &settings);
                 }
-                lists.hand_out(taken);
+                lists.hand_out(*taken);
             }
         }
     }
@@ -362,10 +363,9 @@ pub(super) fn together(
 
 /// Keeps lists for their turn. The end comes from each worker that meets it; once is enough.
 fn keep(waiting: &mut BTreeMap<u64, Arc<BlockLists>>, received: Arc<BlockLists>, lists: &Lists) {
-    if waiting.contains_key(&received.number) {
-        lists.give_back(received);
-    } else {
-        waiting.insert(received.number, received);
+    match waiting.entry(received.number) {
+        Entry::Vacant(place) => _ = place.insert(received),
+        Entry::Occupied(_) => lists.give_back(received),
     }
 }
 
