@@ -9,7 +9,7 @@
 //! literal characters win, a domain counting one for its leading dot where the name is longer;
 //! with equal weight a pattern beats a domain, since it also fixes the number of labels.
 //!
-//! Assumes normalised names ([`super::name`]). The hash is not seeded: only the catalogue's
+//! Assumes normalised names. The hash is not seeded: only the catalogue's
 //! authors choose what is in the table, and names from the wire never enter it.
 
 use std::ops::Range;
