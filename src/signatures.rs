@@ -142,6 +142,26 @@ mod tests {
     }
 
     #[test]
+    fn flows_without_a_name_are_known_by_address() {
+        use crate::net::{Address, protocol};
+        let catalogue = embedded().unwrap();
+        let app = |address: &str, port, protocol| {
+            let address = Address::from(address.parse::<std::net::IpAddr>().unwrap());
+            let found = catalogue.match_address(address, port, protocol)?;
+            Some(found.app_id()?.to_owned())
+        };
+        assert_eq!(app("149.154.167.51", 443, protocol::TCP).as_deref(), Some("telegram"));
+        assert_eq!(app("2001:b28:f23d::a", 443, protocol::TCP).as_deref(), Some("telegram"));
+        assert_eq!(app("52.113.1.2", 3479, protocol::UDP).as_deref(), Some("microsoft-teams"));
+        assert_eq!(app("52.113.1.2", 443, protocol::TCP), None);
+        assert_eq!(app("192.0.2.1", 443, protocol::TCP), None);
+        let resolver = Address::from(std::net::IpAddr::from([1, 1, 1, 1]));
+        assert_eq!(catalogue.public_resolver(resolver), Some("Cloudflare"));
+        assert!(catalogue.is_ech_public_name("cloudflare-ech.com"));
+        assert!(!catalogue.is_ech_public_name("www.cloudflare-ech.com"));
+    }
+
+    #[test]
     fn a_folder_that_is_not_there_is_named() {
         let options = SignatureOptions {
             signatures: Some(PathBuf::from("no-such-folder")),

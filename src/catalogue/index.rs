@@ -533,6 +533,16 @@ mod tests {
     }
 
     #[test]
+    fn cname_targets_meet_only_rules_that_allow_it() {
+        let cname = "[[match]]\nrole = \"visit\"\ncname = true\ndomains = [\"pages.acme.com\"]\n";
+        let sources = [app("both", &(section("domains", &["acme.com".into()]) + cname))];
+        let catalogue = Catalogue::from_sources(&sources, &[]).unwrap();
+        assert!(catalogue.match_cname("cdn.acme.com").is_none());
+        assert!(catalogue.match_cname("contoso.pages.acme.com").is_some());
+        assert!(catalogue.match_host("cdn.acme.com").is_some());
+    }
+
+    #[test]
     fn the_same_rule_twice_is_refused() {
         let rule = section("domains", &["acme.com".into()]);
         let findings =
