@@ -1,7 +1,8 @@
 //! Where signature files come from: the program itself, or folders that the operator names.
 //!
-//! The catalogue of this version is embedded. A folder given with `--signatures` replaces it; one
-//! given with `--signatures-extra` is the operator's own, whose rules win and are shown as local.
+//! The catalogue of this version is embedded. A folder or packed file given with `--signatures`
+//! replaces it; a folder given with `--signatures-extra` is the operator's own, whose rules win and
+//! are shown as local.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -14,8 +15,9 @@ pub const EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.pac
 /// Which catalogue to use.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SignatureOptions {
-    /// Use the signature files in DIR instead of those built into the program
-    #[arg(long, value_name = "DIR")]
+    /// Use the signature files in this folder, or this packed catalogue, instead of those built
+    /// into the program
+    #[arg(long, value_name = "DIR|FILE")]
     pub signatures: Option<PathBuf>,
     /// Add the signature files in DIR; they win over the others and are shown as local
     #[arg(long, value_name = "DIR")]
@@ -48,6 +50,7 @@ pub fn load(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
         None => Vec::new(),
     };
     match &options.signatures {
+        Some(packed) if packed.is_file() => Catalogue::from_packed(&read_text(packed)?, &local),
         Some(folder) => Catalogue::from_sources(&read_folder(folder)?, &local),
         None => Catalogue::from_packed(EMBEDDED, &local),
     }
@@ -86,12 +89,15 @@ fn read_file(folder: &Path, path: &Path, files: &mut Vec<SourceFile>) -> Result<
     if path.extension().is_none_or(|extension| extension != "toml") {
         return Ok(());
     }
-    let text = fs::read_to_string(path)
-        .map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
+    let text = read_text(path)?;
     let relative = path.strip_prefix(folder).unwrap_or(path);
     let steps: Vec<_> = relative.iter().map(|step| step.to_string_lossy()).collect();
     files.push(SourceFile { path: steps.join("/"), text });
     Ok(())
+}
+
+fn read_text(path: &Path) -> Result<String, LoadError> {
+    fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.to_owned(), source })
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {

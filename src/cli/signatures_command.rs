@@ -64,6 +64,13 @@ enum SignaturesCommand {
     },
     /// Count apps, rules and roles
     Stats(FolderArgs),
+    /// Pack a catalogue into one file, for `--signatures FILE` on a sensor
+    Pack {
+        /// The file to write
+        file: PathBuf,
+        #[command(flatten)]
+        folder: FolderArgs,
+    },
     /// Show which names change app or role between two catalogues
     Diff {
         /// Folder of the old catalogue
@@ -149,6 +156,7 @@ fn execute(
             out.push_str(&statistics.to_string());
             Ok(CLEAN)
         }
+        SignaturesCommand::Pack { file, folder } => pack(folder, file, out),
         SignaturesCommand::Diff { old, new, names } => diff(old, new, names, out),
     }
 }
@@ -300,6 +308,16 @@ fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> u8 {
     CLEAN
 }
 
+fn pack(args: &FolderArgs, file: &Path, out: &mut String) -> Result<u8, SignaturesError> {
+    let sources = signatures::read_folder(&args.folder)?;
+    let packed = Catalogue::pack(&sources).map_err(LoadError::Findings)?;
+    let catalogue = Catalogue::from_packed(&packed, &[]).map_err(LoadError::Findings)?;
+    write_file(file, &packed)?;
+    let (version, apps) = (catalogue.version(), catalogue.apps().len());
+    push_line(out, format_args!("{}: catalogue {version}, {apps} apps", file.display()));
+    Ok(CLEAN)
+}
+
 fn diff(old: &Path, new: &Path, names: &Path, out: &mut String) -> Result<u8, SignaturesError> {
     let load = |folder: &Path| -> Result<Catalogue, LoadError> {
         let sources = signatures::read_folder(folder)?;
@@ -436,6 +454,23 @@ mod tests {
         assert!(code == CLEAN && out.contains("bitwarden\tBitwarden\t"), "{out}");
         assert!(out.lines().all(|line| line.contains("\tpassword-manager\t")), "{out}");
         assert_eq!(run_line(&["list", "--category", "nonsense"]).0, FINDINGS);
+    }
+
+    #[test]
+    fn a_packed_catalogue_is_the_same_catalogue() {
+        let folder = folder();
+        let dir = folder.path().to_str().unwrap();
+        run_line(&["new", "acme", "--domain", "acme.com", "--dir", dir]);
+        let file = folder.path().join("catalogue.packed");
+        let (code, out) = run_line(&["pack", file.to_str().unwrap(), "--dir", dir]);
+        assert!(code == CLEAN && out.contains("1 apps"), "{out}");
+        let load = |path: &Path| {
+            let options =
+                SignatureOptions { signatures: Some(path.to_owned()), signatures_extra: None };
+            signatures::load(&options).unwrap()
+        };
+        assert_eq!(load(&file).version(), load(folder.path()).version());
+        assert!(load(&file).match_host("www.acme.com").is_some());
     }
 
     #[test]
