@@ -13,14 +13,11 @@ use crate::catalogue::{Catalogue, Finding, SourceFile};
 pub const EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.packed"));
 
 /// Which catalogue to use.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default)]
 pub struct SignatureOptions {
-    /// Use the signature files in this folder, or this packed catalogue, instead of those built
-    /// into the program
-    #[arg(long, value_name = "DIR|FILE")]
+    /// A folder of signature files, or a packed catalogue, instead of the embedded one.
     pub signatures: Option<PathBuf>,
-    /// Add the signature files in DIR; they win over the others and are shown as local
-    #[arg(long, value_name = "DIR")]
+    /// The operator's own folder.
     pub signatures_extra: Option<PathBuf>,
 }
 

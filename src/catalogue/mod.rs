@@ -3,7 +3,7 @@
 //! Pure: text in, values out. Where files come from is for `signatures`; who asks is for merge
 //! and the command line. The parts, in the order in which a file passes through them:
 //!
-//! - [`format`] and [`vocabulary`]: what files may say, as types;
+//! - [`mod@format`] and [`vocabulary`]: what files may say, as types;
 //! - `document`, `keys`: reading one, with a place for each finding;
 //! - `packed`: the form in which a catalogue is embedded, moved and hashed;
 //! - [`pattern`], `index`, `addresses`: matching;

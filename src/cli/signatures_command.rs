@@ -10,7 +10,8 @@ use crate::catalogue::format::Date;
 use crate::catalogue::{
     Catalogue, Finding, Match, SourceFile, Statistics, canonical, lint, template,
 };
-use crate::signatures::{self, LoadError, SignatureOptions};
+use crate::cli::signature_args::SignatureArgs;
+use crate::signatures::{self, LoadError};
 
 const CLEAN: u8 = 0;
 /// The exit code for findings: the files' fault, not the machine's.
@@ -42,7 +43,7 @@ enum SignaturesCommand {
         /// The hostname
         host: String,
         #[command(flatten)]
-        signatures: SignatureOptions,
+        signatures: SignatureArgs,
     },
     /// Write the file of a new app
     New {
@@ -60,7 +61,7 @@ enum SignaturesCommand {
         #[arg(long, value_name = "SLUG")]
         category: Option<String>,
         #[command(flatten)]
-        signatures: SignatureOptions,
+        signatures: SignatureArgs,
     },
     /// Count apps, rules and roles
     Stats(FolderArgs),
@@ -144,11 +145,11 @@ fn execute(
         SignaturesCommand::Fmt { folder, check } => format_folder(folder, *check, out),
         SignaturesCommand::Test(folder) => test_folder(folder, today, out),
         SignaturesCommand::Explain { host, signatures } => {
-            Ok(explain(&signatures::load(signatures)?, host, out))
+            Ok(explain(&signatures::load(&signatures.options())?, host, out))
         }
         SignaturesCommand::New { id, domain, folder } => new_file(folder, id, domain, today, out),
         SignaturesCommand::List { category, signatures } => {
-            Ok(list(&signatures::load(signatures)?, category.as_deref(), out))
+            Ok(list(&signatures::load(&signatures.options())?, category.as_deref(), out))
         }
         SignaturesCommand::Stats(folder) => {
             let sources = signatures::read_folder(&folder.folder)?;
@@ -370,6 +371,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::signatures::SignatureOptions;
 
     #[derive(Parser)]
     struct Line {
