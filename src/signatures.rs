@@ -1,7 +1,8 @@
 //! Where signature files come from: the program itself, or folders that the operator names.
 //!
-//! The catalogue of this version is embedded. A folder given with `--signatures` replaces it; one
-//! given with `--signatures-extra` is the operator's own, whose rules win and are shown as local.
+//! The catalogue of this version is embedded. A folder or packed file given with `--signatures`
+//! replaces it; a folder given with `--signatures-extra` is the operator's own, whose rules win and
+//! are shown as local.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -12,13 +13,11 @@ use crate::catalogue::{Catalogue, Finding, SourceFile};
 pub const EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.packed"));
 
 /// Which catalogue to use.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default)]
 pub struct SignatureOptions {
-    /// Use the signature files in DIR instead of those built into the program
-    #[arg(long, value_name = "DIR")]
+    /// A folder of signature files, or a packed catalogue, instead of the embedded one.
     pub signatures: Option<PathBuf>,
-    /// Add the signature files in DIR; they win over the others and are shown as local
-    #[arg(long, value_name = "DIR")]
+    /// The operator's own folder.
     pub signatures_extra: Option<PathBuf>,
 }
 
@@ -57,6 +56,7 @@ pub fn load(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
         None => Vec::new(),
     };
     match &options.signatures {
+        Some(packed) if packed.is_file() => Catalogue::from_packed(&read_text(packed)?, &local),
         Some(folder) => Catalogue::from_sources(&read_catalogue(folder)?, &local),
         None => Catalogue::from_packed(EMBEDDED, &local),
     }
@@ -107,12 +107,15 @@ fn read_file(folder: &Path, path: &Path, files: &mut Vec<SourceFile>) -> Result<
     if path.extension().is_none_or(|extension| extension != "toml") {
         return Ok(());
     }
-    let text = fs::read_to_string(path)
-        .map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
+    let text = read_text(path)?;
     let relative = path.strip_prefix(folder).unwrap_or(path);
     let steps: Vec<_> = relative.iter().map(|step| step.to_string_lossy()).collect();
     files.push(SourceFile { path: steps.join("/"), text });
     Ok(())
+}
+
+fn read_text(path: &Path) -> Result<String, LoadError> {
+    fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.to_owned(), source })
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
@@ -160,6 +163,26 @@ mod tests {
         let sources = read_folder(&folder()).unwrap();
         let from_folder = Catalogue::from_sources(&sources, &[]).unwrap();
         assert_eq!(embedded().unwrap().version(), from_folder.version());
+    }
+
+    #[test]
+    fn flows_without_a_name_are_known_by_address() {
+        use crate::net::{Address, protocol};
+        let catalogue = embedded().unwrap();
+        let app = |address: &str, port, protocol| {
+            let address = Address::from(address.parse::<std::net::IpAddr>().unwrap());
+            let found = catalogue.match_address(address, port, protocol)?;
+            Some(found.app_id()?.to_owned())
+        };
+        assert_eq!(app("149.154.167.51", 443, protocol::TCP).as_deref(), Some("telegram"));
+        assert_eq!(app("2001:b28:f23d::a", 443, protocol::TCP).as_deref(), Some("telegram"));
+        assert_eq!(app("52.113.1.2", 3479, protocol::UDP).as_deref(), Some("microsoft-teams"));
+        assert_eq!(app("52.113.1.2", 443, protocol::TCP), None);
+        assert_eq!(app("192.0.2.1", 443, protocol::TCP), None);
+        let resolver = Address::from(std::net::IpAddr::from([1, 1, 1, 1]));
+        assert_eq!(catalogue.public_resolver(resolver), Some("Cloudflare"));
+        assert!(catalogue.is_ech_public_name("cloudflare-ech.com"));
+        assert!(!catalogue.is_ech_public_name("www.cloudflare-ech.com"));
     }
 
     #[test]

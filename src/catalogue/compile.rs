@@ -24,6 +24,18 @@ pub(crate) struct Part {
     pub(crate) is_local: bool,
 }
 
+impl Part {
+    /// Lets go at once of what only authors need, so that a sensor never holds all of it.
+    fn new(path: String, mut content: Content, is_local: bool) -> Part {
+        if let Content::App(file) = &mut content {
+            file.test = Vec::new();
+            file.sources = Vec::new();
+            file.fingerprint = Vec::new();
+        }
+        Part { path, content, is_local }
+    }
+}
+
 /// Reads source files; answers the parts and their packed form.
 ///
 /// # Errors
@@ -37,8 +49,7 @@ pub(crate) fn read_sources(
         match Document::read(source) {
             Ok(document) => {
                 packed.push((source.path.clone(), document.to_json()));
-                let path = source.path.clone();
-                parts.push(Part { path, content: document.content, is_local });
+                parts.push(Part::new(source.path.clone(), document.content, is_local));
             }
             Err(mut more) => findings.append(&mut more),
         }
@@ -73,7 +84,7 @@ pub(crate) fn read_packed(text: &str) -> Result<Vec<Part>, Vec<Finding>> {
         };
         let content = content_from_json(path, json)
             .map_err(|error| damaged(number + 2, format!("{path}: {error}")))?;
-        parts.push(Part { path: path.to_owned(), content, is_local: false });
+        parts.push(Part::new(path.to_owned(), content, false));
     }
     Ok(parts)
 }

@@ -1,8 +1,8 @@
 //! The catalogue's file format, schema 1, as types: what a signature file may say.
 //!
 //! One TOML file an app. Unknown keys are refused, so that a typing error is an error. The types
-//! hold what was written; whether it makes sense is for [`super::lint`], and how it is matched
-//! for `index`. `signatures/README.md` tells the format in prose.
+//! hold what was written; whether it makes sense is for the linter, and how it is matched for
+//! the index. `signatures/README.md` tells the format in prose.
 
 use std::collections::BTreeMap;
 use std::fmt;

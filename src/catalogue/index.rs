@@ -9,7 +9,7 @@
 //! literal characters win, a domain counting one for its leading dot where the name is longer;
 //! with equal weight a pattern beats a domain, since it also fixes the number of labels.
 //!
-//! Assumes normalised names ([`super::name`]). The hash is not seeded: only the catalogue's
+//! Assumes normalised names. The hash is not seeded: only the catalogue's
 //! authors choose what is in the table, and names from the wire never enter it.
 
 use std::ops::Range;
@@ -530,6 +530,16 @@ mod tests {
         assert!(catalogue.match_host("acme.com").unwrap().is_local);
         assert!(catalogue.match_host("acme.net").is_none());
         assert_eq!(catalogue.apps().len(), 1);
+    }
+
+    #[test]
+    fn cname_targets_meet_only_rules_that_allow_it() {
+        let cname = "[[match]]\nrole = \"visit\"\ncname = true\ndomains = [\"pages.acme.com\"]\n";
+        let sources = [app("both", &(section("domains", &["acme.com".into()]) + cname))];
+        let catalogue = Catalogue::from_sources(&sources, &[]).unwrap();
+        assert!(catalogue.match_cname("cdn.acme.com").is_none());
+        assert!(catalogue.match_cname("contoso.pages.acme.com").is_some());
+        assert!(catalogue.match_host("cdn.acme.com").is_some());
     }
 
     #[test]

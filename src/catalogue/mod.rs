@@ -197,6 +197,16 @@ impl Catalogue {
         Catalogue::with_local(compile::read_packed(packed)?, packed, local)
     }
 
+    /// The packed form of a catalogue's files: one text, to be embedded or moved to a sensor.
+    ///
+    /// # Errors
+    /// As [`Catalogue::from_sources`].
+    pub fn pack(sources: &[SourceFile]) -> Result<String, Vec<Finding>> {
+        let (parts, packed) = compile::read_sources(sources, false)?;
+        compile::compile(parts, [0; 32])?;
+        Ok(packed)
+    }
+
     fn with_local(
         mut parts: Vec<compile::Part>,
         packed: &str,

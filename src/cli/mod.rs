@@ -9,6 +9,7 @@ mod progress;
 mod read;
 mod report;
 mod settings;
+pub mod signature_args;
 pub mod signatures_command;
 mod summary;
 

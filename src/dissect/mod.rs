@@ -3,6 +3,8 @@
 //!
 //! Every dissector answers *complete*, *incomplete* (more bytes, please) or *reject*. None of them
 //! panics, whatever the bytes.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 use crate::hostname::Hostname;
 use crate::net::Address;

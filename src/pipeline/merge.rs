@@ -27,7 +27,7 @@ use crate::store::{
     UsageRow, VisibilityRow,
 };
 use crate::time::{Hour, Timestamp};
-use crate::usage::Sums;
+use crate::usage::{NameId, Sums};
 use crate::worker::part::{AnonymousSums, Books, FlowRecord, IntakeSums, Part};
 
 /// Clients with rows; those beyond are one client "other".
@@ -180,8 +180,10 @@ impl Merge {
         for &(address, mac) in &part.links {
             self.names.link(address, mac);
         }
+        let mut held: Vec<Option<NameId>> = vec![None; part.names.len()];
         for answer in &part.answers {
-            let name = &part.names[answer.name as usize];
+            let at = answer.name as usize;
+            let name = *held[at].get_or_insert_with(|| self.names.hold(&part.names[at]));
             self.names.answer(
                 answer.client,
                 answer.resolver,
@@ -190,6 +192,9 @@ impl Merge {
                 answer.time,
                 answer.ttl_seconds,
             );
+        }
+        for name in held.into_iter().flatten() {
+            self.names.release(name);
         }
         for offer in &part.ech_offers {
             self.offers.add(offer.clone());
@@ -276,7 +281,8 @@ impl Merge {
                 return;
             }
             None => {
-                let named = name_flow(flow, outer, &self.names, &self.offers, &mut self.verdicts);
+                let named =
+                    name_flow(flow, outer, &mut self.names, &self.offers, &mut self.verdicts);
                 self.remember(key, named)
             }
         };

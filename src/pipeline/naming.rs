@@ -98,7 +98,7 @@ impl Offers {
 pub fn name_flow(
     flow: &AnonymousSums,
     outer: Option<&str>,
-    names: &NameCache,
+    names: &mut NameCache,
     offers: &Offers,
     verdicts: &mut Verdicts,
 ) -> Named {

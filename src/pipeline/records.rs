@@ -109,6 +109,8 @@ struct ObservationJson<'a> {
     time: String,
     app: Option<&'a str>,
     role: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    ja4: &'a str,
 }
 
 /// A flow as it is written. Times are seconds since the epoch.
@@ -156,10 +158,10 @@ impl Records {
     /// `out` fails.
     pub fn write_observations(&mut self, mut out: impl Write) -> io::Result<()> {
         self.observations.sort_by(|one, other| {
-            let key = |line: &ObservationLine| {
+            fn key(line: &ObservationLine) -> impl Ord + '_ {
                 let seen = &line.observation;
-                (seen.time, seen.seen, seen.client, seen.server, seen.host)
-            };
+                (seen.time, seen.seen, seen.client, seen.server, &seen.host, &seen.ja4)
+            }
             key(one).cmp(&key(other))
         });
         for line in &self.observations {
@@ -174,6 +176,7 @@ impl Records {
                 time: rfc3339(seen.time),
                 app: line.app.as_deref(),
                 role: line.role.map(|role| role.as_str()),
+                ja4: &seen.ja4,
             };
             write_line(&mut out, &json)?;
         }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowRecord, HINTS_MAX, Outer, Part};
+use super::part::{ANONYMOUS_MAX, AnonymousSums, End, HINTS_MAX, Outer, Part};
 use super::{Item, Worker};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
@@ -34,36 +34,6 @@ pub(super) const BY_NAME: u8 = u8::MAX;
 
 /// Sums of undecided flows, of minutes that are over.
 pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
-
-/// Packets and bytes (side 0, side 1) over the whole life of flows; kept only where every flow is
-/// wanted as a record.
-pub(super) struct Totals {
-    wanted: bool,
-    by_flow: Vec<(u64, [u64; 2])>,
-}
-
-impl Totals {
-    pub(super) fn new(wanted: bool) -> Totals {
-        Totals { wanted, by_flow: Vec::new() }
-    }
-
-    fn add(&mut self, flow: FlowId, packets: u16, bytes: [u32; 2]) {
-        if !self.wanted {
-            return;
-        }
-        if self.by_flow.len() <= flow as usize {
-            self.by_flow.resize(flow as usize + 1, (0, [0; 2]));
-        }
-        let (all_packets, all_bytes) = &mut self.by_flow[flow as usize];
-        *all_packets += u64::from(packets);
-        all_bytes[0] += u64::from(bytes[0]);
-        all_bytes[1] += u64::from(bytes[1]);
-    }
-
-    fn take(&mut self, flow: FlowId) -> (u64, [u64; 2]) {
-        self.by_flow.get_mut(flow as usize).map(std::mem::take).unwrap_or_default()
-    }
-}
 
 impl Worker {
     /// Takes in a new flow, of which `item` is the first packet from side 0.
@@ -533,62 +503,15 @@ impl Worker {
         }
     }
 
-    fn record_health(&mut self, flow: FlowId) {
-        let hot = self.table.hot(flow);
-        if hot.protocol != protocol::TCP {
-            return;
-        }
-        let both = mark::SENT_0 | mark::SENT_0 << 1;
-        let health = &mut self.part.health;
-        health.tcp_flows += 1;
-        health.tcp_two_way += u64::from(hot.marks & both == both);
-        health.tcp_begun_before += u64::from(hot.marks & mark::BEGAN == 0);
-    }
-
-    fn record_flow(&mut self, flow: FlowId, end: End) {
-        if !self.settings.flows {
-            return;
-        }
-        let (packets, bytes) = self.totals.take(flow);
-        let (hot, cold) = self.table.both(flow);
-        let both_fins = mark::FIN_0 | mark::FIN_0 << 1;
-        // A flow that ran out of time before the end is told so, whenever it was looked at.
-        let was_idle = self.sensor.nanos_since(hot.last_seen) > hot.patience.nanos();
-        let end = match end {
-            _ if hot.marks & mark::RESET != 0 => End::Rst,
-            _ if hot.marks & both_fins == both_fins => End::Fin,
-            End::Eof if was_idle => End::Idle,
-            other => other,
-        };
-        let name = (cold.name != NONE).then(|| {
-            let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
-            (self.names.hold_again(cold.name), source)
-        });
-        let (client, server) = (hot.client(), 1 - hot.client());
-        self.part.flows.push(FlowRecord {
-            first_seen: cold.first_seen,
-            last_seen: hot.last_seen,
-            client: Endpoint { address: hot.addresses[client], port: hot.ports[client] },
-            server: Endpoint { address: hot.addresses[server], port: hot.ports[server] },
-            protocol: hot.protocol,
-            name,
-            anonymous: (cold.told & told::ANONYMOUS != 0).then_some(flow),
-            packets,
-            bytes_up: bytes[client],
-            bytes_down: bytes[server],
-            end,
-        });
-    }
-
     /// Remembers the link address of a home client that sends.
     fn note_link(&mut self, flow: FlowId, item: &Item) {
         let Some(mac) = item.source_link else { return };
         let source = item.packet.source;
-        let hot = self.table.hot(flow);
-        if hot.bucket == Bucket::Inbound as u8 || !self.settings.home.contains(source) {
+        if !self.links.is_news(source, mac) || !self.settings.home.contains(source) {
             return;
         }
-        if self.links.len() < HINTS_MAX && self.links.insert((source, mac)) {
+        let is_inbound = self.table.hot(flow).bucket == Bucket::Inbound as u8;
+        if !is_inbound && self.part.links.len() < HINTS_MAX {
             self.part.links.push((source, mac));
         }
     }
@@ -600,8 +523,26 @@ fn note_two_way(part: &mut Part, client: Address) {
     }
 }
 
-/// A pair of an address and its link address.
-pub(super) type Links = std::collections::HashSet<(Address, Mac), RandomState>;
+/// The link addresses that were handed on last: most of those that come again are among them.
+pub(super) struct Links(Box<[(Address, Mac); Links::PLACES]>);
+
+impl Links {
+    const PLACES: usize = 1024;
+
+    pub(super) fn new() -> Links {
+        Links(Box::new([(Address::default(), Mac::default()); Links::PLACES]))
+    }
+
+    /// Whether this pair is not among them; then it is from now on.
+    fn is_news(&mut self, address: Address, mac: Mac) -> bool {
+        // Neighbours differ in their last bytes; a clash costs nothing but telling it again.
+        let [.., a, b] = address.0;
+        let place = &mut self.0[usize::from(u16::from_be_bytes([a, b])) % Links::PLACES];
+        let is_news = *place != (address, mac);
+        *place = (address, mac);
+        is_news
+    }
+}
 
 /// Ports of network services whose traffic is nobody's use of anything: DNS, DHCP, NTP, NetBIOS
 /// name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service names).

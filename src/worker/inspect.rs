@@ -145,10 +145,11 @@ impl Worker {
         let packet = &item.packet;
         let id = self.inspection(flow, item.sensor);
         let known_start = self.table.cold(flow).initial_sequence[side];
+        let fingerprint = self.settings.observations;
         let Inspector { open, found, .. } = &mut self.inspector;
         let slot = &mut open[id as usize].sides[side];
         let fresh = || LookedAt::Stream {
-            stream: SideStream::new(packet.source_port, packet.destination_port),
+            stream: new_stream(packet, fingerprint),
             order: Reassembler::new(if known_start == 0 { sequence(packet) } else { known_start }),
         };
         let LookedAt::Stream { stream, order } = slot.get_or_insert_with(fresh) else { return };
@@ -197,6 +198,7 @@ impl Worker {
         }
         let id = self.inspection(flow, item.sensor);
         let Inspector { open, found, scratch, .. } = &mut self.inspector;
+        scratch.without_fingerprint = !self.settings.observations;
         let slot = &mut open[id as usize].sides[side];
         let LookedAt::Quic(initials) =
             slot.get_or_insert_with(|| LookedAt::Quic(Box::new(Initials::new())))
@@ -360,7 +362,7 @@ impl Worker {
         *wanted &= !(mark::WANTED_0 << side);
         let Some(name) = &hello.server_name else { return };
         *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
-        self.observe(flow, time, seen, name);
+        self.observe(flow, time, seen, name, &hello.ja4);
         if let Some(config_id) = hello.ech_config_id {
             self.inspector.outer.insert(flow, config_id);
         }
@@ -370,12 +372,12 @@ impl Worker {
     fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {
         self.set_client(flow, side);
         if let Some(authority) = &request.authority {
-            self.observe(flow, time, Seen::Http, authority);
+            self.observe(flow, time, Seen::Http, authority, "");
         }
         if let Some(host) =
             request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host))
         {
-            self.observe(flow, time, Seen::Http, host);
+            self.observe(flow, time, Seen::Http, host, "");
         }
         if let Some(name) = request.authority.or(request.host) {
             self.set_name(flow, &name, NameSource::Host);
@@ -424,7 +426,7 @@ impl Worker {
             };
             self.part.health.dns_questions += 1;
             if server.port == dns::PORT {
-                self.observe(flow, time, Seen::Dns, &name);
+                self.observe(flow, time, Seen::Dns, &name, "");
             }
             if self.settings.home.contains(client.address) {
                 let hour = self.hour(time.minute());
@@ -500,12 +502,13 @@ impl Worker {
         }
     }
 
-    fn observe(&mut self, flow: FlowId, time: Timestamp, seen: Seen, host: &Hostname) {
+    fn observe(&mut self, flow: FlowId, time: Timestamp, seen: Seen, host: &Hostname, ja4: &str) {
         if !self.settings.observations {
             return;
         }
         let (client, server) = self.endpoints(flow);
-        let record = ObservationRecord { time, seen, client, server, host: *host };
+        let ja4 = ja4.into();
+        let record = ObservationRecord { time, seen, client, server, host: (**host).into(), ja4 };
         self.part.observations.push(record);
     }
 
@@ -516,6 +519,11 @@ impl Worker {
             |side: Side| Endpoint { address: hot.addresses[side], port: hot.ports[side] };
         (endpoint(hot.client()), endpoint(1 - hot.client()))
     }
+}
+
+fn new_stream(packet: &Packet, fingerprint: bool) -> SideStream {
+    let stream = SideStream::new(packet.source_port, packet.destination_port);
+    if fingerprint { stream } else { stream.without_fingerprint() }
 }
 
 /// Sequence number of the first payload byte.

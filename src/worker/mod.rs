@@ -8,11 +8,13 @@
 //! - `intake`: from frame to item, before a packet has an owner
 //! - `mod`: the packet path
 //! - `account`: where sums go, and when a flow begins, is named and ends
+//! - `ended`: what is told of a flow once it has ended
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `fragments`: datagrams in pieces
 
 mod account;
 pub mod clock;
+mod ended;
 mod fragments;
 mod inspect;
 pub mod intake;
@@ -29,8 +31,9 @@ use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
 use crate::usage::{NameTable, SUMS_MAX, UsageTable};
-use account::{Links, Pending, Totals};
+use account::{Links, Pending};
 use clock::TimeStep;
+use ended::Totals;
 use fragments::Fragments;
 use inspect::Inspector;
 use part::Part;
@@ -121,7 +124,7 @@ impl Worker {
             usage: UsageTable::default(),
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
-            links: Links::default(),
+            links: Links::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
             part: Part::default(),

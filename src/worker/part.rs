@@ -125,7 +125,9 @@ pub struct ObservationRecord {
     /// Who was asked.
     pub server: Endpoint,
     /// The name.
-    pub host: Hostname,
+    pub host: Box<str>,
+    /// JA4 of the ClientHello it was in; empty elsewhere.
+    pub ja4: Box<str>,
 }
 
 /// How a flow ended.

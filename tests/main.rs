@@ -1,0 +1,8 @@
+//! The integration tests: one program with a module for each behaviour.
+//!
+//! They need no network, no privilege and nothing outside the tree. Two variables of the
+//! environment change what they do: `SHADOWSCOPE_CAPTURES` names a folder of captures with an
+//! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
+//! files (see `golden`).
+
+mod tidy;
