@@ -11,6 +11,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::progress::Shown;
+use super::signature_args::SignatureArgs;
 use super::{Mistake, settings, summary};
 use crate::capture::{CaptureFile, Filter, Outcome, Plan, Run};
 use crate::catalogue::Catalogue;
@@ -23,7 +24,7 @@ use crate::pipeline::merge::{Keep, Merge, MergeSettings};
 use crate::pipeline::records::Records;
 use crate::pipeline::{self, WORKERS_MAX};
 use crate::report::{ReportRange, write_reports};
-use crate::signatures::{self, SignatureOptions};
+use crate::signatures;
 use crate::store::{CaptureFacts, RunKind, RunStart, Skip, Store};
 use crate::time::HourGrid;
 use crate::worker::Settings;
@@ -79,7 +80,7 @@ pub(super) struct ReadArgs {
     quiet: bool,
     /// Which catalogue to use.
     #[command(flatten)]
-    signatures: SignatureOptions,
+    signatures: SignatureArgs,
 }
 
 /// The arguments, made usable.
@@ -156,7 +157,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         home,
         grid: settings::hour_grid(&zone),
         identities,
-        catalogue: Arc::new(signatures::load(&args.signatures)?),
+        catalogue: Arc::new(signatures::load(&args.signatures.options())?),
         config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
     })
 }
