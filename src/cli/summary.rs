@@ -214,6 +214,12 @@ fn write_health(text: &mut String, found: &Summary) -> std::fmt::Result {
     if cut > 0 {
         writeln!(text, "  cut by the snap length: {} of the packets", percent(cut, packets))?;
     }
+    if found.named_devices() > 0 {
+        writeln!(text, "  devices that said their name: {}", count(found.named_devices() as u64))?;
+    }
+    for (version, flows) in &found.unopened_quic {
+        writeln!(text, "  QUIC version {version:#010x} not opened: {} flows", count(*flows))?;
+    }
     let told = [Counter::Packets, Counter::SnapCut];
     for (counter, value) in found.counters.iter() {
         if value > 0 && !told.contains(&counter) {

@@ -199,6 +199,12 @@ impl Merge {
         for offer in &part.ech_offers {
             self.offers.add(offer.clone());
         }
+        for (address, _) in &part.device_names {
+            self.summary.device_name(*address);
+        }
+        for &(version, flows) in &part.unopened_quic {
+            self.summary.unopened_quic(version, flows);
+        }
     }
 
     fn take(&mut self, worker: usize, part: Part, horizon: Option<Timestamp>) {

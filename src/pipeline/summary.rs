@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use crate::identity::Subject;
+use crate::net::Address;
 use crate::stats::{Counter, Counters};
 use crate::store::{ROLES_OF_USE, Target};
 use crate::time::{Hour, Timestamp};
 use crate::usage::Sums;
-use crate::worker::part::{Books, Health, IntakeSums};
+use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
 
 /// Clients with totals of their own in the summary.
 const CLIENTS_MAX: usize = 1 << 20;
@@ -76,6 +77,10 @@ pub struct Summary {
     pub counters: Counters,
     /// What came in; none without packets.
     pub intake: Option<IntakeSums>,
+    /// Versions of QUIC Initials that no known key opens, and in how many flows.
+    pub unopened_quic: BTreeMap<u32, u64>,
+    /// Devices that said what they are called.
+    devices: HashSet<Address, RandomState>,
     bounds: Counters,
 }
 
@@ -88,6 +93,23 @@ impl Summary {
     /// The first and the last stamp.
     pub fn time_range(&self) -> Option<(Timestamp, Timestamp)> {
         self.intake.map(|intake| (intake.first_seen, intake.last_seen))
+    }
+
+    /// How many devices said what they are called: a number, since names are often people's.
+    pub fn named_devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    pub(super) fn device_name(&mut self, address: Address) {
+        if self.devices.len() < CLIENTS_MAX {
+            self.devices.insert(address);
+        }
+    }
+
+    pub(super) fn unopened_quic(&mut self, version: u32, flows: u64) {
+        let room = self.unopened_quic.len() < QUIC_VERSIONS_MAX;
+        let version = if room || self.unopened_quic.contains_key(&version) { version } else { 0 };
+        *self.unopened_quic.entry(version).or_default() += flows;
     }
 
     pub(super) fn intake(&mut self, sums: &IntakeSums) {

@@ -11,13 +11,16 @@ use foldhash::fast::RandomState;
 use crate::catalogue::{Catalogue, Match, Purpose, Role};
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
-use crate::net::Address;
+use crate::net::{Address, Endpoint};
 use crate::store::{AppFacts, Target};
 
 /// Names remembered; when there are more, all are forgotten and matched anew.
 const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
+
+/// The port of HTTPS, and so of DNS over HTTPS (RFC 8484).
+const HTTPS_PORT: u16 = 443;
 
 /// The number of a [`Target`] in [`Verdicts`].
 pub type TargetNumber = u32;
@@ -95,6 +98,11 @@ impl Verdicts {
         let catalogue = Arc::clone(&self.catalogue);
         let found = catalogue.match_address(address, port, protocol)?;
         Some(self.matched(&found))
+    }
+
+    /// Whether an endpoint is a public resolver's for DNS over HTTPS.
+    pub fn is_resolver(&self, server: Endpoint) -> bool {
+        server.port == HTTPS_PORT && self.catalogue.public_resolver(server.address).is_some()
     }
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {
