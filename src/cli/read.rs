@@ -12,11 +12,12 @@ use clap::Args;
 
 use super::progress::Shown;
 use super::signature_args::SignatureArgs;
-use super::{Mistake, settings, summary};
+use super::{Mistake, settings, summary, unmatched};
 use crate::capture::{CaptureFile, Filter, Outcome, Plan, Run};
 use crate::catalogue::Catalogue;
 use crate::decode;
 use crate::feeds;
+use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::hash::Seed;
 use crate::identity::Identities;
 use crate::net::NetworkSet;
@@ -53,6 +54,9 @@ pub(super) struct ReadArgs {
     /// Who has which address: CSV with the columns address_or_network,user,department
     #[arg(long, value_name = "FILE")]
     identities: Option<PathBuf>,
+    /// Whose network an address is in: an MMDB file with autonomous systems
+    #[arg(long, value_name = "FILE")]
+    asn_db: Option<PathBuf>,
     /// A home network, in which users are looked for; may be given several times
     /// [default: RFC 1918, RFC 4193 and link-local addresses]
     #[arg(long, value_name = "NET")]
@@ -75,6 +79,10 @@ pub(super) struct ReadArgs {
     /// Threads that take packets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
     workers: Option<u16>,
+    /// Instead of the summary, list the names that no signature knows, by registrable domain, each
+    /// with the beginning of a signature file
+    #[arg(long, conflicts_with = "quiet")]
+    unmatched: bool,
     /// Show no progress and no summary
     #[arg(long, short)]
     quiet: bool,
@@ -91,6 +99,7 @@ struct Usable {
     grid: HourGrid,
     identities: Identities,
     catalogue: Arc<Catalogue>,
+    autonomous_systems: Option<AutonomousSystems>,
     config_sha256: String,
 }
 
@@ -109,7 +118,9 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         ..Settings::default()
     };
     let merge_settings = MergeSettings {
-        catalogue: usable.catalogue,
+        catalogue: Arc::clone(&usable.catalogue),
+        autonomous_systems: usable.autonomous_systems,
+        unmatched: args.unmatched,
         identities: usable.identities,
         observations: args.observations.is_some(),
         flows: args.flows.is_some(),
@@ -128,7 +139,10 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     }
     write_records(args, records)?;
     if !args.quiet {
-        let text = summary::summary(&found, run.files());
+        let text = match args.unmatched {
+            true => unmatched::unmatched(&found, &usable.catalogue),
+            false => summary::summary(&found, run.files()),
+        };
         io::stdout().lock().write_all(text.as_bytes()).or_else(forgive_closed_pipe)?;
     }
     Ok(ExitCode::from(complaints.max(refused).max(run.exit_code())))
@@ -157,6 +171,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         home,
         grid: settings::hour_grid(&zone),
         identities,
+        autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         catalogue: Arc::new(signatures::load(&args.signatures.options())?),
         config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
     })
