@@ -25,12 +25,21 @@ pub struct SignatureOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A file or folder cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error(
+        "cannot read the signature files in {}: {source}; name the folder that holds \
+         catalogue.toml", path.display()
+    )]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A folder without signature files is not the one that was meant.
+    #[error("no signature files in {}: name the folder that holds catalogue.toml", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
     },
     /// The files say something that cannot be used.
     #[error("{} in the signature files:\n{}", count(.0.len()), list(.0))]
@@ -48,7 +57,7 @@ pub fn load(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
     };
     match &options.signatures {
         Some(packed) if packed.is_file() => Catalogue::from_packed(&read_text(packed)?, &local),
-        Some(folder) => Catalogue::from_sources(&read_folder(folder)?, &local),
+        Some(folder) => Catalogue::from_sources(&read_catalogue(folder)?, &local),
         None => Catalogue::from_packed(EMBEDDED, &local),
     }
     .map_err(LoadError::Findings)
@@ -60,6 +69,18 @@ pub fn load(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
 /// Findings, if the program was built from files that cannot be used.
 pub fn embedded() -> Result<Catalogue, LoadError> {
     load(&SignatureOptions::default())
+}
+
+/// Reads the files of a whole catalogue, as [`read_folder`] does.
+///
+/// # Errors
+/// A file or folder that cannot be read, or a folder without signature files.
+pub fn read_catalogue(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
+    let files = read_folder(folder)?;
+    if files.is_empty() {
+        return Err(LoadError::Empty { path: folder.to_owned() });
+    }
+    Ok(files)
 }
 
 /// Reads the `.toml` files in a folder and the folders directly below it, in the order of their
@@ -193,5 +214,14 @@ mod tests {
         fs::write(&file, text.replace("role", "roll")).unwrap();
         let message = load(&options).unwrap_err().to_string();
         assert!(message.contains("intranet.toml:13:1") && message.contains("`role`"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_without_signature_files_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read_catalogue(folder.path()).unwrap_err();
+        assert!(matches!(error, LoadError::Empty { .. }));
+        assert!(error.to_string().contains(&folder.path().display().to_string()));
+        assert!(matches!(read_catalogue(&folder.path().join("no")), Err(LoadError::Io { .. })));
     }
 }

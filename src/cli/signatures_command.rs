@@ -118,9 +118,12 @@ pub enum SignaturesError {
 }
 
 impl SignaturesError {
-    /// Whether the files are at fault, and not the machine.
+    /// Whether the files or what was typed are at fault, and not the machine.
     pub fn is_mistake(&self) -> bool {
-        matches!(self, SignaturesError::Load(LoadError::Findings(_)))
+        match self {
+            SignaturesError::Load(_) => true,
+            SignaturesError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        }
     }
 }
 
@@ -157,7 +160,7 @@ fn execute(
             Ok(list(&signatures::load(&signatures.options())?, category.as_deref(), out))
         }
         SignaturesCommand::Stats(folder) => {
-            let sources = signatures::read_folder(&folder.folder)?;
+            let sources = signatures::read_catalogue(&folder.folder)?;
             let statistics = Statistics::of(&sources).map_err(LoadError::Findings)?;
             out.push_str(&statistics.to_string());
             Ok(CLEAN)
@@ -169,13 +172,13 @@ fn execute(
 }
 
 fn lint_folder(args: &FolderArgs, today: Date, out: &mut String) -> Result<u8, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+    let sources = signatures::read_catalogue(&args.folder)?;
     let findings = lint::lint(&sources, today);
     Ok(show(&findings, sources.len(), "files", out))
 }
 
 fn test_folder(args: &FolderArgs, today: Date, out: &mut String) -> Result<u8, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+    let sources = signatures::read_catalogue(&args.folder)?;
     let mut findings = lint::lint(&sources, today);
     findings.retain(|finding| matches!(finding.rule, "S001" | "S008" | "S011" | "S013" | "S014"));
     let tests = sources.iter().map(|source| source.text.matches("[[test]]").count()).sum();
@@ -194,7 +197,7 @@ fn show(findings: &[Finding], checked: usize, what: &str, out: &mut String) -> u
 
 fn format_folder(args: &FolderArgs, check: bool, out: &mut String) -> Result<u8, SignaturesError> {
     let mut code = CLEAN;
-    for SourceFile { path, text } in signatures::read_folder(&args.folder)? {
+    for SourceFile { path, text } in signatures::read_catalogue(&args.folder)? {
         match canonical::format(&path, &text) {
             None => {
                 push_line(out, format_args!("{path}: not formatted; see `signatures lint`"));
@@ -266,7 +269,7 @@ fn new_file(
     today: Date,
     out: &mut String,
 ) -> Result<u8, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+    let sources = signatures::read_catalogue(&args.folder)?;
     let catalogue = Catalogue::from_sources(&sources, &[]).map_err(LoadError::Findings)?;
     let file = match template::new_file(&catalogue, id, domain, today) {
         Ok(file) => file,
@@ -316,7 +319,7 @@ fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> u8 {
 }
 
 fn pack(args: &FolderArgs, file: &Path, out: &mut String) -> Result<u8, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+    let sources = signatures::read_catalogue(&args.folder)?;
     let packed = Catalogue::pack(&sources).map_err(LoadError::Findings)?;
     let catalogue = Catalogue::from_packed(&packed, &[]).map_err(LoadError::Findings)?;
     write_file(file, &packed)?;
@@ -354,7 +357,7 @@ fn install(file: &Path, to: &Path, out: &mut String) -> Result<u8, SignaturesErr
 
 fn diff(old: &Path, new: &Path, names: &Path, out: &mut String) -> Result<u8, SignaturesError> {
     let load = |folder: &Path| -> Result<Catalogue, LoadError> {
-        let sources = signatures::read_folder(folder)?;
+        let sources = signatures::read_catalogue(folder)?;
         Catalogue::from_sources(&sources, &[]).map_err(LoadError::Findings)
     };
     let (old, new) = (load(old)?, load(new)?);
@@ -416,7 +419,7 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("signatures");
-        for file in signatures::read_folder(&own).unwrap() {
+        for file in signatures::read_catalogue(&own).unwrap() {
             if !file.path.contains('/') {
                 fs::write(folder.path().join(&file.path), &file.text).unwrap();
             }

@@ -22,23 +22,11 @@ pub(super) fn summary(found: &Summary, files: &[CaptureFile]) -> String {
     text
 }
 
-/// What is wrong with a file; none where nothing is.
-pub(super) fn complaint(file: &CaptureFile) -> Option<String> {
-    match &file.outcome {
-        Outcome::Pending | Outcome::Whole | Outcome::LeftOut => None,
-        Outcome::Damaged { offset, why } => {
-            Some(format!("damaged at byte {offset}: {why}; what stands before was read"))
-        }
-        Outcome::NotACapture(why) if file.named => Some(format!("not a capture: {why}")),
-        Outcome::NotACapture(_) => None,
-        Outcome::Missing => Some("no such file, and no file that fits it as a pattern".into()),
-        Outcome::Failed(why) => Some(why.clone()),
-        Outcome::Filter(why) => Some(why.to_string()),
-    }
-}
-
 fn write_all(text: &mut String, found: &Summary, files: &[CaptureFile]) -> std::fmt::Result {
     write_input(text, found, files)?;
+    if found.counters.value(Counter::Packets) == 0 {
+        return Ok(());
+    }
     write_apps(text, found)?;
     write_clients(text, found)?;
     write_unmatched(text, found)?;
