@@ -5,4 +5,9 @@
 //! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
 //! files (see `golden`).
 
+#[path = "../benches/generator/mod.rs"]
+mod generator;
+mod support;
 mod tidy;
+mod truth;
+mod workers;
