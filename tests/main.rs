@@ -5,8 +5,10 @@
 //! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
 //! files (see `golden`).
 
+mod conformance;
 #[path = "../benches/generator/mod.rs"]
 mod generator;
+mod golden;
 mod support;
 mod tidy;
 mod truth;
