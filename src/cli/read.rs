@@ -151,7 +151,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     };
     let mut merge = Merge::new(merge_settings, keep);
     let shown = Shown::new(run.progress(), args.quiet);
-    let run = pipeline::read(run, settings, usable.only, workers(args), &mut merge)?;
+    let run = pipeline::read(run, settings, usable.only, workers(args), &mut merge)?.run;
     drop(shown);
     let (found, records, keep) = merge.finish();
     complain(run.files());

@@ -156,8 +156,10 @@ impl Merge {
             counters.merge(&part.counters);
             self.learn(part);
         }
+        // One tick later, all that can have been said about them was said. (Sensor time may have
+        // gone back since, so that it tells nothing.)
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
-            self.anonymous(worker, &flow, outer.as_deref(), horizon);
+            self.anonymous(worker, &flow, outer.as_deref(), None);
         }
         for (key, flow) in std::mem::take(&mut self.deferred_flows) {
             self.flow_line(&flow, None, Some(key));
