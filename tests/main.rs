@@ -5,4 +5,6 @@
 //! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
 //! files (see `golden`).
 
+mod dns;
+mod fuzz_corpus;
 mod tidy;
