@@ -10,6 +10,8 @@ mod conformance;
 mod generator;
 mod golden;
 mod support;
+mod dns;
+mod fuzz_corpus;
 mod tidy;
 mod truth;
 mod workers;
