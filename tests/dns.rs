@@ -1,5 +1,7 @@
 //! DNS against two other readers, on generated messages and on those of captures.
 
+#[path = "fuzz/entry/choices.rs"]
+mod choices;
 #[path = "fuzz/entry/dns_message.rs"]
 mod dns_message;
 #[path = "fuzz/entry/dns_reference.rs"]

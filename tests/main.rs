@@ -5,4 +5,13 @@
 //! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
 //! files (see `golden`).
 
+mod conformance;
+#[path = "../benches/generator/mod.rs"]
+mod generator;
+mod golden;
+mod support;
+mod dns;
+mod fuzz_corpus;
 mod tidy;
+mod truth;
+mod workers;

@@ -12,6 +12,7 @@ mod settings;
 pub mod signature_args;
 pub mod signatures_command;
 mod summary;
+mod unmatched;
 
 pub use command::main;
 

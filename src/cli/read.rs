@@ -12,11 +12,12 @@ use clap::Args;
 
 use super::progress::Shown;
 use super::signature_args::SignatureArgs;
-use super::{Mistake, settings, summary};
+use super::{Mistake, settings, summary, unmatched};
 use crate::capture::{CaptureFile, Filter, Outcome, Plan, Run};
 use crate::catalogue::Catalogue;
 use crate::decode;
 use crate::feeds;
+use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::hash::Seed;
 use crate::identity::Identities;
 use crate::net::NetworkSet;
@@ -69,6 +70,9 @@ pub(super) struct ReadArgs {
     /// Who has which address: CSV with the columns address_or_network,user,department
     #[arg(long, value_name = "FILE")]
     identities: Option<PathBuf>,
+    /// Whose network an address is in: an MMDB file with autonomous systems
+    #[arg(long, value_name = "FILE")]
+    asn_db: Option<PathBuf>,
     /// A home network, in which users are looked for; may be given several times
     /// [default: RFC 1918, RFC 4193 and link-local addresses]
     #[arg(long, value_name = "NET")]
@@ -91,6 +95,10 @@ pub(super) struct ReadArgs {
     /// Threads that take packets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
     workers: Option<u16>,
+    /// Instead of the summary, list the names that no signature knows, by registrable domain, each
+    /// with the beginning of a signature file
+    #[arg(long, conflicts_with = "quiet")]
+    unmatched: bool,
     /// Show no progress and no summary
     #[arg(long, short)]
     quiet: bool,
@@ -114,6 +122,7 @@ struct Usable {
     grid: HourGrid,
     identities: Identities,
     catalogue: Arc<Catalogue>,
+    autonomous_systems: Option<AutonomousSystems>,
     config_sha256: String,
 }
 
@@ -133,14 +142,16 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         ..Settings::default()
     };
     let merge_settings = MergeSettings {
-        catalogue: usable.catalogue,
+        catalogue: Arc::clone(&usable.catalogue),
+        autonomous_systems: usable.autonomous_systems,
+        unmatched: args.unmatched,
         identities: usable.identities,
         observations: args.observations.is_some(),
         flows: args.flows.is_some(),
     };
     let mut merge = Merge::new(merge_settings, keep);
     let shown = Shown::new(run.progress(), args.quiet);
-    let run = pipeline::read(run, settings, usable.only, workers(args), &mut merge)?;
+    let run = pipeline::read(run, settings, usable.only, workers(args), &mut merge)?.run;
     drop(shown);
     let (found, records, keep) = merge.finish();
     complain(run.files());
@@ -152,7 +163,10 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     }
     outputs.write(records)?;
     if !args.quiet {
-        let text = summary::summary(&found, run.files());
+        let text = match args.unmatched {
+            true => unmatched::unmatched(&found, &usable.catalogue),
+            false => summary::summary(&found, run.files()),
+        };
         // Records on standard output are for a program, which wants nothing else there.
         if args.writes_to_standard_output() {
             eprint!("{text}");
@@ -186,6 +200,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         home,
         grid: settings::hour_grid(&zone),
         identities,
+        autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         catalogue: Arc::new(signatures::load(&args.signatures.options())?),
         config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
     })

@@ -9,7 +9,7 @@ use crate::signatures::SignatureOptions;
 pub struct SignatureArgs {
     /// Use the signature files in this folder, or this packed catalogue, instead of those built
     /// into the program
-    #[arg(long, value_name = "DIR|FILE")]
+    #[arg(long, value_name = "DIR|FILE", env = "SHADOWSCOPE_SIGNATURES")]
     pub signatures: Option<PathBuf>,
     /// Add the signature files in DIR; they win over the others and are shown as local
     #[arg(long, value_name = "DIR")]

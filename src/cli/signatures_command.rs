@@ -11,7 +11,7 @@ use crate::catalogue::{
     Catalogue, Finding, Match, SourceFile, Statistics, canonical, lint, template,
 };
 use crate::cli::signature_args::SignatureArgs;
-use crate::signatures::{self, LoadError};
+use crate::signatures::{self, LoadError, SignatureOptions};
 
 const CLEAN: u8 = 0;
 /// The exit code for findings: the files' fault, not the machine's.
@@ -71,6 +71,14 @@ enum SignaturesCommand {
         file: PathBuf,
         #[command(flatten)]
         folder: FolderArgs,
+    },
+    /// Check a packed catalogue and put it where a sensor reads it
+    Install {
+        /// The packed catalogue
+        file: PathBuf,
+        /// Where to put it; give the same path as `--signatures`, or in SHADOWSCOPE_SIGNATURES
+        #[arg(long, value_name = "FILE", default_value = "/var/lib/shadowscope/catalogue.packed")]
+        to: PathBuf,
     },
     /// Show which names change app or role between two catalogues
     Diff {
@@ -158,6 +166,7 @@ fn execute(
             Ok(CLEAN)
         }
         SignaturesCommand::Pack { file, folder } => pack(folder, file, out),
+        SignaturesCommand::Install { file, to } => install(file, to, out),
         SignaturesCommand::Diff { old, new, names } => diff(old, new, names, out),
     }
 }
@@ -316,6 +325,33 @@ fn pack(args: &FolderArgs, file: &Path, out: &mut String) -> Result<u8, Signatur
     write_file(file, &packed)?;
     let (version, apps) = (catalogue.version(), catalogue.apps().len());
     push_line(out, format_args!("{}: catalogue {version}, {apps} apps", file.display()));
+    Ok(CLEAN)
+}
+
+/// Puts a packed catalogue in its place: as a whole, and only if it can be used.
+fn install(file: &Path, to: &Path, out: &mut String) -> Result<u8, SignaturesError> {
+    let options = SignatureOptions { signatures: Some(file.to_owned()), signatures_extra: None };
+    let catalogue = signatures::load(&options)?;
+    let before = to.is_file().then(|| {
+        let installed =
+            SignatureOptions { signatures: Some(to.to_owned()), signatures_extra: None };
+        signatures::load(&installed).map_or("none that can be read".into(), |old| old.version())
+    });
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| SignaturesError::Io { action, path, source }
+    };
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    }
+    let mut aside = to.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = PathBuf::from(aside);
+    fs::copy(file, &aside).map_err(failed("write", &aside))?;
+    fs::rename(&aside, to).map_err(failed("write", to))?;
+    let (version, apps) = (catalogue.version(), catalogue.apps().len());
+    let before = before.map(|version| format!("; before it was {version}")).unwrap_or_default();
+    push_line(out, format_args!("{}: catalogue {version}, {apps} apps{before}", to.display()));
     Ok(CLEAN)
 }
 

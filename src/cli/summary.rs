@@ -246,7 +246,7 @@ fn cut(name: &str) -> String {
 }
 
 /// Bytes with a decimal unit, in at most nine characters.
-fn bytes(number: u64) -> String {
+pub(super) fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if number < 1000 {
         return format!("{number} B");

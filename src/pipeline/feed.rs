@@ -102,6 +102,7 @@ fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, tak
 /// One worker that reads by itself: packets go from the decoder to their flows in batches.
 pub(super) fn alone(
     run: capture::Run,
+    worker: &mut Worker,
     settings: Arc<Settings>,
     only: Option<NetworkSet>,
     outbox: &Outbox,
@@ -138,26 +139,25 @@ pub(super) fn alone(
         }
     }
 
-    let mut worker = Worker::new(Arc::clone(&settings));
     let mut intake = Intake::new(settings, only);
     let mut walk = Walk::new(run);
     let mut block = Block::default();
     let mut items = [Item::default(); BATCH];
     while let Some(place) = walk.next(&mut block) {
         if let Some((tick, horizon)) = place.tick
-            && send_tick(&mut worker, &mut intake, outbox, tick, horizon).is_err()
+            && send_tick(worker, &mut intake, outbox, tick, horizon).is_err()
         {
             return walk.run;
         }
         let mut batches =
-            Batches { worker: &mut worker, block: &block, items: &mut items, filled: 0 };
+            Batches { worker: &mut *worker, block: &block, items: &mut items, filled: 0 };
         decode_block(&block, &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full() && outbox.early(place.of_tick, worker.take_part()).is_err() {
             return walk.run;
         }
     }
-    send_end(&mut worker, &mut intake, outbox, walk.tick, walk.clock.now());
+    send_end(worker, &mut intake, outbox, walk.tick, walk.clock.now());
     walk.run
 }
 
@@ -320,7 +320,7 @@ pub(super) fn together(
     cursor: &Cursor,
     lists: &Lists,
     inbox: &Receiver<Arc<BlockLists>>,
-    mut worker: Worker,
+    worker: &mut Worker,
     settings: Arc<Settings>,
     only: Option<NetworkSet>,
     outbox: &Outbox,
@@ -333,10 +333,10 @@ pub(super) fn together(
     loop {
         while let Some(mine) = waiting.remove(&next) {
             if mine.is_end {
-                send_end(&mut worker, &mut intake, outbox, mine.end_tick, mine.clock.now());
+                send_end(worker, &mut intake, outbox, mine.end_tick, mine.clock.now());
                 return;
             }
-            if take_lists(&mine, &mut worker, &mut intake, outbox).is_err() {
+            if take_lists(&mine, worker, &mut intake, outbox).is_err() {
                 return;
             }
             lists.give_back(mine);

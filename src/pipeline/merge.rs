@@ -15,6 +15,7 @@ use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::Summary;
 use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
+use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::table::FlowId;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
@@ -66,6 +67,10 @@ pub struct MergeSettings {
     pub catalogue: Arc<Catalogue>,
     /// Who has which address.
     pub identities: Identities,
+    /// Whose network an address is in, where the operator has a file that tells.
+    pub autonomous_systems: Option<AutonomousSystems>,
+    /// Whether the names that no signature knows are wanted one by one.
+    pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
     pub observations: bool,
     /// Whether flows are wanted as records.
@@ -110,7 +115,7 @@ impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
         Merge {
-            verdicts: Verdicts::new(settings.catalogue),
+            verdicts: Verdicts::new(settings.catalogue, settings.autonomous_systems),
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
@@ -130,7 +135,7 @@ impl Merge {
             stored_targets: Vec::new(),
             sequence: 0,
             keep,
-            summary: Summary::default(),
+            summary: Summary::new(settings.unmatched),
             records: Records::new(settings.observations, settings.flows),
         }
     }
@@ -151,8 +156,10 @@ impl Merge {
             counters.merge(&part.counters);
             self.learn(part);
         }
+        // One tick later, all that can have been said about them was said. (Sensor time may have
+        // gone back since, so that it tells nothing.)
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
-            self.anonymous(worker, &flow, outer.as_deref(), horizon);
+            self.anonymous(worker, &flow, outer.as_deref(), None);
         }
         for (key, flow) in std::mem::take(&mut self.deferred_flows) {
             self.flow_line(&flow, None, Some(key));
@@ -237,6 +244,9 @@ impl Merge {
             if bucket != Some(Bucket::NetworkService) {
                 let bucket = bucket.unwrap_or(verdict.bucket);
                 self.books.add(key.hour, bucket, sums.connections, sums.bytes());
+            }
+            if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
+                self.summary.unmatched_name(&names[key.name as usize], &sums);
             }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
         }

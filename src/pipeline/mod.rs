@@ -50,10 +50,16 @@ struct Sent {
     end_of_tick: Option<Option<Timestamp>>,
 }
 
+/// What there is to tell of a run that was read.
+pub struct Done {
+    /// The run, for what became of its files.
+    pub run: capture::Run,
+    /// How many packets each worker took.
+    pub packets_by_worker: Vec<u64>,
+}
+
 /// Reads a whole run of capture files into `merge`, with `workers` workers. Packets of clients
 /// outside `only` are left out, where it is given.
-///
-/// Gives back the run, for what became of its files.
 ///
 /// # Errors
 /// The store cannot be written. Nothing of the tick that failed is in it.
@@ -63,52 +69,49 @@ pub fn read(
     only: Option<NetworkSet>,
     workers: usize,
     merge: &mut Merge,
-) -> Result<capture::Run, StoreError> {
+) -> Result<Done, StoreError> {
     let workers = workers.clamp(1, WORKERS_MAX);
     let settings = Arc::new(settings);
     let (sender, receiver) = bounded(PARTS_WAITING_MAX * workers);
     if workers == 1 {
         return std::thread::scope(|scope| {
-            let alone = scope
-                .spawn(move || feed::alone(run, settings, only, &Outbox { worker: 0, sender }));
+            let alone = scope.spawn(move || {
+                let mut worker = Worker::new(Arc::clone(&settings));
+                let outbox = Outbox { worker: 0, sender };
+                let run = feed::alone(run, &mut worker, settings, only, &outbox);
+                Done { run, packets_by_worker: vec![worker.packets()] }
+            });
             let merged = gather(&receiver, 1, merge);
             // A worker whose merge has failed stops at its next part.
             drop(receiver);
-            let run = alone.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            merged.map(|()| run)
+            let done = alone.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            merged.map(|()| done)
         });
     }
     let cursor = Cursor::new(run);
     let lists = Lists::new(workers);
-    std::thread::scope(|scope| {
+    let packets_by_worker = std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (worker, inbox) in lists.inboxes().into_iter().enumerate() {
             let outbox = Outbox { worker, sender: sender.clone() };
             let (cursor, lists) = (&cursor, &lists);
             let (settings, only) = (Arc::clone(&settings), only.clone());
             threads.push(scope.spawn(move || {
-                feed::together(
-                    cursor,
-                    lists,
-                    &inbox,
-                    Worker::new(Arc::clone(&settings)),
-                    settings,
-                    only,
-                    &outbox,
-                );
+                let mut worker = Worker::new(Arc::clone(&settings));
+                feed::together(cursor, lists, &inbox, &mut worker, settings, only, &outbox);
+                worker.packets()
             }));
         }
         drop(sender);
         let merged = gather(&receiver, workers, merge);
         drop(receiver);
-        for thread in threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-        merged
+        let join = |thread: std::thread::ScopedJoinHandle<'_, u64>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        let packets: Vec<u64> = threads.into_iter().map(join).collect();
+        merged.map(|()| packets)
     })?;
-    Ok(cursor.into_run())
+    Ok(Done { run: cursor.into_run(), packets_by_worker })
 }
 
 /// Where a worker's parts go.

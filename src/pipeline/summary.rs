@@ -15,6 +15,9 @@ use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
 /// Clients with totals of their own in the summary.
 const CLIENTS_MAX: usize = 1 << 20;
 
+/// Unmatched names kept one by one.
+const UNMATCHED_NAMES_MAX: usize = 65_536;
+
 /// What is told of an app.
 #[derive(Clone, Debug, Default)]
 pub struct AppSummary {
@@ -69,6 +72,9 @@ pub struct Summary {
     pub clients: BTreeMap<u32, ClientSummary>,
     /// Unmatched registrable domains, and their traffic.
     pub unmatched: BTreeMap<String, Sums>,
+    /// The names that no signature knows, one by one, where they are wanted.
+    pub unmatched_names: BTreeMap<Box<str>, Sums>,
+    wants_unmatched_names: bool,
     /// Where every byte ended up.
     pub books: Books,
     /// How good the capture is.
@@ -85,6 +91,24 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of nothing. `unmatched_names`: whether names that no signature knows are wanted.
+    pub(super) fn new(unmatched_names: bool) -> Summary {
+        Summary { wants_unmatched_names: unmatched_names, ..Summary::default() }
+    }
+
+    pub(super) fn unmatched_name(&mut self, name: &str, sums: &Sums) {
+        if !self.wants_unmatched_names {
+            return;
+        }
+        if let Some(known) = self.unmatched_names.get_mut(name) {
+            known.add(sums);
+        } else if self.unmatched_names.len() < UNMATCHED_NAMES_MAX {
+            self.unmatched_names.insert(name.into(), *sums);
+        } else {
+            self.bounds.count(Counter::UnmatchedFolded);
+        }
+    }
+
     /// All bytes that came in.
     pub fn total_bytes(&self) -> u64 {
         self.intake.map_or(0, |intake| intake.total_bytes)

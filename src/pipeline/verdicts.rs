@@ -9,6 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::catalogue::{Catalogue, Match, Purpose, Role};
+use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint};
@@ -41,16 +42,18 @@ pub struct Verdict {
 /// See the module.
 pub struct Verdicts {
     catalogue: Arc<Catalogue>,
+    systems: Option<AutonomousSystems>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
 impl Verdicts {
-    /// With nothing asked yet.
-    pub fn new(catalogue: Arc<Catalogue>) -> Verdicts {
+    /// With nothing asked yet; `systems` tells whose network an address is in.
+    pub fn new(catalogue: Arc<Catalogue>, systems: Option<AutonomousSystems>) -> Verdicts {
         Verdicts {
             catalogue,
+            systems,
             by_name: HashMap::default(),
             targets: Vec::new(),
             numbers: HashMap::default(),
@@ -96,7 +99,11 @@ impl Verdicts {
     /// What the server of a flow without any name stands for.
     pub fn address(&mut self, address: Address, port: u16, protocol: u8) -> Option<Verdict> {
         let catalogue = Arc::clone(&self.catalogue);
-        let found = catalogue.match_address(address, port, protocol)?;
+        let by_system = || {
+            let number = self.systems.as_ref()?.number(address)?;
+            catalogue.match_autonomous_system(number, port, protocol)
+        };
+        let found = catalogue.match_address(address, port, protocol).or_else(by_system)?;
         Some(self.matched(&found))
     }
 

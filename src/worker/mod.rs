@@ -114,6 +114,7 @@ pub struct Worker {
     part: Part,
     sensor: Timestamp,
     hour_of_minute: (Minute, Hour),
+    packets: u64,
 }
 
 impl Worker {
@@ -132,12 +133,14 @@ impl Worker {
             part: Part::default(),
             sensor: Timestamp::MIN,
             hour_of_minute: (Minute(0), hour),
+            packets: 0,
             settings,
         }
     }
 
     /// Takes packets in input order.
     pub fn process(&mut self, items: &[Item], frames: &impl Frames) {
+        self.packets += items.len() as u64;
         for batch in items.chunks(BATCH) {
             // Memory latency overlaps: all index lines are asked for, then all slots, then used.
             for item in batch {
@@ -193,6 +196,11 @@ impl Worker {
         }
         self.finish_fragments();
         self.close_all(part::End::Eof);
+    }
+
+    /// Packets taken so far.
+    pub fn packets(&self) -> u64 {
+        self.packets
     }
 
     /// Flows held now.

@@ -1,8 +1,9 @@
 //! Writes DNS messages as a string of bytes decides: mostly well-formed, with compression, aliases
 //! and service bindings, now and then damaged on purpose.
 //!
-//! Every string of bytes gives a message, similar strings give similar ones, and the end of the
-//! string gives the plainest choices: what a fuzzer and a shrinking property test want.
+//! Every string of bytes gives a message.
+
+use super::choices::Choices;
 
 /// The message that `bytes` decide on.
 pub(crate) fn generate(bytes: &[u8]) -> Vec<u8> {
@@ -61,30 +62,6 @@ const LABELS: [&[u8]; 12] = [
     b"\xc3\xbc",
     b"sixty-three-characters-are-as-many-as-a-label-may-have-at-most",
 ];
-
-/// The bytes that decide, from the front; zeros behind their end.
-struct Choices<'a>(&'a [u8]);
-
-impl Choices<'_> {
-    fn byte(&mut self) -> u8 {
-        let Some((&first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        first
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::from(self.byte()) % end
-    }
-
-    fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
-        values[self.below(values.len())]
-    }
-
-    /// Once in 32 times.
-    fn rarely(&mut self) -> bool {
-        self.byte() % 32 == 31
-    }
-}
 
 struct Writer {
     bytes: Vec<u8>,

@@ -1,6 +1,8 @@
 #![no_main]
 //! DNS messages, as they come and as the fuzzer's bytes decide on them.
 
+#[path = "../entry/choices.rs"]
+mod choices;
 #[path = "../entry/dns.rs"]
 mod dns;
 #[path = "../entry/dns_message.rs"]

@@ -1,0 +1,119 @@
+//! Every capture in `fixtures/` gives what is checked in beside it.
+//!
+//! `UPDATE_EXPECT=1` rewrites `expect/` instead; the difference in git is the review.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::support;
+
+/// What is kept of the output. The manifest is not: it holds versions.
+const FILES: [&str; 6] = [
+    "observations.jsonl",
+    "flows.jsonl",
+    "apps.csv",
+    "usage.csv",
+    "unmatched.csv",
+    "visibility.csv",
+];
+
+/// Reads a capture and returns its golden files. `out` receives the whole report.
+fn output(capture: &Path, out: &Path) -> BTreeMap<&'static str, String> {
+    let arguments = [
+        capture.to_path_buf(),
+        "--report".into(),
+        out.to_path_buf(),
+        "--observations".into(),
+        out.join("observations.jsonl"),
+        "--flows".into(),
+        out.join("flows.jsonl"),
+    ];
+    support::read(arguments).expect(0);
+    let file = |name| (name, fs::read_to_string(out.join(name)).unwrap());
+    let mut files: BTreeMap<_, _> = FILES.into_iter().map(file).collect();
+    if let Some(visibility) = files.get_mut("visibility.csv") {
+        *visibility = without_empty_rows(visibility);
+    }
+    files
+}
+
+/// Sixteen rows a day, of which most are zero, tell less than those that are not.
+fn without_empty_rows(visibility: &str) -> String {
+    let full = |line: &&str| !line.contains(",0,0,");
+    visibility.lines().filter(full).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn every_fixture_says_what_is_checked_in() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1");
+    let captures = support::captures();
+    assert!(captures.len() >= 30, "{} fixtures", captures.len());
+    let mut complaints = String::new();
+    for (name, capture) in captures {
+        let folder = tempfile::tempdir().unwrap();
+        let expect = capture.with_file_name("expect");
+        for (file, found) in output(&capture, folder.path()) {
+            let path = expect.join(file);
+            if update {
+                fs::create_dir_all(&expect).unwrap();
+                fs::write(&path, found).unwrap();
+                continue;
+            }
+            let expected = fs::read_to_string(&path).unwrap_or_default();
+            if found != expected {
+                let difference = difference(&expected, &found);
+                writeln!(complaints, "{name}/expect/{file}:\n{difference}").unwrap();
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "\n{complaints}\nUPDATE_EXPECT=1 rewrites them");
+}
+
+/// The lines that only one of both has.
+fn difference(expected: &str, found: &str) -> String {
+    let only = |sign: char, these: &str, those: &str| {
+        let those: Vec<&str> = those.lines().collect();
+        let lines = these.lines().filter(|line| !those.contains(line)).take(8);
+        lines.map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    only('-', expected, found) + &only('+', found, expected)
+}
+
+#[test]
+fn every_fixture_says_where_it_comes_from() {
+    let mut bytes = 0;
+    for (name, capture) in support::captures() {
+        let readme = fs::read_to_string(capture.with_file_name("README.md"))
+            .unwrap_or_else(|error| panic!("{name}/README.md: {error}"));
+        let is_licensed = readme.contains("CC0-1.0")
+            || readme.split("`../licences/").nth(1).is_some_and(|rest| {
+                let file = rest.split('`').next().unwrap_or_default();
+                support::fixtures().join("licences").join(file).is_file()
+            });
+        assert!(is_licensed, "{name}/README.md names no licence that is there");
+        let size = fs::metadata(&capture).unwrap().len();
+        assert!(size <= 200_000, "{name}: {size} bytes");
+        bytes += size;
+    }
+    assert!(bytes <= 3_000_000, "{bytes} bytes together");
+}
+
+/// Every byte is in exactly one bucket, and another tool counts as many.
+#[test]
+fn the_books_balance_and_agree_with_another_tool() {
+    for (name, capture) in support::captures() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = folder.path();
+        support::read([capture.as_os_str(), "--report".as_ref(), report.as_os_str()]).expect(0);
+        let manifest = support::manifest(report);
+        let buckets = support::buckets(report);
+        assert_eq!(Some(buckets.values().sum()), manifest["total_bytes"].as_u64(), "{name}");
+
+        let figures = fs::read_to_string(capture.with_file_name("tshark.tsv")).unwrap();
+        let mut figures = figures.lines().nth(1).unwrap().split('\t').map(support::number);
+        assert_eq!(figures.next(), manifest["packets"].as_u64(), "{name}: frames");
+        assert_eq!(figures.next(), manifest["ip_bytes"].as_u64(), "{name}: bytes of IP");
+    }
+}

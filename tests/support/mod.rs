@@ -1,0 +1,132 @@
+//! What several tests need: the program as its users run it, and what it writes.
+#![allow(unreachable_pub, reason = "a module of the tests alone")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// What a run of the program ended with.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Fails, with what was said, unless the exit code is this one.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Ended {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        Ended {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The program, to be run with the small catalogue of the fixtures where one is needed.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shadowscope"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the program.
+pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
+    program().args(arguments).output().expect("the program can be run").into()
+}
+
+/// `read --quiet` with the small catalogue, and these arguments.
+pub fn read<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
+    let mut command = program();
+    command.args(["read", "--quiet", "--signatures"]).arg(signatures()).args(arguments);
+    command.output().expect("the program can be run").into()
+}
+
+/// The small catalogue that does not change when apps are added.
+pub fn signatures() -> PathBuf {
+    fixtures().join("signatures")
+}
+
+/// The folder of fixtures.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// The fixtures that have a capture: folder and capture file, by name.
+pub fn captures() -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(fixtures()).expect("fixtures/ can be read") {
+        let folder = entry.expect("fixtures/ can be read").path();
+        let name = folder.file_name().expect("it has one").to_string_lossy().into_owned();
+        let inputs = ["input.pcap", "input.pcapng"].map(|input| folder.join(input));
+        found.extend(inputs.into_iter().find(|input| input.exists()).map(|input| (name, input)));
+    }
+    found.sort();
+    found
+}
+
+/// The lines of a file of JSON lines.
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// The rows of a CSV file, each by column.
+pub fn csv_rows(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let mut reader =
+        csv::Reader::from_path(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    reader.deserialize().map(|row| row.expect("a row of CSV")).collect()
+}
+
+/// Bytes by bucket of a report's visibility.csv.
+pub fn buckets(report: &Path) -> BTreeMap<String, u64> {
+    let mut bytes = BTreeMap::new();
+    for row in csv_rows(&report.join("visibility.csv")) {
+        *bytes.entry(row["bucket"].clone()).or_default() += number(&row["bytes"]);
+    }
+    bytes.retain(|_, bytes| *bytes > 0);
+    bytes
+}
+
+/// The manifest of a report.
+pub fn manifest(report: &Path) -> Value {
+    let text = fs::read_to_string(report.join("manifest.json")).expect("a manifest");
+    serde_json::from_str(&text).expect("a manifest in JSON")
+}
+
+/// A number in decimal.
+#[track_caller]
+pub fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
+/// The text of a JSON value; empty for null.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Every file of a folder with what is in it.
+pub fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let file = |path: PathBuf| {
+        let name = path.file_name().expect("it has one").to_string_lossy().into_owned();
+        (name, fs::read(&path).expect("it can be read"))
+    };
+    entries.map(|entry| file(entry.expect("it can be listed").path())).collect()
+}

@@ -1,0 +1,126 @@
+//! Any number of workers says the same, and all of them work.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use shadowscope::capture::{Filter, Plan};
+use shadowscope::catalogue::Catalogue;
+use shadowscope::identity::Identities;
+use shadowscope::pipeline::merge::{Merge, MergeSettings};
+use shadowscope::{pipeline, signatures, worker};
+
+use crate::generator::office::{self, Office};
+use crate::generator::{SECOND, START_SECONDS, Traffic};
+use crate::support;
+
+const WORKERS: [usize; 4] = [1, 2, 3, 8];
+
+/// Three offices, one of them hours later and one years earlier, with late packets, and with
+/// clocks that were set while flows were open.
+fn traffic() -> Traffic {
+    let office = Office { visits: 8000, seconds: 900, seed: 7, ..Office::default() };
+    let mut traffic = office.traffic();
+    let later = Office {
+        visits: 3000,
+        start_seconds: START_SECONDS + 5 * 3600,
+        seed: 8,
+        chapter: 1,
+        ..office
+    };
+    traffic.append(later.traffic());
+    let earlier = Office {
+        visits: 3000,
+        start_seconds: START_SECONDS - 2 * 365 * 86_400,
+        seed: 9,
+        chapter: 2,
+        ..office
+    };
+    traffic.append(earlier.traffic());
+    office::let_some_be_late(&mut traffic, 59, 10);
+    let packets = traffic.records.len();
+    traffic.shift_from(packets / 5, 2 * 3600 * SECOND);
+    traffic.shift_from(packets / 4, -300 * SECOND);
+    traffic.shift_from(packets * 9 / 10, 30 * 86_400 * SECOND);
+    traffic
+}
+
+#[test]
+fn any_number_of_workers_says_the_same() {
+    let traffic = traffic();
+    assert!(traffic.flows.len() >= 20_000, "{} flows", traffic.flows.len());
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("office.pcap");
+    traffic.write(&capture).unwrap();
+
+    let mut first = None;
+    for workers in WORKERS {
+        let out = folder.path().join(format!("{workers}"));
+        std::fs::create_dir(&out).unwrap();
+        let path = |name: &str| out.join(name).into_os_string();
+        let arguments = [
+            "--workers".into(),
+            workers.to_string().into(),
+            "--report".into(),
+            out.clone().into_os_string(),
+            "--observations".into(),
+            path("observations.jsonl"),
+            "--flows".into(),
+            path("flows.jsonl"),
+            capture.clone().into_os_string(),
+        ];
+        support::read(arguments).expect(0);
+        let said = support::contents(&out);
+        assert!(said.len() >= 7, "{:?}", said.keys());
+        let flows = said["flows.jsonl"].iter().filter(|&&byte| byte == b'\n').count();
+        assert!(flows >= 20_000, "{flows} flows");
+        let expected = first.get_or_insert_with(|| said.clone());
+        for (name, bytes) in &said {
+            assert!(
+                expected.get(name) == Some(bytes),
+                "{name} of {workers} workers differs from that of one: {}",
+                first_difference(&expected[name], bytes),
+            );
+        }
+    }
+}
+
+#[test]
+fn every_worker_handles_packets() {
+    let traffic = Office { visits: 500, ..Office::default() }.traffic();
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("office.pcap");
+    traffic.write(&capture).unwrap();
+    for workers in WORKERS {
+        let packets = packets_by_worker(&capture, workers);
+        assert_eq!(packets.len(), workers);
+        assert_eq!(packets.iter().sum::<u64>(), traffic.records.len() as u64);
+        assert!(packets.iter().all(|&packets| packets > 0), "{packets:?}");
+    }
+}
+
+fn packets_by_worker(capture: &Path, workers: usize) -> Vec<u64> {
+    let plan = Plan::survey(&[capture.into()]).unwrap();
+    let run = plan.open(Filter::new(None, None, None).unwrap()).unwrap();
+    let files = signatures::read_folder(&support::signatures()).unwrap();
+    let settings = MergeSettings {
+        catalogue: Arc::new(Catalogue::from_sources(&files, &[]).unwrap()),
+        identities: Identities::default(),
+        observations: false,
+        flows: false,
+    };
+    let mut merge = Merge::new(settings, None);
+    let done = pipeline::read(run, worker::Settings::default(), None, workers, &mut merge).unwrap();
+    done.packets_by_worker
+}
+
+/// The first line that is not the same in both.
+fn first_difference(one: &[u8], other: &[u8]) -> String {
+    let lines = |bytes: &[u8]| -> Vec<String> {
+        String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
+    };
+    let (one, other) = (lines(one), lines(other));
+    match one.iter().zip(&other).find(|(one, other)| one != other) {
+        Some((one, other)) => format!("\n- {one}\n+ {other}"),
+        None => format!("{} lines and {}", one.len(), other.len()),
+    }
+}
