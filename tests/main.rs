@@ -6,12 +6,12 @@
 //! files (see `golden`).
 
 mod conformance;
+mod dns;
+mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]
 mod generator;
 mod golden;
 mod support;
-mod dns;
-mod fuzz_corpus;
 mod tidy;
 mod truth;
 mod workers;
