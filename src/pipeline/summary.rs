@@ -31,8 +31,8 @@ pub struct AppSummary {
     pub touched: Sums,
     /// Clients that used it.
     pub clients: HashSet<u32, RandomState>,
-    /// Minutes with payload from and to each client, by hour, as masks.
-    minutes: HashMap<(u32, Hour), (u64, u64), RandomState>,
+    /// Minutes with payload from and to each client, by hour, tenant and edition, as masks.
+    minutes: HashMap<(u32, Hour, Box<str>), (u64, u64), RandomState>,
 }
 
 impl AppSummary {
@@ -41,7 +41,7 @@ impl AppSummary {
         self.used.has_traffic()
     }
 
-    /// Person-minutes with payload both ways.
+    /// Person-minutes with payload both ways: the sum over rows of usage, as in `apps.csv`.
     pub fn active_minutes(&self) -> u64 {
         self.minutes.values().map(|(up, down)| u64::from((up & down).count_ones())).sum()
     }
@@ -155,7 +155,7 @@ impl Summary {
                 self.unmatched.entry(domain.clone()).or_default().add(sums);
                 None
             }
-            Target::App { app, role, .. } => {
+            Target::App { app, role, tenant, edition } => {
                 let known = match self.apps.get_mut(&app.id) {
                     Some(known) => known,
                     None => self.apps.entry(app.id.clone()).or_insert_with(|| AppSummary {
@@ -168,7 +168,11 @@ impl Summary {
                     known.used.add(sums);
                     if sums.has_traffic() {
                         known.clients.insert(number);
-                        let (up, down) = known.minutes.entry((number, hour)).or_default();
+                        let part = match (tenant.as_str(), edition.as_str()) {
+                            ("", "") => Box::default(),
+                            (tenant, edition) => format!("{tenant} {edition}").into(),
+                        };
+                        let (up, down) = known.minutes.entry((number, hour, part)).or_default();
                         *up |= sums.minutes_up;
                         *down |= sums.minutes_down;
                         Some(&app.id)
