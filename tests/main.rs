@@ -6,9 +6,13 @@
 //! files (see `golden`).
 
 mod conformance;
+mod flows;
 #[path = "../benches/generator/mod.rs"]
 mod generator;
 mod golden;
+mod input;
+mod keeping;
+mod naming;
 mod support;
 mod tidy;
 mod truth;
