@@ -118,11 +118,15 @@ impl Drop for Killed {
 fn what_was_interrupted_is_taken_out_and_read_anew() {
     let desk = Desk::new();
     let capture = desk.capture("monday.pcap", 1);
-    // After the capture the run waits for standard input, which holds one packet of later.
+    // After the capture the run reads standard input, which brings some blocks of packets, and
+    // then nothing for as long as the program lives.
     let mut later = Traffic::default();
     let ends = ["10.1.0.1:5000", "198.18.0.1:5000"].map(|end| end.parse().unwrap());
     let time = (START_SECONDS + 3000) * SECOND;
-    Talk::udp(&mut later, ends[0], ends[1], time).send(Side::Up, b"later");
+    let mut talk = Talk::udp(&mut later, ends[0], ends[1], time);
+    for _ in 0..2000 {
+        talk.send(Side::Up, &[b'.'; 1200]);
+    }
     let later_at = desk.path("later");
     later.write(&later_at).unwrap();
 
