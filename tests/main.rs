@@ -5,6 +5,7 @@
 //! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
 //! files (see `golden`).
 
+mod attack;
 mod conformance;
 mod flows;
 #[path = "../benches/generator/mod.rs"]
