@@ -42,7 +42,7 @@ fn streams(criterion: &mut Criterion) {
     let hello = bytes_of(HELLO);
     assert_eq!((advance(&hello), advance(REQUEST)), (1, 1));
     criterion.bench_function("hello_walk_and_ja4", |bencher| {
-        bencher.iter(|| client_hello(black_box(&hello[5..]), Transport::Tcp));
+        bencher.iter(|| client_hello(black_box(&hello[5..]), Some(Transport::Tcp)));
     });
     criterion.bench_function("stream_hello", |bencher| bencher.iter(|| advance(&hello)));
     criterion.bench_function("stream_request", |bencher| bencher.iter(|| advance(REQUEST)));

@@ -1,4 +1,228 @@
-//! shadowscope: shadow-IT discovery from packets alone.
+//! shadowscope finds out from packets which cloud services are used: which app, by which client,
+//! how much, since when.
+//!
+//! This page is the architecture's home. Where a change makes it untrue, the change includes this
+//! page.
+//!
+//! # Four ideas that carry everything
+//!
+//! 1. **Share nothing.** A flow has one [`worker`], which owns its tables outright. Nothing on the
+//!    packet path is locked or shared, and nothing is handed over packet by packet.
+//! 2. **The core is a pure function of the capture.** Below the [`pipeline`] there is no clock,
+//!    file, socket or thread; time is the packet's stamp. The same packets, configuration and
+//!    catalogue give byte-identical reports for any number of workers. That holds for every run in
+//!    which no bound was reached; the manifest of its report then says `"bounded": []`. A run that
+//!    reached one lists which and how often, and its books still balance.
+//! 3. **An app is data that tests itself**: one file below `signatures/`, with names that it must
+//!    and must not match. See [`catalogue`].
+//! 4. **What is lost is counted.** Every [`Counter`](stats::Counter) reaches the report. One that
+//!    hides what it could not see would be a lie.
+//!
+//! # The picture
+//!
+//! ```text
+//!  capture files ─▶ blocks ─▶ workers decode, then each takes its own flows ─▶ parts ─▶ merge ─▶ SQLite ─▶ reports
+//!   capture          pipeline  decode   worker: flow, dissect, usage                     names     store     report
+//!                                                                                        catalogue
+//! ```
+//!
+//! From frame to row, in eight steps:
+//!
+//! 1. [`capture`] puts files in the order of their stamps, merges those that overlap, and yields
+//!    frames in [blocks](capture::BLOCK_BYTES). A frame is borrowed from its block and never
+//!    copied.
+//! 2. [`decode`] makes of it a [`Packet`](packet::Packet), the innermost one, through tags, tunnels
+//!    and extension headers, or says why not. [`worker::intake`] counts its bytes, here and nowhere
+//!    else, and hashes it.
+//! 3. [`flow`] finds its slot: [one cache line](flow::slot::Hot) that every packet touches, and
+//!    [the rest](flow::slot::Cold) beside it. A slot holds the bytes of one minute.
+//! 4. As long as a dissector wants more of the flow, the worker shows it the payload: TCP segments
+//!    in order ([`flow::reassembly`]), UDP datagrams as they come, datagrams in fragments when they
+//!    are whole.
+//! 5. [`dissect`] answers *complete*, *incomplete* (more, please, within a bound) or *reject* (and
+//!    what to count). It keeps nothing between calls but its own small state, and nothing in it
+//!    panics.
+//! 6. [`usage`] sums by (client, name, hour). Names are interned, within a bound.
+//! 7. Merge ([`pipeline::merge`]) names what has no name of its own, matches names with the
+//!    catalogue, asks who had the address ([`identity`]), and commits.
+//! 8. [`report`] queries the [`store`], orders totally, and writes.
+//!
+//! ## Blocks, lists, owners
+//!
+//! A cursor over the input, held by one worker at a time, takes the next block. The worker that
+//! took it decodes its packets and leaves one list for each owner; each owner takes its lists in
+//! the order of the blocks. So there is one hand-over a block and none a packet, order is kept, and
+//! no packet is decoded twice. With one worker there are no lists.
+//!
+//! The owner of a packet is a [seeded hash](flow::hash::Seed::pair) of the unordered pair of its
+//! innermost addresses, so both directions of a flow and all its fragments meet in one worker. The
+//! seed differs from run to run and changes no result.
+//!
+//! ## Parts and ticks
+//!
+//! A [`Part`](worker::part::Part) is what a worker has gathered since its last one: sums, flows
+//! without a name, DNS answers, counters. Its sums are keyed by the packets' own hours and carry
+//! masks of active minutes, so *when* a part is sent changes nothing in what it says: **ticks
+//! decide when data moves, never what it says.**
+//!
+//! A tick is a place in the input on which all workers agree: the first block after a minute of
+//! sensor time, or after a set number of blocks. Merge waits for all parts of a tick, learns what
+//! DNS said in any of them before it names a flow, and commits one transaction, numbered (run,
+//! sequence), so that a repeat is refused by a key. A worker whose tables are full sends an early
+//! part of the same tick. Where merge is slow, workers wait.
+//!
+//! Merge is one thread and owns what is global: the [cache of DNS names](names::NameCache),
+//! verdicts on names and on flows without one, the numbers of rows, the store. The catalogue is
+//! asked there, once a distinct name, and never on the packet path.
+//!
+//! ## Sensor time
+//!
+//! [Sensor time](worker::clock::SensorClock) is the largest stamp so far. It drives expiry, and
+//! nothing else: rows are keyed by the packets' own stamps. A stamp more than
+//! [a minute behind it](worker::clock::STEP_BACK_NANOS) or
+//! [an hour ahead](worker::clock::STEP_AHEAD_NANOS) is a *time step*. It is counted, what time did
+//! to flows until then is done, and sensor time goes on from the new stamp; where that goes back,
+//! everything open is handed on, and no flow ends by it. A run follows
+//! [`STEPS_MAX`](worker::clock::STEPS_MAX) of them, then sensor time only goes forward. The clock
+//! stands with the cursor, so that every worker sees the same time at the same packet.
+//!
+//! # Rules that must be the same everywhere
+//!
+//! ## Bytes
+//!
+//! A packet's bytes are the length that its innermost decoded IP header states (IPv4: total length;
+//! IPv6: 40 + payload length), or the wire length behind the headers before it, where that says 0
+//! or more than the wire has. For what is not IP or cannot be decoded it is the wire length behind
+//! the link header. What outer headers add is the bucket `encapsulation`. Snap lengths change none
+//! of it.
+//!
+//! A fragment counts for its datagram's flow as soon as the first one is there, and as
+//! `undecodable` if it never comes. Where a tunnel comes in fragments, the flow inside is known
+//! only when the datagram is whole. Such a flow is one of its own, apart from the same five-tuple
+//! seen otherwise: it belongs to the worker of the outer addresses, and must not depend on how many
+//! workers there are.
+//!
+//! ## Buckets
+//!
+//! Every byte is in exactly one [`Bucket`](ledger::Bucket), the first that fits in the order of
+//! [`Bucket::ALL`](ledger::Bucket::ALL). None is computed as a difference. Merge asserts at the end
+//! that their sum is what came in at the decoder. An app may have a row although its bytes are in
+//! another bucket than `app`: a VPN product is in the reports and in `tunnel`, an app at home in
+//! `private`.
+//!
+//! ## Flows
+//!
+//! - The client is the sender of the SYN, else the side in the home networks, else the sender of
+//!   the first packet. Whoever sends the ClientHello, the request or the question is the client,
+//!   whatever was assumed; what has been handed on stays.
+//! - A SYN with another sequence number on a known five-tuple opens a new flow, and so does any
+//!   packet after the [time-out](flow::slot::Patience): TCP without an answer 30 s, with one 15
+//!   min, after FIN both ways or RST 5 s (late segments still belong to it), DNS 10 s, all else 60
+//!   s.
+//! - Where segments or fragments overlap, the first copy of a byte wins.
+//! - As long as a dissector wants more, at most 10 s after the first payload, the flow's sums wait.
+//!   Then it has a name of its own, or it is *anonymous* for now.
+//! - One hello ends the inspection of a TLS or QUIC flow. HTTP goes on request by request, and
+//!   bytes belong to the name in force when the packet came. Behind CONNECT, SOCKS, the PROXY
+//!   protocol and STARTTLS everything begins anew. DNS never ends. A flow that says nothing is
+//!   looked at again, a few times, where a segment begins like a hello or a request.
+//! - An attempt has failed when nothing answered the SYN and the client sent nothing further, or
+//!   RST came before the server's first payload. It counts once the client was seen to receive
+//!   anything at all: in half a capture nothing is ever answered.
+//!
+//! ## Naming by DNS
+//!
+//! Candidates for an anonymous flow are names of questions (not of aliases) whose answers gave its
+//! server's address, stamped at most [0.1 s after](names::LATE_NANOS) its first packet and at most
+//! the TTL (not under 5 min, not over 24 h) before it. They are looked for in this order, and the
+//! first step with any wins:
+//!
+//! 1. answers to the same client address,
+//! 2. answers to other addresses with the same link address, where that stands for at most 8 (so
+//!    questions over IPv4 name flows over IPv6),
+//! 3. answers to addresses that both ask and answer: those ask for others.
+//!
+//! If all candidates are one app, or one registrable domain, the latest is the flow's name and its
+//! source is `dns`; else the flow is *ambiguous* and keeps its candidates. A flow whose answer may
+//! still be on its way waits for the next tick. The verdict is given once and remembered until the
+//! flow ends. Address ranges of the catalogue are asked last.
+//!
+//! A ClientHello with Encrypted ClientHello (RFC 9849) keeps its outer name, unless that is known
+//! to hide another: the client was offered that configuration in an HTTPS record within its TTL
+//! (*confirmed*), or the catalogue lists the outer name as a front (*likely*). Then the flow is
+//! named as an anonymous one, and its bytes are `ech_hidden`.
+//!
+//! ## Users
+//!
+//! Rows are made for clients in the [home networks](net::NetworkSet::default_home) only; others are
+//! `inbound`, in sums. A [`Subject`](identity::Subject) is the only form in which people and
+//! devices leave merge, made in one place, so that pseudonyms can be put there. No binding, no
+//! user.
+//!
+//! ## Words
+//!
+//! Frame, packet, five-tuple, flow, client, server, observation, signature, app, role, tenant,
+//! edition, usage, part, bucket, report. `bytes_up` is client to server, `connections` are flows.
+//! [`NameSource`](observation::NameSource) says where a name came from; it is not how strong the
+//! evidence of use is. We never say that something is made anonymous: an anonymous flow is one
+//! without a name.
+//!
+//! # Layers: who may import whom
+//!
+//! | layer | modules | rule |
+//! | --- | --- | --- |
+//! | L0 values | [`time`] [`net`] [`hostname`] [`packet`] [`observation`] [`stats`] [`ledger`] | plain values; import nothing above |
+//! | L1 pure | [`decode`] [`dissect`] [`catalogue`] | bytes or text in, values out; no I/O, clock or lasting state |
+//! | L2 state | [`flow`] [`usage`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
+//! | L3 edges | [`capture`] [`store`] [`report`] [`feeds`] [`signatures`] | all I/O |
+//! | L4 composition | [`pipeline`] [`cli`] | threads, settings, merge |
+//!
+//! `tests/tidy.rs` reads the sources and refuses an import that goes up, and a crate outside its
+//! one home: `etherparse` in `decode`, `tls-parser`, `dns-parser` and `httparse` in `dissect`,
+//! `pcap` in `capture`, `rusqlite` in `store`, `clap` in `cli`, and so on. Lints see to the rest:
+//! no `unsafe` but one file of prefetching, no clock and no lock below the pipeline, no `unwrap`,
+//! `expect` or indexing on bytes from the network.
+//!
+//! # Limits
+//!
+//! Bounds that shape rows are applied in merge, over sorted input. A worker's own bounds protect
+//! memory and are set so that no traffic short of an attack reaches them.
+//!
+//! | what | bound | at the bound |
+//! | --- | --- | --- |
+//! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
+//! | bytes and holes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | no more is looked at, `inspection_overflow` |
+//! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
+//! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |
+//! | questions, answers, alias chain of a DNS message | [`QUESTIONS_MAX`](dissect::dns::QUESTIONS_MAX), [`ANSWERS_MAX`](dissect::dns::ANSWERS_MAX), [`CHAIN_LENGTH_MAX`](dissect::dns::CHAIN_LENGTH_MAX) | refused, `dns_malformed` |
+//! | labels and pointers of a DNS name | 127, 16 | refused, `dns_malformed` |
+//! | layers of encapsulation, link headers and tags | [`ENCAPSULATION_LAYERS_MAX`](decode::ENCAPSULATION_LAYERS_MAX), [`LINK_HEADERS_MAX`](decode::LINK_HEADERS_MAX) | `undecodable`, `decode_too_deep` |
+//! | open datagrams a worker | 4,096, 16 MiB in all, 5 s | the oldest goes, `fragment_evicted`; after 5 s `fragment_orphan` where the first never came |
+//! | sums a worker between ticks | [`SUMS_MAX`](usage::SUMS_MAX) | an early part |
+//! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |
+//! | anonymous flows a part | [`ANONYMOUS_MAX`](worker::part::ANONYMOUS_MAX) | bytes go to `no_name`, `anonymous_overflow` |
+//! | verdicts on them remembered | 262,144 a worker | named anew at the next part, `anonymous_overflow` |
+//! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
+//! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
+//! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
+//! | clients with rows | 1,048,576 | client "other", `client_folded` |
+//! | unmatched domains | 65,536 | those with most bytes stay, ties by name; domain "other", `unmatched_folded` |
+//! | parts waiting for merge, a worker | 8 | workers wait |
+//! | workers | [`WORKERS_MAX`](pipeline::WORKERS_MAX) | refused |
+//! | time steps a run follows | [`STEPS_MAX`](worker::clock::STEPS_MAX) | sensor time only goes forward |
+//! | a frame, a record of a capture file | [`FRAME_BYTES_MAX`](capture::FRAME_BYTES_MAX), [`RECORD_BYTES_MAX`](capture::RECORD_BYTES_MAX) | the file is damaged there |
+//!
+//! # Errors: four kinds, four fates
+//!
+//! | whose fault | type | fate |
+//! | --- | --- | --- |
+//! | the network's | small `Copy` enums, [`Progress::Reject`](dissect::Progress) | a counter; never a line of text for each packet |
+//! | the contributor's or operator's | [`Finding`](catalogue::Finding)s with file, line, rule and remedy; messages that name the option | all shown at once; exit code 2 |
+//! | the machine's | enums with the path named ([`StoreError`](store::StoreError), [`ReportError`](report::ReportError)) | exit code 1 |
+//! | ours | `assert!` on sums at the boundaries of merge | the process ends |
+//!
+//! A dissector that panics all the same costs one flow its name, `dissector_panic`. A damaged
+//! capture keeps everything before the damage, names its offset, and ends with 1.
 
 pub mod capture;
 pub mod catalogue;

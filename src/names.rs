@@ -82,9 +82,12 @@ pub struct NameCache {
     resolvers: HashSet<Address, RandomState>,
     askers: HashSet<Address, RandomState>,
     forwarders: Vec<Address>,
+    last_pair: (Address, Address),
     limit: usize,
     serial: u32,
     evicted: u64,
+    /// The latest answers that are not in the index.
+    unindexed: usize,
 }
 
 impl Default for NameCache {
@@ -107,10 +110,22 @@ impl NameCache {
             resolvers: HashSet::default(),
             askers: HashSet::default(),
             forwarders: Vec::new(),
+            last_pair: Default::default(),
             limit: limit.clamp(1, ANSWERS_MAX),
             serial: 0,
             evicted: 0,
+            unindexed: 0,
         }
+    }
+
+    /// Holds a name for [`NameCache::answer`], until [`NameCache::release`].
+    pub fn hold(&mut self, name: &str) -> NameId {
+        self.names.hold(name)
+    }
+
+    /// The caller is done with a name.
+    pub fn release(&mut self, name: NameId) {
+        self.names.release(name);
     }
 
     /// Remembers that `resolver` answered `client`'s question for `name` with `address`.
@@ -119,50 +134,61 @@ impl NameCache {
         client: Address,
         resolver: Address,
         address: Address,
-        name: &str,
+        name: NameId,
         time: Timestamp,
         ttl_seconds: u32,
     ) {
         self.note_forwarder(client, resolver);
-        let hash = self.hasher.hash_one((client, address));
-        let ring = &self.ring;
-        let same =
-            |&at: &u32| ring[at as usize].client == client && ring[at as usize].address == address;
-        let older = self.index.find(hash, same).copied().unwrap_or(NONE);
-        // The same answer again, to the other question of a pair or over again.
-        if let Some(last) = self.ring.get_mut(older as usize)
-            && last.time == time
-            && self.names.text(last.name) == name
+        // The same answer again, in the other message of a pair.
+        let last = self.ring.len().checked_sub(1).map(|end| match self.next {
+            0 => end,
+            next => next - 1,
+        });
+        if let Some(last) = last.and_then(|last| self.ring.get_mut(last))
+            && (last.client, last.address, last.name, last.time) == (client, address, name, time)
         {
             last.ttl_seconds = last.ttl_seconds.max(ttl_seconds);
             return;
         }
-        let name = self.names.hold(name);
-        let at = self.make_room();
-        // Making room may have dropped what was older.
-        let older = self.index.find(hash, |&at| {
-            let known = &self.ring[at as usize];
-            known.client == client && known.address == address
-        });
-        let older = older.copied().unwrap_or(NONE);
+        let name = self.names.hold_again(name);
         let serial = self.serial;
         self.serial = self.serial.wrapping_add(1);
-        let fresh = Remembered { client, address, time, ttl_seconds, name, older, serial };
-        if at as usize == self.ring.len() {
+        let fresh = Remembered { client, address, time, ttl_seconds, name, older: NONE, serial };
+        if self.ring.len() < self.limit {
             self.ring.push(fresh);
         } else {
-            self.ring[at as usize] = fresh;
+            self.forget(self.next);
+            self.ring[self.next] = fresh;
+            self.next = (self.next + 1) % self.limit;
         }
-        match self.index.find_mut(hash, |&known| known == older) {
-            Some(newest) if older != NONE => *newest = at,
-            _ => {
+        self.unindexed = (self.unindexed + 1).min(self.limit);
+    }
+
+    /// Enters the answers that came since the last time into the index. They are entered only
+    /// when somebody asks, since many a network has few flows without a name of their own.
+    fn catch_up(&mut self) {
+        let end = self.ring.len() + self.next;
+        for at in end - self.unindexed..end {
+            let at = at % self.ring.len();
+            let (client, address) = (self.ring[at].client, self.ring[at].address);
+            let hash = self.hasher.hash_one((client, address));
+            let ring = &self.ring;
+            let same = |&known: &u32| {
+                let known = &ring[known as usize];
+                known.client == client && known.address == address
+            };
+            if let Some(newest) = self.index.find_mut(hash, same) {
+                let older = std::mem::replace(newest, at as u32);
+                self.ring[at].older = older;
+            } else {
                 let (ring, hasher) = (&self.ring, &self.hasher);
-                self.index.insert_unique(hash, at, |&at| {
+                self.index.insert_unique(hash, at as u32, |&at| {
                     let known = &ring[at as usize];
                     hasher.hash_one((known.client, known.address))
                 });
             }
         }
+        self.unindexed = 0;
     }
 
     /// Notes a client's link address.
@@ -188,11 +214,12 @@ impl NameCache {
     /// The names that a flow from `client` to `server` with this first packet may have had in
     /// mind, by name, and how they were found. Empty: nobody knows.
     pub fn candidates(
-        &self,
+        &mut self,
         client: Address,
         server: Address,
         first: Timestamp,
     ) -> (Vec<Candidate>, Step) {
+        self.catch_up();
         let mut found = Vec::new();
         self.collect(client, server, first, &mut found);
         if !found.is_empty() {
@@ -222,6 +249,10 @@ impl NameCache {
 
     /// An address that both asks and answers asks for others.
     fn note_forwarder(&mut self, client: Address, resolver: Address) {
+        if self.last_pair == (client, resolver) {
+            return;
+        }
+        self.last_pair = (client, resolver);
         if self.resolvers.len() < self.limit {
             self.resolvers.insert(resolver);
         }
@@ -275,13 +306,8 @@ impl NameCache {
         }
     }
 
-    /// A place in the ring: a new one, or that of the oldest answer.
-    fn make_room(&mut self) -> u32 {
-        if self.ring.len() < self.limit {
-            return self.ring.len() as u32;
-        }
-        let at = self.next;
-        self.next = (self.next + 1) % self.limit;
+    /// Forgets the answer in a place of the ring: the oldest of all.
+    fn forget(&mut self, at: usize) {
         let old = self.ring[at];
         self.evicted += 1;
         self.names.release(old.name);
@@ -291,7 +317,6 @@ impl NameCache {
         if let Ok(entry) = self.index.find_entry(hash, |&known| known as usize == at) {
             entry.remove();
         }
-        at as u32
     }
 }
 
@@ -312,10 +337,24 @@ mod tests {
         Timestamp(1_000_000_000_000 + millis * 1_000_000)
     }
 
+    fn answer(
+        cache: &mut NameCache,
+        client: Address,
+        resolver: Address,
+        address: Address,
+        name: &str,
+        time: Timestamp,
+        ttl_seconds: u32,
+    ) {
+        let name = cache.hold(name);
+        cache.answer(client, resolver, address, name, time, ttl_seconds);
+        cache.release(name);
+    }
+
     const RESOLVER: u8 = 53;
     const SERVER: u8 = 200;
 
-    fn names(cache: &NameCache, client: u8, millis: i64) -> Vec<String> {
+    fn names(cache: &mut NameCache, client: u8, millis: i64) -> Vec<String> {
         let (found, _) = cache.candidates(address(client), address(SERVER), at(millis));
         found.into_iter().map(|candidate| candidate.name.into()).collect()
     }
@@ -323,21 +362,30 @@ mod tests {
     #[test]
     fn an_answer_holds_from_a_little_before_to_its_ttl() {
         let mut cache = NameCache::default();
-        cache.answer(address(1), address(RESOLVER), address(SERVER), "a.example", at(0), 600);
-        assert_eq!(names(&cache, 1, -100), ["a.example"]);
-        assert!(names(&cache, 1, -101).is_empty());
-        assert_eq!(names(&cache, 1, 600_000), ["a.example"]);
-        assert!(names(&cache, 1, 600_001).is_empty());
-        assert!(names(&cache, 2, 0).is_empty());
+        answer(&mut cache, address(1), address(RESOLVER), address(SERVER), "a.example", at(0), 600);
+        assert_eq!(names(&mut cache, 1, -100), ["a.example"]);
+        assert!(names(&mut cache, 1, -101).is_empty());
+        assert_eq!(names(&mut cache, 1, 600_000), ["a.example"]);
+        assert!(names(&mut cache, 1, 600_001).is_empty());
+        assert!(names(&mut cache, 2, 0).is_empty());
     }
 
     #[test]
     fn a_short_ttl_holds_five_minutes_and_a_long_one_a_day() {
         let mut cache = NameCache::default();
-        cache.answer(address(1), address(RESOLVER), address(SERVER), "short.example", at(0), 1);
-        assert_eq!(names(&cache, 1, 300_000), ["short.example"]);
-        assert!(names(&cache, 1, 300_001).is_empty());
-        cache.answer(
+        answer(
+            &mut cache,
+            address(1),
+            address(RESOLVER),
+            address(SERVER),
+            "short.example",
+            at(0),
+            1,
+        );
+        assert_eq!(names(&mut cache, 1, 300_000), ["short.example"]);
+        assert!(names(&mut cache, 1, 300_001).is_empty());
+        answer(
+            &mut cache,
             address(2),
             address(RESOLVER),
             address(SERVER),
@@ -345,23 +393,23 @@ mod tests {
             at(0),
             1 << 30,
         );
-        assert_eq!(names(&cache, 2, 86_400_000), ["long.example"]);
-        assert!(names(&cache, 2, 86_400_001).is_empty());
+        assert_eq!(names(&mut cache, 2, 86_400_000), ["long.example"]);
+        assert!(names(&mut cache, 2, 86_400_001).is_empty());
     }
 
     #[test]
     fn several_names_are_all_candidates() {
         let mut cache = NameCache::default();
         for name in ["b.example", "a.example", "b.example"] {
-            cache.answer(address(1), address(RESOLVER), address(SERVER), name, at(0), 60);
+            answer(&mut cache, address(1), address(RESOLVER), address(SERVER), name, at(0), 60);
         }
-        assert_eq!(names(&cache, 1, 5), ["a.example", "b.example"]);
+        assert_eq!(names(&mut cache, 1, 5), ["a.example", "b.example"]);
     }
 
     #[test]
     fn the_other_family_of_the_same_machine_helps_but_a_router_does_not() {
         let mut cache = NameCache::default();
-        cache.answer(address(1), address(RESOLVER), address(SERVER), "a.example", at(0), 60);
+        answer(&mut cache, address(1), address(RESOLVER), address(SERVER), "a.example", at(0), 60);
         cache.link(address(1), Mac([1; 6]));
         cache.link(address(2), Mac([1; 6]));
         let (found, step) = cache.candidates(address(2), address(SERVER), at(1));
@@ -369,14 +417,14 @@ mod tests {
         for n in 3..12 {
             cache.link(address(n), Mac([1; 6]));
         }
-        assert!(names(&cache, 2, 1).is_empty());
+        assert!(names(&mut cache, 2, 1).is_empty());
     }
 
     #[test]
     fn a_forwarder_is_the_last_resort() {
         let mut cache = NameCache::default();
-        cache.answer(address(1), address(RESOLVER), address(201), "x.example", at(0), 60);
-        cache.answer(address(RESOLVER), address(99), address(SERVER), "a.example", at(0), 60);
+        answer(&mut cache, address(1), address(RESOLVER), address(201), "x.example", at(0), 60);
+        answer(&mut cache, address(RESOLVER), address(99), address(SERVER), "a.example", at(0), 60);
         let (found, step) = cache.candidates(address(7), address(SERVER), at(1));
         assert_eq!((&*found[0].name, step), ("a.example", Step::Forwarder));
     }
@@ -384,17 +432,25 @@ mod tests {
     #[test]
     fn the_oldest_goes_first_and_chains_stay_whole() {
         let mut cache = NameCache::new(4);
-        let mut answer = |client: u8, name: &str, millis: i64| {
-            cache.answer(address(client), address(RESOLVER), address(SERVER), name, at(millis), 60);
+        let mut tell = |client: u8, name: &str, millis: i64| {
+            answer(
+                &mut cache,
+                address(client),
+                address(RESOLVER),
+                address(SERVER),
+                name,
+                at(millis),
+                60,
+            );
         };
-        answer(1, "a.example", 0);
-        answer(1, "b.example", 1);
-        answer(2, "c.example", 2);
-        answer(1, "d.example", 3);
-        answer(2, "e.example", 4);
-        answer(2, "f.example", 5);
-        assert_eq!(names(&cache, 1, 10), ["d.example"]);
-        assert_eq!(names(&cache, 2, 10), ["c.example", "e.example", "f.example"]);
+        tell(1, "a.example", 0);
+        tell(1, "b.example", 1);
+        tell(2, "c.example", 2);
+        tell(1, "d.example", 3);
+        tell(2, "e.example", 4);
+        tell(2, "f.example", 5);
+        assert_eq!(names(&mut cache, 1, 10), ["d.example"]);
+        assert_eq!(names(&mut cache, 2, 10), ["c.example", "e.example", "f.example"]);
         assert_eq!(cache.take_evicted(), 2);
     }
 }

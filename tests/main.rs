@@ -7,7 +7,9 @@
 
 mod attack;
 mod conformance;
+mod dns;
 mod flows;
+mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]
 mod generator;
 mod golden;

@@ -103,6 +103,8 @@ fn packets_by_worker(capture: &Path, workers: usize) -> Vec<u64> {
     let run = plan.open(Filter::new(None, None, None).unwrap()).unwrap();
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
+        autonomous_systems: None,
+        unmatched: false,
         catalogue: Arc::new(Catalogue::from_sources(&files, &[]).unwrap()),
         identities: Identities::default(),
         observations: false,

@@ -32,10 +32,10 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// The span of time holds nothing.
-    #[error("the filter's beginning is not before its end: no packet can pass")]
+    #[error("--from is not before --to: no packet can pass")]
     EmptySpan,
     /// libpcap does not understand the expression.
-    #[error("filter {expression:?}: {message}")]
+    #[error("--filter {expression:?}: {message}; pcap-filter(7) tells how filters are written")]
     Expression {
         /// As typed.
         expression: String,
@@ -43,7 +43,7 @@ pub enum FilterError {
         message: String,
     },
     /// The expression asks for what this link type does not have.
-    #[error("filter {expression:?} cannot be applied to link type {}: {message}", link.0)]
+    #[error("--filter {expression:?} cannot be applied to link type {}: {message}", link.0)]
     LinkType {
         /// As typed.
         expression: String,

@@ -83,10 +83,13 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No arguments, or folders without files.
-    #[error("no files to read: name capture files, folders, patterns or - for standard input")]
+    #[error("there are no files in the folders named; name captures, or folders that hold some")]
     NoFiles,
     /// Folders and patterns with files, none of which is a capture.
-    #[error("none of the {0} files found is a capture: name files of type pcap or pcapng")]
+    #[error(
+        "none of the files in the folders and patterns named ({0}) is a capture: pcap and pcapng \
+         are read"
+    )]
     NoCaptures(usize),
 }
 
@@ -274,7 +277,7 @@ impl fmt::Display for Outcome {
             }
             Outcome::NotACapture(why) => why.fmt(formatter),
             Outcome::Missing => {
-                formatter.write_str("no such file, and no file fits it as a pattern")
+                formatter.write_str("no such file, and no file whose name fits it as a pattern")
             }
             Outcome::Failed(message) => write!(formatter, "cannot be read: {message}"),
             Outcome::Filter(error) => error.fmt(formatter),

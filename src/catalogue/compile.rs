@@ -24,6 +24,18 @@ pub(crate) struct Part {
     pub(crate) is_local: bool,
 }
 
+impl Part {
+    /// Lets go at once of what only authors need, so that a sensor never holds all of it.
+    fn new(path: String, mut content: Content, is_local: bool) -> Part {
+        if let Content::App(file) = &mut content {
+            file.test = Vec::new();
+            file.sources = Vec::new();
+            file.fingerprint = Vec::new();
+        }
+        Part { path, content, is_local }
+    }
+}
+
 /// Reads source files; answers the parts and their packed form.
 ///
 /// # Errors
@@ -31,19 +43,18 @@ pub(crate) struct Part {
 pub(crate) fn read_sources(
     sources: &[SourceFile],
     is_local: bool,
-) -> Result<(Vec<Part>, Vec<(String, String)>), Vec<Finding>> {
+) -> Result<(Vec<Part>, String), Vec<Finding>> {
     let (mut parts, mut packed, mut findings) = (Vec::new(), Vec::new(), Vec::new());
     for source in sources {
         match Document::read(source) {
             Ok(document) => {
                 packed.push((source.path.clone(), document.to_json()));
-                let path = source.path.clone();
-                parts.push(Part { path, content: document.content, is_local });
+                parts.push(Part::new(source.path.clone(), document.content, is_local));
             }
             Err(mut more) => findings.append(&mut more),
         }
     }
-    if findings.is_empty() { Ok((parts, packed)) } else { Err(findings) }
+    if findings.is_empty() { Ok((parts, packed::pack(packed))) } else { Err(findings) }
 }
 
 /// Reads the packed form.
@@ -73,7 +84,7 @@ pub(crate) fn read_packed(text: &str) -> Result<Vec<Part>, Vec<Finding>> {
         };
         let content = content_from_json(path, json)
             .map_err(|error| damaged(number + 2, format!("{path}: {error}")))?;
-        parts.push(Part { path: path.to_owned(), content, is_local: false });
+        parts.push(Part::new(path.to_owned(), content, false));
     }
     Ok(parts)
 }
@@ -294,7 +305,7 @@ impl Compiler {
         let (local, local_shadowed) = Index::new(std::mem::take(&mut self.local));
         (catalogue.base, catalogue.local) = (base, local);
         catalogue.ech_hosts.sort_unstable();
-        catalogue.resolvers.sort_by(|a, b| a.address.cmp(&b.address));
+        catalogue.resolvers.sort_by_key(|resolver| resolver.address);
         for number in base_shadowed.into_iter().chain(local_shadowed) {
             let rule = &catalogue.rules[number as usize];
             // Infrastructure yields to an app that claims the same name.

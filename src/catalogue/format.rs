@@ -1,8 +1,8 @@
 //! The catalogue's file format, schema 1, as types: what a signature file may say.
 //!
 //! One TOML file an app. Unknown keys are refused, so that a typing error is an error. The types
-//! hold what was written; whether it makes sense is for [`super::lint`], and how it is matched
-//! for [`super::index`]. `signatures/README.md` tells the format in prose.
+//! hold what was written; whether it makes sense is for the linter, and how it is matched for
+//! the index. `signatures/README.md` tells the format in prose.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -130,7 +130,7 @@ pub struct NetSection {
     /// What such traffic says about use.
     pub role: Role,
     /// Where the server is looked for.
-    #[serde(default, skip_serializing_if = "Scope::is_internet")]
+    #[serde(default = "Scope::usual", skip_serializing_if = "Scope::is_usual")]
     pub scope: Scope,
     /// Where the addresses were read.
     pub source: String,
@@ -347,15 +347,13 @@ words! {
     }
 }
 
-impl Default for Scope {
-    fn default() -> Scope {
+impl Scope {
+    fn usual() -> Scope {
         Scope::Internet
     }
-}
 
-impl Scope {
-    fn is_internet(&self) -> bool {
-        *self == Scope::Internet
+    fn is_usual(&self) -> bool {
+        *self == Scope::usual()
     }
 }
 

@@ -9,7 +9,7 @@
 //! literal characters win, a domain counting one for its leading dot where the name is longer;
 //! with equal weight a pattern beats a domain, since it also fixes the number of labels.
 //!
-//! Assumes normalised names ([`super::name`]). The hash is not seeded: only the catalogue's
+//! Assumes normalised names. The hash is not seeded: only the catalogue's
 //! authors choose what is in the table, and names from the wire never enter it.
 
 use std::ops::Range;
@@ -435,7 +435,7 @@ mod tests {
             if seen.insert((key, text)) {
                 let tenant =
                     "[tenant]\nmeaning = \"m\"\naudience = \"both\"\nreserved = [\"www\"]\n";
-                let sections = section(key, &[text.clone()]) + tenant;
+                let sections = section(key, std::slice::from_ref(text)) + tenant;
                 files.push((app(&format!("app-{number}"), &sections), rule.clone()));
             }
         }
@@ -533,6 +533,16 @@ mod tests {
     }
 
     #[test]
+    fn cname_targets_meet_only_rules_that_allow_it() {
+        let cname = "[[match]]\nrole = \"visit\"\ncname = true\ndomains = [\"pages.acme.com\"]\n";
+        let sources = [app("both", &(section("domains", &["acme.com".into()]) + cname))];
+        let catalogue = Catalogue::from_sources(&sources, &[]).unwrap();
+        assert!(catalogue.match_cname("cdn.acme.com").is_none());
+        assert!(catalogue.match_cname("contoso.pages.acme.com").is_some());
+        assert!(catalogue.match_host("cdn.acme.com").is_some());
+    }
+
+    #[test]
     fn the_same_rule_twice_is_refused() {
         let rule = section("domains", &["acme.com".into()]);
         let findings =
@@ -545,7 +555,6 @@ mod tests {
         let rule = section("domains", &["acme.com".into()]);
         let sources = [app("one", &rule)];
         let (_, packed) = super::super::compile::read_sources(&sources, false).unwrap();
-        let packed = super::super::packed::pack(packed);
         let from_packed = Catalogue::from_packed(&packed, &[]).unwrap();
         let from_sources = Catalogue::from_sources(&sources, &[]).unwrap();
         assert_eq!(from_packed.version(), from_sources.version());

@@ -3,7 +3,7 @@
 //! Pure: text in, values out. Where files come from is for `signatures`; who asks is for merge
 //! and the command line. The parts, in the order in which a file passes through them:
 //!
-//! - [`format`] and [`vocabulary`]: what files may say, as types;
+//! - [`mod@format`] and [`vocabulary`]: what files may say, as types;
 //! - `document`, `keys`: reading one, with a place for each finding;
 //! - `packed`: the form in which a catalogue is embedded, moved and hashed;
 //! - [`pattern`], `index`, `addresses`: matching;
@@ -186,7 +186,7 @@ impl Catalogue {
         local: &[SourceFile],
     ) -> Result<Catalogue, Vec<Finding>> {
         let (base, packed) = compile::read_sources(base, false)?;
-        Catalogue::with_local(base, &packed::pack(packed), local)
+        Catalogue::with_local(base, &packed, local)
     }
 
     /// Compiles a catalogue from its packed form and the operator's own files.
@@ -195,6 +195,16 @@ impl Catalogue {
     /// As [`Catalogue::from_sources`].
     pub fn from_packed(packed: &str, local: &[SourceFile]) -> Result<Catalogue, Vec<Finding>> {
         Catalogue::with_local(compile::read_packed(packed)?, packed, local)
+    }
+
+    /// The packed form of a catalogue's files: one text, to be embedded or moved to a sensor.
+    ///
+    /// # Errors
+    /// As [`Catalogue::from_sources`].
+    pub fn pack(sources: &[SourceFile]) -> Result<String, Vec<Finding>> {
+        let (parts, packed) = compile::read_sources(sources, false)?;
+        compile::compile(parts, [0; 32])?;
+        Ok(packed)
     }
 
     fn with_local(
@@ -206,7 +216,7 @@ impl Catalogue {
         hasher.update(packed.as_bytes());
         if !local.is_empty() {
             let (local_parts, local_packed) = compile::read_sources(local, true)?;
-            hasher.update(packed::pack(local_packed).as_bytes());
+            hasher.update(local_packed.as_bytes());
             parts.extend(local_parts);
         }
         compile::compile(parts, *hasher.finalize().as_bytes())

@@ -24,10 +24,29 @@ pub(crate) fn pack(mut files: Vec<(String, String)>) -> String {
     packed
 }
 
-/// The content of a TOML file as one line of JSON.
+/// Lists at the top of a file that only its authors need: a sensor would read them at each start,
+/// to throw them away.
+const AUTHORS_ONLY: [&str; 3] = ["fingerprint", "sources", "test"];
+
+/// The content of a TOML file as one line of JSON, without what only its authors need.
 pub(crate) fn table_to_json(table: &DeTable<'_>) -> String {
-    let mut json = String::new();
-    push_table(&mut json, table);
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_unstable_by(|(a, _), (b, _)| a.get_ref().cmp(b.get_ref()));
+    let mut json = String::from("{");
+    for (number, (key, value)) in entries.into_iter().enumerate() {
+        if number > 0 {
+            json.push(',');
+        }
+        push_text(&mut json, key.get_ref());
+        json.push(':');
+        match value.get_ref() {
+            DeValue::Array(_) if AUTHORS_ONLY.contains(&key.get_ref().as_ref()) => {
+                json.push_str("[]");
+            }
+            value => push_value(&mut json, value),
+        }
+    }
+    json.push('}');
     json
 }
 

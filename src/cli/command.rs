@@ -11,6 +11,7 @@ use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
 use crate::catalogue::Date;
+use crate::feeds::autonomous_systems::AsnError;
 use crate::feeds::identities::IdentitiesError;
 use crate::report::ReportError;
 use crate::signatures::LoadError;
@@ -59,6 +60,7 @@ fn exit_code(error: &(dyn Error + 'static)) -> u8 {
         || error.is::<crate::capture::PlanError>()
         || error.is::<crate::capture::FilterError>()
         || error.is::<IdentitiesError>()
+        || error.is::<AsnError>()
         || error.downcast_ref::<LoadError>().is_some()
         || matches!(error.downcast_ref::<MatchError>(), Some(MatchError::Load(_)))
         || error.downcast_ref::<SignaturesError>().is_some_and(SignaturesError::is_mistake)

@@ -7,7 +7,8 @@ use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
 use crate::catalogue::{Catalogue, Match};
-use crate::signatures::{self, LoadError, SignatureOptions};
+use crate::cli::signature_args::SignatureArgs;
+use crate::signatures::{self, LoadError};
 
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -22,7 +23,7 @@ pub struct MatchArgs {
     pub json: bool,
     /// Which catalogue to use.
     #[command(flatten)]
-    pub signatures: SignatureOptions,
+    pub signatures: SignatureArgs,
 }
 
 /// Why the command failed.
@@ -46,7 +47,7 @@ pub enum MatchError {
 /// # Errors
 /// No catalogue, or standard input or output fail. A reader that closed the pipe is no error.
 pub fn run(args: &MatchArgs) -> Result<ExitCode, MatchError> {
-    let catalogue = signatures::load(&args.signatures)?;
+    let catalogue = signatures::load(&args.signatures.options())?;
     let mut out = io::BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
     let done = match_all(&catalogue, &args.hosts, args.json, io::stdin().lock(), &mut out)
         .and_then(|()| out.flush().map_err(writing));

@@ -9,8 +9,10 @@ mod progress;
 mod read;
 mod report;
 mod settings;
+pub mod signature_args;
 pub mod signatures_command;
 mod summary;
+mod unmatched;
 
 pub use command::main;
 

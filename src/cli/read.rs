@@ -11,11 +11,13 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::progress::Shown;
-use super::{Mistake, settings, summary};
+use super::signature_args::SignatureArgs;
+use super::{Mistake, settings, summary, unmatched};
 use crate::capture::{CaptureFile, Filter, Outcome, Plan, Run};
 use crate::catalogue::Catalogue;
 use crate::decode;
 use crate::feeds;
+use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::hash::Seed;
 use crate::identity::Identities;
 use crate::net::NetworkSet;
@@ -23,15 +25,31 @@ use crate::pipeline::merge::{Keep, Merge, MergeSettings};
 use crate::pipeline::records::Records;
 use crate::pipeline::{self, WORKERS_MAX};
 use crate::report::{ReportRange, write_reports};
-use crate::signatures::{self, SignatureOptions};
+use crate::signatures;
 use crate::store::{CaptureFacts, RunKind, RunStart, Skip, Store};
 use crate::time::HourGrid;
 use crate::worker::Settings;
 
+/// What stands for standard output instead of a file.
+const STANDARD_OUTPUT: &str = "-";
+
+/// What follows the options in the command's help.
+const MORE_HELP: &str = "\
+Files given together are one run: overlapping ones are merged, connections run on from one to the
+next. Ends with 0 when all went well, 1 when a capture is damaged (what stands before the damage is
+kept) or the machine failed, 2 for a mistake in the command or in a file given.
+
+Examples:
+  shadowscope read day.pcap
+  shadowscope read --db usage.db --report out --identities people.csv captures/
+  zcat day.pcap.gz | shadowscope read --observations names.jsonl -";
+
 /// The command's arguments.
 #[derive(Args)]
+#[command(after_help = MORE_HELP)]
 pub(super) struct ReadArgs {
-    /// Capture files (pcap, pcapng, also .gz and .zst), folders, patterns, or - for standard input
+    /// Capture files (pcap, pcapng, also .gz and .zst), folders, patterns in quotes, or - for
+    /// standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<OsString>,
     /// Keep what was found in this SQLite database
@@ -52,6 +70,9 @@ pub(super) struct ReadArgs {
     /// Who has which address: CSV with the columns address_or_network,user,department
     #[arg(long, value_name = "FILE")]
     identities: Option<PathBuf>,
+    /// Whose network an address is in: an MMDB file with autonomous systems
+    #[arg(long, value_name = "FILE")]
+    asn_db: Option<PathBuf>,
     /// A home network, in which users are looked for; may be given several times
     /// [default: RFC 1918, RFC 4193 and link-local addresses]
     #[arg(long, value_name = "NET")]
@@ -68,18 +89,29 @@ pub(super) struct ReadArgs {
     /// Only packets from or to addresses of this network; may be given several times
     #[arg(long, value_name = "NET")]
     client: Vec<String>,
-    /// Only packets that pass this filter, as tcpdump has it
+    /// Only packets that pass this filter, as tcpdump has it (see pcap-filter(7))
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
     /// Threads that take packets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
     workers: Option<u16>,
+    /// Instead of the summary, list the names that no signature knows, by registrable domain, each
+    /// with the beginning of a signature file
+    #[arg(long, conflicts_with = "quiet")]
+    unmatched: bool,
     /// Show no progress and no summary
     #[arg(long, short)]
     quiet: bool,
     /// Which catalogue to use.
     #[command(flatten)]
-    signatures: SignatureOptions,
+    signatures: SignatureArgs,
+}
+
+impl ReadArgs {
+    fn writes_to_standard_output(&self) -> bool {
+        let is_it = |path: &PathBuf| path == Path::new(STANDARD_OUTPUT);
+        self.observations.iter().chain(&self.flows).any(is_it)
+    }
 }
 
 /// The arguments, made usable.
@@ -90,6 +122,7 @@ struct Usable {
     grid: HourGrid,
     identities: Identities,
     catalogue: Arc<Catalogue>,
+    autonomous_systems: Option<AutonomousSystems>,
     config_sha256: String,
 }
 
@@ -97,6 +130,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     let usable = usable(args)?;
     let mut plan = Plan::survey(&args.paths)?;
     let refused = refuse_link_types(&mut plan);
+    let outputs = Outputs::create(args)?;
     let keep = begin(args, &usable, &mut plan)?;
     let run = plan.open(usable.filter)?;
     let settings = Settings {
@@ -108,7 +142,9 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         ..Settings::default()
     };
     let merge_settings = MergeSettings {
-        catalogue: usable.catalogue,
+        catalogue: Arc::clone(&usable.catalogue),
+        autonomous_systems: usable.autonomous_systems,
+        unmatched: args.unmatched,
         identities: usable.identities,
         observations: args.observations.is_some(),
         flows: args.flows.is_some(),
@@ -118,19 +154,27 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     let run = pipeline::read(run, settings, usable.only, workers(args), &mut merge)?.run;
     drop(shown);
     let (found, records, keep) = merge.finish();
-    let complaints = complain(run.files());
+    complain(run.files());
     if let Some(Keep { mut store, run: number }) = keep {
         store.finish_run(number, &damaged(&run))?;
         if let Some(folder) = &args.report {
             write_reports(&store, folder, ReportRange::default())?;
         }
     }
-    write_records(args, records)?;
+    outputs.write(records)?;
     if !args.quiet {
-        let text = summary::summary(&found, run.files());
-        io::stdout().lock().write_all(text.as_bytes()).or_else(forgive_closed_pipe)?;
+        let text = match args.unmatched {
+            true => unmatched::unmatched(&found, &usable.catalogue),
+            false => summary::summary(&found, run.files()),
+        };
+        // Records on standard output are for a program, which wants nothing else there.
+        if args.writes_to_standard_output() {
+            eprint!("{text}");
+        } else {
+            io::stdout().lock().write_all(text.as_bytes()).or_else(forgive_closed_pipe)?;
+        }
     }
-    Ok(ExitCode::from(complaints.max(refused).max(run.exit_code())))
+    Ok(ExitCode::from(refused.max(run.exit_code())))
 }
 
 fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
@@ -156,7 +200,8 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         home,
         grid: settings::hour_grid(&zone),
         identities,
-        catalogue: Arc::new(signatures::load(&args.signatures)?),
+        autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
+        catalogue: Arc::new(signatures::load(&args.signatures.options())?),
         config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
     })
 }
@@ -238,14 +283,19 @@ fn captures(plan: &Plan) -> Vec<CaptureFacts> {
     pending.filter_map(facts).collect()
 }
 
-/// Tells what is wrong with files that were named. Returns the exit code.
-fn complain(files: &[CaptureFile]) -> u8 {
+/// Tells what is wrong with files.
+fn complain(files: &[CaptureFile]) {
     for file in files {
-        if let Some(text) = summary::complaint(file) {
-            eprintln!("{}: {text}", file.path.display());
+        let is_wrong = match file.outcome {
+            Outcome::Pending | Outcome::Whole | Outcome::LeftOut => false,
+            // In folders, files of other kinds are no mistake.
+            Outcome::NotACapture(_) => file.named,
+            _ => true,
+        };
+        if is_wrong {
+            eprintln!("{}: {}", file.path.display(), file.outcome);
         }
     }
-    0
 }
 
 /// The captures that could be read in part, and up to where.
@@ -262,25 +312,48 @@ fn workers(args: &ReadArgs) -> usize {
     args.workers.map_or_else(cores, usize::from)
 }
 
-fn write_records(args: &ReadArgs, mut records: Records) -> Result<(), Box<dyn Error>> {
-    if let Some(path) = &args.observations {
-        let out = create("--observations", path)?;
-        records.write_observations(out).or_else(forgive_closed_pipe)?;
+/// Where records go. Opened before a packet is read, so that a mistake is told at once and not
+/// after an hour.
+struct Outputs {
+    observations: Option<Box<dyn Write>>,
+    flows: Option<Box<dyn Write>>,
+}
+
+impl Outputs {
+    fn create(args: &ReadArgs) -> Result<Outputs, Mistake> {
+        if let Some(folder) = &args.report {
+            settings::make_folder("--report", folder)?;
+        }
+        let create = |option, path: &Option<PathBuf>| {
+            path.as_deref().map(|path| create(option, path)).transpose()
+        };
+        Ok(Outputs {
+            observations: create("--observations", &args.observations)?,
+            flows: create("--flows", &args.flows)?,
+        })
     }
-    if let Some(path) = &args.flows {
-        let out = create("--flows", path)?;
-        records.write_flows(out).or_else(forgive_closed_pipe)?;
+
+    fn write(self, mut records: Records) -> io::Result<()> {
+        if let Some(out) = self.observations {
+            records.write_observations(out).or_else(forgive_closed_pipe)?;
+        }
+        if let Some(out) = self.flows {
+            records.write_flows(out).or_else(forgive_closed_pipe)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn create(option: &str, path: &Path) -> Result<Box<dyn Write>, Mistake> {
-    if path == Path::new("-") {
+    if path == Path::new(STANDARD_OUTPUT) {
         return Ok(Box::new(BufWriter::new(io::stdout())));
     }
     match File::create(path) {
         Ok(file) => Ok(Box::new(BufWriter::with_capacity(1 << 18, file))),
-        Err(error) => Err(Mistake(format!("{option} {}: {error}", path.display()))),
+        Err(error) => {
+            let path = path.display();
+            Err(Mistake(format!("{option} {path}: {error}; name a file that you may write")))
+        }
     }
 }
 

@@ -13,16 +13,16 @@ use crate::store::Store;
 /// The command's arguments.
 #[derive(Args)]
 pub(super) struct ReportArgs {
-    /// The database
+    /// The database, as `read --db` made it
     #[arg(long, value_name = "FILE")]
     db: PathBuf,
     /// The folder for the files; it is made if need be
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Only hours from this time on: 2026-11-22, 2026-11-22T08:00 or 2026-11-22T08:00:00Z
+    /// Only hours from the one that holds this time on: 2026-11-22, 2026-11-22T08:00 or 2026-11-22T08:00:00Z
     #[arg(long, value_name = "T")]
     from: Option<String>,
-    /// Only hours up to this time
+    /// Only hours that begin before this time
     #[arg(long, value_name = "T")]
     to: Option<String>,
 }
@@ -34,6 +34,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
         text.as_deref().map(|text| settings::moment(option, text, &zone)).transpose()
     };
     let range = ReportRange { from: moment("--from", &args.from)?, to: moment("--to", &args.to)? };
+    settings::make_folder("--out", &args.out)?;
     for path in write_reports(&store, &args.out, range)? {
         println!("{}", path.display());
     }

@@ -1,5 +1,7 @@
 //! What is typed for times, zones and networks, made usable.
 
+use std::path::Path;
+
 use ipnet::IpNet;
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -64,6 +66,17 @@ pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, Mis
         })
     };
     texts.iter().map(parse).collect()
+}
+
+/// Makes a folder for results, where it is not there.
+///
+/// # Errors
+/// It cannot be made, or is something else.
+pub(super) fn make_folder(option: &str, folder: &Path) -> Result<(), Mistake> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let folder = folder.display();
+        Mistake(format!("{option} {folder}: {error}; name a folder, or one that you may make"))
+    })
 }
 
 /// The home networks: those given, or the usual ones.

@@ -7,9 +7,13 @@ use std::process::ExitCode;
 use std::{fmt, fs};
 
 use crate::catalogue::format::Date;
-use crate::catalogue::{Catalogue, Finding, Match, SourceFile, canonical, lint, template};
+use crate::catalogue::{
+    Catalogue, Finding, Match, SourceFile, Statistics, canonical, lint, template,
+};
+use crate::cli::signature_args::SignatureArgs;
 use crate::signatures::{self, LoadError, SignatureOptions};
 
+const CLEAN: u8 = 0;
 /// The exit code for findings: the files' fault, not the machine's.
 const FINDINGS: u8 = 2;
 
@@ -39,7 +43,7 @@ enum SignaturesCommand {
         /// The hostname
         host: String,
         #[command(flatten)]
-        signatures: SignatureOptions,
+        signatures: SignatureArgs,
     },
     /// Write the file of a new app
     New {
@@ -57,10 +61,25 @@ enum SignaturesCommand {
         #[arg(long, value_name = "SLUG")]
         category: Option<String>,
         #[command(flatten)]
-        signatures: SignatureOptions,
+        signatures: SignatureArgs,
     },
     /// Count apps, rules and roles
     Stats(FolderArgs),
+    /// Pack a catalogue into one file, for `--signatures FILE` on a sensor
+    Pack {
+        /// The file to write
+        file: PathBuf,
+        #[command(flatten)]
+        folder: FolderArgs,
+    },
+    /// Check a packed catalogue and put it where a sensor reads it
+    Install {
+        /// The packed catalogue
+        file: PathBuf,
+        /// Where to put it; give the same path as `--signatures`, or in SHADOWSCOPE_SIGNATURES
+        #[arg(long, value_name = "FILE", default_value = "/var/lib/shadowscope/catalogue.packed")]
+        to: PathBuf,
+    },
     /// Show which names change app or role between two catalogues
     Diff {
         /// Folder of the old catalogue
@@ -99,9 +118,12 @@ pub enum SignaturesError {
 }
 
 impl SignaturesError {
-    /// Whether the files are at fault, and not the machine.
+    /// Whether the files or what was typed are at fault, and not the machine.
     pub fn is_mistake(&self) -> bool {
-        matches!(self, SignaturesError::Load(LoadError::Findings(_)))
+        match self {
+            SignaturesError::Load(_) => true,
+            SignaturesError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        }
     }
 }
 
@@ -111,84 +133,80 @@ impl SignaturesError {
 /// Files that cannot be read or written, or a catalogue that cannot be used.
 pub fn run(args: &SignaturesArgs, today: Date) -> Result<ExitCode, SignaturesError> {
     let mut out = String::new();
-    let code = match &args.command {
-        SignaturesCommand::Lint(folder) => lint_folder(folder, today, &mut out)?,
-        SignaturesCommand::Fmt { folder, check } => format_folder(folder, *check, &mut out)?,
-        SignaturesCommand::Test(folder) => test_folder(folder, today, &mut out)?,
-        SignaturesCommand::Explain { host, signatures } => {
-            explain(&signatures::load(signatures)?, host, &mut out)
-        }
-        SignaturesCommand::New { id, domain, folder } => {
-            new_file(folder, id, domain, today, &mut out)?
-        }
-        SignaturesCommand::List { category, signatures } => {
-            list(&signatures::load(signatures)?, category.as_deref(), &mut out)
-        }
-        SignaturesCommand::Stats(folder) => {
-            let sources = signatures::read_folder(&folder.folder)?;
-            out = crate::catalogue::Statistics::of(&sources)
-                .map_err(LoadError::Findings)?
-                .to_string();
-            ExitCode::SUCCESS
-        }
-        SignaturesCommand::Diff { old, new, names } => diff(old, new, names, &mut out)?,
-    };
+    let code = execute(&args.command, today, &mut out)?;
     match io::stdout().lock().write_all(out.as_bytes()) {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
             Err(SignaturesError::Io { action: "write", path: "standard output".into(), source })
         }
-        _ => Ok(code),
+        _ => Ok(ExitCode::from(code)),
     }
 }
 
-fn lint_folder(
-    args: &FolderArgs,
+/// Runs the command and answers its exit code; what it prints is added to `out`.
+fn execute(
+    command: &SignaturesCommand,
     today: Date,
     out: &mut String,
-) -> Result<ExitCode, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+) -> Result<u8, SignaturesError> {
+    match command {
+        SignaturesCommand::Lint(folder) => lint_folder(folder, today, out),
+        SignaturesCommand::Fmt { folder, check } => format_folder(folder, *check, out),
+        SignaturesCommand::Test(folder) => test_folder(folder, today, out),
+        SignaturesCommand::Explain { host, signatures } => {
+            Ok(explain(&signatures::load(&signatures.options())?, host, out))
+        }
+        SignaturesCommand::New { id, domain, folder } => new_file(folder, id, domain, today, out),
+        SignaturesCommand::List { category, signatures } => {
+            Ok(list(&signatures::load(&signatures.options())?, category.as_deref(), out))
+        }
+        SignaturesCommand::Stats(folder) => {
+            let sources = signatures::read_catalogue(&folder.folder)?;
+            let statistics = Statistics::of(&sources).map_err(LoadError::Findings)?;
+            out.push_str(&statistics.to_string());
+            Ok(CLEAN)
+        }
+        SignaturesCommand::Pack { file, folder } => pack(folder, file, out),
+        SignaturesCommand::Install { file, to } => install(file, to, out),
+        SignaturesCommand::Diff { old, new, names } => diff(old, new, names, out),
+    }
+}
+
+fn lint_folder(args: &FolderArgs, today: Date, out: &mut String) -> Result<u8, SignaturesError> {
+    let sources = signatures::read_catalogue(&args.folder)?;
     let findings = lint::lint(&sources, today);
     Ok(show(&findings, sources.len(), "files", out))
 }
 
-fn test_folder(
-    args: &FolderArgs,
-    today: Date,
-    out: &mut String,
-) -> Result<ExitCode, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+fn test_folder(args: &FolderArgs, today: Date, out: &mut String) -> Result<u8, SignaturesError> {
+    let sources = signatures::read_catalogue(&args.folder)?;
     let mut findings = lint::lint(&sources, today);
     findings.retain(|finding| matches!(finding.rule, "S001" | "S008" | "S011" | "S013" | "S014"));
     let tests = sources.iter().map(|source| source.text.matches("[[test]]").count()).sum();
     Ok(show(&findings, tests, "tests", out))
 }
 
-fn show(findings: &[Finding], checked: usize, what: &str, out: &mut String) -> ExitCode {
+fn show(findings: &[Finding], checked: usize, what: &str, out: &mut String) -> u8 {
     for finding in findings {
         push_line(out, finding);
     }
     let warnings = findings.iter().filter(|finding| finding.is_warning).count();
     let errors = findings.len() - warnings;
     push_line(out, format_args!("{checked} {what}: {errors} errors, {warnings} warnings"));
-    if errors > 0 { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS }
+    if errors > 0 { FINDINGS } else { CLEAN }
 }
 
-fn format_folder(
-    args: &FolderArgs,
-    check: bool,
-    out: &mut String,
-) -> Result<ExitCode, SignaturesError> {
-    let mut code = ExitCode::SUCCESS;
-    for SourceFile { path, text } in signatures::read_folder(&args.folder)? {
+fn format_folder(args: &FolderArgs, check: bool, out: &mut String) -> Result<u8, SignaturesError> {
+    let mut code = CLEAN;
+    for SourceFile { path, text } in signatures::read_catalogue(&args.folder)? {
         match canonical::format(&path, &text) {
             None => {
                 push_line(out, format_args!("{path}: not formatted; see `signatures lint`"));
-                code = ExitCode::from(FINDINGS);
+                code = FINDINGS;
             }
             Some(formatted) if formatted != text => {
                 push_line(out, &path);
                 if check {
-                    code = ExitCode::from(FINDINGS);
+                    code = FINDINGS;
                 } else {
                     write_file(&args.folder.join(&path), &formatted)?;
                 }
@@ -199,10 +217,10 @@ fn format_folder(
     Ok(code)
 }
 
-fn explain(catalogue: &Catalogue, host: &str, out: &mut String) -> ExitCode {
+fn explain(catalogue: &Catalogue, host: &str, out: &mut String) -> u8 {
     let Some(name) = Catalogue::normalise(host) else {
         push_line(out, format_args!("{host}: no rule can match this: it is no full hostname"));
-        return ExitCode::SUCCESS;
+        return CLEAN;
     };
     let candidates = catalogue.explain(host);
     push_line(out, format_args!("{name}  (catalogue {})", catalogue.version()));
@@ -223,7 +241,7 @@ fn explain(catalogue: &Catalogue, host: &str, out: &mut String) -> ExitCode {
         );
         push_line(out, format_args!("        {}", describe(found)));
     }
-    ExitCode::SUCCESS
+    CLEAN
 }
 
 fn describe(found: &Match<'_>) -> String {
@@ -250,14 +268,14 @@ fn new_file(
     domain: &str,
     today: Date,
     out: &mut String,
-) -> Result<ExitCode, SignaturesError> {
-    let sources = signatures::read_folder(&args.folder)?;
+) -> Result<u8, SignaturesError> {
+    let sources = signatures::read_catalogue(&args.folder)?;
     let catalogue = Catalogue::from_sources(&sources, &[]).map_err(LoadError::Findings)?;
     let file = match template::new_file(&catalogue, id, domain, today) {
         Ok(file) => file,
         Err(refusal) => {
             push_line(out, refusal);
-            return Ok(ExitCode::from(FINDINGS));
+            return Ok(FINDINGS);
         }
     };
     let path = args.folder.join(&file.path);
@@ -277,15 +295,15 @@ fn new_file(
             path.display()
         ),
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(CLEAN)
 }
 
-fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> ExitCode {
+fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> u8 {
     if let Some(slug) = category
         && catalogue.category(slug).is_none()
     {
         push_line(out, format_args!("there is no category `{slug}`; see categories.toml"));
-        return ExitCode::from(FINDINGS);
+        return FINDINGS;
     }
     let is_wanted = |other: &str| category.is_none_or(|slug| slug == other);
     for app in catalogue.apps().iter().filter(|app| is_wanted(&app.category)) {
@@ -297,17 +315,49 @@ fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> Exit
             ),
         );
     }
-    ExitCode::SUCCESS
+    CLEAN
 }
 
-fn diff(
-    old: &Path,
-    new: &Path,
-    names: &Path,
-    out: &mut String,
-) -> Result<ExitCode, SignaturesError> {
+fn pack(args: &FolderArgs, file: &Path, out: &mut String) -> Result<u8, SignaturesError> {
+    let sources = signatures::read_catalogue(&args.folder)?;
+    let packed = Catalogue::pack(&sources).map_err(LoadError::Findings)?;
+    let catalogue = Catalogue::from_packed(&packed, &[]).map_err(LoadError::Findings)?;
+    write_file(file, &packed)?;
+    let (version, apps) = (catalogue.version(), catalogue.apps().len());
+    push_line(out, format_args!("{}: catalogue {version}, {apps} apps", file.display()));
+    Ok(CLEAN)
+}
+
+/// Puts a packed catalogue in its place: as a whole, and only if it can be used.
+fn install(file: &Path, to: &Path, out: &mut String) -> Result<u8, SignaturesError> {
+    let options = SignatureOptions { signatures: Some(file.to_owned()), signatures_extra: None };
+    let catalogue = signatures::load(&options)?;
+    let before = to.is_file().then(|| {
+        let installed =
+            SignatureOptions { signatures: Some(to.to_owned()), signatures_extra: None };
+        signatures::load(&installed).map_or("none that can be read".into(), |old| old.version())
+    });
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| SignaturesError::Io { action, path, source }
+    };
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    }
+    let mut aside = to.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = PathBuf::from(aside);
+    fs::copy(file, &aside).map_err(failed("write", &aside))?;
+    fs::rename(&aside, to).map_err(failed("write", to))?;
+    let (version, apps) = (catalogue.version(), catalogue.apps().len());
+    let before = before.map(|version| format!("; before it was {version}")).unwrap_or_default();
+    push_line(out, format_args!("{}: catalogue {version}, {apps} apps{before}", to.display()));
+    Ok(CLEAN)
+}
+
+fn diff(old: &Path, new: &Path, names: &Path, out: &mut String) -> Result<u8, SignaturesError> {
     let load = |folder: &Path| -> Result<Catalogue, LoadError> {
-        let sources = signatures::read_folder(folder)?;
+        let sources = signatures::read_catalogue(folder)?;
         Catalogue::from_sources(&sources, &[]).map_err(LoadError::Findings)
     };
     let (old, new) = (load(old)?, load(new)?);
@@ -336,7 +386,7 @@ fn diff(
     for ((before, after), count) in moves {
         push_line(out, format_args!("# {before} -> {after}: {count}"));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(CLEAN)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), SignaturesError> {
@@ -350,4 +400,126 @@ fn write_file(path: &Path, text: &str) -> Result<(), SignaturesError> {
 fn push_line(out: &mut String, line: impl fmt::Display) {
     // Writing into a string cannot fail.
     _ = fmt::Write::write_fmt(out, format_args!("{line}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::signatures::SignatureOptions;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SignaturesArgs,
+    }
+
+    /// A copy of the shared files, so that a contributor's steps can be played.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("signatures");
+        for file in signatures::read_catalogue(&own).unwrap() {
+            if !file.path.contains('/') {
+                fs::write(folder.path().join(&file.path), &file.text).unwrap();
+            }
+        }
+        folder
+    }
+
+    fn run_line(words: &[&str]) -> (u8, String) {
+        let line = Line::try_parse_from([&["signatures"], words].concat()).unwrap();
+        let today: Date = serde_json::from_str("\"2026-11-22\"").unwrap();
+        let mut out = String::new();
+        let code = execute(&line.args.command, today, &mut out).unwrap();
+        (code, out)
+    }
+
+    #[test]
+    fn a_new_app_goes_from_template_to_clean() {
+        let folder = folder();
+        let dir = folder.path().to_str().unwrap();
+        let (code, out) =
+            run_line(&["new", "acme-drive", "--domain", "acme-drive.com", "--dir", dir]);
+        assert_eq!(code, CLEAN, "{out}");
+        let (code, out) = run_line(&["lint", "--dir", dir]);
+        assert_eq!(code, FINDINGS);
+        assert!(
+            out.contains("unknown category `CHANGE`") && out.contains("unknown vendor"),
+            "{out}"
+        );
+        let path = folder.path().join("a/acme-drive.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text
+            .replace("\"CHANGE\"", "\"cloud-storage\"")
+            .replace("\"acme\"", "\"dropbox\"")
+            .replace("hosts = []", "hosts=[\"sync.acme-drive.com\"]");
+        let test = "[[test]]\nhost = \"sync.acme-drive.com\"\nrole = \"use\"\n";
+        fs::write(&path, text + test).unwrap();
+        assert_eq!(run_line(&["fmt", "--check", "--dir", dir]).0, FINDINGS);
+        assert_eq!(run_line(&["fmt", "--dir", dir]), (CLEAN, "a/acme-drive.toml\n".to_owned()));
+        let (code, out) = run_line(&["lint", "--dir", dir]);
+        assert_eq!((code, out.as_str()), (CLEAN, "6 files: 0 errors, 0 warnings\n"));
+        let (code, out) = run_line(&["test", "--dir", dir]);
+        assert_eq!((code, out.as_str()), (CLEAN, "4 tests: 0 errors, 0 warnings\n"));
+        let (code, out) = run_line(&["stats", "--dir", dir]);
+        assert!(code == CLEAN && out.contains("no role but use: 0 (0.0 %)"), "{out}");
+        let (code, out) = run_line(&["new", "acme-drive", "--domain", "acme.org", "--dir", dir]);
+        assert!(code == FINDINGS && out.contains("exists"), "{out}");
+    }
+
+    #[test]
+    fn explain_shows_the_winner_first() {
+        let (code, out) = run_line(&["explain", "Contoso-my.sharepoint.com"]);
+        assert_eq!(code, CLEAN);
+        let rules: Vec<&str> = out.lines().filter(|line| line.contains(".toml [")).collect();
+        assert!(
+            rules[0].contains("wins") && rules[0].contains("{tenant}-my.sharepoint.com"),
+            "{out}"
+        );
+        assert!(
+            rules[1].contains("loses") && rules[1].contains("{tenant}.sharepoint.com"),
+            "{out}"
+        );
+        assert!(out.contains("tenant contoso"), "{out}");
+        assert!(run_line(&["explain", "notslack.com"]).1.contains("no rule matches"));
+        assert!(run_line(&["explain", "localhost"]).1.contains("no full hostname"));
+    }
+
+    #[test]
+    fn list_knows_its_categories() {
+        let (code, out) = run_line(&["list", "--category", "password-manager"]);
+        assert!(code == CLEAN && out.contains("bitwarden\tBitwarden\t"), "{out}");
+        assert!(out.lines().all(|line| line.contains("\tpassword-manager\t")), "{out}");
+        assert_eq!(run_line(&["list", "--category", "nonsense"]).0, FINDINGS);
+    }
+
+    #[test]
+    fn a_packed_catalogue_is_the_same_catalogue() {
+        let folder = folder();
+        let dir = folder.path().to_str().unwrap();
+        run_line(&["new", "acme", "--domain", "acme.com", "--dir", dir]);
+        let file = folder.path().join("catalogue.packed");
+        let (code, out) = run_line(&["pack", file.to_str().unwrap(), "--dir", dir]);
+        assert!(code == CLEAN && out.contains("1 apps"), "{out}");
+        let load = |path: &Path| {
+            let options =
+                SignatureOptions { signatures: Some(path.to_owned()), signatures_extra: None };
+            signatures::load(&options).unwrap()
+        };
+        assert_eq!(load(&file).version(), load(folder.path()).version());
+        assert!(load(&file).match_host("www.acme.com").is_some());
+    }
+
+    #[test]
+    fn diff_names_what_moves() {
+        let (old, new) = (folder(), folder());
+        let path = |folder: &tempfile::TempDir| folder.path().to_str().unwrap().to_owned();
+        run_line(&["new", "acme", "--domain", "acme.com", "--dir", &path(&new)]);
+        let names = new.path().join("names.txt");
+        fs::write(&names, "www.acme.com\nwww.example.org\n").unwrap();
+        let names = names.to_str().unwrap();
+        let (_, out) = run_line(&["diff", &path(&old), &path(&new), "--names", names]);
+        assert_eq!(out, "www.acme.com\t- -\tacme site\n# - -> acme: 1\n");
+    }
 }

@@ -22,23 +22,11 @@ pub(super) fn summary(found: &Summary, files: &[CaptureFile]) -> String {
     text
 }
 
-/// What is wrong with a file; none where nothing is.
-pub(super) fn complaint(file: &CaptureFile) -> Option<String> {
-    match &file.outcome {
-        Outcome::Pending | Outcome::Whole | Outcome::LeftOut => None,
-        Outcome::Damaged { offset, why } => {
-            Some(format!("damaged at byte {offset}: {why}; what stands before was read"))
-        }
-        Outcome::NotACapture(why) if file.named => Some(format!("not a capture: {why}")),
-        Outcome::NotACapture(_) => None,
-        Outcome::Missing => Some("no such file, and no file that fits it as a pattern".into()),
-        Outcome::Failed(why) => Some(why.clone()),
-        Outcome::Filter(why) => Some(why.to_string()),
-    }
-}
-
 fn write_all(text: &mut String, found: &Summary, files: &[CaptureFile]) -> std::fmt::Result {
     write_input(text, found, files)?;
+    if found.counters.value(Counter::Packets) == 0 {
+        return Ok(());
+    }
     write_apps(text, found)?;
     write_clients(text, found)?;
     write_unmatched(text, found)?;
@@ -226,6 +214,12 @@ fn write_health(text: &mut String, found: &Summary) -> std::fmt::Result {
     if cut > 0 {
         writeln!(text, "  cut by the snap length: {} of the packets", percent(cut, packets))?;
     }
+    if found.named_devices() > 0 {
+        writeln!(text, "  devices that said their name: {}", count(found.named_devices() as u64))?;
+    }
+    for (version, flows) in &found.unopened_quic {
+        writeln!(text, "  QUIC version {version:#010x} not opened: {} flows", count(*flows))?;
+    }
     let told = [Counter::Packets, Counter::SnapCut];
     for (counter, value) in found.counters.iter() {
         if value > 0 && !told.contains(&counter) {
@@ -252,7 +246,7 @@ fn cut(name: &str) -> String {
 }
 
 /// Bytes with a decimal unit, in at most nine characters.
-fn bytes(number: u64) -> String {
+pub(super) fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if number < 1000 {
         return format!("{number} B");
@@ -274,7 +268,7 @@ fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

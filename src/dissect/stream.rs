@@ -54,6 +54,8 @@ pub struct SideStream {
     dns: bool,
     /// Whether the lines are XML elements.
     xml: bool,
+    /// Whether hellos are to be fingerprinted.
+    fingerprint: bool,
 }
 
 /// What the next byte is the first of.
@@ -104,7 +106,13 @@ impl SideStream {
             lines_left: LINES_MAX,
             dns: source_port == DNS_PORT || destination_port == DNS_PORT,
             xml: false,
+            fingerprint: true,
         }
+    }
+
+    /// As it is, but hellos get no JA4, which costs more than all else about them.
+    pub fn without_fingerprint(self) -> SideStream {
+        SideStream { fingerprint: false, ..self }
     }
 
     /// Looks at the bytes that were not consumed so far and all that follows them without a hole.
@@ -274,7 +282,7 @@ impl SideStream {
     /// TLS, a request, or a line of text.
     fn plain(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         match *bytes {
-            [22, ..] => hello(bytes, emit),
+            [22, ..] => hello(bytes, self.fingerprint, emit),
             // ChangeCipherSpec or an alert in the clear before the hello.
             [20 | 21, 3, _, 0, length @ 1..=2, ..] => {
                 self.begin_anew(State::Anew, 5 + usize::from(length))
@@ -395,7 +403,7 @@ impl SideStream {
 }
 
 /// A ClientHello, or the certificate behind a ServerHello: the end of the search either way.
-fn hello(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+fn hello(bytes: &[u8], fingerprint: bool, emit: &mut Emit<'_>) -> Step {
     /// Record header and the type of the first message.
     const PREFIX_LENGTH: usize = 6;
     const CLIENT_HELLO: u8 = 1;
@@ -406,7 +414,7 @@ fn hello(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         return Step::Done;
     }
     let refused = if bytes.get(PREFIX_LENGTH - 1) == Some(&CLIENT_HELLO) {
-        match tls::client_hello_in_records(bytes) {
+        match tls::client_hello_in_records(bytes, fingerprint) {
             Progress::Complete(hello) => {
                 if hello.bad_name.is_some() {
                     emit(Finding::Refused(Counter::TlsBadName));

@@ -45,9 +45,9 @@ pub fn may_be_hello(bytes: &[u8]) -> bool {
 ///
 /// `Incomplete` until its last byte is there; `Reject` as [`client_hello`] does, and if other
 /// records end the handshake before the hello ends.
-pub fn client_hello_in_records(bytes: &[u8]) -> Progress<ClientHello> {
+pub fn client_hello_in_records(bytes: &[u8], fingerprint: bool) -> Progress<ClientHello> {
     let records = join(bytes, After::ChangeCipherSpecGoOn);
-    match client_hello(&records.handshake, Transport::Tcp) {
+    match client_hello(&records.handshake, fingerprint.then_some(Transport::Tcp)) {
         Progress::Incomplete if records.ended => match client_hello_prefix(&records.handshake) {
             Some(hello) => Progress::Complete(hello),
             None => Progress::Reject(Some(Counter::TlsMalformed)),
@@ -237,7 +237,7 @@ pub(super) mod tests {
                 let mut flipped = bytes.clone();
                 flipped[at] = value;
                 certificate_in_records(&flipped);
-                client_hello_in_records(&flipped);
+                client_hello_in_records(&flipped, true);
                 client_hello_prefix_in_records(&flipped[..at]);
             }
         }

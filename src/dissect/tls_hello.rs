@@ -37,7 +37,9 @@ const BODY_LENGTH_MAX: usize = 0x2_0200;
 ///
 /// `Reject` for another handshake type (without a counter) and for a message that contradicts
 /// itself before a server name was found ([`Counter::TlsMalformed`]).
-pub fn client_hello(handshake: &[u8], transport: Transport) -> Progress<ClientHello> {
+///
+/// Without a `fingerprint` to be made, JA4 stays empty: its two hashes cost more than the rest.
+pub fn client_hello(handshake: &[u8], fingerprint: Option<Transport>) -> Progress<ClientHello> {
     let mut reader = Reader(handshake);
     let Some(message_type) = reader.u8() else { return Progress::Incomplete };
     if message_type != u8::from(TlsHandshakeType::ClientHello) {
@@ -50,7 +52,9 @@ pub fn client_hello(handshake: &[u8], transport: Transport) -> Progress<ClientHe
     let Some(body) = reader.take(length) else { return Progress::Incomplete };
     let (mut walk, whole) = Walk::over(body);
     if whole.is_some() {
-        walk.hello.ja4 = ja4::fingerprint(transport, &walk.parts);
+        if let Some(transport) = fingerprint {
+            walk.hello.ja4 = ja4::fingerprint(transport, &walk.parts);
+        }
     } else if walk.hello.server_name.is_none() {
         return Progress::Reject(Some(Counter::TlsMalformed));
     }
@@ -222,7 +226,7 @@ mod tests {
         bytes
     }
 
-    fn complete(handshake: &[u8], transport: Transport) -> ClientHello {
+    fn complete(handshake: &[u8], transport: Option<Transport>) -> ClientHello {
         match client_hello(handshake, transport) {
             Progress::Complete(hello) => hello,
             other => panic!("{other:?}"),
@@ -263,7 +267,7 @@ mod tests {
     /// Fingerprints as nDPI's published results for these captures give them.
     #[test]
     fn hellos_of_real_clients() {
-        let discord = complete(&bytes_of(DISCORD), Transport::Tcp);
+        let discord = complete(&bytes_of(DISCORD), Some(Transport::Tcp));
         assert_eq!(discord.server_name, name("discord.com"));
         assert_eq!(discord.ja4.as_str(), "t12d1209h2_d34a8e72043a_b39be8c56a14");
         assert_eq!(
@@ -271,14 +275,14 @@ mod tests {
             ["h2", "http/1.1"]
         );
 
-        let greased = complete(&greased(), Transport::Tcp);
+        let greased = complete(&greased(), Some(Transport::Tcp));
         assert_eq!(greased.server_name, name("imap.asia.secureserver.net"));
         assert_eq!(greased.ja4.as_str(), "t13d261200_2802a3db6c62_845d286b0d67");
 
         let mut encrypted = bytes_of(ENCRYPTED);
         encrypted.resize(encrypted.len() + 0x16e, 0);
         encrypted.extend(extension(0x001c, &[0x40, 1]));
-        let encrypted = complete(&encrypted, Transport::Tcp);
+        let encrypted = complete(&encrypted, Some(Transport::Tcp));
         assert!(encrypted.esni && encrypted.server_name.is_none());
         assert_eq!(encrypted.ja4.as_str(), "t13i1813h2_29a2cd9e9f10_0d6ff543c596");
     }
@@ -288,36 +292,36 @@ mod tests {
         let outer = extension(0xfe0d, &[0, 0, 1, 0, 1, 209, 0, 0, 0, 0]);
         let inner = extension(0xfe0d, &[1]);
         let hello_of = |ech| hello(&[server_name("cloudflare-ech.com"), ech]);
-        assert_eq!(complete(&hello_of(outer), Transport::Tcp).ech_config_id, Some(209));
-        assert_eq!(complete(&hello_of(inner), Transport::Tcp).ech_config_id, None);
+        assert_eq!(complete(&hello_of(outer), Some(Transport::Tcp)).ech_config_id, Some(209));
+        assert_eq!(complete(&hello_of(inner), Some(Transport::Tcp)).ech_config_id, None);
     }
 
     #[test]
     fn a_malformed_neighbour_does_not_cost_the_name() {
         let protocols = extension(16, &[0, 255, 2, b'h', b'2']);
         let with_name_last = hello(&[protocols, server_name("a.example")]);
-        assert_eq!(complete(&with_name_last, Transport::Tcp).server_name, name("a.example"));
+        assert_eq!(complete(&with_name_last, Some(Transport::Tcp)).server_name, name("a.example"));
 
         // The last extension claims more than there is.
         let mut overlong = hello(&[server_name("a.example"), extension(21, &[0; 4])]);
         let claimed = overlong.len() - 5;
         overlong[claimed] = 200;
-        let found = complete(&overlong, Transport::Tcp);
+        let found = complete(&overlong, Some(Transport::Tcp));
         assert_eq!((found.server_name, found.ja4.as_str()), (name("a.example"), ""));
 
         let mut nameless = hello(&[extension(21, &[0; 4])]);
         let claimed = nameless.len() - 5;
         nameless[claimed] = 200;
         let refused = Progress::Reject(Some(Counter::TlsMalformed));
-        assert_eq!(client_hello(&nameless, Transport::Tcp), refused);
+        assert_eq!(client_hello(&nameless, Some(Transport::Tcp)), refused);
     }
 
     #[test]
     fn a_bad_name_is_told_apart_from_none() {
-        let bad = complete(&hello(&[server_name("a b")]), Transport::Quic);
+        let bad = complete(&hello(&[server_name("a b")]), Some(Transport::Quic));
         assert_eq!(bad.bad_name, Some(crate::hostname::NotAHostname::Character));
         assert!(bad.ja4.starts_with("q12d"));
-        let none = complete(&hello(&[extension(0, &[])]), Transport::Quic);
+        let none = complete(&hello(&[extension(0, &[])]), Some(Transport::Quic));
         assert_eq!((none.bad_name, none.server_name), (None, None));
     }
 
@@ -327,10 +331,10 @@ mod tests {
         let name_end = bytes.windows(4).position(|window| window == b".net").unwrap() + 4;
         for end in 0..bytes.len() {
             let prefix = &bytes[..end];
-            assert_eq!(client_hello(prefix, Transport::Tcp), Progress::Incomplete, "{end}");
+            assert_eq!(client_hello(prefix, Some(Transport::Tcp)), Progress::Incomplete, "{end}");
             assert_eq!(client_hello_prefix(prefix).is_some(), end >= name_end, "{end}");
         }
-        assert_eq!(client_hello(&[2, 0, 0, 1, 0], Transport::Tcp), Progress::Reject(None));
+        assert_eq!(client_hello(&[2, 0, 0, 1, 0], Some(Transport::Tcp)), Progress::Reject(None));
     }
 
     /// The server name as tls-parser reads it; `None` unless it reads the whole hello.
@@ -369,7 +373,7 @@ mod tests {
                 let at = index.index(bytes.len() - 4) + 4;
                 bytes[at] = value;
             }
-            let ours = client_hello(&bytes, Transport::Tcp);
+            let ours = client_hello(&bytes, Some(Transport::Tcp));
             if let (Progress::Complete(ours), Some(theirs)) = (ours, by_tls_parser(&bytes)) {
                 prop_assert_eq!(ours.server_name, theirs);
             }
@@ -386,7 +390,7 @@ mod tests {
             let extensions: Vec<_> =
                 kinds.iter().map(|(kind, content)| extension(*kind, content)).collect();
             let bytes = hello(&extensions);
-            prop_assert!(client_hello(&bytes, Transport::Quic) != Progress::Incomplete);
+            prop_assert!(client_hello(&bytes, Some(Transport::Quic)) != Progress::Incomplete);
             client_hello_prefix(&bytes);
         }
     }

@@ -91,7 +91,8 @@ pub struct Hot {
     pub protocol: u8,
     /// The time-out that applies.
     pub patience: Patience,
-    /// Whether the flow came out of reassembled fragments of a tunnel (see [`Key`]).
+    /// Whether the flow came out of a tunnel whose packets were in fragments: it is a flow of its
+    /// own, apart from the same five-tuple seen otherwise, since another worker may own that.
     pub reassembled: bool,
     /// Which bucket its bytes are for, whatever its name: see `worker::account`.
     pub bucket: u8,

@@ -62,7 +62,7 @@ impl FlowTable {
             free: Vec::new(),
             live: 0,
             limit,
-            wheel: Wheel::new(),
+            wheel: Wheel::default(),
         }
     }
 

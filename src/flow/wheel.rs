@@ -17,12 +17,14 @@ pub struct Wheel {
     entries: usize,
 }
 
-impl Wheel {
+impl Default for Wheel {
     /// An empty wheel.
-    pub fn new() -> Wheel {
+    fn default() -> Wheel {
         Wheel { heads: vec![NONE; SPAN as usize], at_seconds: None, entries: 0 }
     }
+}
 
+impl Wheel {
     /// Enters a flow to be looked at in second `due` (the current one at the earliest, the last
     /// one of the span at the latest). Returns the flow that follows it in its list.
     pub fn push(&mut self, flow: FlowId, due_seconds: i64) -> FlowId {
@@ -94,7 +96,7 @@ mod tests {
 
     impl Harness {
         fn new() -> Harness {
-            Harness(Wheel::new(), vec![NONE; 100])
+            Harness(Wheel::default(), vec![NONE; 100])
         }
 
         fn push(&mut self, flow: FlowId, due: i64) {

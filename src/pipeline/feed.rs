@@ -1,6 +1,7 @@
 //! How workers get their packets from blocks.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -75,14 +76,15 @@ impl Walk {
 trait Take {
     /// A time step stands before the next packet.
     fn step(&mut self, step: TimeStep);
-    /// The next packet.
-    fn item(&mut self, item: &Item);
+    /// Where the next packet is to be decoded to.
+    fn place(&mut self) -> &mut Item;
+    /// The packet at that place is complete.
+    fn item(&mut self);
 }
 
 /// Decodes a block's packets and hands them on in order.
 #[inline]
 fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, take: &mut impl Take) {
-    let mut item = Item::default();
     for (number, (record, bytes)) in block.frames().enumerate() {
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
@@ -91,8 +93,8 @@ fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, tak
         let sensor = clock.now().unwrap_or(record.time);
         let frame =
             Frame { time: record.time, link: record.link, wire_length: record.wire_length, bytes };
-        if intake.take(frame, sensor, number as u32, &mut item) {
-            take.item(&item);
+        if intake.take(frame, sensor, number as u32, take.place()) {
+            take.item();
         }
     }
 }
@@ -108,13 +110,14 @@ pub(super) fn alone(
     struct Batches<'a> {
         worker: &'a mut Worker,
         block: &'a Block,
-        items: &'a mut Vec<Item>,
+        items: &'a mut [Item; BATCH],
+        filled: usize,
     }
     impl Batches<'_> {
         #[inline]
         fn flush(&mut self) {
-            self.worker.process(self.items, self.block);
-            self.items.clear();
+            self.worker.process(self.items.get(..self.filled).unwrap_or_default(), self.block);
+            self.filled = 0;
         }
     }
     impl Take for Batches<'_> {
@@ -124,9 +127,13 @@ pub(super) fn alone(
             self.worker.time_step(step);
         }
         #[inline]
-        fn item(&mut self, item: &Item) {
-            self.items.push(*item);
-            if self.items.len() == BATCH {
+        fn place(&mut self) -> &mut Item {
+            &mut self.items[self.filled % BATCH]
+        }
+        #[inline]
+        fn item(&mut self) {
+            self.filled += 1;
+            if self.filled == BATCH {
                 self.flush();
             }
         }
@@ -135,14 +142,15 @@ pub(super) fn alone(
     let mut intake = Intake::new(settings, only);
     let mut walk = Walk::new(run);
     let mut block = Block::default();
-    let mut items = Vec::with_capacity(BATCH);
+    let mut items = [Item::default(); BATCH];
     while let Some(place) = walk.next(&mut block) {
         if let Some((tick, horizon)) = place.tick
             && send_tick(worker, &mut intake, outbox, tick, horizon).is_err()
         {
             return walk.run;
         }
-        let mut batches = Batches { worker: &mut *worker, block: &block, items: &mut items };
+        let mut batches =
+            Batches { worker: &mut *worker, block: &block, items: &mut items, filled: 0 };
         decode_block(&block, &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full() && outbox.early(place.of_tick, worker.take_part()).is_err() {
@@ -263,8 +271,8 @@ impl Lists {
     }
 
     /// Gives all owners their lists.
-    fn hand_out(&self, lists: Box<BlockLists>) {
-        let lists = Arc::new(*lists);
+    fn hand_out(&self, lists: BlockLists) {
+        let lists = Arc::new(lists);
         for to in &self.to {
             // A worker that has gone needs no lists.
             let _gone = to.send(Arc::clone(&lists));
@@ -281,6 +289,7 @@ impl Lists {
 
 /// Lists by owner, as the decoder fills them.
 struct Sorter<'a> {
+    next: Item,
     owners: &'a mut [List],
     settings: &'a Settings,
 }
@@ -293,11 +302,15 @@ impl Take for Sorter<'_> {
         }
     }
     #[inline]
-    fn item(&mut self, item: &Item) {
-        let hash = self.settings.seed.pair(&item.packet);
+    fn place(&mut self) -> &mut Item {
+        &mut self.next
+    }
+    #[inline]
+    fn item(&mut self) {
+        let hash = self.settings.seed.pair(&self.next.packet);
         let owner = (u128::from(hash) * self.owners.len() as u128) >> 64;
         if let Some(list) = self.owners.get_mut(owner as usize) {
-            list.items.push(*item);
+            list.items.push(self.next);
         }
     }
 }
@@ -342,7 +355,7 @@ pub(super) fn together(
                 if reads {
                     sort(&mut taken, lists.workers, &mut intake, &settings);
                 }
-                lists.hand_out(taken);
+                lists.hand_out(*taken);
             }
         }
     }
@@ -350,10 +363,9 @@ pub(super) fn together(
 
 /// Keeps lists for their turn. The end comes from each worker that meets it; once is enough.
 fn keep(waiting: &mut BTreeMap<u64, Arc<BlockLists>>, received: Arc<BlockLists>, lists: &Lists) {
-    if waiting.contains_key(&received.number) {
-        lists.give_back(received);
-    } else {
-        waiting.insert(received.number, received);
+    match waiting.entry(received.number) {
+        Entry::Vacant(place) => _ = place.insert(received),
+        Entry::Occupied(_) => lists.give_back(received),
     }
 }
 
@@ -363,7 +375,7 @@ fn sort(taken: &mut BlockLists, workers: usize, intake: &mut Intake, settings: &
         list.items.clear();
         list.steps.clear();
     }
-    let mut sorter = Sorter { owners: &mut taken.owners, settings };
+    let mut sorter = Sorter { next: Item::default(), owners: &mut taken.owners, settings };
     decode_block(&taken.block, &mut taken.clock, intake, &mut sorter);
 }
 

@@ -15,6 +15,7 @@ use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::Summary;
 use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
+use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::table::FlowId;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
@@ -27,7 +28,7 @@ use crate::store::{
     UsageRow, VisibilityRow,
 };
 use crate::time::{Hour, Timestamp};
-use crate::usage::Sums;
+use crate::usage::{NameId, Sums};
 use crate::worker::part::{AnonymousSums, Books, FlowRecord, IntakeSums, Part};
 
 /// Clients with rows; those beyond are one client "other".
@@ -66,6 +67,10 @@ pub struct MergeSettings {
     pub catalogue: Arc<Catalogue>,
     /// Who has which address.
     pub identities: Identities,
+    /// Whose network an address is in, where the operator has a file that tells.
+    pub autonomous_systems: Option<AutonomousSystems>,
+    /// Whether the names that no signature knows are wanted one by one.
+    pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
     pub observations: bool,
     /// Whether flows are wanted as records.
@@ -110,7 +115,7 @@ impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
         Merge {
-            verdicts: Verdicts::new(settings.catalogue),
+            verdicts: Verdicts::new(settings.catalogue, settings.autonomous_systems),
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
@@ -130,7 +135,7 @@ impl Merge {
             stored_targets: Vec::new(),
             sequence: 0,
             keep,
-            summary: Summary::default(),
+            summary: Summary::new(settings.unmatched),
             records: Records::new(settings.observations, settings.flows),
         }
     }
@@ -182,8 +187,10 @@ impl Merge {
         for &(address, mac) in &part.links {
             self.names.link(address, mac);
         }
+        let mut held: Vec<Option<NameId>> = vec![None; part.names.len()];
         for answer in &part.answers {
-            let name = &part.names[answer.name as usize];
+            let at = answer.name as usize;
+            let name = *held[at].get_or_insert_with(|| self.names.hold(&part.names[at]));
             self.names.answer(
                 answer.client,
                 answer.resolver,
@@ -193,8 +200,17 @@ impl Merge {
                 answer.ttl_seconds,
             );
         }
+        for name in held.into_iter().flatten() {
+            self.names.release(name);
+        }
         for offer in &part.ech_offers {
             self.offers.add(offer.clone());
+        }
+        for (address, _) in &part.device_names {
+            self.summary.device_name(*address);
+        }
+        for &(version, flows) in &part.unopened_quic {
+            self.summary.unopened_quic(version, flows);
         }
     }
 
@@ -228,6 +244,9 @@ impl Merge {
             if bucket != Some(Bucket::NetworkService) {
                 let bucket = bucket.unwrap_or(verdict.bucket);
                 self.books.add(key.hour, bucket, sums.connections, sums.bytes());
+            }
+            if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
+                self.summary.unmatched_name(&names[key.name as usize], &sums);
             }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
         }
@@ -278,7 +297,8 @@ impl Merge {
                 return;
             }
             None => {
-                let named = name_flow(flow, outer, &self.names, &self.offers, &mut self.verdicts);
+                let named =
+                    name_flow(flow, outer, &mut self.names, &self.offers, &mut self.verdicts);
                 self.remember(key, named)
             }
         };

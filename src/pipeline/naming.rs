@@ -33,6 +33,8 @@ pub struct Named {
     pub source: NameSource,
     /// The names it may have, where that is not decided.
     pub candidates: Box<[Box<str>]>,
+    /// What the extension of Encrypted ClientHello amounts to, where it was there.
+    pub ech: Option<EchState>,
 }
 
 impl Named {
@@ -43,6 +45,7 @@ impl Named {
             name: None,
             source: NameSource::Dns,
             candidates: Box::default(),
+            ech: None,
         }
     }
 }
@@ -56,6 +59,17 @@ pub enum EchState {
     Likely,
     /// The client was offered this configuration with this outer name.
     Confirmed,
+}
+
+impl EchState {
+    /// The word used in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EchState::GreaseOrUnknown => "grease_or_unknown",
+            EchState::Likely => "likely",
+            EchState::Confirmed => "confirmed",
+        }
+    }
 }
 
 /// Which offers of Encrypted ClientHello clients have.
@@ -98,7 +112,7 @@ impl Offers {
 pub fn name_flow(
     flow: &AnonymousSums,
     outer: Option<&str>,
-    names: &NameCache,
+    names: &mut NameCache,
     offers: &Offers,
     verdicts: &mut Verdicts,
 ) -> Named {
@@ -107,7 +121,7 @@ pub fn name_flow(
     if let (Some(outer), false) = (outer, hidden) {
         let udp = flow.protocol == crate::net::protocol::UDP;
         let source = if udp { NameSource::Quic } else { NameSource::Sni };
-        return named(outer, source, verdicts);
+        return Named { ech: state, ..named(outer, source, verdicts) };
     }
     let (candidates, _) =
         names.candidates(flow.client.address, flow.server.address, flow.first_seen);
@@ -126,9 +140,14 @@ pub fn name_flow(
             }
         }
     };
+    // DNS over HTTPS to a resolver that is known by its address needs no name.
+    if result.verdict.is_none() && verdicts.is_resolver(flow.server) {
+        result.bucket = Bucket::EncryptedDns;
+    }
     if hidden {
         result.bucket = Bucket::EchHidden;
     }
+    result.ech = state;
     result
 }
 
@@ -157,6 +176,7 @@ fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
         name: Some(name.into()),
         source,
         candidates: Box::default(),
+        ech: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::naming::Named;
+use super::naming::{EchState, Named};
 use super::verdicts::Verdicts;
 use crate::catalogue::Role;
 use crate::net::{Endpoint, protocol};
@@ -35,6 +35,7 @@ pub struct FlowLine {
     name: Option<Box<str>>,
     name_source: Option<NameSource>,
     candidates: Box<[Box<str>]>,
+    ech: Option<EchState>,
     app: Option<Box<str>>,
     role: Option<Role>,
     packets: u64,
@@ -78,6 +79,7 @@ impl FlowLine {
             name,
             name_source,
             candidates: named.map(|named| named.candidates.clone()).unwrap_or_default(),
+            ech: named.and_then(|named| named.ech),
             role: app.as_ref().and(verdict).and_then(|verdict| verdict.role),
             app,
             packets: flow.packets,
@@ -109,6 +111,10 @@ struct ObservationJson<'a> {
     time: String,
     app: Option<&'a str>,
     role: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    ja4: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwarded_for: Option<String>,
 }
 
 /// A flow as it is written. Times are seconds since the epoch.
@@ -125,6 +131,8 @@ struct FlowJson<'a> {
     name_source: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     candidates: &'a [Box<str>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ech: Option<&'a str>,
     app: Option<&'a str>,
     role: Option<&'a str>,
     packets: u64,
@@ -156,10 +164,10 @@ impl Records {
     /// `out` fails.
     pub fn write_observations(&mut self, mut out: impl Write) -> io::Result<()> {
         self.observations.sort_by(|one, other| {
-            let key = |line: &ObservationLine| {
+            fn key(line: &ObservationLine) -> impl Ord + '_ {
                 let seen = &line.observation;
-                (seen.time, seen.seen, seen.client, seen.server, seen.host)
-            };
+                (seen.time, seen.seen, seen.client, seen.server, &seen.host, &seen.ja4)
+            }
             key(one).cmp(&key(other))
         });
         for line in &self.observations {
@@ -174,6 +182,8 @@ impl Records {
                 time: rfc3339(seen.time),
                 app: line.app.as_deref(),
                 role: line.role.map(|role| role.as_str()),
+                ja4: &seen.ja4,
+                forwarded_for: seen.forwarded_for.map(|address| address.to_string()),
             };
             write_line(&mut out, &json)?;
         }
@@ -206,6 +216,7 @@ impl Records {
                 name: line.name.as_deref(),
                 name_source: line.name_source.map(NameSource::as_str),
                 candidates: &line.candidates,
+                ech: line.ech.map(EchState::as_str),
                 app: line.app.as_deref(),
                 role: line.role.map(|role| role.as_str()),
                 packets: line.packets,

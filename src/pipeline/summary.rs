@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use crate::identity::Subject;
+use crate::net::Address;
 use crate::stats::{Counter, Counters};
 use crate::store::{ROLES_OF_USE, Target};
 use crate::time::{Hour, Timestamp};
 use crate::usage::Sums;
-use crate::worker::part::{Books, Health, IntakeSums};
+use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
 
 /// Clients with totals of their own in the summary.
 const CLIENTS_MAX: usize = 1 << 20;
+
+/// Unmatched names kept one by one.
+const UNMATCHED_NAMES_MAX: usize = 65_536;
 
 /// What is told of an app.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +72,9 @@ pub struct Summary {
     pub clients: BTreeMap<u32, ClientSummary>,
     /// Unmatched registrable domains, and their traffic.
     pub unmatched: BTreeMap<String, Sums>,
+    /// The names that no signature knows, one by one, where they are wanted.
+    pub unmatched_names: BTreeMap<Box<str>, Sums>,
+    wants_unmatched_names: bool,
     /// Where every byte ended up.
     pub books: Books,
     /// How good the capture is.
@@ -76,10 +83,32 @@ pub struct Summary {
     pub counters: Counters,
     /// What came in; none without packets.
     pub intake: Option<IntakeSums>,
+    /// Versions of QUIC Initials that no known key opens, and in how many flows.
+    pub unopened_quic: BTreeMap<u32, u64>,
+    /// Devices that said what they are called.
+    devices: HashSet<Address, RandomState>,
     bounds: Counters,
 }
 
 impl Summary {
+    /// Of nothing. `unmatched_names`: whether names that no signature knows are wanted.
+    pub(super) fn new(unmatched_names: bool) -> Summary {
+        Summary { wants_unmatched_names: unmatched_names, ..Summary::default() }
+    }
+
+    pub(super) fn unmatched_name(&mut self, name: &str, sums: &Sums) {
+        if !self.wants_unmatched_names {
+            return;
+        }
+        if let Some(known) = self.unmatched_names.get_mut(name) {
+            known.add(sums);
+        } else if self.unmatched_names.len() < UNMATCHED_NAMES_MAX {
+            self.unmatched_names.insert(name.into(), *sums);
+        } else {
+            self.bounds.count(Counter::UnmatchedFolded);
+        }
+    }
+
     /// All bytes that came in.
     pub fn total_bytes(&self) -> u64 {
         self.intake.map_or(0, |intake| intake.total_bytes)
@@ -88,6 +117,23 @@ impl Summary {
     /// The first and the last stamp.
     pub fn time_range(&self) -> Option<(Timestamp, Timestamp)> {
         self.intake.map(|intake| (intake.first_seen, intake.last_seen))
+    }
+
+    /// How many devices said what they are called: a number, since names are often people's.
+    pub fn named_devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    pub(super) fn device_name(&mut self, address: Address) {
+        if self.devices.len() < CLIENTS_MAX {
+            self.devices.insert(address);
+        }
+    }
+
+    pub(super) fn unopened_quic(&mut self, version: u32, flows: u64) {
+        let room = self.unopened_quic.len() < QUIC_VERSIONS_MAX;
+        let version = if room || self.unopened_quic.contains_key(&version) { version } else { 0 };
+        *self.unopened_quic.entry(version).or_default() += flows;
     }
 
     pub(super) fn intake(&mut self, sums: &IntakeSums) {

@@ -9,15 +9,19 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::catalogue::{Catalogue, Match, Purpose, Role};
+use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
-use crate::net::Address;
+use crate::net::{Address, Endpoint};
 use crate::store::{AppFacts, Target};
 
 /// Names remembered; when there are more, all are forgotten and matched anew.
 const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
+
+/// The port of HTTPS, and so of DNS over HTTPS (RFC 8484).
+const HTTPS_PORT: u16 = 443;
 
 /// The number of a [`Target`] in [`Verdicts`].
 pub type TargetNumber = u32;
@@ -38,16 +42,18 @@ pub struct Verdict {
 /// See the module.
 pub struct Verdicts {
     catalogue: Arc<Catalogue>,
+    systems: Option<AutonomousSystems>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
 impl Verdicts {
-    /// With nothing asked yet.
-    pub fn new(catalogue: Arc<Catalogue>) -> Verdicts {
+    /// With nothing asked yet; `systems` tells whose network an address is in.
+    pub fn new(catalogue: Arc<Catalogue>, systems: Option<AutonomousSystems>) -> Verdicts {
         Verdicts {
             catalogue,
+            systems,
             by_name: HashMap::default(),
             targets: Vec::new(),
             numbers: HashMap::default(),
@@ -93,8 +99,17 @@ impl Verdicts {
     /// What the server of a flow without any name stands for.
     pub fn address(&mut self, address: Address, port: u16, protocol: u8) -> Option<Verdict> {
         let catalogue = Arc::clone(&self.catalogue);
-        let found = catalogue.match_address(address, port, protocol)?;
+        let by_system = || {
+            let number = self.systems.as_ref()?.number(address)?;
+            catalogue.match_autonomous_system(number, port, protocol)
+        };
+        let found = catalogue.match_address(address, port, protocol).or_else(by_system)?;
         Some(self.matched(&found))
+    }
+
+    /// Whether an endpoint is a public resolver's for DNS over HTTPS.
+    pub fn is_resolver(&self, server: Endpoint) -> bool {
+        server.port == HTTPS_PORT && self.catalogue.public_resolver(server.address).is_some()
     }
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {

@@ -23,7 +23,7 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use crate::store::{Snapshot, Store, StoreError, Window};
-use crate::time::Timestamp;
+use crate::time::{NANOS_PER_SECOND, Timestamp};
 use days::Days;
 use output::Output;
 
@@ -34,7 +34,7 @@ pub use table::neutral;
 pub struct ReportRange {
     /// The first moment; open when `None`.
     pub from: Option<Timestamp>,
-    /// The last moment; open when `None`.
+    /// The first moment after it; open when `None`.
     pub to: Option<Timestamp>,
 }
 
@@ -125,7 +125,8 @@ fn window(snapshot: &Snapshot<'_>, range: ReportRange) -> Result<Window, StoreEr
         window.from = snapshot.last_hour(before)?.unwrap_or(from.seconds());
     }
     if let Some(to) = range.to {
-        window.to = to.seconds().saturating_add(1);
+        // Whole hours: those that begin before it.
+        window.to = to.offset(NANOS_PER_SECOND - 1).seconds();
     }
     Ok(window)
 }
@@ -322,10 +323,12 @@ mod tests {
         let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
         assert_eq!(manifest["total_bytes"], 7);
         assert_eq!(manifest["date_from"], "1970-01-02");
-        let range = ReportRange { from: None, to: Some(stamp(24 * 60 - 1, 59)) };
-        let files = report(&store, range);
-        let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
-        assert_eq!(manifest["total_bytes"], 126);
+        for to in [stamp(24 * 60 - 1, 59), stamp(24 * 60, 0)] {
+            let files = report(&store, ReportRange { from: None, to: Some(to) });
+            let manifest: serde_json::Value =
+                serde_json::from_str(&files["manifest.json"]).unwrap();
+            assert_eq!(manifest["total_bytes"], 126);
+        }
     }
 
     #[test]

@@ -18,6 +18,15 @@ pub enum StoreError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// There is nothing to read.
+    #[error(
+        "there is no database {path}; `shadowscope read --db {path} CAPTURE` makes one",
+        path = .path.display()
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// The file is there, but it is something else.
     #[error("{path} is no database of shadowscope ({what}); name another file with --db", path = .path.display())]
     NotOurs {
@@ -179,7 +188,10 @@ impl StoreError {
     pub fn is_operators(&self) -> bool {
         matches!(
             self,
-            StoreError::NotOurs { .. }
+            StoreError::Open { .. }
+                | StoreError::Missing { .. }
+                | StoreError::ReadOnly { .. }
+                | StoreError::NotOurs { .. }
                 | StoreError::NewerSchema { .. }
                 | StoreError::OlderSchema { .. }
                 | StoreError::ZoneDiffers { .. }

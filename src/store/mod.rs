@@ -19,6 +19,7 @@ mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,6 +99,9 @@ impl Store {
     /// The file is not there, is another program's, or of another schema version.
     pub fn open_read_only(path: &Path) -> Result<Store, StoreError> {
         let failed = |error| explain(path, error);
+        if path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Err(StoreError::Missing { path: path.to_path_buf() });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(failed)?;
@@ -240,7 +244,7 @@ mod tests {
         }
         let missing = folder.path().join("missing.db");
         let error = Store::open_read_only(&missing).err().unwrap();
-        assert!(matches!(error, StoreError::Open { .. }), "{error}");
+        assert!(matches!(error, StoreError::Missing { .. }), "{error}");
         assert!(!missing.exists());
     }
 

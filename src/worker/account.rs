@@ -507,11 +507,11 @@ impl Worker {
     fn note_link(&mut self, flow: FlowId, item: &Item) {
         let Some(mac) = item.source_link else { return };
         let source = item.packet.source;
-        let hot = self.table.hot(flow);
-        if hot.bucket == Bucket::Inbound as u8 || !self.settings.home.contains(source) {
+        if !self.links.is_news(source, mac) || !self.settings.home.contains(source) {
             return;
         }
-        if self.links.len() < HINTS_MAX && self.links.insert((source, mac)) {
+        let is_inbound = self.table.hot(flow).bucket == Bucket::Inbound as u8;
+        if !is_inbound && self.part.links.len() < HINTS_MAX {
             self.part.links.push((source, mac));
         }
     }
@@ -523,8 +523,26 @@ fn note_two_way(part: &mut Part, client: Address) {
     }
 }
 
-/// A pair of an address and its link address.
-pub(super) type Links = std::collections::HashSet<(Address, Mac), RandomState>;
+/// The link addresses that were handed on last: most of those that come again are among them.
+pub(super) struct Links(Box<[(Address, Mac); Links::PLACES]>);
+
+impl Links {
+    const PLACES: usize = 1024;
+
+    pub(super) fn new() -> Links {
+        Links(Box::new([(Address::default(), Mac::default()); Links::PLACES]))
+    }
+
+    /// Whether this pair is not among them; then it is from now on.
+    fn is_news(&mut self, address: Address, mac: Mac) -> bool {
+        // Neighbours differ in their last bytes; a clash costs nothing but telling it again.
+        let [.., a, b] = address.0;
+        let place = &mut self.0[usize::from(u16::from_be_bytes([a, b])) % Links::PLACES];
+        let is_news = *place != (address, mac);
+        *place = (address, mac);
+        is_news
+    }
+}
 
 /// Ports of network services whose traffic is nobody's use of anything: DNS, DHCP, NTP, NetBIOS
 /// name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service names).

@@ -7,9 +7,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 
-use super::part::{ANSWERS_MAX, Answer, EchOffer, ObservationRecord};
+use super::account::BY_NAME;
+use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
+use super::questions::name_protocol;
 use super::{Item, Worker};
 use crate::dissect::dns;
 use crate::dissect::quic::{self, Initials};
@@ -18,13 +21,13 @@ use crate::dissect::{Advance, Finding, Progress};
 use crate::flow::reassembly::{Consumer, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
-use crate::hostname::{Hostname, NotAHostname};
+use crate::hostname::Hostname;
+use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, protocol};
-use crate::observation::{ClientHello, NameSource, Request, Seen};
+use crate::observation::{ALPN_LENGTH_MAX, ClientHello, NameSource, Request, Seen};
 use crate::packet::Packet;
 use crate::stats::Counter;
-use crate::time::{Hour, Timestamp};
-use crate::usage::{Sums, UsageKey};
+use crate::time::Timestamp;
 
 /// Payload packets of a flow that are looked at without any result before it is left alone.
 const LOOKED_MAX: u8 = 16;
@@ -85,6 +88,13 @@ enum Found {
     Refused(Counter),
 }
 
+/// What is known besides a name.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hints<'a> {
+    ja4: &'a str,
+    forwarded_for: Option<Address>,
+}
+
 /// Feeds a stream dissector and keeps what it finds.
 struct Feed<'a> {
     stream: &'a mut SideStream,
@@ -136,6 +146,8 @@ impl Worker {
         } else if packet.source_port == dns::PORT || packet.destination_port == dns::PORT {
             self.dns(flow, side, item.time, payload);
             self.decide(flow);
+        } else if let Some(protocol) = name_protocol(packet) {
+            self.device_names(protocol, packet.source, payload);
         } else {
             self.look_at_datagram(flow, side, item, payload);
         }
@@ -145,10 +157,11 @@ impl Worker {
         let packet = &item.packet;
         let id = self.inspection(flow, item.sensor);
         let known_start = self.table.cold(flow).initial_sequence[side];
+        let fingerprint = self.settings.observations;
         let Inspector { open, found, .. } = &mut self.inspector;
         let slot = &mut open[id as usize].sides[side];
         let fresh = || LookedAt::Stream {
-            stream: SideStream::new(packet.source_port, packet.destination_port),
+            stream: new_stream(packet, fingerprint),
             order: Reassembler::new(if known_start == 0 { sequence(packet) } else { known_start }),
         };
         let LookedAt::Stream { stream, order } = slot.get_or_insert_with(fresh) else { return };
@@ -197,6 +210,7 @@ impl Worker {
         }
         let id = self.inspection(flow, item.sensor);
         let Inspector { open, found, scratch, .. } = &mut self.inspector;
+        scratch.without_fingerprint = !self.settings.observations;
         let slot = &mut open[id as usize].sides[side];
         let LookedAt::Quic(initials) =
             slot.get_or_insert_with(|| LookedAt::Quic(Box::new(Initials::new())))
@@ -208,6 +222,7 @@ impl Worker {
             Progress::Incomplete => return,
             Progress::Reject(counter) => {
                 found.extend(counter.map(Found::Refused));
+                count_version(&mut self.part.unopened_quic, initials.unopened_version());
                 *slot = None;
                 self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
             }
@@ -320,7 +335,10 @@ impl Worker {
                 }
                 Some(LookedAt::Quic(initials)) => match initials.best_effort(scratch) {
                     Some(hello) => found.push(Found::Hello(Box::new(hello))),
-                    None => found.extend(initials.fault().map(Found::Refused)),
+                    None => {
+                        found.extend(initials.fault().map(Found::Refused));
+                        count_version(&mut self.part.unopened_quic, initials.unopened_version());
+                    }
                 },
                 None => {}
             }
@@ -356,11 +374,18 @@ impl Worker {
         let is_quic = self.table.hot(flow).protocol == protocol::UDP;
         let (source, seen) =
             if is_quic { (NameSource::Quic, Seen::Quic) } else { (NameSource::Sni, Seen::Tls) };
-        let wanted = &mut self.table.hot(flow).marks;
+        let hot = self.table.hot(flow);
+        // DNS over TLS and over QUIC name themselves (RFC 7858, 3.1 by port; RFC 9250, 4.1).
+        let speaks_dns =
+            |alpn: &ArrayString<ALPN_LENGTH_MAX>| matches!(alpn.as_str(), "dot" | "doq");
+        if hot.bucket == BY_NAME && hello.alpn.iter().any(speaks_dns) {
+            hot.bucket = Bucket::EncryptedDns as u8;
+        }
+        let wanted = &mut hot.marks;
         *wanted &= !(mark::WANTED_0 << side);
         let Some(name) = &hello.server_name else { return };
         *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
-        self.observe(flow, time, seen, name);
+        self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
         if let Some(config_id) = hello.ech_config_id {
             self.inspector.outer.insert(flow, config_id);
         }
@@ -369,13 +394,14 @@ impl Worker {
 
     fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {
         self.set_client(flow, side);
+        let hints = Hints { ja4: "", forwarded_for: request.forwarded_for };
         if let Some(authority) = &request.authority {
-            self.observe(flow, time, Seen::Http, authority);
+            self.observe(flow, time, Seen::Http, authority, hints);
         }
         if let Some(host) =
             request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host))
         {
-            self.observe(flow, time, Seen::Http, host);
+            self.observe(flow, time, Seen::Http, host, hints);
         }
         if let Some(name) = request.authority.or(request.host) {
             self.set_name(flow, &name, NameSource::Host);
@@ -390,123 +416,27 @@ impl Worker {
         }
     }
 
-    /// Takes a DNS message that `side` sent.
-    fn dns(&mut self, flow: FlowId, side: Side, time: Timestamp, bytes: &[u8]) {
-        let message = match dns::message(bytes) {
-            Progress::Complete(message) => message,
-            Progress::Incomplete => return self.count_event(Counter::DnsMalformed),
-            Progress::Reject(counter) => {
-                if let Some(counter) = counter {
-                    self.count_event(counter);
-                }
-                return;
-            }
-        };
-        if message.response {
-            self.set_client(flow, 1 - side);
-            self.dns_response(flow, time, &message);
-        } else if message.is_standard_query() {
-            self.set_client(flow, side);
-            self.dns_query(flow, time, &message);
-        }
-    }
-
-    fn dns_query(&mut self, flow: FlowId, time: Timestamp, query: &dns::Message<'_>) {
-        let (client, server) = self.endpoints(flow);
-        for question in &query.questions {
-            let name = match question.name() {
-                Ok(name) => name,
-                Err(NotAHostname::Empty) => continue,
-                Err(_) => {
-                    self.count_event(Counter::DnsBadName);
-                    continue;
-                }
-            };
-            self.part.health.dns_questions += 1;
-            if server.port == dns::PORT {
-                self.observe(flow, time, Seen::Dns, &name);
-            }
-            if self.settings.home.contains(client.address) {
-                let hour = self.hour(time.minute());
-                self.count_question(client.address, &name, hour, time);
-            }
-            if self.settings.flows {
-                self.set_name(flow, &name, NameSource::Dns);
-            }
-        }
-    }
-
-    fn count_question(&mut self, client: Address, name: &Hostname, hour: Hour, time: Timestamp) {
-        let name = self.intern(name);
-        let bucket = crate::ledger::Bucket::NetworkService as u8;
-        let key = UsageKey { client, name, hour, source: NameSource::Dns, bucket };
-        let (sums, is_new) = self.usage.entry(key);
-        sums.add(&Sums { dns_queries: 1, first_seen: time, last_seen: time, ..Sums::default() });
-        if !is_new {
-            self.names.release(name);
-        }
-    }
-
-    fn dns_response(&mut self, flow: FlowId, time: Timestamp, response: &dns::Message<'_>) {
-        let (client, resolver) = self.endpoints(flow);
-        let answers = match response.answers() {
-            Ok(answers) => answers,
-            Err(counter) => return self.count_event(counter),
-        };
-        self.part.health.dns_answers += 1;
-        let mut last: Option<(u8, u32)> = None;
-        for answer in &answers.addresses {
-            if self.part.answers.len() >= ANSWERS_MAX {
-                self.count_event(Counter::AnswerDropped);
-                break;
-            }
-            // Answers to one question stand together: its name is read and looked up once.
-            let name = match last {
-                Some((question, name)) if question == answer.question => {
-                    self.names.hold_again(name)
-                }
-                _ => {
-                    let Some(question) = response.questions.get(usize::from(answer.question))
-                    else {
-                        continue;
-                    };
-                    let Ok(name) = question.name() else { continue };
-                    let name = self.intern(&name);
-                    last = Some((answer.question, name));
-                    name
-                }
-            };
-            self.part.answers.push(Answer {
-                client: client.address,
-                resolver: resolver.address,
-                name,
-                address: answer.address,
-                time,
-                ttl_seconds: answer.ttl_seconds,
-            });
-        }
-        for service in &answers.services {
-            for config in service.ech() {
-                if self.part.ech_offers.len() < ANSWERS_MAX {
-                    self.part.ech_offers.push(EchOffer {
-                        client: client.address,
-                        time,
-                        ttl_seconds: service.ttl_seconds,
-                        config_id: config.config_id,
-                        public_name: config.public_name,
-                    });
-                }
-            }
-        }
-    }
-
-    fn observe(&mut self, flow: FlowId, time: Timestamp, seen: Seen, host: &Hostname) {
+    pub(super) fn observe(
+        &mut self,
+        flow: FlowId,
+        time: Timestamp,
+        seen: Seen,
+        host: &Hostname,
+        hints: Hints<'_>,
+    ) {
         if !self.settings.observations {
             return;
         }
         let (client, server) = self.endpoints(flow);
-        let record = ObservationRecord { time, seen, client, server, host: *host };
-        self.part.observations.push(record);
+        self.part.observations.push(ObservationRecord {
+            time,
+            seen,
+            client,
+            server,
+            host: (**host).into(),
+            ja4: hints.ja4.into(),
+            forwarded_for: hints.forwarded_for,
+        });
     }
 
     /// Client and server of a flow.
@@ -515,6 +445,23 @@ impl Worker {
         let endpoint =
             |side: Side| Endpoint { address: hot.addresses[side], port: hot.ports[side] };
         (endpoint(hot.client()), endpoint(1 - hot.client()))
+    }
+}
+
+fn new_stream(packet: &Packet, fingerprint: bool) -> SideStream {
+    let stream = SideStream::new(packet.source_port, packet.destination_port);
+    if fingerprint { stream } else { stream.without_fingerprint() }
+}
+
+/// Counts a flow whose Initials no known key opens.
+fn count_version(counts: &mut Vec<(u32, u64)>, version: Option<u32>) {
+    let Some(mut version) = version else { return };
+    if counts.len() >= QUIC_VERSIONS_MAX && counts.iter().all(|&(known, _)| known != version) {
+        version = 0;
+    }
+    match counts.iter_mut().find(|(known, _)| *known == version) {
+        Some((_, flows)) => *flows += 1,
+        None => counts.push((version, 1)),
     }
 }
 

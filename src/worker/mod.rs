@@ -9,6 +9,7 @@
 //! - `mod`: the packet path
 //! - `account`: where sums go, and when a flow begins, is named and ends
 //! - `ended`: what is told of a flow once it has ended
+//! - `questions`: what DNS tells
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `fragments`: datagrams in pieces
 
@@ -19,6 +20,7 @@ mod fragments;
 mod inspect;
 pub mod intake;
 pub mod part;
+mod questions;
 
 use std::sync::Arc;
 
@@ -125,7 +127,7 @@ impl Worker {
             usage: UsageTable::default(),
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
-            links: Links::default(),
+            links: Links::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
             part: Part::default(),

@@ -1,5 +1,6 @@
 //! What a worker hands to merge at a tick.
 
+use crate::dissect::device_name::DeviceName;
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
@@ -13,6 +14,8 @@ use crate::usage::{Sums, UsageKey};
 pub const ANONYMOUS_MAX: usize = 262_144;
 /// DNS answers in a part.
 pub const ANSWERS_MAX: usize = 131_072;
+/// Versions of QUIC that are told apart; those beyond count as version 0.
+pub const QUIC_VERSIONS_MAX: usize = 32;
 /// Clients and link addresses in a part.
 pub const HINTS_MAX: usize = 65_536;
 
@@ -35,6 +38,10 @@ pub struct Part {
     pub two_way: Vec<Address>,
     /// Link addresses of home clients.
     pub links: Vec<(Address, Mac)>,
+    /// What devices call themselves: never use of an app.
+    pub device_names: Vec<(Address, DeviceName)>,
+    /// Versions of QUIC Initials that no known key opens, by version, in flows.
+    pub unopened_quic: Vec<(u32, u64)>,
     /// Every name seen, if asked for.
     pub observations: Vec<ObservationRecord>,
     /// Every flow that ended, if asked for.
@@ -125,7 +132,11 @@ pub struct ObservationRecord {
     /// Who was asked.
     pub server: Endpoint,
     /// The name.
-    pub host: Hostname,
+    pub host: Box<str>,
+    /// JA4 of the ClientHello it was in; empty elsewhere.
+    pub ja4: Box<str>,
+    /// For whom a proxy says that it asks (`X-Forwarded-For`): a hint, anyone may send it.
+    pub forwarded_for: Option<Address>,
 }
 
 /// How a flow ended.

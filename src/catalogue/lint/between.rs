@@ -105,11 +105,13 @@ fn carve_outs(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// A pattern with where it stands.
+type Placed<'c, 'a> = (&'c AppDocument<'a>, Name<'a>, Pattern);
+
 /// S010: two patterns with equal weight that can match one name.
 fn ties(context: &Context<'_>, findings: &mut Vec<Finding>) {
     // By what both must share: the registrable domain and the weight.
-    let mut groups: BTreeMap<(&str, u16), Vec<(&AppDocument<'_>, Name<'_>, Pattern)>> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<(&str, u16), Vec<Placed<'_, '_>>> = BTreeMap::new();
     for app in &context.apps {
         for name in app.names().filter(|name| name.key == "patterns") {
             let Ok(pattern) = Pattern::parse(name.text) else { continue };
@@ -187,8 +189,9 @@ pub(super) fn check_look_alikes(
     for app in &context.apps {
         for name in app.names() {
             for look_alike in look_alikes(name.literal_suffix()) {
-                // xbox.com looks like box.com and is somebody's own.
-                let is_owned = registrable_by_icann(&look_alike).is_some_and(|d| owned.contains(d));
+                // xbox.com looks like box.com and is somebody's own; names for examples are nobody's.
+                let is_owned = !is_for_examples(&look_alike)
+                    && registrable_by_icann(&look_alike).is_some_and(|d| owned.contains(d));
                 if is_owned {
                     continue;
                 }
@@ -203,6 +206,11 @@ pub(super) fn check_look_alikes(
             }
         }
     }
+}
+
+/// Top-level names that nobody can register (RFC 2606, 2).
+fn is_for_examples(name: &str) -> bool {
+    name.ends_with(".example") || name.ends_with(".invalid")
 }
 
 /// Names that a person might take for `name` and that belong to others.

@@ -91,16 +91,19 @@ fn spelling(app: &AppDocument<'_>, name: &Name<'_>, findings: &mut Vec<Finding>)
     }
 }
 
-/// S006: nobody owns a public suffix.
+/// S006: others register names below a public suffix. Where the suffix is private (`github.io`)
+/// its owner may still have it as `visit` or `infra`: what others put there is no use of theirs.
 fn public_suffix(app: &AppDocument<'_>, name: &Name<'_>, findings: &mut Vec<Finding>) {
-    if name.key != "domains" || app.file.kind == Kind::Platform {
+    let suffix = psl::suffix(name.text.as_bytes()).filter(|suffix| *suffix == name.text.as_bytes());
+    let Some(suffix) = suffix.filter(|_| name.key == "domains") else { return };
+    let is_private = suffix.typ() == Some(psl::Type::Private);
+    let claims_use = matches!(name.role, Role::Use | Role::Login);
+    if is_private && (!claims_use || app.file.kind == Kind::Platform) {
         return;
     }
-    if psl::suffix_str(name.text) == Some(name.text) {
-        let reason = format!("`{}` is a public suffix: others register names below it", name.text);
-        let remedy = "write a pattern with {tenant}, or kind = \"platform\" if it hosts others";
-        findings.push(app.at_name("S006", name, reason, remedy));
-    }
+    let reason = format!("`{}` is a public suffix: others register names below it", name.text);
+    let remedy = "write a pattern with {tenant}, take a weaker role, or kind = \"platform\"";
+    findings.push(app.at_name("S006", name, reason, remedy));
 }
 
 /// S007: shared infrastructure is nobody's.

@@ -169,14 +169,15 @@ impl<'a> Notes<'a> {
                     Some(target) => Some(self.number(message, target)?.0),
                     None => None,
                 };
+                let data = match target {
+                    // An alias to the root: there is no such service (RFC 9460, 2.5.1).
+                    None if binding.priority == 0 => return Ok(()),
+                    Some(target) if binding.priority == 0 => Data::Alias { target },
+                    target => Data::Service { binding, target },
+                };
                 self.services = true;
                 self.aliases |= target.is_some();
-                match target {
-                    Some(target) if binding.priority == 0 => Data::Alias { target },
-                    // An alias to the root: the service does not exist (RFC 9460, 2.5.1).
-                    None if binding.priority == 0 => return Ok(()),
-                    target => Data::Service { binding, target },
-                }
+                data
             }
             _ => return Ok(()),
         };
@@ -198,12 +199,13 @@ impl<'a> Notes<'a> {
             return Ok((known as u8, at + 2));
         }
         let (walked, sum) = name::sum(message, at).map_err(|_| Fault::Malformed)?;
-        let known = self
-            .names
-            .iter()
-            .position(|name| name.sum == sum && name::same(message, name.start, start));
-        if let Some(known) = known {
-            return Ok((known as u8, walked.end));
+        if let Some(known) = self.names.iter().position(|name| name.sum == sum)
+            && let Some(name) = self.names.get(known)
+        {
+            // Different names with equal sums are not met by chance. Refusing them keeps the
+            // comparison to one a name.
+            let same = name::same(message, name.start, start);
+            return if same { Ok((known as u8, walked.end)) } else { Err(Fault::Malformed) };
         }
         let number = self.names.len() as u8;
         let name = Name { start, sum, origin: None };
@@ -251,7 +253,7 @@ impl<'a> Notes<'a> {
     }
 
     /// What is answered, now that all aliases are followed.
-    fn answers(self, cut: bool) -> Result<Answers<'a>, Fault> {
+    fn answers(&self, cut: bool) -> Result<Answers<'a>, Fault> {
         let mut answers = Answers { cut, ..Answers::default() };
         for record in &self.records {
             let Some(Origin { question, ttl_seconds }) = self.origin(record) else { continue };

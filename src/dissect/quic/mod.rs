@@ -73,6 +73,8 @@ pub fn may_be_initial(payload: &[u8]) -> bool {
 pub struct Scratch {
     packet: Vec<u8>,
     message: Vec<u8>,
+    /// Whether hellos get no JA4, which costs more than all else about them.
+    pub without_fingerprint: bool,
 }
 
 /// What is known of the Initials of one sender in one flow while its ClientHello is incomplete.
@@ -182,7 +184,7 @@ impl Initials {
                 && let Some(message) = crypto.data.get(..stream::message_length(*header))
                 && message.first() == Some(&CLIENT_HELLO)
             {
-                return complete(message);
+                return complete(message, !scratch.without_fingerprint);
             }
             if self.stream.insert(crypto.offset, crypto.data).is_err() {
                 return Progress::Reject(Some(Counter::QuicOverflow));
@@ -196,9 +198,10 @@ impl Initials {
             let hello = google::hello(self.stream.prefix(&mut scratch.message));
             return hello.map_or(Progress::Incomplete, Progress::Complete);
         }
+        let fingerprint = !scratch.without_fingerprint;
         match self.stream.first_message(&mut scratch.message) {
             Ok(None) => Progress::Incomplete,
-            Ok(Some(message)) => complete(message),
+            Ok(Some(message)) => complete(message, fingerprint),
             Err(stream::Overflow) => Progress::Reject(Some(Counter::QuicOverflow)),
         }
     }
@@ -263,11 +266,11 @@ impl Initials {
 }
 
 /// What a whole handshake message tells.
-fn complete(message: &[u8]) -> Progress<ClientHello> {
+fn complete(message: &[u8], fingerprint: bool) -> Progress<ClientHello> {
     if message.first() != Some(&CLIENT_HELLO) {
         return Progress::Reject(Some(Counter::QuicMalformed));
     }
-    match tls::client_hello(message, Transport::Quic) {
+    match tls::client_hello(message, fingerprint.then_some(Transport::Quic)) {
         Progress::Incomplete => Progress::Reject(Some(Counter::TlsMalformed)),
         done => done,
     }

@@ -1,0 +1,152 @@
+//! What DNS and its relatives on the link tell: questions, addresses, offers, names of devices.
+//!
+//! Questions are counted for the client; answers go to merge, which names flows by them. Names
+//! that devices give themselves are kept apart: they are never use of an app.
+
+use super::Worker;
+use super::inspect::Hints;
+use super::part::{ANSWERS_MAX, Answer, EchOffer, HINTS_MAX};
+use crate::dissect::Progress;
+use crate::dissect::device_name::{self, NameProtocol, NameUse};
+use crate::dissect::dns;
+use crate::flow::slot::Side;
+use crate::flow::table::FlowId;
+use crate::hostname::{Hostname, NotAHostname};
+use crate::ledger::Bucket;
+use crate::net::Address;
+use crate::observation::{NameSource, Seen};
+use crate::packet::Packet;
+use crate::stats::Counter;
+use crate::time::{Hour, Timestamp};
+use crate::usage::{Sums, UsageKey};
+
+impl Worker {
+    /// Takes a DNS message that `side` sent.
+    pub(super) fn dns(&mut self, flow: FlowId, side: Side, time: Timestamp, bytes: &[u8]) {
+        let message = match dns::message(bytes) {
+            Progress::Complete(message) => message,
+            Progress::Incomplete => return self.count_event(Counter::DnsMalformed),
+            Progress::Reject(counter) => {
+                if let Some(counter) = counter {
+                    self.count_event(counter);
+                }
+                return;
+            }
+        };
+        if message.response {
+            self.set_client(flow, 1 - side);
+            self.dns_response(flow, time, &message);
+        } else if message.is_standard_query() {
+            self.set_client(flow, side);
+            self.dns_query(flow, time, &message);
+        }
+    }
+
+    fn dns_query(&mut self, flow: FlowId, time: Timestamp, query: &dns::Message<'_>) {
+        let (client, server) = self.endpoints(flow);
+        for question in &query.questions {
+            let name = match question.name() {
+                Ok(name) => name,
+                Err(NotAHostname::Empty) => continue,
+                Err(_) => {
+                    self.count_event(Counter::DnsBadName);
+                    continue;
+                }
+            };
+            self.part.health.dns_questions += 1;
+            if server.port == dns::PORT {
+                self.observe(flow, time, Seen::Dns, &name, Hints::default());
+            }
+            if self.settings.home.contains(client.address) {
+                let hour = self.hour(time.minute());
+                self.count_question(client.address, &name, hour, time);
+            }
+            if self.settings.flows {
+                self.set_name(flow, &name, NameSource::Dns);
+            }
+        }
+    }
+
+    fn count_question(&mut self, client: Address, name: &Hostname, hour: Hour, time: Timestamp) {
+        let name = self.intern(name);
+        let bucket = Bucket::NetworkService as u8;
+        let key = UsageKey { client, name, hour, source: NameSource::Dns, bucket };
+        let (sums, is_new) = self.usage.entry(key);
+        sums.add(&Sums { dns_queries: 1, first_seen: time, last_seen: time, ..Sums::default() });
+        if !is_new {
+            self.names.release(name);
+        }
+    }
+
+    fn dns_response(&mut self, flow: FlowId, time: Timestamp, response: &dns::Message<'_>) {
+        let (client, resolver) = self.endpoints(flow);
+        let answers = match response.answers() {
+            Ok(answers) => answers,
+            Err(counter) => return self.count_event(counter),
+        };
+        self.part.health.dns_answers += 1;
+        let mut last: Option<(u8, u32)> = None;
+        for answer in &answers.addresses {
+            if self.part.answers.len() >= ANSWERS_MAX {
+                self.count_event(Counter::AnswerDropped);
+                break;
+            }
+            // Answers to one question stand together: its name is read and looked up once.
+            let name = match last {
+                Some((question, name)) if question == answer.question => {
+                    self.names.hold_again(name)
+                }
+                _ => {
+                    let Some(question) = response.questions.get(usize::from(answer.question))
+                    else {
+                        continue;
+                    };
+                    let Ok(name) = question.name() else { continue };
+                    let name = self.intern(&name);
+                    last = Some((answer.question, name));
+                    name
+                }
+            };
+            self.part.answers.push(Answer {
+                client: client.address,
+                resolver: resolver.address,
+                name,
+                address: answer.address,
+                time,
+                ttl_seconds: answer.ttl_seconds,
+            });
+        }
+        for service in &answers.services {
+            for config in service.ech() {
+                if self.part.ech_offers.len() < ANSWERS_MAX {
+                    self.part.ech_offers.push(EchOffer {
+                        client: client.address,
+                        time,
+                        ttl_seconds: service.ttl_seconds,
+                        config_id: config.config_id,
+                        public_name: config.public_name,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Keeps what devices call themselves on the link.
+    pub(super) fn device_names(&mut self, protocol: NameProtocol, sender: Address, payload: &[u8]) {
+        match device_name::device_names(protocol, payload) {
+            Ok(names) => {
+                let room = HINTS_MAX.saturating_sub(self.part.device_names.len());
+                let claims = names.into_iter().filter(|name| name.name_use == NameUse::Claim);
+                let named = claims.map(|name| (name.address.unwrap_or(sender), name));
+                self.part.device_names.extend(named.take(room));
+            }
+            Err(counter) => self.count_event(counter),
+        }
+    }
+}
+
+/// The protocol in which devices name themselves, where the packet's ports say so.
+pub(super) fn name_protocol(packet: &Packet) -> Option<NameProtocol> {
+    let of_port = NameProtocol::of_port(packet.destination_port);
+    of_port.or_else(|| NameProtocol::of_port(packet.source_port))
+}
