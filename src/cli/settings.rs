@@ -1,5 +1,6 @@
 //! What is typed for times, zones and networks, made usable.
 
+use std::fs;
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -68,15 +69,19 @@ pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, Mis
     texts.iter().map(parse).collect()
 }
 
-/// Makes a folder for results, where it is not there.
+/// Makes a folder for results, where it is not there, and sees whether files can be made in it.
 ///
 /// # Errors
-/// It cannot be made, or is something else.
+/// It cannot be made or written, or is something else.
 pub(super) fn make_folder(option: &str, folder: &Path) -> Result<(), Mistake> {
-    std::fs::create_dir_all(folder).map_err(|error| {
-        let folder = folder.display();
-        Mistake(format!("{option} {folder}: {error}; name a folder, or one that you may make"))
-    })
+    let attempt = folder.join(format!(".writable-{}", std::process::id()));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::File::create(&attempt))
+        .and_then(|_file| fs::remove_file(&attempt))
+        .map_err(|error| {
+            let folder = folder.display();
+            Mistake(format!("{option} {folder}: {error}; name a folder in which you may write"))
+        })
 }
 
 /// The home networks: those given, or the usual ones.
@@ -93,6 +98,18 @@ pub(super) fn home(texts: &[String]) -> Result<NetworkSet, Mistake> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_for_results_is_made_and_nothing_left_in_it() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a/b");
+        make_folder("--out", &folder).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        let mistake = make_folder("--out", &file).unwrap_err();
+        assert!(mistake.0.starts_with("--out ") && mistake.0.contains("file"), "{mistake}");
+    }
 
     #[test]
     fn moments_may_be_days_times_or_exact() {
