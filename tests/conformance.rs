@@ -25,14 +25,14 @@ const KNOWN: [(&str, &str, &str, u64, &str); 3] = [
         "quic",
         "localhost",
         47_776,
-        "an Initial of version 0x6b3343cf, which tshark 4.0 does not decrypt",
+        "frame 11: an Initial of version 0x00000002, which tshark 4.0 does not decrypt",
     ),
     (
         "quic_v2.pcap",
         "quic",
         "localhost",
         49_027,
-        "an Initial of version 0x6b3343cf, which tshark 4.0 does not decrypt",
+        "frame 7: an Initial of version 0x00000002, which tshark 4.0 does not decrypt",
     ),
     (
         "Teredo.pcap",

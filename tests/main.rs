@@ -5,12 +5,17 @@
 //! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
 //! files (see `golden`).
 
+mod attack;
 mod conformance;
 mod dns;
+mod flows;
 mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]
 mod generator;
 mod golden;
+mod input;
+mod keeping;
+mod naming;
 mod support;
 mod tidy;
 mod truth;

@@ -23,7 +23,7 @@ pub fn small_packets(flows: u32, packets: usize) -> Traffic {
     for packet in 0..packets {
         let number = packet as u32 % flows;
         let turn = packet as u32 / flows;
-        let frame = frame(number, turn % 2 == 0, turn + 1);
+        let frame = frame(number, turn.is_multiple_of(2), turn + 1);
         traffic.records.push(Record { time_nanos: time, frame });
         time += SECOND / 1_000_000;
     }

@@ -171,7 +171,7 @@ impl Service {
 impl Maker {
     fn visit(&mut self, time: i64) {
         let number = self.random.below(CLIENTS);
-        let client = Client { number, vlan: (number % 3 == 0).then_some(20) };
+        let client = Client { number, vlan: number.is_multiple_of(3).then_some(20) };
         let service = self.service();
         let v6 = self.random.one_in(4);
         let kind = *self.random.pick(&[

@@ -109,6 +109,12 @@ impl<'a> Talk<'a> {
         self.traffic.flows[self.flow].name = Some(name.into());
     }
 
+    /// Bytes so far: up and down.
+    pub fn bytes(&self) -> (u64, u64) {
+        let flow = &self.traffic.flows[self.flow];
+        (flow.bytes_up, flow.bytes_down)
+    }
+
     /// Lets time pass before the next packet.
     pub fn wait(&mut self, nanos: i64) {
         self.time_nanos += nanos;

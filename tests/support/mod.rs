@@ -2,12 +2,14 @@
 #![allow(unreachable_pub, reason = "a module of the tests alone")]
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+use crate::generator::Traffic;
 
 /// What a run of the program ended with.
 #[derive(Debug)]
@@ -56,6 +58,58 @@ pub fn read<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
     let mut command = program();
     command.args(["read", "--quiet", "--signatures"]).arg(signatures()).args(arguments);
     command.output().expect("the program can be run").into()
+}
+
+/// Made traffic that was read: its flows, names and report.
+pub struct Made {
+    folder: tempfile::TempDir,
+}
+
+impl Made {
+    /// Reads the traffic with these options.
+    pub fn read(traffic: &Traffic, options: &[&str]) -> Made {
+        let folder = tempfile::tempdir().expect("a folder");
+        let capture = folder.path().join("made.pcap");
+        traffic.write(&capture).expect("a capture");
+        let made = Made { folder };
+        let [report, flows, observations] = ["report", "flows.jsonl", "observations.jsonl"]
+            .map(|name| made.folder.path().join(name).into_os_string());
+        let mut arguments: Vec<OsString> = options.iter().map(OsString::from).collect();
+        arguments.extend(["--report".into(), report, "--flows".into(), flows]);
+        arguments.extend(["--observations".into(), observations, capture.into()]);
+        read(arguments).expect(0);
+        made
+    }
+
+    /// The flows, by first stamp.
+    pub fn flows(&self) -> Vec<Value> {
+        json_lines(&self.folder.path().join("flows.jsonl"))
+    }
+
+    /// The names that were seen.
+    pub fn observations(&self) -> Vec<Value> {
+        json_lines(&self.folder.path().join("observations.jsonl"))
+    }
+
+    /// Rows of a file of the report.
+    pub fn rows(&self, file: &str) -> Vec<BTreeMap<String, String>> {
+        csv_rows(&self.report().join(file))
+    }
+
+    /// The folder of the report.
+    pub fn report(&self) -> PathBuf {
+        self.folder.path().join("report")
+    }
+
+    /// The flow of these servers' port, which there must be once.
+    #[track_caller]
+    pub fn flow_to(&self, port: u16) -> Value {
+        let to = |flow: &Value| flow["server_port"].as_u64() == Some(port.into());
+        let mut found = self.flows().into_iter().filter(to);
+        let flow = found.next().expect("a flow to this port");
+        assert!(found.next().is_none(), "several flows to port {port}");
+        flow
+    }
 }
 
 /// The small catalogue that does not change when apps are added.
