@@ -18,6 +18,9 @@ const CLIENTS_MAX: usize = 1 << 20;
 /// Unmatched names kept one by one.
 const UNMATCHED_NAMES_MAX: usize = 65_536;
 
+/// Subject, hour, tenant and edition: what has minutes of its own in a report.
+type MinutesKey = (u32, Hour, Box<str>);
+
 /// What is told of an app.
 #[derive(Clone, Debug, Default)]
 pub struct AppSummary {
@@ -32,7 +35,7 @@ pub struct AppSummary {
     /// Clients that used it.
     pub clients: HashSet<u32, RandomState>,
     /// Minutes with payload from and to each client, by hour, tenant and edition, as masks.
-    minutes: HashMap<(u32, Hour, Box<str>), (u64, u64), RandomState>,
+    minutes: HashMap<MinutesKey, (u64, u64), RandomState>,
 }
 
 impl AppSummary {
