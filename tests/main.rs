@@ -5,6 +5,11 @@
 //! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
 //! files (see `golden`).
 
+#![allow(
+    clippy::duplicate_mod,
+    reason = "helpers of fuzz targets are modules of each test that needs them"
+)]
+
 mod attack;
 mod conformance;
 mod dns;
