@@ -77,7 +77,7 @@ pub struct NameCache {
     index: HashTable<u32>,
     names: NameTable,
     hasher: RandomState,
-    links: HashMap<Address, Mac, RandomState>,
+    links: HashMap<Address, Vec<Mac>, RandomState>,
     addresses: HashMap<Mac, Vec<Address>, RandomState>,
     resolvers: HashSet<Address, RandomState>,
     askers: HashSet<Address, RandomState>,
@@ -86,6 +86,7 @@ pub struct NameCache {
     limit: usize,
     serial: u32,
     evicted: u64,
+    dropped: u64,
     /// The latest answers that are not in the index.
     unindexed: usize,
 }
@@ -114,6 +115,7 @@ impl NameCache {
             limit: limit.clamp(1, ANSWERS_MAX),
             serial: 0,
             evicted: 0,
+            dropped: 0,
             unindexed: 0,
         }
     }
@@ -191,21 +193,18 @@ impl NameCache {
         self.unindexed = 0;
     }
 
-    /// Notes a client's link address.
+    /// Notes a client's link address. Which came first makes no difference.
     pub fn link(&mut self, address: Address, mac: Mac) {
         if self.links.len() >= self.limit {
             return;
         }
-        if let Some(old) = self.links.insert(address, mac) {
-            if old == mac {
-                return;
-            }
-            if let Some(addresses) = self.addresses.get_mut(&old) {
-                addresses.retain(|known| *known != address);
-            }
-        }
-        let addresses = self.addresses.entry(mac).or_default();
+        let links = self.links.entry(address).or_default();
         // One more than may be, to know that there are too many.
+        if links.len() > LINK_ADDRESSES_MAX || links.contains(&mac) {
+            return;
+        }
+        links.push(mac);
+        let addresses = self.addresses.entry(mac).or_default();
         if addresses.len() <= LINK_ADDRESSES_MAX {
             addresses.push(address);
         }
@@ -223,23 +222,28 @@ impl NameCache {
         let mut found = Vec::new();
         self.collect(client, server, first, &mut found);
         if !found.is_empty() {
-            return (sorted(found), Step::Client);
+            return (self.cut(found), Step::Client);
         }
-        if let Some(mac) = self.links.get(&client)
-            && let Some(addresses) = self.addresses.get(mac)
-            && addresses.len() <= LINK_ADDRESSES_MAX
-        {
-            for &address in addresses.iter().filter(|&&address| address != client) {
-                self.collect(address, server, first, &mut found);
-            }
+        let links = self.links.get(&client).map(Vec::as_slice).unwrap_or_default();
+        let links = links.iter().filter_map(|mac| self.addresses.get(mac));
+        let mut others: Vec<Address> = links
+            .filter(|addresses| addresses.len() <= LINK_ADDRESSES_MAX)
+            .flatten()
+            .copied()
+            .filter(|&address| address != client)
+            .collect();
+        others.sort_unstable();
+        others.dedup();
+        for address in others {
+            self.collect(address, server, first, &mut found);
         }
         if !found.is_empty() {
-            return (sorted(found), Step::Link);
+            return (self.cut(found), Step::Link);
         }
-        for &forwarder in &self.forwarders {
+        for forwarder in self.forwarders.clone() {
             self.collect(forwarder, server, first, &mut found);
         }
-        (sorted(found), Step::Forwarder)
+        (self.cut(found), Step::Forwarder)
     }
 
     /// Answers dropped since the last time this was asked.
@@ -260,19 +264,21 @@ impl NameCache {
             self.askers.insert(client);
         }
         for address in [client, resolver] {
-            if self.forwarders.len() < FORWARDERS_MAX
-                && self.resolvers.contains(&address)
-                && self.askers.contains(&address)
-                && !self.forwarders.contains(&address)
-            {
+            let forwards = self.resolvers.contains(&address) && self.askers.contains(&address);
+            if !forwards || self.forwarders.contains(&address) {
+                continue;
+            }
+            if self.forwarders.len() < FORWARDERS_MAX {
                 self.forwarders.push(address);
                 self.forwarders.sort_unstable();
+            } else {
+                self.dropped += 1;
             }
         }
     }
 
     fn collect(
-        &self,
+        &mut self,
         client: Address,
         server: Address,
         first: Timestamp,
@@ -284,10 +290,14 @@ impl NameCache {
             |&at: &u32| ring[at as usize].client == client && ring[at as usize].address == server;
         let mut at = self.index.find(hash, same).copied().unwrap_or(NONE);
         let mut newer = self.serial;
-        for _ in 0..CHAIN_MAX {
+        for step in 0..=CHAIN_MAX {
             let Some(known) = self.ring.get(at as usize) else { break };
             let is_older = newer.wrapping_sub(known.serial).wrapping_sub(1) < self.limit as u32;
             if !is_older || known.client != client || known.address != server {
+                break;
+            }
+            if step == CHAIN_MAX {
+                self.dropped += 1;
                 break;
             }
             newer = known.serial;
@@ -298,12 +308,26 @@ impl NameCache {
                 let there = found.iter_mut().find(|candidate| &*candidate.name == name);
                 if let Some(candidate) = there {
                     candidate.time = candidate.time.max(known.time);
-                } else if found.len() < CANDIDATES_MAX {
+                } else {
                     found.push(Candidate { name: name.into(), time: known.time });
                 }
             }
             at = known.older;
         }
+    }
+
+    /// Candidates by name, no more than may be.
+    fn cut(&mut self, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+        candidates.sort_by(|one, other| one.name.cmp(&other.name));
+        let beyond = candidates.len().saturating_sub(CANDIDATES_MAX);
+        self.dropped += beyond as u64;
+        candidates.truncate(CANDIDATES_MAX);
+        candidates
+    }
+
+    /// Candidates and forwarders left out since the last time this was asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Forgets the answer in a place of the ring: the oldest of all.
@@ -318,11 +342,6 @@ impl NameCache {
             entry.remove();
         }
     }
-}
-
-fn sorted(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-    candidates.sort_by(|one, other| one.name.cmp(&other.name));
-    candidates
 }
 
 #[cfg(test)]

@@ -75,6 +75,12 @@ counters! {
     AnswerDropped => "answer_dropped",
     /// Bound: DNS names dropped from merge's memory.
     AnswerEvicted => "answer_evicted",
+    /// Bound: names or forwarders that a flow's server may have had, left out of its candidates.
+    CandidateDropped => "candidate_dropped",
+    /// Bound: offers of Encrypted ClientHello forgotten.
+    OfferEvicted => "offer_evicted",
+    /// Bound: hints about clients and devices dropped from a part.
+    HintDropped => "hint_dropped",
     /// Bound: clients folded into client "other".
     ClientFolded => "client_folded",
     /// Bound: unmatched names folded into their registrable domain or "other".

@@ -75,7 +75,7 @@ pub mod mark {
 pub struct Hot {
     /// The addresses of side 0 and side 1.
     pub addresses: [Address; 2],
-    /// The largest stamp of the flow's packets.
+    /// The largest stamp of the packets since the last turn of the minute.
     pub last_seen: Timestamp,
     /// Bytes by side since the last hand-over.
     pub bytes: [u32; 2],
@@ -91,9 +91,8 @@ pub struct Hot {
     pub protocol: u8,
     /// The time-out that applies.
     pub patience: Patience,
-    /// Whether the flow came out of a tunnel whose packets were in fragments: it is a flow of its
-    /// own, apart from the same five-tuple seen otherwise, since another worker may own that.
-    pub reassembled: bool,
+    /// How much later than `last_seen` the last packet came, by sensor time, in [`LATE_NANOS`].
+    pub late: u8,
     /// Which bucket its bytes are for, whatever its name: see `worker::account`.
     pub bucket: u8,
 }
@@ -102,6 +101,9 @@ const _: () = assert!(size_of::<Hot>() == 64);
 
 /// The protocol number of a free slot: "reserved" by IANA, never on the wire as a flow.
 pub const FREE: u8 = 255;
+
+/// The unit of [`Hot::late`]: a stamp may be 60 s late before it is a time step.
+pub const LATE_NANOS: i64 = NANOS_PER_SECOND / 4;
 
 /// No index: for names, inspections and links.
 pub const NONE: u32 = u32::MAX;
@@ -170,14 +172,14 @@ impl Hot {
         marks: 0,
         protocol: FREE,
         patience: Patience::Other,
-        reassembled: false,
+        late: 0,
         bucket: 0,
     };
 
     /// The side from which `packet` comes, where it is of this flow.
     #[inline]
-    pub fn side_of(&self, packet: &Packet, reassembled: bool) -> Option<Side> {
-        if self.protocol != packet.protocol || self.reassembled != reassembled {
+    pub fn side_of(&self, packet: &Packet) -> Option<Side> {
+        if self.protocol != packet.protocol {
             return None;
         }
         let forth = (self.addresses[0] == packet.source)
@@ -189,6 +191,31 @@ impl Hot {
             & (self.ports[1] == packet.source_port)
             & (self.ports[0] == packet.destination_port);
         if forth | back { Some(usize::from(!forth)) } else { None }
+    }
+
+    /// Notes a packet's stamp and when it came.
+    #[inline]
+    pub fn touch(&mut self, stamp: Timestamp, sensor: Timestamp) {
+        self.last_seen = self.last_seen.max(stamp);
+        self.late = if sensor > self.last_seen { self.lateness(sensor) } else { 0 };
+    }
+
+    #[cold]
+    fn lateness(&self, sensor: Timestamp) -> u8 {
+        let steps = sensor.nanos_since(self.last_seen) / LATE_NANOS + 1;
+        u8::try_from(steps).unwrap_or(u8::MAX)
+    }
+
+    /// How long the flow had been silent at sensor time `now`, in nanoseconds.
+    #[inline]
+    pub fn silence_nanos(&self, now: Timestamp) -> i64 {
+        now.nanos_since(self.last_seen) - i64::from(self.late) * LATE_NANOS
+    }
+
+    /// Whether its time-out had passed at sensor time `now`.
+    #[inline]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.silence_nanos(now) > self.patience.nanos()
     }
 
     /// Whether the bit of `side` is set, given side 0's.

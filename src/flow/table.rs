@@ -112,12 +112,12 @@ impl FlowTable {
 
     /// Whether slot `flow` holds the flow of `packet`, and from which side the packet comes.
     #[inline]
-    pub fn side_in(&self, flow: FlowId, packet: &Packet, reassembled: bool) -> Option<Side> {
-        self.hot.get(flow as usize)?.side_of(packet, reassembled)
+    pub fn side_in(&self, flow: FlowId, packet: &Packet) -> Option<Side> {
+        self.hot.get(flow as usize)?.side_of(packet)
     }
 
     /// The flow of `packet`, by a full search.
-    pub fn find(&self, hash: u64, packet: &Packet, reassembled: bool) -> Option<(FlowId, Side)> {
+    pub fn find(&self, hash: u64, packet: &Packet) -> Option<(FlowId, Side)> {
         let tag = (hash >> 32) as u32;
         let mask = self.index.len() - 1;
         let mut at = (tag >> self.shift) as usize;
@@ -128,7 +128,7 @@ impl FlowTable {
             }
             if tag_of(found) == tag {
                 let flow = flow_of(found);
-                if let Some(side) = self.side_in(flow, packet, reassembled) {
+                if let Some(side) = self.side_in(flow, packet) {
                     return Some((flow, side));
                 }
             }
@@ -289,7 +289,7 @@ mod tests {
             let mut model = std::collections::BTreeMap::new();
             for (n, insert) in steps {
                 let p = packet(n);
-                let found = table.find(hash(n), &p, false).map(|(flow, _)| flow);
+                let found = table.find(hash(n), &p).map(|(flow, _)| flow);
                 proptest::prop_assert_eq!(found, model.get(&n).copied());
                 match (insert, found) {
                     (true, None) => {
@@ -316,7 +316,7 @@ mod tests {
             table.insert(spread(n), hot, cold);
         }
         for n in 0..50_000 {
-            assert!(table.find(spread(n), &packet(n), false).is_some());
+            assert!(table.find(spread(n), &packet(n)).is_some());
         }
     }
 }

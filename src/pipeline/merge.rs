@@ -29,7 +29,7 @@ use crate::store::{
 };
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums};
-use crate::worker::part::{AnonymousSums, Books, FlowRecord, IntakeSums, Part};
+use crate::worker::part::{AnonymousSums, Answer, Books, FlowRecord, IntakeSums, Part};
 
 /// Clients with rows; those beyond are one client "other".
 const CLIENTS_MAX: usize = 1 << 20;
@@ -154,8 +154,8 @@ impl Merge {
         // What DNS said anywhere is known before any flow is named.
         for (_, part) in &parts {
             counters.merge(&part.counters);
-            self.learn(part);
         }
+        self.learn(&parts);
         // One tick later, all that can have been said about them was said. (Sensor time may have
         // gone back since, so that it tells nothing.)
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
@@ -168,6 +168,8 @@ impl Merge {
             self.take(worker, part, horizon);
         }
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
+        counters.add(Counter::CandidateDropped, self.names.take_dropped());
+        counters.add(Counter::OfferEvicted, self.offers.take_evicted());
         counters.merge(&self.summary.take_bounds());
         self.summary.counters.merge(&counters);
         self.release_failures();
@@ -182,35 +184,46 @@ impl Merge {
         (self.summary, self.records, self.keep)
     }
 
-    /// Notes what helps to name flows.
-    fn learn(&mut self, part: &Part) {
-        for &(address, mac) in &part.links {
-            self.names.link(address, mac);
+    /// Notes what helps to name flows, in an order that does not depend on who saw it.
+    fn learn(&mut self, parts: &[(usize, Part)]) {
+        let mut answers = Vec::new();
+        let mut offers = Vec::new();
+        let mut all_held = Vec::new();
+        for (_, part) in parts {
+            for &(address, mac) in &part.links {
+                self.names.link(address, mac);
+            }
+            let mut held: Vec<Option<NameId>> = vec![None; part.names.len()];
+            for answer in &part.answers {
+                let at = answer.name as usize;
+                let name = *held[at].get_or_insert_with(|| self.names.hold(&part.names[at]));
+                answers.push((answer, name, &part.names[at]));
+            }
+            all_held.extend(held.into_iter().flatten());
+            offers.extend(&part.ech_offers);
+            for (address, _) in &part.device_names {
+                self.summary.device_name(*address);
+            }
+            for &(version, flows) in &part.unopened_quic {
+                self.summary.unopened_quic(version, flows);
+            }
         }
-        let mut held: Vec<Option<NameId>> = vec![None; part.names.len()];
-        for answer in &part.answers {
-            let at = answer.name as usize;
-            let name = *held[at].get_or_insert_with(|| self.names.hold(&part.names[at]));
-            self.names.answer(
-                answer.client,
-                answer.resolver,
-                answer.address,
-                name,
-                answer.time,
-                answer.ttl_seconds,
-            );
+        answers.sort_by(|(one, _, one_name), (other, _, other_name)| {
+            let key = |answer: &Answer| {
+                (answer.time, answer.client, answer.resolver, answer.address, answer.ttl_seconds)
+            };
+            key(one).cmp(&key(other)).then_with(|| one_name.cmp(other_name))
+        });
+        for (answer, name, _) in answers {
+            let &Answer { client, resolver, address, time, ttl_seconds, .. } = answer;
+            self.names.answer(client, resolver, address, name, time, ttl_seconds);
         }
-        for name in held.into_iter().flatten() {
+        for name in all_held {
             self.names.release(name);
         }
-        for offer in &part.ech_offers {
-            self.offers.add(offer.clone());
-        }
-        for (address, _) in &part.device_names {
-            self.summary.device_name(*address);
-        }
-        for &(version, flows) in &part.unopened_quic {
-            self.summary.unopened_quic(version, flows);
+        offers.sort_by_key(|offer| (offer.time, offer.client, offer.config_id, offer.ttl_seconds));
+        for offer in offers {
+            self.offers.add(offer);
         }
     }
 
@@ -229,7 +242,7 @@ impl Merge {
         } = part;
         self.books.merge(&books);
         self.summary.health.merge(&health);
-        for sums in intake {
+        for sums in intake.into_values() {
             self.intake.entry(sums.hour).and_modify(|known| known.merge(&sums)).or_insert(sums);
         }
         for client in two_way {
@@ -307,10 +320,9 @@ impl Merge {
         }
         let bucket = flow.bucket.unwrap_or(named.bucket);
         self.books.add(flow.hour, bucket, flow.sums.connections, flow.sums.bytes());
-        if let Some(verdict) = named.verdict {
-            let client = flow.client.address;
-            self.row(client, verdict.target, flow.bucket, flow.hour, named.source, &flow.sums);
-        }
+        let target = named.verdict.and_then(|verdict| verdict.target);
+        let client = flow.client.address;
+        self.row(client, target, flow.bucket, flow.hour, named.source, &flow.sums);
     }
 
     fn remember(&mut self, key: OpenFlow, named: Named) -> Arc<Named> {
@@ -333,6 +345,11 @@ impl Merge {
         source: NameSource,
         sums: &Sums,
     ) {
+        // Whoever is answered by anybody is seen both ways.
+        if sums.bytes_down > 0 {
+            let subject = self.subject(client);
+            self.two_way.insert(subject);
+        }
         let Some(target) = target else { return };
         let is_domain = matches!(self.verdicts.target(target), Target::Domain(_));
         // What is at home is no blind spot of the catalogue, and a question alone no use.
@@ -342,9 +359,6 @@ impl Merge {
         let subject = self.subject(client);
         let key = RowKey { hour, subject, target, source };
         let mut sums = *sums;
-        if sums.bytes_down > 0 {
-            self.two_way.insert(subject);
-        }
         if sums.attempts_failed > 0 && !self.two_way.contains(&subject) {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;

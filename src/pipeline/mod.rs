@@ -97,6 +97,7 @@ pub fn read(
             let (cursor, lists) = (&cursor, &lists);
             let (settings, only) = (Arc::clone(&settings), only.clone());
             threads.push(scope.spawn(move || {
+                let _guard = EndsTheProgram;
                 let mut worker = Worker::new(Arc::clone(&settings));
                 feed::together(cursor, lists, &inbox, &mut worker, settings, only, &outbox);
                 worker.packets()
@@ -112,6 +113,18 @@ pub fn read(
         merged.map(|()| packets)
     })?;
     Ok(Done { run: cursor.into_run(), packets_by_worker })
+}
+
+/// Ends the program when a worker panics: the others would wait for it for ever. What is wrong has
+/// been told by then, and nothing uncommitted counts.
+struct EndsTheProgram;
+
+impl Drop for EndsTheProgram {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
 }
 
 /// Where a worker's parts go.

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::verdicts::{Verdict, Verdicts};
-use crate::hostname::registrable_domain;
+use crate::hostname::{Hostname, registrable_domain};
 use crate::ledger::Bucket;
-use crate::names::{Candidate, NameCache};
+use crate::names::{Candidate, LATE_NANOS, NameCache};
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -75,36 +75,37 @@ impl EchState {
 /// Which offers of Encrypted ClientHello clients have.
 #[derive(Default)]
 pub struct Offers {
-    known: HashMap<(Address, u8), Vec<EchOffer>, RandomState>,
-    count: usize,
+    /// When each may be used: from its first answer to the end of its last one.
+    known: HashMap<OfferKey, (Timestamp, Timestamp), RandomState>,
+    evicted: u64,
 }
+
+/// A client, a config id, and the outer name that goes with it.
+type OfferKey = (Address, u8, Hostname);
 
 impl Offers {
     /// Remembers an offer.
-    pub fn add(&mut self, offer: EchOffer) {
-        if self.count >= OFFERS_MAX {
+    pub fn add(&mut self, offer: &EchOffer) {
+        let key = (offer.client, offer.config_id, offer.public_name);
+        if self.known.len() >= OFFERS_MAX && !self.known.contains_key(&key) {
+            self.evicted += self.known.len() as u64;
             self.known.clear();
-            self.count = 0;
         }
-        let offers = self.known.entry((offer.client, offer.config_id)).or_default();
-        let same = |known: &&mut EchOffer| known.public_name == offer.public_name;
-        match offers.iter_mut().find(same) {
-            Some(known) if known.time <= offer.time => *known = offer,
-            Some(_) => {}
-            None => {
-                offers.push(offer);
-                self.count += 1;
-            }
-        }
+        let until = offer.time.offset(i64::from(offer.ttl_seconds) * NANOS_PER_SECOND);
+        let (from, to) = self.known.entry(key).or_insert((offer.time, until));
+        *from = offer.time.min(*from);
+        *to = until.max(*to);
+    }
+
+    /// Offers forgotten since the last time this was asked.
+    pub fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.evicted)
     }
 
     fn confirm(&self, client: Address, config_id: u8, outer: &str, first: Timestamp) -> bool {
-        let offers = self.known.get(&(client, config_id)).map(Vec::as_slice).unwrap_or_default();
-        offers.iter().any(|offer| {
-            let age = first.nanos_since(offer.time);
-            let holds = i64::from(offer.ttl_seconds) * NANOS_PER_SECOND;
-            offer.public_name.as_str() == outer && (-NANOS_PER_SECOND..=holds).contains(&age)
-        })
+        let Ok(outer) = Hostname::from_wire(outer.as_bytes()) else { return false };
+        let known = self.known.get(&(client, config_id, outer));
+        known.is_some_and(|&(from, to)| from <= first.offset(LATE_NANOS) && first <= to)
     }
 }
 
@@ -188,17 +189,19 @@ fn by_candidates(candidates: &[Candidate], verdicts: &mut Verdicts) -> Option<Na
     let agree = candidates.iter().all(|candidate| {
         let verdict = verdicts.name(&candidate.name);
         let same_app = verdict.app.is_some() && verdict.app == best_verdict.app;
-        let infrastructure = |verdict: &Verdict| verdict.bucket == Bucket::Infrastructure;
         same_app
             || registrable_domain(&candidate.name) == registrable_domain(&best.name)
                 && verdict.app == best_verdict.app
-            || infrastructure(&verdict) && infrastructure(&best_verdict)
     });
     if agree {
         return Some(named(&best.name, NameSource::Dns, verdicts));
     }
+    // Whichever of them it is, it is nobody's app.
+    let all_shared = candidates
+        .iter()
+        .all(|candidate| verdicts.name(&candidate.name).bucket == Bucket::Infrastructure);
     Some(Named {
-        bucket: Bucket::Ambiguous,
+        bucket: if all_shared { Bucket::Infrastructure } else { Bucket::Ambiguous },
         candidates: candidates.iter().map(|candidate| candidate.name.clone()).collect(),
         ..Named::nobody_knows()
     })

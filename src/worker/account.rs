@@ -19,13 +19,11 @@ use crate::net::{Address, Endpoint, Mac, NetworkSet, protocol};
 use crate::observation::NameSource;
 use crate::packet::{Packet, TcpFlags};
 use crate::stats::Counter;
-use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
+use crate::time::{Hour, Timestamp};
 use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey};
 
 /// A flow whose sums have not been handed on is looked at again after this many seconds.
 const HAND_ON_SECONDS: i64 = 60;
-/// How long a flow stays undecided after its first payload.
-const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
 /// The name of everything that no longer fits.
 pub(super) const OTHER: &str = "other";
 
@@ -37,7 +35,7 @@ pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
 
 impl Worker {
     /// Takes in a new flow, of which `item` is the first packet from side 0.
-    pub(super) fn open(&mut self, item: &Item, reassembled: bool) -> FlowId {
+    pub(super) fn open(&mut self, item: &Item) -> FlowId {
         if self.table.is_full()
             && let Some(oldest) = self.table.first_due()
         {
@@ -45,7 +43,7 @@ impl Worker {
             self.close(oldest, End::Evicted);
             self.free(oldest);
         }
-        let (hot, cold) = self.new_flow(item, reassembled);
+        let (hot, cold) = self.new_flow(item);
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
@@ -56,8 +54,7 @@ impl Worker {
     /// Whether the flow ended before this packet: by its time-out, or because a new one begins.
     #[inline]
     pub(super) fn is_over(&mut self, flow: FlowId, side: Side, item: &Item) -> bool {
-        let hot = self.table.hot(flow);
-        if item.sensor.nanos_since(hot.last_seen) > hot.patience.nanos() {
+        if self.table.hot(flow).is_over(item.sensor) {
             return true;
         }
         item.packet.flags.is_opening() && self.begins_anew(flow, side, &item.packet)
@@ -80,9 +77,10 @@ impl Worker {
     /// Ends a flow and begins another with the same endpoints in its slot. Returns the side from
     /// which the packet comes.
     #[cold]
-    pub(super) fn reopen(&mut self, flow: FlowId, item: &Item, reassembled: bool) -> Side {
+    pub(super) fn reopen(&mut self, flow: FlowId, item: &Item) -> Side {
+        self.sensor = item.sensor;
         self.close(flow, End::Idle);
-        let (hot, cold) = self.new_flow(item, reassembled);
+        let (hot, cold) = self.new_flow(item);
         // The slot stays where it is in index and wheel.
         let (old_hot, old_cold) = self.table.both(flow);
         *old_hot = hot;
@@ -90,7 +88,7 @@ impl Worker {
         0
     }
 
-    fn new_flow(&self, item: &Item, reassembled: bool) -> (Hot, Cold) {
+    fn new_flow(&self, item: &Item) -> (Hot, Cold) {
         let packet = &item.packet;
         let is_tcp = packet.protocol == protocol::TCP;
         let home = &self.settings.home;
@@ -120,7 +118,7 @@ impl Worker {
             marks,
             protocol: packet.protocol,
             patience: first_patience(packet),
-            reassembled,
+            late: 0,
             bucket: BY_NAME,
         };
         hot.set_client(client);
@@ -174,9 +172,14 @@ impl Worker {
     pub(super) fn set_client(&mut self, flow: FlowId, side: Side) {
         let home = &self.settings.home;
         let hot = self.table.hot(flow);
-        if hot.client() != side {
-            hot.set_client(side);
-            hot.bucket = fixed_bucket(hot, home);
+        if hot.client() == side {
+            return;
+        }
+        hot.set_client(side);
+        hot.bucket = fixed_bucket(hot, home);
+        for (_, sums) in self.pending.get_mut(&flow).into_iter().flatten() {
+            std::mem::swap(&mut sums.bytes_up, &mut sums.bytes_down);
+            std::mem::swap(&mut sums.minutes_up, &mut sums.minutes_down);
         }
     }
 
@@ -184,9 +187,10 @@ impl Worker {
     #[cold]
     pub(super) fn turn_minute(&mut self, flow: FlowId, item: &Item) {
         self.hand_on(flow);
-        let (hot, cold) = self.table.both(flow);
+        let hot = self.table.hot(flow);
+        self.totals.note_last(flow, hot.last_seen);
         hot.minute = item.minute;
-        cold.fresh_since = item.time;
+        hot.last_seen = item.time;
     }
 
     /// Hands on what the slot holds.
@@ -205,7 +209,6 @@ impl Worker {
         let minute_bit = |side: Side| {
             if hot.is_marked(mark::PAYLOAD_0, side) { hour.bit(minute) } else { 0 }
         };
-        let end_of_minute = minute.start().offset(60 * NANOS_PER_SECOND - 1);
         let mut sums = Sums {
             attempts_failed,
             bytes_up: u64::from(hot.bytes[client]),
@@ -213,7 +216,7 @@ impl Worker {
             minutes_up: minute_bit(client),
             minutes_down: minute_bit(1 - client),
             first_seen: cold.fresh_since,
-            last_seen: hot.last_seen.min(end_of_minute).max(cold.fresh_since),
+            last_seen: hot.last_seen,
             ..Sums::default()
         };
         if cold.told & told::BEGINNING == 0 {
@@ -230,10 +233,13 @@ impl Worker {
         hot.bytes = [0; 2];
         hot.packets = 0;
         hot.marks &= !(mark::PAYLOAD_0 | mark::PAYLOAD_0 << 1);
-        cold.fresh_since = hot.last_seen;
         self.totals.add(flow, packets, bytes);
         if self.table.hot(flow).marks & mark::DECIDED == 0 {
-            self.pending.entry(flow).or_default().push((hour, sums));
+            let pending = self.pending.entry(flow).or_default();
+            match pending.iter_mut().find(|(known, _)| *known == hour) {
+                Some((_, known)) => known.add(&sums),
+                None => pending.push((hour, sums)),
+            }
         } else {
             self.deliver(flow, hour, sums);
         }
@@ -388,6 +394,13 @@ impl Worker {
 
     /// Ends a flow: everything of it is handed on. Its slot stays.
     pub(super) fn close(&mut self, flow: FlowId, end: End) {
+        // What counts is when its time had passed, not when somebody looked.
+        let hot = self.table.hot(flow);
+        let silent_until = hot.last_seen.offset(hot.patience.nanos());
+        let ended = self.sensor.min(silent_until);
+        if self.has_waited(flow, ended) {
+            self.decide(flow);
+        }
         self.finish_inspection(flow);
         self.decide(flow);
         let hot = self.table.hot(flow);
@@ -411,7 +424,8 @@ impl Worker {
 
     /// Takes a closed flow out of the table; it is out of the wheel already.
     pub(super) fn free(&mut self, flow: FlowId) {
-        let hash = self.settings.seed.flow_of(self.table.hot(flow));
+        let tunnelled = self.tunnelled.remove(&flow);
+        let hash = tunnelled.unwrap_or_else(|| self.settings.seed.flow_of(self.table.hot(flow)));
         self.table.remove(hash, flow);
     }
 
@@ -435,7 +449,7 @@ impl Worker {
 
     fn look_again(&mut self, flow: FlowId, now: Timestamp) {
         let hot = self.table.hot(flow);
-        if now.nanos_since(hot.last_seen) > hot.patience.nanos() {
+        if hot.is_over(now) {
             self.close(flow, End::Idle);
             self.free(flow);
             return;
@@ -443,7 +457,7 @@ impl Worker {
         if hot.minute < now.minute() {
             self.hand_on(flow);
         }
-        if self.has_waited(flow, now, UNDECIDED_NANOS) {
+        if self.has_waited(flow, now) {
             self.decide(flow);
         }
         let hot = self.table.hot(flow);
@@ -451,20 +465,6 @@ impl Worker {
         let soon = now.seconds().saturating_add(HAND_ON_SECONDS);
         let due = if hot.packets > 0 { over.min(soon) } else { over };
         self.table.schedule(flow, due.max(now.seconds().saturating_add(1)));
-    }
-
-    /// Sensor time goes back: everything is handed on, and looked at again in time.
-    pub(super) fn turn_back(&mut self, now: Timestamp) {
-        self.sensor = now;
-        let mut flows = Vec::with_capacity(self.table.len());
-        while let Some(flow) = self.table.first_due() {
-            flows.push(flow);
-        }
-        self.table.wheel.restart();
-        for flow in flows {
-            self.hand_on(flow);
-            self.table.schedule(flow, now.seconds().saturating_add(HAND_ON_SECONDS));
-        }
     }
 
     /// Replaces the worker's numbers of names in `part` by the part's own.
@@ -518,8 +518,13 @@ impl Worker {
 }
 
 fn note_two_way(part: &mut Part, client: Address) {
-    if part.two_way.len() < HINTS_MAX && part.two_way.last() != Some(&client) {
+    if part.two_way.last() == Some(&client) {
+        return;
+    }
+    if part.two_way.len() < HINTS_MAX {
         part.two_way.push(client);
+    } else {
+        part.counters.count(Counter::HintDropped);
     }
 }
 

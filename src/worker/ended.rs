@@ -7,12 +7,27 @@ use crate::flow::slot::{NONE, mark, told};
 use crate::flow::table::FlowId;
 use crate::net::{Endpoint, protocol};
 use crate::observation::NameSource;
+use crate::time::Timestamp;
 
 /// Packets and bytes (side 0, side 1) over the whole life of flows; kept only where every flow is
 /// wanted as a record.
 pub(super) struct Totals {
     wanted: bool,
-    by_flow: Vec<(u64, [u64; 2])>,
+    by_flow: Vec<Total>,
+}
+
+/// What is kept of one flow.
+#[derive(Clone, Copy)]
+struct Total {
+    packets: u64,
+    bytes: [u64; 2],
+    last_seen: Timestamp,
+}
+
+impl Default for Total {
+    fn default() -> Total {
+        Total { packets: 0, bytes: [0; 2], last_seen: Timestamp::MIN }
+    }
 }
 
 impl Totals {
@@ -25,15 +40,22 @@ impl Totals {
             return;
         }
         if self.by_flow.len() <= flow as usize {
-            self.by_flow.resize(flow as usize + 1, (0, [0; 2]));
+            self.by_flow.resize(flow as usize + 1, Total::default());
         }
-        let (all_packets, all_bytes) = &mut self.by_flow[flow as usize];
-        *all_packets += u64::from(packets);
-        all_bytes[0] += u64::from(bytes[0]);
-        all_bytes[1] += u64::from(bytes[1]);
+        let total = &mut self.by_flow[flow as usize];
+        total.packets += u64::from(packets);
+        total.bytes[0] += u64::from(bytes[0]);
+        total.bytes[1] += u64::from(bytes[1]);
     }
 
-    fn take(&mut self, flow: FlowId) -> (u64, [u64; 2]) {
+    /// Notes the last stamp of a minute that is over; its packets were added before.
+    pub(super) fn note_last(&mut self, flow: FlowId, last_seen: Timestamp) {
+        if let Some(total) = self.by_flow.get_mut(flow as usize) {
+            total.last_seen = total.last_seen.max(last_seen);
+        }
+    }
+
+    fn take(&mut self, flow: FlowId) -> Total {
         self.by_flow.get_mut(flow as usize).map(std::mem::take).unwrap_or_default()
     }
 }
@@ -57,11 +79,11 @@ impl Worker {
         if !self.settings.flows {
             return;
         }
-        let (packets, bytes) = self.totals.take(flow);
+        let Total { packets, bytes, last_seen } = self.totals.take(flow);
         let (hot, cold) = self.table.both(flow);
         let both_fins = mark::FIN_0 | mark::FIN_0 << 1;
         // A flow that ran out of time before the end is told so, whenever it was looked at.
-        let was_idle = self.sensor.nanos_since(hot.last_seen) > hot.patience.nanos();
+        let was_idle = hot.is_over(self.sensor);
         let end = match end {
             _ if hot.marks & mark::RESET != 0 => End::Rst,
             _ if hot.marks & both_fins == both_fins => End::Fin,
@@ -75,7 +97,7 @@ impl Worker {
         let (client, server) = (hot.client(), 1 - hot.client());
         self.part.flows.push(FlowRecord {
             first_seen: cold.first_seen,
-            last_seen: hot.last_seen,
+            last_seen: last_seen.max(hot.last_seen),
             client: Endpoint { address: hot.addresses[client], port: hot.ports[client] },
             server: Endpoint { address: hot.addresses[server], port: hot.ports[server] },
             protocol: hot.protocol,

@@ -75,6 +75,8 @@ struct Datagram {
     /// Bytes by the rule of the books, of the fragments and of what is around them.
     bytes: u32,
     outer_bytes: u32,
+    /// Whether all of it was there: copies of its fragments still count for its flow.
+    is_done: bool,
 }
 
 impl Datagram {
@@ -89,15 +91,18 @@ impl Datagram {
             length: None,
             bytes: 0,
             outer_bytes: 0,
+            is_done: false,
         }
     }
 
     /// Adds a fragment's data; what is there already stays.
-    fn add(&mut self, packet: &Packet, data: &[u8]) {
+    ///
+    /// False where a bound keeps it out.
+    fn add(&mut self, packet: &Packet, data: &[u8]) -> bool {
         let start = usize::from(packet.fragment_offset);
         let end = start + data.len();
         if end > DATAGRAM_LENGTH_MAX || self.runs.len() >= RUNS_MAX {
-            return;
+            return false;
         }
         let stated = packet.payload_length as usize + usize::from(packet.transport_header);
         if !packet.more_fragments && self.length.is_none() {
@@ -119,6 +124,12 @@ impl Datagram {
         }
         copy(&mut self.data, data, start, at, end);
         self.cover(start, end);
+        true
+    }
+
+    /// Memory that it takes, in bytes.
+    fn memory(&self) -> usize {
+        self.data.len() + self.held.len() * size_of::<Item>()
     }
 
     fn cover(&mut self, start: usize, end: usize) {
@@ -187,9 +198,14 @@ impl Worker {
             order.push_back((key, *begun));
             Datagram::new(*begun, item.sensor)
         });
-        let before = datagram.data.len();
-        datagram.add(packet, fragment_data(packet, frame));
-        fragments.bytes += datagram.data.len() - before;
+        if datagram.is_done {
+            if let Some(first) = datagram.first {
+                self.count_piece(item, &first.packet);
+            }
+            return;
+        }
+        let before = datagram.memory();
+        let fits = datagram.add(packet, fragment_data(packet, frame));
         datagram.bytes = datagram.bytes.saturating_add(packet.bytes);
         datagram.outer_bytes = datagram.outer_bytes.saturating_add(packet.outer_bytes);
         if packet.fragment == Fragment::First && datagram.first.is_none() {
@@ -206,16 +222,31 @@ impl Worker {
             }
             _ => datagram.held.push(*item),
         }
+        if !fits {
+            self.count_event(Counter::FragmentEvicted);
+        }
+        if let Some(datagram) = self.fragments.open.get(&key) {
+            self.fragments.bytes = self.fragments.bytes - before + datagram.memory();
+        }
         if self.fragments.open.get(&key).is_some_and(Datagram::is_complete)
             && let Some(datagram) = self.take_datagram(&key)
         {
+            let (number, began, first) = (datagram.number, datagram.began, datagram.first);
+            let done = Datagram { first, is_done: true, ..Datagram::new(number, began) };
+            self.fragments.open.insert(key, done);
             self.complete(datagram);
+        }
+        if self.fragments.order.len() > 4 * OPEN_MAX {
+            let open = &self.fragments.open;
+            let is_open = |(key, number): &(Key, u64)| {
+                open.get(key).is_some_and(|datagram| datagram.number == *number)
+            };
+            self.fragments.order.retain(is_open);
         }
         while self.fragments.open.len() > OPEN_MAX || self.fragments.bytes > BYTES_MAX {
             let Some((oldest, number)) = self.fragments.order.pop_front() else { break };
             if self.fragments.open.get(&oldest).is_some_and(|datagram| datagram.number == number) {
-                self.count_event(Counter::FragmentEvicted);
-                self.abandon(&oldest);
+                self.evict_datagram(&oldest);
             }
         }
     }
@@ -245,9 +276,16 @@ impl Worker {
         }
     }
 
+    fn evict_datagram(&mut self, key: &Key) {
+        if self.fragments.open.get(key).is_some_and(|datagram| !datagram.is_done) {
+            self.count_event(Counter::FragmentEvicted);
+        }
+        self.abandon(key);
+    }
+
     fn take_datagram(&mut self, key: &Key) -> Option<Datagram> {
         let datagram = self.fragments.open.remove(key)?;
-        self.fragments.bytes -= datagram.data.len();
+        self.fragments.bytes -= datagram.memory();
         Some(datagram)
     }
 
@@ -264,7 +302,7 @@ impl Worker {
             item.packet.flags.0 &= !crate::packet::TcpFlags::SYN;
         }
         item.hash = self.settings.seed.flow(&item.packet);
-        self.packet_of(&item, &Whole(&[]), false);
+        self.packet_of(&item, &Whole(&[]));
     }
 
     /// All of a datagram is there.
@@ -284,7 +322,7 @@ impl Worker {
         let Some(payload) = data.get(usize::from(first.packet.transport_header)..) else { return };
         item.packet.payload_length = payload.len() as u32;
         item.hash = self.settings.seed.flow(&item.packet);
-        let Some((flow, side)) = self.table.find(item.hash, &item.packet, false) else { return };
+        let Some((flow, side)) = self.table.find(item.hash, &item.packet) else { return };
         if !payload.is_empty() && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
             self.inspect(flow, side, &item, payload);
         }
@@ -301,11 +339,20 @@ impl Worker {
             Outcome::Packet if item.packet.fragment == Fragment::Whole => {
                 let outer = u64::from(item.packet.outer_bytes.saturating_sub(around));
                 self.part.books.add(hour, Bucket::Encapsulation, 0, outer);
-                item.hash = self.settings.seed.flow(&item.packet);
+                // The tunnel's ends are part of what the flow is known by, so that it is the same
+                // one whichever workers own what is inside.
+                let tunnel = self.settings.seed.pair(&first.packet);
+                item.hash = self.settings.seed.flow(&item.packet) ^ tunnel;
                 item.source_link = None;
-                self.packet_of(&item, &Whole(datagram.contiguous()), true);
+                let flow = self.packet_of(&item, &Whole(datagram.contiguous()));
+                self.tunnelled.insert(flow, item.hash);
             }
-            Outcome::Packet | Outcome::NonIp { .. } => {
+            Outcome::Packet => {
+                // A fragment again: pieces within pieces are not put together.
+                self.count_event(Counter::DecodeTooDeep);
+                self.part.books.add(hour, Bucket::Undecodable, 0, u64::from(datagram.bytes));
+            }
+            Outcome::NonIp { .. } => {
                 self.part.books.add(hour, Bucket::NonIp, 0, u64::from(datagram.bytes));
             }
             Outcome::Undecodable { reason, .. } => {

@@ -27,10 +27,12 @@ use crate::net::{Address, Endpoint, protocol};
 use crate::observation::{ALPN_LENGTH_MAX, ClientHello, NameSource, Request, Seen};
 use crate::packet::Packet;
 use crate::stats::Counter;
-use crate::time::Timestamp;
+use crate::time::{NANOS_PER_SECOND, Timestamp};
 
 /// Payload packets of a flow that are looked at without any result before it is left alone.
 const LOOKED_MAX: u8 = 16;
+/// How long a flow stays undecided after its first payload.
+const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
 pub(super) const INSPECTIONS_MAX: usize = 16_384;
 
@@ -131,6 +133,9 @@ impl Worker {
     /// Shows a packet's payload to the dissector of its side.
     #[cold]
     pub(super) fn inspect(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+        if self.has_waited(flow, item.sensor) {
+            self.decide(flow);
+        }
         let guarded = catch_unwind(AssertUnwindSafe(|| self.look(flow, side, item, payload)));
         if guarded.is_err() {
             self.count_event(Counter::DissectorPanic);
@@ -278,14 +283,14 @@ impl Worker {
         }
     }
 
-    /// Whether a flow has been looked at for longer than `nanos` and is not decided.
-    pub(super) fn has_waited(&mut self, flow: FlowId, now: Timestamp, nanos: i64) -> bool {
+    /// Whether a flow has been looked at for too long without being decided.
+    pub(super) fn has_waited(&mut self, flow: FlowId, now: Timestamp) -> bool {
         let (hot, cold) = self.table.both(flow);
         if hot.marks & mark::DECIDED != 0 || cold.inspection == NONE {
             return false;
         }
         let inspection = &self.inspector.open[cold.inspection as usize];
-        now.nanos_since(inspection.began) > nanos
+        now.nanos_since(inspection.began) > UNDECIDED_NANOS
     }
 
     /// Where no dissector wants anything of the flow any more, it is decided.

@@ -152,10 +152,8 @@ impl Intake {
             return;
         }
         self.part.counters.add(Counter::Packets, sums.packets);
-        match self.part.intake.iter_mut().rev().find(|known| known.hour == sums.hour) {
-            Some(known) => known.merge(&sums),
-            None => self.part.intake.push(sums),
-        }
+        let known = self.part.intake.entry(sums.hour);
+        known.and_modify(|known| known.merge(&sums)).or_insert(sums);
     }
 }
 

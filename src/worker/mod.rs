@@ -22,7 +22,10 @@ pub mod intake;
 pub mod part;
 mod questions;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use crate::flow::hash::Seed;
 use crate::flow::slot::NONE;
@@ -111,6 +114,8 @@ pub struct Worker {
     links: Links,
     inspector: Inspector,
     fragments: Fragments,
+    /// Hashes of flows inside tunnels that came in fragments: see `fragments`.
+    tunnelled: HashMap<FlowId, u64, RandomState>,
     part: Part,
     sensor: Timestamp,
     hour_of_minute: (Minute, Hour),
@@ -130,6 +135,7 @@ impl Worker {
             links: Links::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
+            tunnelled: HashMap::default(),
             part: Part::default(),
             sensor: Timestamp::MIN,
             hour_of_minute: (Minute(0), hour),
@@ -165,7 +171,10 @@ impl Worker {
         if step.after > step.before {
             self.expire(step.after, usize::MAX);
         } else {
-            self.turn_back(step.after);
+            // Nothing that is open can be told from what comes with stamps of the past.
+            self.close_all(part::End::Idle);
+            self.table.wheel.restart();
+            self.sensor = step.after;
         }
     }
 
@@ -179,6 +188,7 @@ impl Worker {
         self.usage.len() >= SUMS_MAX
             || self.part.anonymous.len() >= part::ANONYMOUS_MAX / 2
             || self.part.answers.len() >= part::ANSWERS_MAX / 2
+            || self.part.books.hours() >= part::HOURS_MAX
     }
 
     /// What was gathered since the last part.
@@ -216,26 +226,29 @@ impl Worker {
         }
         let found = match candidate {
             NONE => None,
-            flow => self.table.side_in(flow, &item.packet, false).map(|side| (flow, side)),
+            flow => self.table.side_in(flow, &item.packet).map(|side| (flow, side)),
         };
         match found {
             Some((flow, side)) if !self.is_over(flow, side, item) => {
                 self.count(flow, side, item, frames);
             }
             // Perhaps a packet of the same batch opened it.
-            _ => self.packet_of(item, frames, false),
+            _ => {
+                self.packet_of(item, frames);
+            }
         }
     }
 
     /// Finds the flow of a packet, or opens one, and counts the packet.
     #[cold]
-    fn packet_of(&mut self, item: &Item, frames: &impl Frames, reassembled: bool) {
-        let (flow, side) = match self.table.find(item.hash, &item.packet, reassembled) {
+    fn packet_of(&mut self, item: &Item, frames: &impl Frames) -> FlowId {
+        let (flow, side) = match self.table.find(item.hash, &item.packet) {
             Some((flow, side)) if !self.is_over(flow, side, item) => (flow, side),
-            Some((flow, _)) => (flow, self.reopen(flow, item, reassembled)),
-            None => (self.open(item, reassembled), 0),
+            Some((flow, _)) => (flow, self.reopen(flow, item)),
+            None => (self.open(item), 0),
         };
         self.count(flow, side, item, frames);
+        flow
     }
 
     /// Adds a packet to its flow.
@@ -262,7 +275,8 @@ impl Worker {
         }
         let first_of_side = hot.marks & (mark::SENT_0 << side) == 0;
         hot.marks |= marks;
-        hot.last_seen = hot.last_seen.max(item.time);
+        let (is_fresh, is_late) = (hot.packets == 0, item.time < hot.last_seen);
+        hot.touch(item.time, item.sensor);
         match hot.bytes[side].checked_add(packet.bytes) {
             Some(bytes) if hot.packets < u16::MAX => {
                 hot.bytes[side] = bytes;
@@ -270,6 +284,25 @@ impl Worker {
             }
             _ => self.overflow(flow, side, packet.bytes),
         }
+        if first_of_side | is_fresh | is_late {
+            self.note_rare(flow, side, item, first_of_side, is_fresh);
+        }
+    }
+
+    /// What most packets of a flow do not do: come first from their side, first since the last
+    /// hand-over, or late.
+    #[cold]
+    fn note_rare(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        item: &Item,
+        first_of_side: bool,
+        is_fresh: bool,
+    ) {
+        let cold = self.table.cold(flow);
+        cold.fresh_since = if is_fresh { item.time } else { cold.fresh_since.min(item.time) };
+        cold.first_seen = cold.first_seen.min(item.time);
         if first_of_side {
             self.side_appeared(flow, side, item);
         }

@@ -1,5 +1,9 @@
 //! What a worker hands to merge at a tick.
 
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::RandomState;
+
 use crate::dissect::device_name::DeviceName;
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
@@ -14,6 +18,8 @@ use crate::usage::{Sums, UsageKey};
 pub const ANONYMOUS_MAX: usize = 262_144;
 /// DNS answers in a part.
 pub const ANSWERS_MAX: usize = 131_072;
+/// Hours in a part; one with more is sent early.
+pub const HOURS_MAX: usize = 4096;
 /// Versions of QUIC that are told apart; those beyond count as version 0.
 pub const QUIC_VERSIONS_MAX: usize = 32;
 /// Clients and link addresses in a part.
@@ -49,7 +55,7 @@ pub struct Part {
     /// What was lost, refused or bounded.
     pub counters: Counters,
     /// What came in.
-    pub intake: Vec<IntakeSums>,
+    pub intake: BTreeMap<Hour, IntakeSums>,
     /// How good the capture is.
     pub health: Health,
 }
@@ -195,25 +201,35 @@ pub struct FlowRecord {
 }
 
 /// Bytes and flows by hour and bucket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Books(Vec<(Hour, [(u64, u64); Bucket::ALL.len()])>);
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    rows: Vec<(Hour, [(u64, u64); Bucket::ALL.len()])>,
+    /// Where the row of an hour is.
+    index: HashMap<Hour, usize, RandomState>,
+    /// The row that was added to last: nearly always the one that is meant.
+    last: usize,
+}
 
 impl Books {
     /// Adds to a bucket of an hour.
     pub fn add(&mut self, hour: Hour, bucket: Bucket, flows: u64, bytes: u64) {
-        // Few hours are open at a time, and the last one is nearly always meant.
-        let at = match self.0.iter().rposition(|(known, _)| *known == hour) {
-            Some(at) => at,
-            None => {
-                self.0.push((hour, Default::default()));
-                self.0.len() - 1
-            }
-        };
-        if let Some((_, buckets)) = self.0.get_mut(at) {
+        if self.rows.get(self.last).is_none_or(|(known, _)| *known != hour) {
+            let rows = &mut self.rows;
+            self.last = *self.index.entry(hour).or_insert_with(|| {
+                rows.push((hour, Default::default()));
+                rows.len() - 1
+            });
+        }
+        if let Some((_, buckets)) = self.rows.get_mut(self.last) {
             let (all_flows, all_bytes) = &mut buckets[bucket as usize];
             *all_flows += flows;
             *all_bytes += bytes;
         }
+    }
+
+    /// Hours that there are rows of.
+    pub fn hours(&self) -> usize {
+        self.rows.len()
     }
 
     /// Adds all of `other`.
@@ -225,7 +241,7 @@ impl Books {
 
     /// (hour, bucket, flows, bytes) of everything that is not zero, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (Hour, Bucket, u64, u64)> + '_ {
-        self.0.iter().flat_map(|&(hour, ref buckets)| {
+        self.rows.iter().flat_map(|&(hour, ref buckets)| {
             Bucket::ALL.into_iter().filter_map(move |bucket| {
                 let (flows, bytes) = buckets[bucket as usize];
                 (flows > 0 || bytes > 0).then_some((hour, bucket, flows, bytes))
