@@ -11,6 +11,7 @@ mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]
 mod generator;
 mod golden;
+mod known_captures;
 mod support;
 mod tidy;
 mod truth;
