@@ -21,6 +21,7 @@ mod golden;
 mod input;
 mod keeping;
 mod naming;
+mod known_captures;
 mod support;
 mod tidy;
 mod truth;

@@ -4,14 +4,20 @@
 //! size, the first MiB and 64 samples of 4 KiB spread evenly over the file. Two files that differ
 //! only between samples have the same fingerprint; captures of the same size that begin with the
 //! same MiB do not differ like that.
+//!
+//! The same capture may also come compressed, or through a pipe. So there is a second one, over
+//! the [`Content`] that is unpacked: its first MiB, its length and its end. Of a plain file it is
+//! known as fast as the fingerprint; of what is unpacked or comes through a pipe once all of it
+//! was read. Nothing but the first MiB and the end is hashed, so that reading stays as fast.
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::write_hex;
+use super::source::{self, Progress};
+use super::{STANDARD_INPUT, write_hex};
 
 /// So much of the beginning is taken whole, in bytes.
 const BEGINNING_BYTES: u64 = 1024 * 1024;
@@ -21,6 +27,12 @@ const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 4096;
 /// Names the method: another one must not give equal fingerprints by chance.
 const METHOD: &[u8] = b"shadowscope capture fingerprint 1";
+
+/// The length of the end that is part of what tells contents apart, in bytes.
+const END_BYTES: usize = 4096;
+/// Name the methods for contents.
+const METHOD_BEGINNING: &[u8] = b"shadowscope capture beginning 1";
+const METHOD_CONTENT: &[u8] = b"shadowscope capture content 1";
 
 /// A capture's fingerprint. Displays as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +48,102 @@ impl fmt::Debug for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
+}
+
+/// What a capture holds, however it is packed: equal for a file, the same file compressed and the
+/// same bytes through a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// BLAKE3 over beginning, length and end.
+    pub hash: [u8; 32],
+    /// BLAKE3 over the first MiB alone: where this differs, contents do.
+    pub beginning: [u8; 32],
+    /// The unpacked length.
+    pub size_bytes: u64,
+}
+
+/// A [`Content`] in the making: takes unpacked bytes as they come.
+#[derive(Clone, Debug)]
+pub(super) struct Sketch {
+    beginning: blake3::Hasher,
+    size_bytes: u64,
+    end: Vec<u8>,
+}
+
+impl Sketch {
+    pub(super) fn new() -> Sketch {
+        let mut beginning = blake3::Hasher::new();
+        beginning.update(METHOD_BEGINNING);
+        Sketch { beginning, size_bytes: 0, end: Vec::with_capacity(2 * END_BYTES) }
+    }
+
+    /// Adds the next bytes.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let missing = BEGINNING_BYTES.saturating_sub(self.size_bytes);
+        let count = bytes.len().min(missing as usize);
+        self.beginning.update(bytes.get(..count).unwrap_or_default());
+        self.size_bytes += bytes.len() as u64;
+        let new = bytes.len().saturating_sub(END_BYTES);
+        self.end.extend_from_slice(bytes.get(new..).unwrap_or_default());
+        self.end.drain(..self.end.len().saturating_sub(END_BYTES));
+    }
+
+    /// What all bytes added so far are.
+    pub(super) fn content(&self) -> Content {
+        let beginning = *self.beginning.finalize().as_bytes();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(METHOD_CONTENT);
+        hasher.update(&beginning);
+        hasher.update(&self.size_bytes.to_le_bytes());
+        hasher.update(&self.end);
+        let hash = *hasher.finalize().as_bytes();
+        Content { hash, beginning, size_bytes: self.size_bytes }
+    }
+}
+
+/// The content of an open, plain regular file; leaves its position alone.
+pub(super) fn content_of_plain(file: &File) -> io::Result<Content> {
+    let size = file.metadata()?.len();
+    let mut sketch = Sketch::new();
+    let mut bytes = vec![0; BEGINNING_BYTES.min(size) as usize];
+    let filled = read_at(file, &mut bytes, 0)?;
+    sketch.add(bytes.get(..filled).unwrap_or_default());
+    let end = size.saturating_sub(END_BYTES as u64).max(filled as u64);
+    bytes.resize((size - end) as usize, 0);
+    // What lies between is not looked at, but counts.
+    let filled = read_at(file, &mut bytes, end)?;
+    sketch.size_bytes = end;
+    sketch.add(bytes.get(..filled).unwrap_or_default());
+    Ok(sketch.content())
+}
+
+/// The hash of the first unpacked MiB of a compressed file, and its content if that is all of it.
+pub(super) fn beginning_of_packed(path: &Path) -> io::Result<([u8; 32], Option<Content>)> {
+    let (content, is_all) = sketch_packed(path, BEGINNING_BYTES)?;
+    Ok((content.beginning, is_all.then_some(content)))
+}
+
+/// The content of a compressed file; all of it is unpacked for that.
+pub(super) fn content_of_packed(path: &Path) -> io::Result<Content> {
+    Ok(sketch_packed(path, u64::MAX)?.0)
+}
+
+/// The content of the first `bytes_max` unpacked bytes, and whether they are all.
+fn sketch_packed(path: &Path, bytes_max: u64) -> io::Result<(Content, bool)> {
+    debug_assert!(path != Path::new(STANDARD_INPUT), "a pipe cannot be read twice");
+    let stream = source::unpack(source::open(path)?, Progress::default().into())?;
+    let mut stream = stream.take(bytes_max);
+    let mut sketch = Sketch::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = source::read_full(&mut stream, &mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        sketch.add(buffer.get(..count).unwrap_or_default());
+    }
+    let is_all = sketch.size_bytes < bytes_max;
+    Ok((sketch.content(), is_all))
 }
 
 /// The fingerprint of the file at `path`.
@@ -66,6 +174,13 @@ pub(super) fn of_file(file: &File) -> io::Result<Fingerprint> {
 }
 
 fn add(hasher: &mut blake3::Hasher, file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    let filled = read_at(file, bytes, offset)?;
+    hasher.update(bytes.get(..filled).unwrap_or_default());
+    Ok(())
+}
+
+/// Fills `bytes` from `offset` on, as far as the file goes.
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, offset + filled as u64) {
@@ -76,8 +191,7 @@ fn add(hasher: &mut blake3::Hasher, file: &File, bytes: &mut [u8], offset: u64) 
             Err(error) => return Err(error),
         }
     }
-    hasher.update(bytes.get(..filled).unwrap_or_default());
-    Ok(())
+    Ok(filled)
 }
 
 #[cfg(test)]
@@ -105,5 +219,34 @@ mod tests {
         }
         assert_eq!(first.to_string().len(), 64);
         assert_ne!(of(b""), of(b"\0"));
+    }
+
+    #[test]
+    fn content_is_the_same_packed_plain_and_piped_in_any_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, packed) = (folder.path().join("plain"), folder.path().join("packed"));
+        for size in [0, 1, 4_095, 5_000, 1 << 20, (1 << 20) + 7, 3_000_000] {
+            let bytes: Vec<u8> = (0..size as u32).map(|number| (number / 7) as u8).collect();
+            let piped = |piece: usize| {
+                let mut sketch = Sketch::new();
+                bytes.chunks(piece).for_each(|piece| sketch.add(piece));
+                sketch.content()
+            };
+            let content = piped(100_000);
+            assert_eq!(content.size_bytes, size as u64);
+            assert_eq!(content, piped(333), "{size}");
+            std::fs::write(&plain, &bytes).unwrap();
+            assert_eq!(content, content_of_plain(&File::open(&plain).unwrap()).unwrap(), "{size}");
+            std::fs::write(&packed, crate::capture::tests::gzip(&bytes)).unwrap();
+            assert_eq!(content, content_of_packed(&packed).unwrap(), "{size}");
+            let (beginning, all) = beginning_of_packed(&packed).unwrap();
+            assert_eq!(beginning, content.beginning);
+            assert_eq!(all, (size < 1 << 20).then_some(content));
+        }
+        let mut one = Sketch::new();
+        let mut other = Sketch::new();
+        one.add(&[0; 5_000]);
+        other.add(&[0; 5_001]);
+        assert_ne!(one.content(), other.content());
     }
 }

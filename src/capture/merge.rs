@@ -18,6 +18,7 @@ use super::plan::{CaptureFile, Held, Outcome, failure};
 use super::reader::Reader;
 use super::source::Progress;
 use super::{BLOCK_BYTES, Block, Record};
+use crate::packet::LinkType;
 use crate::time::Timestamp;
 
 /// How many files are open at once. Where more overlap in time, a file waits until another has
@@ -30,6 +31,9 @@ const MERGE_BYTES_MIN: usize = 32 * 1024;
 
 /// How many buffers a block has at most.
 const BUFFERS_MAX: usize = 1024;
+
+/// How many link types of a file are told apart; there are a few in honest ones.
+const LINK_TYPES_MAX: usize = 64;
 
 /// How many free buffers are kept for later blocks.
 const FREE_BUFFERS_MAX: usize = 64;
@@ -186,7 +190,9 @@ impl Run {
                 continue;
             }
             let mut closed = self.open.swap_remove(index);
-            self.files[closed.file].outcome = closed.ending.take().unwrap_or(Outcome::Whole);
+            let file = &mut self.files[closed.file];
+            file.outcome = closed.ending.take().unwrap_or(Outcome::Whole);
+            file.content = file.content.or_else(|| closed.reader.content());
             if let Some(buffer) = closed.buffer {
                 recycle(&mut self.free, buffer);
             }
@@ -323,6 +329,22 @@ fn sift(filter: &mut Filter, open: &mut Open, file: &mut CaptureFile, progress: 
     let left_out = (before - open.records.len()) as u64;
     file.packets_filtered += left_out;
     progress.add_packets(left_out);
+    if !open.reader.has_one_link_type() {
+        count_links(&open.records, &mut file.packets_by_link);
+    }
+}
+
+/// Adds packets to the counts of their link types, of which a file has few and few changes.
+fn count_links(records: &[Record], counts: &mut Vec<(LinkType, u64)>) {
+    for same in records.chunk_by(|one, next| one.link == next.link) {
+        let Some(link) = same.first().map(|record| record.link) else { continue };
+        let packets = same.len() as u64;
+        match counts.iter().position(|(of, _)| *of == link) {
+            Some(index) => counts[index].1 += packets,
+            None if counts.len() < LINK_TYPES_MAX => counts.push((link, packets)),
+            None => {}
+        }
+    }
 }
 
 /// Keeps a buffer for later, unless a block or a file still has it too: then whichever of the two

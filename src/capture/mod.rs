@@ -30,7 +30,7 @@ mod reader;
 mod source;
 
 pub use filter::{Filter, FilterError};
-pub use fingerprint::{Fingerprint, fingerprint};
+pub use fingerprint::{Content, Fingerprint, fingerprint};
 pub use format::{Damage, NotACapture};
 pub use merge::{OPEN_FILES_MAX, Run};
 pub use plan::{CaptureFile, Outcome, Plan, PlanError};

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::discover::{Found, discover};
 use super::filter::{Filter, FilterError};
-use super::fingerprint::{Fingerprint, of_file};
+use super::fingerprint::{self, Content, Fingerprint, of_file};
 use super::format::{Damage, NotACapture};
 use super::merge::Run;
 use super::reader::Reader;
@@ -37,12 +37,19 @@ pub struct CaptureFile {
     pub size_bytes: Option<u64>,
     /// `None` for a pipe.
     pub fingerprint: Option<Fingerprint>,
+    /// What it holds. Of a plain file it is known beforehand, of a compressed one if it is small or
+    /// [`Plan::identify`] asked for it, and of any once it was read to its end.
+    pub content: Option<Content>,
+    /// Of a compressed file, the hash of its first MiB; see [`Content::beginning`].
+    pub(super) beginning: Option<[u8; 32]>,
     /// The first packet's stamp, before any filter; `None` without packets.
     pub first_time: Option<Timestamp>,
     /// The first packet's link type.
     pub first_link: Option<LinkType>,
     /// The link type of all packets, where the format has but one for a file.
     pub only_link: Option<LinkType>,
+    /// Packets handed out by link type, where the format has one for each interface.
+    pub packets_by_link: Vec<(LinkType, u64)>,
     /// Packets handed out.
     pub packets: u64,
     /// Packets left out by the filter.
@@ -149,6 +156,25 @@ impl Plan {
         self.repeated
     }
 
+    /// Makes sure that the content of those compressed files is known that may be the same as
+    /// another of the run, or as one of which `is_known` knows the beginning: these are unpacked
+    /// once more, since a capture must not be counted twice. All others begin in their own way.
+    pub fn identify(&mut self, mut is_known: impl FnMut(&[u8; 32]) -> bool) {
+        let beginnings: Vec<_> = self.files.iter().map(CaptureFile::pending_beginning).collect();
+        for (index, file) in self.files.iter_mut().enumerate() {
+            let Some(beginning) = file.pending_beginning().filter(|_| file.content.is_none())
+            else {
+                continue;
+            };
+            let others = beginnings.iter().enumerate().filter(|&(other, _)| other != index);
+            let mut others = others.filter_map(|(_, other)| other.as_ref());
+            if others.any(|other| *other == beginning) || is_known(&beginning) {
+                // What cannot be unpacked is told when it is read.
+                file.content = fingerprint::content_of_packed(&file.path).ok();
+            }
+        }
+    }
+
     /// Leaves out those files that `leave_out` holds for, as those read by an earlier run.
     pub fn leave_out(&mut self, mut leave_out: impl FnMut(&CaptureFile) -> bool) {
         for file in &mut self.files {
@@ -183,9 +209,12 @@ impl CaptureFile {
             named: found.named,
             size_bytes: None,
             fingerprint: None,
+            content: None,
+            beginning: None,
             first_time: None,
             first_link: None,
             only_link: None,
+            packets_by_link: Vec::new(),
             packets: 0,
             packets_filtered: 0,
             outcome: Outcome::Pending,
@@ -216,6 +245,7 @@ impl CaptureFile {
             self.only_link = held.reader.has_one_link_type().then_some(first.link);
             if regular {
                 self.fingerprint = Some(of_file(&input)?);
+                self.look_inside(&input)?;
             } else {
                 self.held = Some(Box::new(held));
             }
@@ -223,6 +253,48 @@ impl CaptureFile {
             self.outcome = ending;
         }
         Ok(())
+    }
+
+    /// As much of what tells contents apart as is cheap.
+    fn look_inside(&mut self, input: &File) -> io::Result<()> {
+        if !source::is_packed(input)? {
+            self.content = Some(fingerprint::content_of_plain(input)?);
+        } else if let Ok((beginning, content)) = fingerprint::beginning_of_packed(&self.path) {
+            // Where unpacking fails, reading will, and tell.
+            (self.beginning, self.content) = (Some(beginning), content);
+        }
+        Ok(())
+    }
+
+    /// The hash of the first MiB, of a file that is to be read.
+    fn pending_beginning(&self) -> Option<[u8; 32]> {
+        self.beginning().filter(|_| self.outcome == Outcome::Pending)
+    }
+
+    /// The hash of the first unpacked MiB, where it is known; see [`Content::beginning`].
+    pub fn beginning(&self) -> Option<[u8; 32]> {
+        self.content.map(|content| content.beginning).or(self.beginning)
+    }
+
+    /// Whether both are known to be the same capture, however each is named and packed.
+    pub fn is_same_as(&self, other: &CaptureFile) -> bool {
+        let same = |one: Option<[u8; 32]>, other| one.is_some() && one == other;
+        let fingerprint = |file: &CaptureFile| file.fingerprint.map(|fingerprint| fingerprint.0);
+        let content = |file: &CaptureFile| file.content.map(|content| content.hash);
+        same(fingerprint(self), fingerprint(other)) || same(content(self), content(other))
+    }
+
+    /// Whether it was begun, but neither read to its end nor to where it is damaged: reading it
+    /// again may give more.
+    pub fn is_read_in_part(&self) -> bool {
+        let stopped = match self.outcome {
+            Outcome::Pending | Outcome::Missing | Outcome::Failed(_) | Outcome::Filter(_) => true,
+            Outcome::Whole
+            | Outcome::Damaged { .. }
+            | Outcome::NotACapture(_)
+            | Outcome::LeftOut => false,
+        };
+        stopped && self.first_time.is_some()
     }
 
     /// Opens it for reading, or goes on where looking at it stopped.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 
+use super::fingerprint::{Content, Sketch};
 use super::format::{Damage, Detected, Format, HEADER_BYTES, detect};
 use super::source::Stream;
 use super::{Outcome, RECORD_BYTES_MAX, Record};
@@ -22,11 +23,22 @@ pub(super) struct Reader {
     offset: u64,
     /// How the file ended, once it has.
     ending: Option<Outcome>,
+    sketch: Sketch,
+    /// Whether all unpacked bytes were read.
+    at_end: bool,
 }
 
 impl Reader {
     pub(super) fn new(stream: Stream) -> Reader {
-        Reader { stream, format: None, carry: Vec::new(), offset: 0, ending: None }
+        Reader {
+            stream,
+            format: None,
+            carry: Vec::new(),
+            offset: 0,
+            ending: None,
+            sketch: Sketch::new(),
+            at_end: false,
+        }
     }
 
     /// Fills `buffer`, `size` bytes unless one record needs more, and lists the packets in it.
@@ -66,6 +78,11 @@ impl Reader {
         matches!(self.format, Some(Format::Pcap(_)))
     }
 
+    /// What the file holds; `None` while there may be more, and where it was not read to its end.
+    pub(super) fn content(&self) -> Option<Content> {
+        self.at_end.then(|| self.sketch.content())
+    }
+
     /// How the file ended; `None` while there may be more. Not to be filled again afterwards.
     pub(super) fn take_ending(&mut self) -> Option<Outcome> {
         self.ending.take()
@@ -75,8 +92,14 @@ impl Reader {
     fn read(&mut self, buffer: &mut [u8], filled: &mut usize) -> Option<StreamEnd> {
         while *filled < buffer.len() {
             match self.stream.read(&mut buffer[*filled..]) {
-                Ok(0) => return Some(StreamEnd::Whole),
-                Ok(count) => *filled += count,
+                Ok(0) => {
+                    self.at_end = true;
+                    return Some(StreamEnd::Whole);
+                }
+                Ok(count) => {
+                    self.sketch.add(&buffer[*filled..*filled + count]);
+                    *filled += count;
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     // What the decompressors say of damaged data; the system never does.

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,17 +83,40 @@ pub(super) fn unpack(
     let mut first = [0; 4];
     let count = read_full(&mut input, &mut first)?;
     let head = first.get(..count).unwrap_or_default().to_vec();
-    let gzip = head.starts_with(&MAGIC_GZIP);
-    let zstd = count == first.len()
-        && (first == MAGIC_ZSTD || u32::from_le_bytes(first) & !0xf == MAGIC_ZSTD_SKIPPABLE);
+    let packing = Packing::of(&head);
     let whole = io::Cursor::new(head).chain(input);
-    Ok(if gzip {
-        Box::new(MultiGzDecoder::new(BufReader::with_capacity(COMPRESSED_BYTES, whole)))
-    } else if zstd {
-        Box::new(ZstdReader::new(BufReader::with_capacity(COMPRESSED_BYTES, whole)))
-    } else {
-        Box::new(whole)
+    let buffered = |whole| BufReader::with_capacity(COMPRESSED_BYTES, whole);
+    Ok(match packing {
+        Some(Packing::Gzip) => Box::new(MultiGzDecoder::new(buffered(whole))),
+        Some(Packing::Zstd) => Box::new(ZstdReader::new(buffered(whole))),
+        None => Box::new(whole),
     })
+}
+
+/// Whether an open regular file is compressed; leaves its position alone.
+pub(super) fn is_packed(file: &File) -> io::Result<bool> {
+    let mut first = [0; 4];
+    let count = file.read_at(&mut first, 0)?;
+    Ok(Packing::of(first.get(..count).unwrap_or_default()).is_some())
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// Told by the first four bytes, or all there are; `None` for what is not compressed.
+    fn of(head: &[u8]) -> Option<Packing> {
+        if head.starts_with(&MAGIC_GZIP) {
+            return Some(Packing::Gzip);
+        }
+        let first = *head.first_chunk()?;
+        let zstd = first == MAGIC_ZSTD || u32::from_le_bytes(first) & !0xf == MAGIC_ZSTD_SKIPPABLE;
+        zstd.then_some(Packing::Zstd)
+    }
 }
 
 /// Reads until `buffer` is full or the input ends: the number of bytes read. What was read before

@@ -21,12 +21,13 @@ use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::hash::Seed;
 use crate::identity::Identities;
 use crate::net::NetworkSet;
+use crate::packet::LinkType;
 use crate::pipeline::merge::{Keep, Merge, MergeSettings};
 use crate::pipeline::records::Records;
 use crate::pipeline::{self, WORKERS_MAX};
 use crate::report::{ReportRange, write_reports};
 use crate::signatures;
-use crate::store::{CaptureFacts, RunKind, RunStart, Skip, Store};
+use crate::store::{CaptureEnd, CaptureFacts, RunKind, RunStart, Skip, Store, StoreError};
 use crate::time::HourGrid;
 use crate::worker::Settings;
 
@@ -131,7 +132,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     let mut plan = Plan::survey(&args.paths)?;
     let refused = refuse_link_types(&mut plan);
     let outputs = Outputs::create(args)?;
-    let keep = begin(args, &usable, &mut plan)?;
+    let (keep, idle) = begin(args, &usable, &mut plan)?;
     let run = plan.open(usable.filter)?;
     let settings = Settings {
         home: usable.home,
@@ -155,11 +156,16 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     drop(shown);
     let (found, records, keep) = merge.finish();
     complain(run.files());
-    if let Some(Keep { mut store, run: number }) = keep {
-        store.finish_run(number, &damaged(&run))?;
-        if let Some(folder) = &args.report {
-            write_reports(&store, folder, ReportRange::default())?;
-        }
+    let refused = refused.max(complain_of_links(run.files()));
+    let store = match keep {
+        Some(keep) => Some(end(keep, &run, args.again)?),
+        None => idle,
+    };
+    if store.is_none() {
+        check_read_once(run.files())?;
+    }
+    if let (Some(store), Some(folder)) = (&store, &args.report) {
+        write_reports(store, folder, ReportRange::default())?;
     }
     outputs.write(records)?;
     if !args.quiet {
@@ -211,13 +217,7 @@ fn refuse_link_types(plan: &mut Plan) -> u8 {
     let mut exit_code = 0;
     plan.leave_out(|file| match file.only_link {
         Some(link) if !decode::is_supported(link) => {
-            eprintln!(
-                "{}: link type {} ({}) is not one that is read; Ethernet, raw IP, Linux cooked, \
-                 loopback, 802.11, PPP and a few more are",
-                file.path.display(),
-                link.0,
-                decode::link_name(link),
-            );
+            eprintln!("{}: {}", file.path.display(), not_read(&[link]));
             exit_code = exit_code.max(2 * u8::from(file.named));
             true
         }
@@ -226,18 +226,70 @@ fn refuse_link_types(plan: &mut Plan) -> u8 {
     exit_code
 }
 
+/// Tells of packets of link types that are not read, where a format has one for each interface.
+/// Returns the exit code.
+fn complain_of_links(files: &[CaptureFile]) -> u8 {
+    let mut exit_code = 0;
+    for file in files {
+        let unread: Vec<(LinkType, u64)> = {
+            let links = file.packets_by_link.iter().copied();
+            links.filter(|(link, _)| !decode::is_supported(*link)).collect()
+        };
+        let path = file.path.display();
+        if unread.is_empty() {
+            continue;
+        }
+        if unread.len() == file.packets_by_link.len() {
+            let links: Vec<LinkType> = unread.iter().map(|(link, _)| *link).collect();
+            eprintln!("{path}: {}", not_read(&links));
+            exit_code = exit_code.max(2 * u8::from(file.named));
+            continue;
+        }
+        for (link, packets) in unread {
+            let name = decode::link_name(link);
+            eprintln!(
+                "{path}: {packets} packets are of link type {} ({name}), which is not one that is \
+                 read; they are counted as undecodable",
+                link.0
+            );
+        }
+    }
+    exit_code
+}
+
+/// What is told of captures with no link type that is read.
+fn not_read(links: &[LinkType]) -> String {
+    let name = |link: &LinkType| format!("{} ({})", link.0, decode::link_name(*link));
+    let (are, ones) =
+        if links.len() == 1 { ("type", "is not one") } else { ("types", "are not ones") };
+    format!(
+        "link {are} {} {ones} that {} read; Ethernet, raw IP, Linux cooked, loopback, 802.11, PPP \
+         and a few more are",
+        links.iter().map(name).collect::<Vec<_>>().join(", "),
+        if links.len() == 1 { "is" } else { "are" },
+    )
+}
+
 /// Opens the database, leaves out captures it knows, and begins a run. Without a database and
-/// reports there is nothing to keep.
+/// reports there is nothing to keep; and nothing is begun when nothing is left to be read: then
+/// the database is answered as it is.
 fn begin(
     args: &ReadArgs,
     usable: &Usable,
     plan: &mut Plan,
-) -> Result<Option<Keep>, Box<dyn Error>> {
-    let mut store = match (&args.db, &args.report) {
-        (Some(path), _) => Store::open(path, &args.zone)?,
-        (None, Some(_)) => Store::in_memory(&args.zone)?,
-        (None, None) => return Ok(None),
+) -> Result<(Option<Keep>, Option<Store>), Box<dyn Error>> {
+    let store = match (&args.db, &args.report) {
+        (Some(path), _) => Some(Store::open(path, &args.zone)?),
+        (None, Some(_)) => Some(Store::in_memory(&args.zone)?),
+        (None, None) => None,
     };
+    // A database that cannot be read tells so below.
+    let is_known = |beginning: &[u8; 32]| {
+        store.as_ref().is_some_and(|store| store.knows_beginning(beginning).unwrap_or(true))
+    };
+    plan.identify(is_known);
+    leave_out_repeated(plan);
+    let Some(mut store) = store else { return Ok((None, None)) };
     let mut captures = captures(plan);
     let planned = store.plan(&captures, args.again)?;
     for (index, why) in &planned.skip {
@@ -251,6 +303,9 @@ fn begin(
         eprintln!("{}: {why}", capture.name);
         let path = Path::new(&capture.name);
         plan.leave_out(|file| file.path == path);
+    }
+    if args.db.is_some() && plan.files().iter().all(|file| file.outcome != Outcome::Pending) {
+        return Ok((None, Some(store)));
     }
     let mut at = 0..;
     captures.retain(|_| at.next().is_some_and(|index| planned.read.contains(&index)));
@@ -267,20 +322,91 @@ fn begin(
             "{name}: an earlier run of it was interrupted; what it had counted was taken out"
         );
     }
-    Ok(Some(Keep { store, run: begun.run }))
+    Ok((Some(Keep { store, run: begun.run }), None))
+}
+
+/// Leaves out files that are the same capture as another one of the run.
+fn leave_out_repeated(plan: &mut Plan) {
+    let mut repeated = Vec::new();
+    let pending = |file: &&CaptureFile| file.outcome == Outcome::Pending;
+    for (index, file) in plan.files().iter().enumerate().filter(|(_, file)| pending(file)) {
+        let mut earlier = plan.files().iter().take(index).filter(pending);
+        if let Some(first) = earlier.find(|earlier| earlier.is_same_as(file)) {
+            let (path, first) = (file.path.display(), first.path.display());
+            eprintln!("{path}: is the same capture as {first}");
+            repeated.push(file.path.clone());
+        }
+    }
+    plan.leave_out(|file| repeated.contains(&file.path));
+}
+
+/// Checks that nothing came by file and by pipe: what a pipe holds is known at its end only.
+fn check_read_once(files: &[CaptureFile]) -> Result<(), StoreError> {
+    let read: Vec<&CaptureFile> =
+        files.iter().filter(|file| file.packets + file.packets_filtered > 0).collect();
+    for (index, file) in read.iter().enumerate() {
+        if let Some(first) = read.iter().take(index).find(|first| first.is_same_as(file)) {
+            let name = |file: &CaptureFile| file.path.display().to_string();
+            return Err(StoreError::GivenTwice { first: name(first), second: name(file) });
+        }
+    }
+    Ok(())
+}
+
+/// Finishes a run, or takes it out where what came from a pipe is known already.
+fn end(keep: Keep, run: &Run, again: bool) -> Result<Store, Box<dyn Error>> {
+    let Keep { mut store, run: number } = keep;
+    let ends: Vec<CaptureEnd> = run.files().iter().filter_map(capture_end).collect();
+    let captures: Vec<_> = ends.iter().map(|end| end.capture.clone()).collect();
+    let Err(error) = store.check(&captures, again) else {
+        store.finish_run(number, &ends)?;
+        return Ok(store);
+    };
+    store.discard_run(number)?;
+    match error {
+        StoreError::AlreadyDone { name, earlier, .. } if captures.len() == 1 => {
+            eprintln!(
+                "{name}: was read before (as {earlier}), nothing was added; --again reads it anew"
+            );
+            Ok(store)
+        }
+        other => {
+            eprintln!("what was read now is not kept");
+            Err(other.into())
+        }
+    }
 }
 
 /// The captures that will be read and can be known again.
 fn captures(plan: &Plan) -> Vec<CaptureFacts> {
     let pending = plan.files().iter().filter(|file| file.outcome == Outcome::Pending);
-    let facts = |file: &CaptureFile| {
-        Some(CaptureFacts {
-            name: file.path.display().to_string(),
-            size_bytes: file.size_bytes?,
-            fingerprint: file.fingerprint?.0,
-        })
+    pending.filter_map(capture_facts).collect()
+}
+
+/// `None` for what cannot be known again: a pipe that was not read to its end.
+fn capture_facts(file: &CaptureFile) -> Option<CaptureFacts> {
+    let content = file.content;
+    Some(CaptureFacts {
+        name: file.path.display().to_string(),
+        size_bytes: file.size_bytes.or(content.map(|content| content.size_bytes))?,
+        fingerprint: match file.fingerprint {
+            Some(fingerprint) => fingerprint.0,
+            None => content?.hash,
+        },
+        content: content.map(|content| content.hash),
+        beginning: file.beginning(),
+    })
+}
+
+/// What became of a file; `None` for those that were not read.
+fn capture_end(file: &CaptureFile) -> Option<CaptureEnd> {
+    let damaged_at = match file.outcome {
+        Outcome::LeftOut | Outcome::NotACapture(_) => return None,
+        Outcome::Damaged { offset, .. } => Some(offset),
+        _ => None,
     };
-    pending.filter_map(facts).collect()
+    let capture = capture_facts(file)?;
+    Some(CaptureEnd { capture, damaged_at, in_part: file.is_read_in_part() })
 }
 
 /// Tells what is wrong with files.
@@ -296,15 +422,6 @@ fn complain(files: &[CaptureFile]) {
             eprintln!("{}: {}", file.path.display(), file.outcome);
         }
     }
-}
-
-/// The captures that could be read in part, and up to where.
-fn damaged(run: &Run) -> Vec<([u8; 32], u64)> {
-    let damage = |file: &CaptureFile| match file.outcome {
-        Outcome::Damaged { offset, .. } => Some((file.fingerprint?.0, offset)),
-        _ => None,
-    };
-    run.files().iter().filter_map(damage).collect()
 }
 
 fn workers(args: &ReadArgs) -> usize {

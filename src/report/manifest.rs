@@ -59,6 +59,9 @@ struct Capture {
     size_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged_at: Option<u64>,
+    /// Its reading stopped though there is more of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    in_part: bool,
 }
 
 pub(super) fn write(
@@ -103,6 +106,7 @@ pub(super) fn write(
                 fingerprint: hex(&capture.fingerprint),
                 size_bytes: capture.size_bytes,
                 damaged_at: capture.damaged_at,
+                in_part: capture.in_part,
             })
             .collect(),
         files_sha256: files.iter().map(|file| (file.name, file.sha256.as_str())).collect(),

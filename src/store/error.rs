@@ -102,6 +102,15 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// It may only be read, and cannot be without writing.
+    #[error(
+        "the database {path} may only be read, but its last changes are still in {path}-wal; read \
+         it where its folder is writable, or let whoever writes to it end first", path = .path.display()
+    )]
+    NotClosed {
+        /// The database.
+        path: PathBuf,
+    },
     /// It was moved or deleted while open.
     #[error(
         "the database {path} was moved, replaced or deleted while it was open; put it back or \
@@ -162,6 +171,18 @@ pub enum StoreError {
         /// The other one.
         second: String,
     },
+    /// An earlier run has read a capture in part and is to be replaced, but not all its captures
+    /// were given.
+    #[error(
+        "{given} was read in part only before, together with {}; flows may run across them, so give \
+         all of them again, or leave {given} out", .missing.join(", ")
+    )]
+    InPartNeedsAll {
+        /// A capture as given now.
+        given: String,
+        /// Those that are missing, as given then.
+        missing: Vec<String>,
+    },
     /// An earlier run is to be replaced, but not all its captures were given.
     #[error(
         "--again: {given} was read together with {}; flows may run across them, so give all of \
@@ -198,6 +219,8 @@ impl StoreError {
                 | StoreError::AlreadyDone { .. }
                 | StoreError::GivenTwice { .. }
                 | StoreError::AgainNeedsAll { .. }
+                | StoreError::InPartNeedsAll { .. }
+                | StoreError::NotClosed { .. }
         )
     }
 

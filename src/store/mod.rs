@@ -19,7 +19,9 @@ mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,9 +33,9 @@ pub use query::{
     Window,
 };
 pub use rows::{
-    AppFacts, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE, RunId,
-    RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, UsageRow,
-    VisibilityRow,
+    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE,
+    RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
+    UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
@@ -98,12 +100,50 @@ impl Store {
     /// # Errors
     /// The file is not there, is another program's, or of another schema version.
     pub fn open_read_only(path: &Path) -> Result<Store, StoreError> {
-        let failed = |error| explain(path, error);
-        if path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            return Err(StoreError::Missing { path: path.to_path_buf() });
+        match path.metadata() {
+            Ok(facts) if facts.is_dir() => {
+                let source = io::ErrorKind::IsADirectory.into();
+                return Err(StoreError::Open { path: path.to_path_buf(), source });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { path: path.to_path_buf() });
+            }
+            _ => {}
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        let normal = Connection::open_with_flags(path, flags)
+            .map_err(|error| explain(path, error))
+            .and_then(|connection| Store::to_read(path, connection));
+        match normal {
+            // SQLite wants to make files beside one with a write-ahead log, even to read it.
+            Err(StoreError::ReadOnly { .. } | StoreError::Open { .. })
+                if std::fs::File::open(path).is_ok() =>
+            {
+                Store::open_unchanging(path)
+            }
+            other => other,
+        }
+    }
+
+    /// Opens a database that nobody changes meanwhile: one without a write-ahead log, in a folder
+    /// where none can be made.
+    fn open_unchanging(path: &Path) -> Result<Store, StoreError> {
+        // Links are followed, as SQLite does.
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let log = beside(&real, "-wal");
+        if log.metadata().is_ok_and(|facts| facts.len() > 0) {
+            return Err(StoreError::NotClosed { path: path.to_path_buf() });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(immutable_uri(&real), flags)
+            .map_err(|error| explain(path, error))?;
+        Store::to_read(path, connection)
+    }
+
+    fn to_read(path: &Path, connection: Connection) -> Result<Store, StoreError> {
+        let failed = |error| explain(path, error);
         connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(failed)?;
         schema::check(&connection, path)?;
         let interned = Interned::default();
@@ -181,6 +221,27 @@ impl Store {
     }
 }
 
+/// The path with `ending` behind it, as SQLite names the files beside a database.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// The path as SQLite's URI for a file that does not change (<https://www.sqlite.org/uri.html>).
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'~' => uri.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => uri.push(byte.into()),
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
 /// Settings that belong to a connection rather than to the file.
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
@@ -246,6 +307,22 @@ mod tests {
         let error = Store::open_read_only(&missing).err().unwrap();
         assert!(matches!(error, StoreError::Missing { .. }), "{error}");
         assert!(!missing.exists());
+    }
+
+    #[test]
+    fn a_database_in_a_folder_that_may_not_be_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage? 100%#1.db");
+        let mut store = Store::open(&path, "UTC").unwrap();
+        read(&mut store, &[], false, 5);
+        // As long as somebody writes, the log holds what the file does not.
+        let error = Store::open_unchanging(&path).err().unwrap();
+        assert!(matches!(error, StoreError::NotClosed { .. }), "{error}");
+        drop(store);
+        let store = Store::open_unchanging(&path).unwrap();
+        assert_eq!(connections(&store), 5);
+        let error = Store::open_read_only(folder.path()).err().unwrap();
+        assert!(error.is_operators(), "{error}");
     }
 
     #[test]

@@ -123,6 +123,8 @@ pub struct CaptureFact {
     pub size_bytes: u64,
     /// The offset in bytes at which it could not be read on.
     pub damaged_at: Option<u64>,
+    /// Whether its reading stopped though there is more of it.
+    pub in_part: bool,
 }
 
 /// What is known of the runs that touch a window; every list in total order.
@@ -342,7 +344,7 @@ impl Snapshot<'_> {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?,
             captures: self.list(
-                "SELECT fingerprint, size_bytes, damaged_at FROM captures
+                "SELECT fingerprint, size_bytes, damaged_at, in_part FROM captures
                  WHERE run IN touching ORDER BY 1",
                 window,
                 |row| {
@@ -351,6 +353,7 @@ impl Snapshot<'_> {
                         fingerprint: row.get(0)?,
                         size_bytes: unsigned(row, 1)?,
                         damaged_at: damaged_at.map(i64::unsigned_abs),
+                        in_part: row.get(3)?,
                     })
                 },
             )?,

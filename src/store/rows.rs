@@ -151,8 +151,32 @@ pub struct CaptureFacts {
     pub name: String,
     /// Size in bytes.
     pub size_bytes: u64,
-    /// BLAKE3 over size and samples. What comes from a pipe has none and is not listed.
+    /// BLAKE3 over size and samples of the file as it lies on the disk; of a pipe, its content's.
     pub fingerprint: [u8; 32],
+    /// BLAKE3 over the unpacked beginning, length and end: the same for a file and its compressed
+    /// copy. `None` as long as it is unknown.
+    pub content: Option<[u8; 32]>,
+    /// BLAKE3 over the unpacked beginning alone; `None` as long as it is unknown.
+    pub beginning: Option<[u8; 32]>,
+}
+
+impl CaptureFacts {
+    /// Whether both are known to be the same capture.
+    pub fn is_same_as(&self, other: &CaptureFacts) -> bool {
+        self.fingerprint == other.fingerprint
+            || (self.content.is_some() && self.content == other.content)
+    }
+}
+
+/// What became of a capture of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureEnd {
+    /// The capture, with what is known of it now.
+    pub capture: CaptureFacts,
+    /// The offset in bytes at which it could not be read on.
+    pub damaged_at: Option<u64>,
+    /// Whether its reading stopped though there is more of it.
+    pub in_part: bool,
 }
 
 /// How a run begins.

@@ -1,16 +1,18 @@
 //! Runs: how they begin, end, are taken out and replaced, and which captures are known.
 //!
-//! The rules. A capture is known by its fingerprint. Captures that were read together are one run,
+//! The rules. A capture is known by its fingerprint, or, however it is packed, by its content; what
+//! was read of a pipe or unpacked is known so only at its end. Captures that were read together are one run,
 //! since flows run on across them; so a run comes, goes and is replaced as a whole. A run of
 //! captures that never came to its end is worth nothing: nobody sees it, and it is taken out, in
 //! one transaction, when the next run begins. A replaced run stays until the one that replaces it
-//! is finished, so that a crash in between loses nothing.
+//! is finished, so that a crash in between loses nothing. What could be read of a capture whose
+//! reading stopped is seen, but it is not done: reading it again replaces that run.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::Store;
 use super::error::{StoreError, explain};
-use super::rows::{CaptureFacts, Plan, RunId, RunKind, RunStart, Skip};
+use super::rows::{CaptureEnd, CaptureFacts, Plan, RunId, RunKind, RunStart, Skip};
 
 /// A run that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,45 +28,55 @@ impl Store {
     /// Which of `captures` are to be read. With `again`, those that were read before are too.
     ///
     /// # Errors
-    /// `again`, but an earlier run had captures that are not among these; or the database cannot
-    /// be read.
+    /// A run would be replaced in part ([`Store::check`]); or the database cannot be read.
     pub fn plan(&self, captures: &[CaptureFacts], again: bool) -> Result<Plan, StoreError> {
         let mut plan = Plan::default();
         for (index, capture) in captures.iter().enumerate() {
-            let same = |other: &CaptureFacts| other.fingerprint == capture.fingerprint;
+            let same = |other: &CaptureFacts| other.is_same_as(capture);
             if let Some(first) = captures.iter().take(index).position(same) {
                 plan.skip.push((index, Skip::SameAs(first)));
                 continue;
             }
-            match self.done(capture)? {
+            match self.earlier(capture, Earlier::Done)? {
                 Some(earlier) if !again => {
                     plan.skip.push((index, Skip::AlreadyDone(earlier.name)));
                 }
                 _ => plan.read.push(index),
             }
         }
-        if again {
-            self.check_replaced_whole(captures)?;
-        }
+        self.check_replaced_whole(captures, again)?;
         Ok(plan)
     }
 
-    /// Begins a run. Runs that were interrupted are taken out or closed.
+    /// Whether a capture that was read begins like this; see [`CaptureFacts::beginning`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn knows_beginning(&self, beginning: &[u8; 32]) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM captures WHERE beginning = ?";
+        let found =
+            self.connection.prepare_cached(sql).and_then(|mut known| known.exists([beginning]));
+        found.map_err(|error| explain(&self.path, error))
+    }
+
+    /// Checks that these captures may be counted together: what [`Store::begin_run`] checks of
+    /// those it is given, and what is to be checked again of what was read from a pipe or
+    /// unpacked, before its run is finished.
     ///
     /// # Errors
     /// A capture is given twice, or was read before and not `again`; a run would be replaced in
-    /// part; or the database cannot be written.
-    pub fn begin_run(&mut self, start: &RunStart) -> Result<Begun, StoreError> {
-        for (index, capture) in start.captures.iter().enumerate() {
-            let same = |other: &&CaptureFacts| other.fingerprint == capture.fingerprint;
-            if let Some(first) = start.captures.iter().take(index).find(same) {
+    /// part; or the database cannot be read.
+    pub fn check(&self, captures: &[CaptureFacts], again: bool) -> Result<(), StoreError> {
+        for (index, capture) in captures.iter().enumerate() {
+            let same = |other: &&CaptureFacts| other.is_same_as(capture);
+            if let Some(first) = captures.iter().take(index).find(same) {
                 let (first, second) = (first.name.clone(), capture.name.clone());
                 return Err(StoreError::GivenTwice { first, second });
             }
-            if start.again {
+            if again {
                 continue;
             }
-            if let Some(earlier) = self.done(capture)? {
+            if let Some(earlier) = self.earlier(capture, Earlier::Done)? {
                 return Err(StoreError::AlreadyDone {
                     path: self.path.clone(),
                     name: capture.name.clone(),
@@ -72,9 +84,15 @@ impl Store {
                 });
             }
         }
-        if start.again {
-            self.check_replaced_whole(&start.captures)?;
-        }
+        self.check_replaced_whole(captures, again)
+    }
+
+    /// Begins a run. Runs that were interrupted are taken out or closed.
+    ///
+    /// # Errors
+    /// As [`Store::check`]; or the database cannot be written.
+    pub fn begin_run(&mut self, start: &RunStart) -> Result<Begun, StoreError> {
+        self.check(&start.captures, start.again)?;
         self.check_in_place()?;
         let begun = begin(&mut self.connection, start);
         self.interned.forget();
@@ -82,50 +100,91 @@ impl Store {
     }
 
     /// Ends a run: its rows become visible, and earlier runs of its captures are taken out, in one
-    /// transaction. `damaged` names captures by fingerprint that could be read only up to an
-    /// offset in bytes.
+    /// transaction. `ends` tells what became of captures, and of those that came from pipes; of
+    /// others, all was read. A run that has read one in part is replaced when that is read again.
     ///
     /// # Errors
     /// The database cannot be written; the run is open then, and invisible if it is of captures.
-    pub fn finish_run(
-        &mut self,
-        run: RunId,
-        damaged: &[([u8; 32], u64)],
-    ) -> Result<(), StoreError> {
+    pub fn finish_run(&mut self, run: RunId, ends: &[CaptureEnd]) -> Result<(), StoreError> {
         self.check_in_place()?;
-        let finished = finish(&mut self.connection, run, damaged);
+        let finished = finish(&mut self.connection, run, ends);
         self.interned.forget();
         finished.map_err(|error| explain(&self.path, error))
     }
 
+    /// Takes out a run that is not finished, as if it had never begun.
+    ///
+    /// # Errors
+    /// The database cannot be written; the run is open then, and invisible if it is of captures.
+    pub fn discard_run(&mut self, run: RunId) -> Result<(), StoreError> {
+        self.check_in_place()?;
+        let discarded = discard(&mut self.connection, run);
+        self.interned.forget();
+        discarded.map_err(|error| explain(&self.path, error))
+    }
+
     /// The finished run that holds `capture`, and the name it had there.
-    fn done(&self, capture: &CaptureFacts) -> Result<Option<DoneCapture>, StoreError> {
-        let sql = "SELECT run, name FROM captures WHERE fingerprint = ? AND done = 1";
-        let found = self.connection.prepare_cached(sql).and_then(|mut statement| {
+    fn earlier(
+        &self,
+        capture: &CaptureFacts,
+        which: Earlier,
+    ) -> Result<Option<EarlierCapture>, StoreError> {
+        let condition = match which {
+            Earlier::Done => "done = 1",
+            Earlier::InPart => "done = 0 AND run IN (SELECT id FROM runs WHERE state = 'done')",
+        };
+        let sql = format!(
+            "SELECT run, name FROM captures
+             WHERE (fingerprint = ?1 OR content = ?2) AND {condition} ORDER BY run"
+        );
+        let found = self.connection.prepare_cached(&sql).and_then(|mut statement| {
             statement
-                .query_row([&capture.fingerprint], |row| {
-                    Ok(DoneCapture { run: row.get(0)?, name: row.get(1)? })
+                .query_row(params![capture.fingerprint, capture.content], |row| {
+                    Ok(EarlierCapture { run: row.get(0)?, name: row.get(1)? })
                 })
                 .optional()
         });
         found.map_err(|error| explain(&self.path, error))
     }
 
-    /// Checks that each finished run that has one of `captures` has no others.
-    fn check_replaced_whole(&self, captures: &[CaptureFacts]) -> Result<(), StoreError> {
+    /// Checks that each finished run that will be replaced has no captures but these.
+    fn check_replaced_whole(
+        &self,
+        captures: &[CaptureFacts],
+        again: bool,
+    ) -> Result<(), StoreError> {
         for capture in captures {
-            let Some(earlier) = self.done(capture)? else { continue };
-            let missing = others(&self.connection, earlier.run, captures)
-                .map_err(|error| explain(&self.path, error))?;
-            if !missing.is_empty() {
-                return Err(StoreError::AgainNeedsAll { given: capture.name.clone(), missing });
+            for which in [Earlier::Done, Earlier::InPart] {
+                if which == Earlier::Done && !again {
+                    continue;
+                }
+                let Some(earlier) = self.earlier(capture, which)? else { continue };
+                let missing = others(&self.connection, earlier.run, captures)
+                    .map_err(|error| explain(&self.path, error))?;
+                if missing.is_empty() {
+                    continue;
+                }
+                let given = capture.name.clone();
+                return Err(match which {
+                    Earlier::Done => StoreError::AgainNeedsAll { given, missing },
+                    Earlier::InPart => StoreError::InPartNeedsAll { given, missing },
+                });
             }
         }
         Ok(())
     }
 }
 
-struct DoneCapture {
+/// Captures of finished runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// All of the run's captures were read.
+    Done,
+    /// One of the run's was read in part only.
+    InPart,
+}
+
+struct EarlierCapture {
     run: i64,
     name: String,
 }
@@ -136,14 +195,21 @@ fn others(
     run: i64,
     captures: &[CaptureFacts],
 ) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT fingerprint, name FROM captures WHERE run = ? ORDER BY name";
+    let sql = "SELECT name, size_bytes, fingerprint, content FROM captures
+        WHERE run = ? ORDER BY name";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([run])?;
     let mut missing = Vec::new();
     while let Some(row) = rows.next()? {
-        let fingerprint: [u8; 32] = row.get(0)?;
-        if !captures.iter().any(|capture| capture.fingerprint == fingerprint) {
-            missing.push(row.get(1)?);
+        let earlier = CaptureFacts {
+            name: row.get(0)?,
+            size_bytes: row.get::<_, i64>(1)?.unsigned_abs(),
+            fingerprint: row.get(2)?,
+            content: row.get(3)?,
+            beginning: None,
+        };
+        if !captures.iter().any(|capture| capture.is_same_as(&earlier)) {
+            missing.push(earlier.name);
         }
     }
     Ok(missing)
@@ -153,10 +219,9 @@ fn begin(connection: &mut Connection, start: &RunStart) -> rusqlite::Result<Begu
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut interrupted = Vec::new();
     for capture in &start.captures {
-        let begun_before = transaction
-            .prepare_cached("SELECT 1 FROM captures WHERE fingerprint = ? AND done = 0")?
-            .exists([&capture.fingerprint])?;
-        if begun_before {
+        let sql = "SELECT 1 FROM captures WHERE fingerprint = ?
+            AND run IN (SELECT id FROM runs WHERE state = 'open')";
+        if transaction.prepare_cached(sql)?.exists([&capture.fingerprint])? {
             interrupted.push(capture.name.clone());
         }
     }
@@ -178,39 +243,55 @@ fn begin(connection: &mut Connection, start: &RunStart) -> rusqlite::Result<Begu
     )?;
     let run = transaction.last_insert_rowid();
     for capture in &start.captures {
-        let size_bytes = i64::try_from(capture.size_bytes).unwrap_or(i64::MAX);
-        transaction.execute(
-            "INSERT INTO captures (run, fingerprint, size_bytes, name) VALUES (?, ?, ?, ?)",
-            params![run, capture.fingerprint, size_bytes, capture.name],
-        )?;
+        insert(&transaction, run, capture)?;
     }
     transaction.commit()?;
     Ok(Begun { run: RunId(run), interrupted })
 }
 
-fn finish(
-    connection: &mut Connection,
-    run: RunId,
-    damaged: &[([u8; 32], u64)],
-) -> rusqlite::Result<()> {
+/// Lists a capture of a run, or what is known of it now.
+fn insert(connection: &Connection, run: i64, capture: &CaptureFacts) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO captures (run, fingerprint, content, beginning, size_bytes, name)
+        VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, fingerprint)
+        DO UPDATE SET content = excluded.content, beginning = excluded.beginning";
+    let size_bytes = i64::try_from(capture.size_bytes).unwrap_or(i64::MAX);
+    let CaptureFacts { name, fingerprint, content, beginning, .. } = capture;
+    connection.execute(sql, params![run, fingerprint, content, beginning, size_bytes, name])?;
+    Ok(())
+}
+
+fn finish(connection: &mut Connection, run: RunId, ends: &[CaptureEnd]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for end in ends {
+        insert(&transaction, run.0, &end.capture)?;
+        let offset = end.damaged_at.map(|offset| i64::try_from(offset).unwrap_or(i64::MAX));
+        transaction.execute(
+            "UPDATE captures SET damaged_at = ?, in_part = ? WHERE run = ? AND fingerprint = ?",
+            params![offset, end.in_part, run.0, end.capture.fingerprint],
+        )?;
+    }
     let replaced = {
         let mut statement = transaction.prepare_cached(
             "SELECT DISTINCT earlier.run FROM captures AS earlier
-             JOIN captures AS mine USING (fingerprint)
-             WHERE mine.run = ?1 AND earlier.run <> ?1 AND earlier.done = 1",
+             JOIN runs ON runs.id = earlier.run AND runs.state = 'done'
+             JOIN captures AS mine ON mine.run = ?1 AND (mine.fingerprint = earlier.fingerprint
+                OR mine.content = earlier.content)
+             WHERE earlier.run <> ?1",
         )?;
         statement.query_map([run.0], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?
     };
     remove(&transaction, &replaced)?;
-    for (fingerprint, offset) in damaged {
-        transaction.execute(
-            "UPDATE captures SET damaged_at = ? WHERE run = ? AND fingerprint = ?",
-            params![i64::try_from(*offset).unwrap_or(i64::MAX), run.0, fingerprint],
-        )?;
-    }
-    transaction.execute("UPDATE captures SET done = 1 WHERE run = ?", [run.0])?;
+    // Flows run on across the captures of a run: what was read in part is replaced with all else
+    // that was read with it.
+    let is_done = !ends.iter().any(|end| end.in_part);
+    transaction.execute("UPDATE captures SET done = ? WHERE run = ?", params![is_done, run.0])?;
     transaction.execute("UPDATE runs SET state = 'done' WHERE id = ?", [run.0])?;
+    transaction.commit()
+}
+
+fn discard(connection: &mut Connection, run: RunId) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    remove(&transaction, &[run.0])?;
     transaction.commit()
 }
 
@@ -271,6 +352,56 @@ mod tests {
         let error = store.begin_run(&start(&[capture(3), capture(3)], false)).unwrap_err();
         assert!(matches!(error, StoreError::GivenTwice { .. }));
         assert_eq!(count(&store, "runs"), 1);
+    }
+
+    #[test]
+    fn a_capture_is_known_by_its_content_too() {
+        let mut store = store();
+        read(&mut store, &[capture(1)], false, 5);
+        let packed = CaptureFacts { name: "1.gz".into(), fingerprint: [9; 32], ..capture(1) };
+        let plan = store.plan(&[packed.clone()], false).unwrap();
+        assert_eq!(plan.skip, [(0, Skip::AlreadyDone("1.pcap".into()))]);
+        assert!(store.knows_beginning(&packed.beginning.unwrap()).unwrap());
+        assert!(!store.knows_beginning(&[0; 32]).unwrap());
+
+        // A pipe's content is known at its end.
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        let error = store.check(&[packed.clone()], false).unwrap_err();
+        assert!(matches!(error, StoreError::AlreadyDone { .. }), "{error}");
+        store.discard_run(run).unwrap();
+        assert_eq!((count(&store, "runs"), connections(&store)), (1, 5));
+        let run = store.begin_run(&start(&[], true)).unwrap().run;
+        store.check(&[packed.clone()], true).unwrap();
+        let commit = commit_of(&mut store, 1, 7);
+        store.commit(run, &commit).unwrap();
+        let end = CaptureEnd { capture: packed, damaged_at: Some(3), in_part: false };
+        store.finish_run(run, &[end]).unwrap();
+        assert_eq!((count(&store, "runs"), count(&store, "captures")), (1, 1));
+        assert_eq!(connections(&store), 7);
+    }
+
+    #[test]
+    fn what_was_read_in_part_is_seen_and_replaced_with_all_that_was_read_with_it() {
+        let mut store = store();
+        let run = store.begin_run(&start(&[capture(1), capture(2)], false)).unwrap().run;
+        let commit = commit_of(&mut store, 1, 5);
+        store.commit(run, &commit).unwrap();
+        let end = CaptureEnd { capture: capture(2), damaged_at: None, in_part: true };
+        store.finish_run(run, &[end]).unwrap();
+        assert_eq!(connections(&store), 5);
+
+        let error = store.plan(&[capture(2)], false).unwrap_err();
+        assert!(error.is_operators() && error.to_string().contains("1.pcap"), "{error}");
+        let both = [capture(1), capture(2)];
+        assert_eq!(store.plan(&both, false).unwrap().read, [0, 1]);
+        let begun = store.begin_run(&start(&both, false)).unwrap();
+        assert!(begun.interrupted.is_empty());
+        let commit = commit_of(&mut store, 1, 9);
+        store.commit(begun.run, &commit).unwrap();
+        assert_eq!(connections(&store), 5);
+        store.finish_run(begun.run, &[]).unwrap();
+        assert_eq!((connections(&store), count(&store, "captures")), (9, 2));
+        assert!(store.plan(&both, false).unwrap().read.is_empty());
     }
 
     #[test]
@@ -361,7 +492,7 @@ mod tests {
         let mut store = store();
         read(&mut store, &[capture(1)], false, 5);
         let error = store.connection.execute_batch(
-            "INSERT INTO captures SELECT 99, fingerprint, 1, 'x', NULL, 1 FROM captures",
+            "INSERT INTO captures SELECT 99, fingerprint, NULL, NULL, 1, 'x', NULL, 0, 1 FROM captures",
         );
         assert!(error.unwrap_err().to_string().contains("UNIQUE"));
     }

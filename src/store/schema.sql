@@ -26,19 +26,27 @@ CREATE TABLE runs (
     last_hour     INTEGER          -- null as long as it has none
 ) STRICT;
 
--- The capture files of a run, except what came from a pipe and cannot be known again.
+-- The captures of a run. What came from a pipe is there too, if it was read to its end.
 CREATE TABLE captures (
     run          INTEGER NOT NULL REFERENCES runs (id),
-    fingerprint  BLOB NOT NULL,      -- 32 bytes, BLAKE3 over size and samples of the file
+    fingerprint  BLOB NOT NULL,      -- 32 bytes, BLAKE3 over size and samples of the file; of a
+                                     -- pipe, what `content` says
+    content      BLOB,               -- 32 bytes, BLAKE3 over the unpacked beginning, length and
+                                     -- end; null when it was not read to its end
+    beginning    BLOB,               -- 32 bytes, BLAKE3 over the first unpacked MiB; null likewise
     size_bytes   INTEGER NOT NULL,
     name         TEXT NOT NULL,      -- as it was given; for messages to people only
     damaged_at   INTEGER,            -- offset in bytes at which the file could not be read on
-    done         INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),  -- 1 once its run is done
+    in_part      INTEGER NOT NULL DEFAULT 0 CHECK (in_part IN (0, 1)),  -- 1 when its reading
+                                     -- stopped though there is more of it
+    done         INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),  -- 1 once its run is done and
+                                     -- has read all of all its captures; else it is read again
     PRIMARY KEY (run, fingerprint)
 ) STRICT, WITHOUT ROWID;
 
 -- No capture is ever counted twice.
 CREATE UNIQUE INDEX captures_done ON captures (fingerprint) WHERE done = 1;
+CREATE UNIQUE INDEX captures_done_content ON captures (content) WHERE done = 1;
 
 -- The numbered commits of a run: a repeat is refused by this key.
 CREATE TABLE commits (

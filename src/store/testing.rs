@@ -8,7 +8,13 @@ use crate::time::{Hour, Minute};
 /// A capture that is told from others by `number`.
 pub(crate) fn capture(number: u8) -> CaptureFacts {
     let name = format!("{number}.pcap");
-    CaptureFacts { name, size_bytes: 1000 + u64::from(number), fingerprint: [number; 32] }
+    CaptureFacts {
+        name,
+        size_bytes: 1000 + u64::from(number),
+        fingerprint: [number; 32],
+        content: Some([number ^ 0xff; 32]),
+        beginning: Some([number ^ 0xf0; 32]),
+    }
 }
 
 /// A run of captures.

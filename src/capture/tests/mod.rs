@@ -4,3 +4,5 @@ mod corpus;
 mod formats;
 mod runs;
 mod write;
+
+pub(super) use write::gzip;
