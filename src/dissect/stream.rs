@@ -308,15 +308,20 @@ impl SideStream {
         if matches!(self.state, State::Anew) {
             self.xml = bytes.first() == Some(&b'<');
         }
-        let is_method = http::begins_with_method(bytes);
+        let begins_with_method = http::begins_with_method(bytes);
         let end = if self.xml { memchr2(b'\n', b'>', bytes) } else { memchr(b'\n', bytes) };
         let Some(end) = end else {
             let fresh = bytes.get(self.scanned as usize..).unwrap_or_default();
-            let is_text = !fresh.iter().any(|&byte| is_control(byte));
-            let fits = is_method || bytes.len() <= LINE_LENGTH_MAX;
+            let may_go_on = begins_with_method || is_line(fresh, bytes.len());
             self.scanned = bytes.len() as u32;
-            return if is_text && fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
+            return if may_go_on { Step::Wait(bytes.len() + 1) } else { Step::Done };
         };
+        let line = http::without_return(bytes.get(..end).unwrap_or_default());
+        // What is given up before its end is here must be given up with it, too.
+        let is_line = is_line(line, end);
+        if !begins_with_method && !is_line {
+            return Step::Done;
+        }
         // Behind lines of another protocol a request line is text like any other.
         if !matches!(self.state, State::Lines) {
             match http::begins_request(bytes, end) {
@@ -325,18 +330,14 @@ impl SideStream {
                 None => return Step::Wait(bytes.len() + 1),
             }
         }
-        let line = http::without_return(bytes.get(..end).unwrap_or_default());
         if matches!(self.state, State::NextRequest) {
-            if is_method {
+            if begins_with_method {
                 emit(Finding::Refused(Counter::HttpMalformed));
             }
             return Step::Done;
         }
         // What follows a response is no hello; a server behind a proxy begins a new segment.
-        if line.starts_with(b"HTTP/")
-            || line.len() > LINE_LENGTH_MAX
-            || line.iter().any(|&byte| is_control(byte))
-        {
+        if line.starts_with(b"HTTP/") || !is_line {
             return Step::Done;
         }
         self.state = State::Lines;
@@ -381,6 +382,9 @@ impl SideStream {
             let fits = bytes.len() <= CHUNK_LINE_LENGTH_MAX;
             return if fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
         };
+        if end > CHUNK_LINE_LENGTH_MAX {
+            return Step::Done; // However much of it came at once.
+        }
         let line = http::without_return(bytes.get(..end).unwrap_or_default());
         let with_end = end as u64 + 1;
         match http::chunk_size(line) {
@@ -481,9 +485,10 @@ fn emit_head(head: Head, emit: &mut Emit<'_>) {
     emit(Finding::Request(head.request));
 }
 
-/// Whether a byte has no place in a line of text.
-fn is_control(byte: u8) -> bool {
-    byte < 0x20 && !matches!(byte, b'\t' | b'\r' | b'\n')
+/// Whether the `fresh` bytes of a line with `length` bytes so far leave it a line of text.
+fn is_line(fresh: &[u8], length: usize) -> bool {
+    let is_control = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\r' | b'\n');
+    length <= LINE_LENGTH_MAX && !fresh.iter().any(|&byte| is_control(byte))
 }
 
 #[cfg(test)]

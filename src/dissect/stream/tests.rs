@@ -327,3 +327,30 @@ proptest! {
         stream.finish(&bytes, &mut |_| {});
     }
 }
+
+/// What the first segment alone rules out, the whole must not allow.
+#[test]
+fn a_line_is_one_or_none_however_it_is_cut() {
+    let long_name = "x".repeat(LINE_LENGTH_MAX);
+    let long_value = "x".repeat(CHUNK_LINE_LENGTH_MAX);
+    let chunked = "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let next = "GET / HTTP/1.1\r\nHost: b.example\r\n\r\n";
+    let (first, second) = ("request a.example -", "request b.example -");
+    for (text, expected) in [
+        // A control character, with a method that is known and one that is not.
+        ("GET /\x01 HTTP/1.1\r\nHost: b.example\r\n\r\n".to_owned(), vec![second]),
+        ("FROBNICATE /\x01 HTTP/1.1\r\nHost: b.example\r\n\r\n".to_owned(), vec![]),
+        // Too long a line, and one just short enough.
+        (format!("FROBNICATE /{long_name} HTTP/1.1\r\nHost: b.example\r\n\r\n"), vec![]),
+        (format!("{}\r\n\x16\x03", &long_name[1..]), vec![]),
+        (format!("{chunked}0;{long_value}\r\n\r\n{next}"), vec![first]),
+        (format!("{chunked}0;{}\r\n\r\n{next}", &long_value[3..]), vec![first, second]),
+    ] {
+        let bytes = text.as_bytes();
+        assert_eq!(run(&[bytes]), expected, "{text}");
+        for length in [1, 7, 1000] {
+            let segments: Vec<&[u8]> = bytes.chunks(length).collect();
+            assert_eq!(run(&segments), expected, "{length} at a time: {text}");
+        }
+    }
+}
