@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::addresses::{PortRange, parse_network};
 use super::document::{Content, Document, SourceFile, content_from_json};
 use super::finding::Finding;
-use super::format::{AppFile, Edition, Role};
+use super::format::{AppFile, NetSection, Role, Scope};
 use super::index::{Index, Key, RuleNumber};
 use super::packed;
 use super::pattern::Pattern;
@@ -152,68 +152,18 @@ impl Compiler {
     ) {
         let number = self.catalogue.apps.len() as u32;
         let path: Arc<str> = path.into();
-        let mut reserved: Vec<Box<str>> = match &file.tenant {
-            Some(tenant) => tenant.reserved.iter().map(|label| label.as_str().into()).collect(),
-            None => Vec::new(),
+        let template = Rule {
+            owner: Owner::App(number),
+            role: Role::Infra,
+            edition: None,
+            cname: false,
+            text: "".into(),
+            file: path.clone(),
+            is_local,
         };
-        reserved.sort_unstable();
-        let reserved: Arc<[Box<str>]> = reserved.into();
-        let owner = Owner::App(number);
-        for section in &file.matches {
-            let template = Rule {
-                owner,
-                role: section.role,
-                edition: section.edition,
-                cname: section.cname,
-                text: "".into(),
-                file: path.clone(),
-                is_local,
-            };
-            self.add_names(&template, &section.hosts, &section.domains);
-            for text in &section.patterns {
-                match Pattern::parse(text) {
-                    Ok(pattern) => {
-                        let key = Key::Pattern(pattern, reserved.clone());
-                        self.add_rule(&template, text, Some(key));
-                    }
-                    Err(error) => self.findings.push(unusable(&path, text, &error.to_string())),
-                }
-            }
-        }
+        self.add_matches(&file, &template);
         for section in &file.net {
-            let rule = |text: &str| Rule {
-                owner,
-                role: section.role,
-                edition: None,
-                cname: false,
-                text: text.into(),
-                file: path.clone(),
-                is_local,
-            };
-            let mut ports = Vec::new();
-            for text in &section.ports {
-                match PortRange::parse(text) {
-                    Some(range) => ports.push(range),
-                    None => self.findings.push(unusable(&path, text, "it is no port range")),
-                }
-            }
-            let ports: Box<[PortRange]> = ports.into();
-            for text in &section.cidrs {
-                let Some(network) = parse_network(text) else {
-                    self.findings.push(unusable(&path, text, "it is no network"));
-                    continue;
-                };
-                let number = self.push(rule(text));
-                self.catalogue.addresses.add_network(network, ports.clone(), number);
-            }
-            for system in &section.asns {
-                let number = self.push(rule(&format!("AS{system}")));
-                self.catalogue.addresses.add_system(*system, ports.clone(), number);
-            }
-            if section.scope == super::format::Scope::Lan {
-                let number = self.push(rule(&section.ports.join(" ")));
-                self.catalogue.addresses.add_local(ports, number);
-            }
+            self.add_addresses(section, &Rule { role: section.role, ..template.clone() });
         }
         let vendor = self.catalogue.vendors.get(&file.vendor);
         let app = App {
@@ -243,12 +193,68 @@ impl Compiler {
         self.catalogue.apps.push(app);
     }
 
+    /// The names of an app; `template` says whose they are.
+    fn add_matches(&mut self, file: &AppFile, template: &Rule) {
+        let reserved = file.tenant.iter().flat_map(|tenant| &tenant.reserved);
+        let mut reserved: Vec<Box<str>> = reserved.map(|label| label.as_str().into()).collect();
+        reserved.sort_unstable();
+        let reserved: Arc<[Box<str>]> = reserved.into();
+        for section in &file.matches {
+            let template = Rule {
+                role: section.role,
+                edition: section.edition,
+                cname: section.cname,
+                ..template.clone()
+            };
+            self.add_names(&template, &section.hosts, &section.domains);
+            for text in &section.patterns {
+                match Pattern::parse(text) {
+                    Ok(pattern) => {
+                        self.add_rule(&template, text, Key::Pattern(pattern, reserved.clone()));
+                    }
+                    Err(error) => {
+                        self.findings.push(unusable(&template.file, text, &error.to_string()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A `[[net]]` section; `template` says whose it is.
+    fn add_addresses(&mut self, section: &NetSection, template: &Rule) {
+        let mut ports = Vec::new();
+        for text in &section.ports {
+            match PortRange::parse(text) {
+                Some(range) => ports.push(range),
+                None => self.findings.push(unusable(&template.file, text, "it is no port range")),
+            }
+        }
+        let ports: Box<[PortRange]> = ports.into();
+        let rule = |text: &str| Rule { text: text.into(), ..template.clone() };
+        for text in &section.cidrs {
+            let Some(network) = parse_network(text) else {
+                self.findings.push(unusable(&template.file, text, "it is no network"));
+                continue;
+            };
+            let number = self.push(rule(text));
+            self.catalogue.addresses.add_network(network, ports.clone(), number);
+        }
+        for system in &section.asns {
+            let number = self.push(rule(&format!("AS{system}")));
+            self.catalogue.addresses.add_system(*system, ports.clone(), number);
+        }
+        if section.scope == Scope::Lan {
+            let number = self.push(rule(&section.ports.join(" ")));
+            self.catalogue.addresses.add_local(ports, number);
+        }
+    }
+
     fn add_infra(&mut self, file: InfraFile, path: &str, is_local: bool) {
         let path: Arc<str> = path.into();
         let template = |purpose, role| Rule {
             owner: Owner::Infra(purpose),
             role,
-            edition: None::<Edition>,
+            edition: None,
             cname: false,
             text: "".into(),
             file: path.clone(),
@@ -279,19 +285,17 @@ impl Compiler {
 
     fn add_names(&mut self, template: &Rule, hosts: &[String], domains: &[String]) {
         for host in hosts {
-            self.add_rule(template, host, Some(Key::Host(host.as_str().into())));
+            self.add_rule(template, host, Key::Host(host.as_str().into()));
         }
         for domain in domains {
-            self.add_rule(template, domain, Some(Key::Domain(domain.as_str().into())));
+            self.add_rule(template, domain, Key::Domain(domain.as_str().into()));
         }
     }
 
-    fn add_rule(&mut self, template: &Rule, text: &str, key: Option<Key>) {
+    fn add_rule(&mut self, template: &Rule, text: &str, key: Key) {
         let number = self.push(Rule { text: text.into(), ..template.clone() });
-        if let Some(key) = key {
-            let keys = if template.is_local { &mut self.local } else { &mut self.base };
-            keys.push((number, key));
-        }
+        let keys = if template.is_local { &mut self.local } else { &mut self.base };
+        keys.push((number, key));
     }
 
     fn push(&mut self, rule: Rule) -> RuleNumber {

@@ -13,6 +13,7 @@
 //! authors choose what is in the table, and names from the wire never enter it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::pattern::Pattern;
 
@@ -37,7 +38,7 @@ pub(crate) enum Key {
     /// The name and everything below it.
     Domain(Box<str>),
     /// A pattern and the labels its tenant may not be, sorted.
-    Pattern(Pattern, std::sync::Arc<[Box<str>]>),
+    Pattern(Pattern, Arc<[Box<str>]>),
 }
 
 /// The table.
@@ -74,7 +75,7 @@ struct Entry {
 #[derive(Debug)]
 struct PatternEntry {
     pattern: Pattern,
-    reserved: std::sync::Arc<[Box<str>]>,
+    reserved: Arc<[Box<str>]>,
     rule: RuleNumber,
     next: u32,
 }
@@ -234,12 +235,7 @@ impl Index {
 
     /// Patterns of one slot stand in the order of their insertion, so that of two with equal
     /// weight the first inserted wins.
-    fn add_pattern(
-        &mut self,
-        pattern: Pattern,
-        reserved: std::sync::Arc<[Box<str>]>,
-        rule: RuleNumber,
-    ) {
+    fn add_pattern(&mut self, pattern: Pattern, reserved: Arc<[Box<str>]>, rule: RuleNumber) {
         let entry = self.entry(pattern.suffix());
         let number = self.patterns.len() as u32;
         let mut last = self.entries[entry].pattern;
