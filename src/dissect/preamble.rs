@@ -198,8 +198,9 @@ fn proxy_1(bytes: &[u8]) -> Preamble<'_> {
     if !begins(bytes, b"PROXY ") {
         return Preamble::No;
     }
-    let Some(end) = memchr(b'\n', bytes) else {
-        let waiting = bytes.len() < PROXY_1_LENGTH_MAX;
+    let line = bytes.get(..PROXY_1_LENGTH_MAX).unwrap_or(bytes);
+    let Some(end) = memchr(b'\n', line) else {
+        let waiting = line.len() < PROXY_1_LENGTH_MAX;
         return if waiting { Preamble::Incomplete } else { Preamble::No };
     };
     let mut words = bytes.get(..end).unwrap_or_default().split(|&byte| byte == b' ').skip(1);
@@ -287,25 +288,32 @@ fn ldap(bytes: &[u8]) -> Preamble<'_> {
     };
     let Some(length) = length else { return Preamble::Incomplete };
     let header = bytes.len() - reader.0.len();
-    let mut content = reader;
-    let operation = (|| {
-        let is_integer = content.u8()? == 0x02;
-        let id = content.vector8()?;
-        // Operations are of class APPLICATION (0x40 to 0x7f).
-        Some(is_integer && (1..=4).contains(&id.len()) && content.u8()? & 0xc0 == 0x40)
-    })();
     // The third byte decides early: text that begins with "0" goes another way.
-    if operation == Some(false) || reader.0.first().is_some_and(|&kind| kind != 0x02) {
+    if reader.0.first().is_some_and(|&kind| kind != 0x02)
+        || !(5..=LDAP_LENGTH_MAX).contains(&length)
+    {
         return Preamble::No;
     }
-    if !(5..=LDAP_LENGTH_MAX).contains(&length) {
+    let message = reader.0.get(..length);
+    let mut content = Reader(message.unwrap_or(reader.0));
+    content.u8();
+    // An id too long is refused before its end is there.
+    if content.0.first().is_some_and(|id_length| !(1..=4).contains(id_length)) {
         return Preamble::No;
     }
-    complete(reader.take(length).map(|_| header + length), Told::Nothing)
+    // Operations are of class APPLICATION (0x40 to 0x7f).
+    let operation = content.vector8().and_then(|_| content.u8());
+    match (operation, message) {
+        (Some(operation), _) if operation & 0xc0 != 0x40 => Preamble::No,
+        (None, Some(_)) => Preamble::No,
+        _ => complete(message.map(|_| header + length), Told::Nothing),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn complete_of(length: usize, told: Told<'_>) -> Preamble<'_> {
@@ -376,5 +384,54 @@ mod tests {
         );
         assert_eq!(preamble(b"0 OK"), Preamble::No);
         assert_eq!(preamble(b"\0\0\0\x09"), Preamble::No);
+    }
+
+    #[test]
+    fn what_the_beginning_rules_out_the_whole_does_not_allow() {
+        // The id of this message ends behind the message; a look at what follows is no excuse.
+        let ldap =
+            b"0\r\x02Trailer: x\r\n\r\n and so on until there are 84 bytes behind the length \
+            and a few more of them";
+        assert_eq!(preamble(&ldap[..3]), Preamble::Incomplete);
+        assert_eq!(preamble(&ldap[..16]), Preamble::No);
+        assert_eq!(preamble(ldap), Preamble::No);
+        let mut line = b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443".to_vec();
+        line.resize(PROXY_1_LENGTH_MAX, b' ');
+        assert_eq!(preamble(&line), Preamble::No);
+        assert_eq!(preamble(&[&line[..], b"\n"].concat()), Preamble::No);
+        line[PROXY_1_LENGTH_MAX - 1] = b'\n';
+        assert!(matches!(preamble(&line), Preamble::Complete { length: PROXY_1_LENGTH_MAX, .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_to_the_beginning_is_that_to_the_whole(
+            which in 0..9usize,
+            changes in proptest::collection::vec((0..40usize, any::<u8>()), 0..3),
+            tail in proptest::collection::vec(any::<u8>(), 0..150),
+        ) {
+            let known: [&[u8]; 9] = [
+                b"\x04\x01\x01\xbb\0\0\0\x01\0www.example.com\0",
+                b"\x05\x02\0\x02",
+                b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n",
+                b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\xdc\x04\x01\xbb",
+                b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\0\x08\0\x01\0\0\0",
+                b"\x20\0\0\x01\x85\xae\xff\0",
+                b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\0\x04\0\x04\0",
+                b"\x30\x84\0\0\0\x1d\x02\x01\x01\x77\x18\x80\x16",
+                &POSTGRESQL[0],
+            ];
+            let mut bytes = [known[which], &tail].concat();
+            for (at, value) in changes {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            let whole = preamble(&bytes);
+            for end in 1..bytes.len() {
+                let beginning = preamble(&bytes[..end]);
+                prop_assert!(beginning == Preamble::Incomplete || beginning == whole, "{end}");
+            }
+        }
     }
 }

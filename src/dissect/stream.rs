@@ -197,9 +197,12 @@ impl SideStream {
     fn step(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         match &mut self.state {
             State::Anew if self.dns => {
-                // A tunnel may use the port, too.
                 if bytes.len() < DNS_PREFIX_LENGTH {
                     return Step::Wait(DNS_PREFIX_LENGTH);
+                }
+                // A tunnel may use the port, too; of what one begins with, only this is longer.
+                if bytes.len() < http2::PREFACE.len() && http2::PREFACE.starts_with(bytes) {
+                    return Step::Wait(bytes.len() + 1);
                 }
                 self.dns = !Self::may_begin(bytes);
                 self.state = if self.dns { State::Dns } else { State::Anew };
@@ -426,7 +429,7 @@ fn hello(bytes: &[u8], fingerprint: bool, emit: &mut Emit<'_>) -> Step {
                 emit(Finding::Hello(hello));
                 None
             }
-            Progress::Incomplete => return Step::Wait(first_record_end(bytes)),
+            Progress::Incomplete => return Step::Wait(hello_end(bytes)),
             Progress::Reject(counter) => counter,
         }
     } else {
@@ -445,14 +448,23 @@ fn hello(bytes: &[u8], fingerprint: bool, emit: &mut Emit<'_>) -> Step {
     Step::Done
 }
 
-/// The bytes that a hello needs at least: to the end of the first record or, if that is there, one
-/// more.
-fn first_record_end(bytes: &[u8]) -> usize {
-    let end = match *bytes {
+/// The bytes that a hello needs at least: to the end of the message or of the first record,
+/// whichever comes first; one more, if that is there.
+fn hello_end(bytes: &[u8]) -> usize {
+    /// Record header, message type and message length.
+    const HEADERS_LENGTH: usize = 9;
+    let record_end = match *bytes {
         [_, _, _, high, low, ..] => 5 + usize::from(u16::from_be_bytes([high, low])),
         _ => 0,
     };
-    end.max(bytes.len() + 1)
+    let message_end = match bytes.get(6..HEADERS_LENGTH) {
+        // A record may claim more than its message has.
+        Some(&[high, middle, low]) => {
+            HEADERS_LENGTH + u32::from_be_bytes([0, high, middle, low]) as usize
+        }
+        _ => HEADERS_LENGTH,
+    };
+    record_end.min(message_end).max(bytes.len() + 1)
 }
 
 /// A message behind its length (RFC 7766, 8).

@@ -179,6 +179,15 @@ fn a_hello_may_be_spread_over_records() {
 }
 
 #[test]
+fn a_hello_ends_where_it_says_not_where_its_record_does() {
+    let mut bytes = hello_bytes();
+    bytes[3] = 0x40; // The record's length: 16 KiB more than there are.
+    assert_eq!(run(&[&bytes]), [HELLO_FOUND]);
+    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(run(&single), [HELLO_FOUND]);
+}
+
+#[test]
 fn a_hello_without_its_end_still_names() {
     let hello = hello_bytes();
     let mut stream = SideStream::new(50_000, 443);

@@ -163,9 +163,9 @@ fn certificate(choices: &mut Choices<'_>) -> Vec<u8> {
     element(choices, 0x30, &inner)
 }
 
-/// The same bytes in records of `length` bytes.
+/// The same bytes in records of `length` bytes, as far as a record may be that long.
 pub(crate) fn records(handshake: &[u8], length: usize) -> Vec<u8> {
-    handshake.chunks(length.max(1)).flat_map(|part| record(22, part)).collect()
+    handshake.chunks(length.clamp(1, 1 << 14)).flat_map(|part| record(22, part)).collect()
 }
 
 fn record(kind: u8, content: &[u8]) -> Vec<u8> {
