@@ -302,7 +302,6 @@ impl Worker {
     ) {
         let cold = self.table.cold(flow);
         cold.fresh_since = if is_fresh { item.time } else { cold.fresh_since.min(item.time) };
-        cold.first_seen = cold.first_seen.min(item.time);
         if first_of_side {
             self.side_appeared(flow, side, item);
         }
