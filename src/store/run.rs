@@ -359,19 +359,19 @@ mod tests {
         let mut store = store();
         read(&mut store, &[capture(1)], false, 5);
         let packed = CaptureFacts { name: "1.gz".into(), fingerprint: [9; 32], ..capture(1) };
-        let plan = store.plan(&[packed.clone()], false).unwrap();
+        let plan = store.plan(std::slice::from_ref(&packed), false).unwrap();
         assert_eq!(plan.skip, [(0, Skip::AlreadyDone("1.pcap".into()))]);
         assert!(store.knows_beginning(&packed.beginning.unwrap()).unwrap());
         assert!(!store.knows_beginning(&[0; 32]).unwrap());
 
         // A pipe's content is known at its end.
         let run = store.begin_run(&start(&[], false)).unwrap().run;
-        let error = store.check(&[packed.clone()], false).unwrap_err();
+        let error = store.check(std::slice::from_ref(&packed), false).unwrap_err();
         assert!(matches!(error, StoreError::AlreadyDone { .. }), "{error}");
         store.discard_run(run).unwrap();
         assert_eq!((count(&store, "runs"), connections(&store)), (1, 5));
         let run = store.begin_run(&start(&[], true)).unwrap().run;
-        store.check(&[packed.clone()], true).unwrap();
+        store.check(std::slice::from_ref(&packed), true).unwrap();
         let commit = commit_of(&mut store, 1, 7);
         store.commit(run, &commit).unwrap();
         let end = CaptureEnd { capture: packed, damaged_at: Some(3), in_part: false };
