@@ -1,14 +1,8 @@
 //! DNS against two other readers, on generated messages and on those of captures.
 
-#[path = "fuzz/entry/choices.rs"]
-mod choices;
-#[path = "fuzz/entry/dns_message.rs"]
-mod dns_message;
-#[path = "fuzz/entry/dns_reference.rs"]
-mod dns_reference;
-
 use std::path::{Path, PathBuf};
 
+use crate::fuzz_corpus::{dns_message, dns_reference};
 use dns_reference::{Data, Name, Record, Reference, accepted};
 use etherparse::{SlicedPacket, TransportSlice};
 use hickory_proto::op::{Message, MessageType, OpCode};

@@ -16,9 +16,9 @@ mod decode;
 #[path = "fuzz/entry/dns.rs"]
 mod dns;
 #[path = "fuzz/entry/dns_message.rs"]
-mod dns_message;
+pub(crate) mod dns_message;
 #[path = "fuzz/entry/dns_reference.rs"]
-mod dns_reference;
+pub(crate) mod dns_reference;
 #[path = "fuzz/entry/frame.rs"]
 mod frame;
 #[path = "fuzz/entry/quic.rs"]

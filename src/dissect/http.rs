@@ -24,6 +24,9 @@ const HEADERS_MAX: usize = 64;
 /// Method Registry").
 const METHOD_LENGTH_MAX: usize = 24;
 
+/// The longest name of a header behind a sloppy request line.
+const HEADER_NAME_LENGTH_MAX: usize = 64;
+
 /// What follows the head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -122,9 +125,11 @@ pub(crate) fn begins_request(bytes: &[u8], line_end: usize) -> Option<bool> {
         return Some(false);
     }
     let behind = behind.get(1..)?;
-    match behind.iter().position(|&byte| !is_token(byte)) {
-        Some(end) => Some(end > 0 && behind.get(end) == Some(&b':')),
-        None if behind.len() > METHOD_LENGTH_MAX => Some(false),
+    // The bound holds for what came at once, too: the answer must not depend on that.
+    let name = behind.get(..=HEADER_NAME_LENGTH_MAX).unwrap_or(behind);
+    match name.iter().position(|&byte| !is_token(byte)) {
+        Some(end) => Some(end > 0 && name.get(end) == Some(&b':')),
+        None if name.len() > HEADER_NAME_LENGTH_MAX => Some(false),
         None => None,
     }
 }
@@ -503,5 +508,14 @@ mod tests {
             );
         }
         assert_eq!(request_head(b"GET /\r\nHos"), Progress::Incomplete);
+        // However the bytes are cut: a name of 64 characters is one, a longer one is none.
+        let named = |length| format!("GET /\n{}: x\n", "x".repeat(length));
+        for (text, expected) in [(named(64), Some(true)), (named(65), Some(false))] {
+            for end in 6..text.len() {
+                let answer = begins_request(&text.as_bytes()[..end], 5);
+                assert!(answer.is_none() || answer == expected, "{end}");
+            }
+            assert_eq!(begins_request(text.as_bytes(), 5), expected);
+        }
     }
 }

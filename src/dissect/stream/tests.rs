@@ -273,6 +273,12 @@ fn dns_messages_are_framed_by_their_length() {
     }
     let mut stream = SideStream::new(50_000, 53);
     assert_eq!(run_on(&mut stream, &[&hello_bytes()]), [HELLO_FOUND], "TLS on port 53");
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for size in 1..preface.len() {
+        let mut stream = SideStream::new(50_000, 53);
+        let segments: Vec<&[u8]> = preface.chunks(size).collect();
+        assert!(run_on(&mut stream, &segments).is_empty(), "HTTP/2 on port 53, {size} at a time");
+    }
     let mut stream = SideStream::new(50_000, 53);
     assert_eq!(run_on(&mut stream, &[&[0; 20]]), ["refused dns_malformed"]);
     let mut stream = SideStream::new(53, 50_000);

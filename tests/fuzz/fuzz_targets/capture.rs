@@ -1,5 +1,6 @@
-#![no_main]
 //! Capture files, as they come and as the fuzzer's bytes decide on them.
+
+#![no_main]
 
 #[path = "../entry/capture.rs"]
 mod capture;

@@ -1,5 +1,6 @@
-#![no_main]
 //! DNS messages, as they come and as the fuzzer's bytes decide on them.
+
+#![no_main]
 
 #[path = "../entry/choices.rs"]
 mod choices;

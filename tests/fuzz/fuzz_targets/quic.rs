@@ -1,5 +1,6 @@
-#![no_main]
 //! Initials of one sender, raw and authentic.
+
+#![no_main]
 
 #[path = "../entry/choices.rs"]
 mod choices;

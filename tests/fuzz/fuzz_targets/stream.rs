@@ -1,5 +1,6 @@
-#![no_main]
 //! One side of a TCP connection, put in order and looked at.
+
+#![no_main]
 
 #[path = "../entry/choices.rs"]
 mod choices;
