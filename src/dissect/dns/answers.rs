@@ -186,8 +186,8 @@ impl<'a> Notes<'a> {
         self.records.try_push(noted).map_err(|_| Fault::Malformed)
     }
 
-    /// The number of the name at `at`, and the offset behind it where it stands. A name cut off
-    /// here contradicts the length of the record it stands in.
+    /// The number of the name at `at`, and the offset behind it where it stands. Where the message
+    /// ends inside the name, it is cut: a name may reach beyond the record that refers to it.
     #[inline]
     fn number(&mut self, message: &[u8], at: usize) -> Result<(u8, usize), Fault> {
         // Nearly every owner is a pointer to a name that has been read before.
@@ -198,7 +198,7 @@ impl<'a> Notes<'a> {
         {
             return Ok((known as u8, at + 2));
         }
-        let (walked, sum) = name::sum(message, at).map_err(|_| Fault::Malformed)?;
+        let (walked, sum) = name::sum(message, at)?;
         if let Some(known) = self.names.iter().position(|name| name.sum == sum)
             && let Some(name) = self.names.get(known)
         {
