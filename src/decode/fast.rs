@@ -150,8 +150,7 @@ fn udp(body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     {
         return None;
     }
-    let payload_length =
-        corrected(length, length == 0, body.length).checked_sub(UDP_HEADER)?;
+    let payload_length = corrected(length, length == 0, body.length).checked_sub(UDP_HEADER)?;
     packet.source_port = source_port;
     packet.destination_port = destination_port;
     packet.sequence = 0;
