@@ -47,21 +47,22 @@ impl Hostname {
         if bytes.len() > HOSTNAME_LENGTH_MAX {
             return Err(NotAHostname::TooLong);
         }
-        let mut text = ArrayString::new();
-        let mut previous = b'.';
-        for &byte in bytes {
-            if !byte.is_ascii_graphic() {
-                return Err(NotAHostname::Character);
-            }
-            if byte == b'.' && previous == b'.' {
-                return Err(NotAHostname::EmptyLabel);
-            }
-            previous = byte;
-            text.push(byte.to_ascii_lowercase() as char);
+        // Whole passes over the bytes, each of which the compiler does many at a time.
+        if !bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
+            return Err(NotAHostname::Character);
         }
-        if previous == b'.' {
+        let mut previous = b'.';
+        let mut empty_label = false;
+        for &byte in bytes {
+            empty_label |= byte == b'.' && previous == b'.';
+            previous = byte;
+        }
+        if empty_label || previous == b'.' {
             return Err(NotAHostname::EmptyLabel);
         }
+        let text = std::str::from_utf8(bytes).map_err(|_| NotAHostname::Character)?;
+        let mut text = ArrayString::from(text).map_err(|_| NotAHostname::TooLong)?;
+        text.make_ascii_lowercase();
         if looks_like_address(&text) {
             return Err(NotAHostname::Address);
         }

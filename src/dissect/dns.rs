@@ -173,12 +173,31 @@ impl<'a> Message<'a> {
     /// [`Counter::DnsMalformed`] when an answer is damaged or a bound is exceeded; a message that
     /// ends early is no error, see [`Answers::cut`].
     pub fn answers(&self) -> Result<Answers<'a>, Counter> {
+        let mut answers = Answers::default();
+        self.read_answers(&mut answers)?;
+        Ok(answers)
+    }
+
+    /// As [`Message::answers`], into `answers`, whose 2 kB the packet path would not have moved
+    /// about. What it held is gone; after an error it is of no use.
+    ///
+    /// # Errors
+    /// As [`Message::answers`].
+    pub fn read_answers(&self, answers: &mut Answers<'a>) -> Result<(), Counter> {
+        answers.addresses.clear();
+        answers.services.clear();
+        answers.cut = false;
         if !self.response || self.opcode != OPCODE_QUERY {
-            return Ok(Answers::default());
+            return Ok(());
         }
         match self.records_offset {
-            Some(offset) => answers::answers(self, offset).map_err(|_| Counter::DnsMalformed),
-            None => Ok(Answers { cut: true, ..Answers::default() }),
+            Some(offset) => {
+                answers::read(self, offset, answers).map_err(|_| Counter::DnsMalformed)
+            }
+            None => {
+                answers.cut = true;
+                Ok(())
+            }
         }
     }
 

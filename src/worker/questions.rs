@@ -80,10 +80,10 @@ impl Worker {
 
     fn dns_response(&mut self, flow: FlowId, time: Timestamp, response: &dns::Message<'_>) {
         let (client, resolver) = self.endpoints(flow);
-        let answers = match response.answers() {
-            Ok(answers) => answers,
-            Err(counter) => return self.count_event(counter),
-        };
+        let mut answers = dns::Answers::default();
+        if let Err(counter) = response.read_answers(&mut answers) {
+            return self.count_event(counter);
+        }
         self.part.health.dns_answers += 1;
         let mut last: Option<(u8, u32)> = None;
         for answer in &answers.addresses {
