@@ -124,7 +124,7 @@ pub struct Packet {
     /// What outer IP packets add to that, in bytes: the bucket `encapsulation`.
     pub outer_bytes: u32,
     /// Where the payload begins, in bytes from the frame's beginning. In a later fragment: the
-    /// fragment's data.
+    /// fragment's data. Of what was compressed: see `decode::is_inflated`.
     pub payload_offset: u32,
     /// Payload bytes that the capture holds.
     pub payload_captured: u32,
@@ -132,7 +132,8 @@ pub struct Packet {
     pub payload_length: u32,
     /// IPv4 identification, or that of the IPv6 fragment header; 0 in an unfragmented IPv6 packet.
     pub identification: u32,
-    /// Where a fragment's data stands in its datagram, in bytes; for `First` always 0.
+    /// Where a fragment's data stands in its datagram, in bytes; for `First` always 0. Of a packet
+    /// that was compressed: where its compressed data stands in the frame.
     pub fragment_offset: u16,
     /// Bytes of the transport header in front of the payload; 0 in a later fragment.
     pub transport_header: u8,

@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 5] = [
 const HOMES: [(&str, &[&str]); 16] = [
     ("pcap", &["capture/"]),
     ("glob", &["capture/"]),
-    ("flate2", &["capture/"]),
+    ("flate2", &["capture/", "decode/"]),
     ("ruzstd", &["capture/"]),
     ("etherparse", &["decode/"]),
     ("tls_parser", &["dissect/"]),
