@@ -92,6 +92,8 @@ counters! {
     TimeStep => "time_step",
     /// TLS: a ClientHello that contradicts itself.
     TlsMalformed => "tls_malformed",
+    /// TLS: hellos whose name is encrypted by the draft before ECH (ESNI).
+    TlsEsni => "tls_esni",
     /// TLS: a server name that is no hostname.
     TlsBadName => "tls_bad_name",
     /// HTTP: a request line or header that cannot be read.

@@ -124,7 +124,11 @@ pub(super) struct Found {
 
 impl Walk {
     fn new(packet: Packet, outermost: Option<usize>) -> Walk {
-        Walk { found: Found { packet, outermost, layers: 0, link_end: 0 }, headers: 0, is_inflated: false }
+        Walk {
+            found: Found { packet, outermost, layers: 0, link_end: 0 },
+            headers: 0,
+            is_inflated: false,
+        }
     }
 
     /// Counts one more link or tunnel header, of which `behind` is what it carries.

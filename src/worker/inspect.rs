@@ -397,6 +397,9 @@ impl Worker {
         if hot.bucket == BY_NAME && hello.alpn.iter().any(speaks_dns) {
             hot.bucket = Bucket::EncryptedDns as u8;
         }
+        if hello.esni {
+            self.part.counters.count(Counter::TlsEsni);
+        }
         let wanted = &mut hot.marks;
         *wanted &= !(mark::WANTED_0 << side);
         let Some(name) = &hello.server_name else { return };
