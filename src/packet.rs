@@ -36,12 +36,18 @@ impl LinkType {
     pub const LOOP: LinkType = LinkType(108);
     /// Linux "cooked" capture, version 1.
     pub const LINUX_SLL: LinkType = LinkType(113);
+    /// IEEE 802.11 behind a Prism header, or AVS's under the same number.
+    pub const PRISM: LinkType = LinkType(119);
     /// IEEE 802.11 behind a radiotap header.
     pub const IEEE802_11_RADIOTAP: LinkType = LinkType(127);
     /// ARCNET as Linux captures it.
     pub const ARCNET_LINUX: LinkType = LinkType(129);
+    /// IEEE 802.11 behind an AVS header.
+    pub const AVS: LinkType = LinkType(163);
     /// PPP with a direction byte in front.
     pub const PPP_WITH_DIR: LinkType = LinkType(166);
+    /// Per-packet information, which names the link type of what follows.
+    pub const PPI: LinkType = LinkType(192);
     /// Raw IPv4.
     pub const IPV4: LinkType = LinkType(228);
     /// Raw IPv6.

@@ -27,6 +27,11 @@ pub(super) fn scenes() -> Vec<Scene> {
             input: pcap(rdp()),
         },
         Scene {
+            folder: "sql-server",
+            words: "TLS inside the first packets of SQL Server's protocol (TDS), on its port and on another.",
+            input: pcap(sql_server()),
+        },
+        Scene {
             folder: "starttls-slow",
             words: "SMTP, IMAP, POP3, FTP, XMPP, LDAP, PostgreSQL and MySQL on ports that are not their own, the\n\
                     client's bytes in segments of seven bytes, and the hello with a post-quantum key share.",
@@ -352,6 +357,32 @@ fn rdp() -> Traffic {
         &[(&without, confirm)],
         "rdp-port.example.com",
     );
+    traffic
+}
+
+fn sql_server() -> Traffic {
+    let packet = |kind: u8, content: &[u8]| {
+        let length = (content.len() as u16 + 8).to_be_bytes();
+        [&[kind, 1][..], &length, &[0, 0, 1, 0], content].concat()
+    };
+    // Options VERSION and ENCRYPTION (on), their ends, and their values.
+    let options = [0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff, 16, 0, 0, 0, 0, 0, 1];
+    let mut traffic = Traffic::default();
+    for (number, (server, host)) in
+        [("198.18.13.1:1433", "tds.example.com"), ("198.18.13.1:21433", "tds-port.example.com")]
+            .into_iter()
+            .enumerate()
+    {
+        let mut random = Random::new(number as u64);
+        let client = at(&format!("10.20.0.34:{}", 55_000 + number));
+        let mut talk = Talk::tcp(&mut traffic, client, at(server), second(number as i64));
+        talk.open();
+        talk.send(Side::Up, &packet(0x12, &options));
+        talk.send(Side::Down, &packet(0x04, &options));
+        talk.send(Side::Up, &packet(0x12, &hello(host, &mut random)));
+        talk.send(Side::Down, &packet(0x12, &tls::server_hello(&mut random)));
+        talk.close();
+    }
     traffic
 }
 

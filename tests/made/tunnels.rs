@@ -36,7 +36,8 @@ pub(super) fn scenes() -> Vec<Scene> {
             folder: "link-types",
             words: "The same three things (a question, a request, a hello) in frames of link types without a capture of\n\
                     their own: BSD loopback in both byte orders, OpenBSD loopback, raw IP under its five numbers, PPPoE\n\
-                    without Ethernet, PPP in HDLC framing, and 802.11 without radiotap.",
+                    without Ethernet, PPP in HDLC framing, and 802.11 bare,\n\
+                    behind Prism's and AVS's headers and in PPI.",
             input: link_types(),
         },
         Scene {
@@ -70,8 +71,8 @@ pub(super) fn scenes() -> Vec<Scene> {
         },
         Scene {
             folder: "other-tunnels",
-            words: "EtherIP, MPLS in IP, GRE with IPv6 and with Ethernet inside, PPTP's GRE, VXLAN-GPE, CAPWAP, L2TP and\n\
-                    Teredo.",
+            words: "EtherIP, MPLS in IP, GRE with IPv6 and with Ethernet inside, PPTP's GRE, 802.11 in GRE, VXLAN-GPE, CAPWAP,\n\
+                    L2TP, Teredo, AYIYA and TZSP.",
             input: pcap(other_tunnels()),
         },
         Scene {
@@ -169,6 +170,18 @@ fn link_types() -> (&'static str, Vec<u8>) {
         [&[0x11, 0, 0, 1][..], &length, &ppp(packet), packet].concat()
     });
     add("ppp-hdlc", 50, true, &|packet| [&[0xff, 3][..], &ppp(packet), packet].concat());
+    let in_wifi = |packet: &[u8]| {
+        // To the access point; sequence number 1.
+        let header = [&[0x08, 0x01, 0, 0][..], &[2; 18], &[0x10, 0]].concat();
+        [&header[..], &[0xaa, 0xaa, 3, 0, 0, 0], &ether_type(packet), packet].concat()
+    };
+    add("prism", 119, false, &|packet| {
+        [&[0x44, 0, 0, 0, 144, 0, 0, 0][..], &[0; 136], &in_wifi(packet)].concat()
+    });
+    add("avs", 163, true, &|packet| {
+        [&[0x80, 0x21, 0x10, 0x01, 0, 0, 0, 64][..], &[0; 56], &in_wifi(packet)].concat()
+    });
+    add("ppi", 192, false, &|packet| [&[0, 0, 8, 0, 105, 0, 0, 0][..], &in_wifi(packet)].concat());
     add("wifi", 105, false, &|packet| {
         // To the access point; sequence number 1.
         let header = [
@@ -393,6 +406,17 @@ fn other_tunnels() -> Traffic {
             let length = (12 + packet.len() as u16).to_be_bytes();
             [&[0x40, 2][..], &length, &[0, 1, 0, 2, 0xff, 3, 0, 0x21], packet].concat()
         }),
+        udp(("10.9.0.1:50002", "198.18.99.1:5072"))("ayiya", true, 9, &|packet| {
+            // Identity of 16 bytes, signature of five words (SHA-1), forwarded.
+            [&[0x41, 0x52, 0x11, 41, 0, 0, 0, 1][..], &[9; 16], &[8; 20], packet].concat()
+        }),
+        udp(("10.9.0.1:50003", "198.18.99.1:37008"))("tzsp", false, 10, &|packet| {
+            [&[1, 0, 0, 1, 1][..], &ethernet(packet)].concat()
+        }),
+        in_ip(three_things("aruba", false, 11), V4, number::GRE, |_, packet| {
+            let header = [&[0x08, 0x01, 0, 0][..], &[2; 18], &[0x10, 0], &[0xaa, 0xaa, 3, 0, 0, 0]];
+            gre(0, 0x8200, &[], &[&header.concat()[..], &ether_type(packet), packet].concat())
+        }),
         udp(("10.9.0.1:3545", "198.18.99.1:3544"))("teredo", true, 8, &|packet| packet.to_vec()),
     ])
 }
@@ -425,7 +449,10 @@ fn tags() -> Traffic {
             &|packet| [&[0; 16][..], packet].concat(),
         ),
         tagged(three_things("mpls-ethernet", false, 5), 0x8847, &[0, 1, 0x11, 64], &|packet| {
-            ethernet(packet)
+            // A first byte that begins neither IP nor a control word.
+            let mut frame = ethernet(packet);
+            frame[0] = 0x2e;
+            frame
         }),
     ])
 }
