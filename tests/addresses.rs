@@ -51,7 +51,7 @@ fn database() -> Vec<u8> {
     let usual = |number| {
         Value::Map(vec![
             ("autonomous_system_number", Value::Number(number)),
-            ("autonomous_system_organization", Value::Text("Relay")),
+            ("organization", Value::Text("Relay")),
         ])
     };
     let other_form = Value::Map(vec![("asn", Value::Text("AS64500")), ("name", Value::Text("x"))]);

@@ -11,6 +11,7 @@ use crate::support;
 
 mod capture;
 mod names;
+mod preambles;
 mod tunnels;
 
 /// A folder in `fixtures/` that is made.
@@ -25,6 +26,7 @@ pub(crate) struct Scene {
 
 fn scenes() -> Vec<Scene> {
     let mut scenes = names::scenes();
+    scenes.extend(preambles::scenes());
     scenes.extend(tunnels::scenes());
     scenes
 }

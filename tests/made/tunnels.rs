@@ -449,9 +449,10 @@ fn tags() -> Traffic {
             &|packet| [&[0; 16][..], packet].concat(),
         ),
         tagged(three_things("mpls-ethernet", false, 5), 0x8847, &[0, 1, 0x11, 64], &|packet| {
-            // A first byte that begins neither IP nor a control word.
+            // Another tool takes it for Ethernet only with vendors' addresses that begin neither like
+            // IP nor like a control word.
             let mut frame = ethernet(packet);
-            frame[0] = 0x2e;
+            frame[..12].copy_from_slice(&[0xb8, 0x27, 0xeb, 0, 0, 2, 0xdc, 0xa6, 0x32, 0, 0, 1]);
             frame
         }),
     ])
