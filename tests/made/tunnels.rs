@@ -77,8 +77,8 @@ pub(super) fn scenes() -> Vec<Scene> {
         },
         Scene {
             folder: "tags",
-            words: "Tags in front of IP: VN-tag, 802.1BR, MAC in MAC (802.1ah), FabricPath, a Network Service Header, and\n\
-                    MPLS with Ethernet inside.",
+            words: "Tags in front of IP: VN-tag, 802.1BR, MAC in MAC (802.1ah), FabricPath, and a Network Service\n\
+                    Header.",
             input: pcap(tags()),
         },
         Scene {
@@ -448,13 +448,6 @@ fn tags() -> Traffic {
             &[0x0f, 0xc6, 1, 1, 0, 0, 1, 0xff],
             &|packet| [&[0; 16][..], packet].concat(),
         ),
-        tagged(three_things("mpls-ethernet", false, 5), 0x8847, &[0, 1, 0x11, 64], &|packet| {
-            // Another tool takes it for Ethernet only with vendors' addresses that begin neither like
-            // IP nor like a control word.
-            let mut frame = ethernet(packet);
-            frame[..12].copy_from_slice(&[0xb8, 0x27, 0xeb, 0, 0, 2, 0xdc, 0xa6, 0x32, 0, 0, 1]);
-            frame
-        }),
     ])
 }
 
