@@ -94,7 +94,8 @@
 //! IPv6: 40 + payload length), or the wire length behind the headers before it, where that says 0
 //! or more than the wire has. For what is not IP or cannot be decoded it is the wire length behind
 //! the link header. What outer headers add is the bucket `encapsulation`. Snap lengths change none
-//! of it.
+//! of it. Of a packet that IPComp compressed, the bytes are those on the wire, not what they inflate
+//! to.
 //!
 //! A fragment counts for its datagram's flow as soon as the first one is there, and as
 //! `undecodable` if it never comes. Where a tunnel comes in fragments, the flow inside is known
