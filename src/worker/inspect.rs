@@ -14,6 +14,7 @@ use super::account::BY_NAME;
 use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
 use super::questions::name_protocol;
 use super::{Item, Worker};
+use crate::decode;
 use crate::dissect::dns;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
@@ -141,6 +142,16 @@ impl Worker {
             self.count_event(Counter::DissectorPanic);
             self.inspector.found.clear();
             self.leave_alone(flow);
+        }
+    }
+
+    /// Shows a payload that was compressed.
+    #[cold]
+    pub(super) fn inspect_inflated(&mut self, flow: FlowId, side: Side, item: &Item, frame: &[u8]) {
+        let mut buffer = [0; decode::INFLATED_BYTES_MAX];
+        let payload = decode::inflated_payload(&item.packet, frame, &mut buffer);
+        if !payload.is_empty() {
+            self.inspect(flow, side, item, payload);
         }
     }
 
@@ -386,6 +397,9 @@ impl Worker {
         if hot.bucket == BY_NAME && hello.alpn.iter().any(speaks_dns) {
             hot.bucket = Bucket::EncryptedDns as u8;
         }
+        if hello.esni {
+            self.part.counters.count(Counter::TlsEsni);
+        }
         let wanted = &mut hot.marks;
         *wanted &= !(mark::WANTED_0 << side);
         let Some(name) = &hello.server_name else { return };
@@ -426,7 +440,7 @@ impl Worker {
         flow: FlowId,
         time: Timestamp,
         seen: Seen,
-        host: &Hostname,
+        host: &str,
         hints: Hints<'_>,
     ) {
         if !self.settings.observations {
@@ -438,7 +452,7 @@ impl Worker {
             seen,
             client,
             server,
-            host: (**host).into(),
+            host: host.into(),
             ja4: hints.ja4.into(),
             forwarded_for: hints.forwarded_for,
         });

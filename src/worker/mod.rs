@@ -31,7 +31,7 @@ use crate::flow::hash::Seed;
 use crate::flow::slot::NONE;
 use crate::flow::slot::{Side, mark};
 use crate::flow::table::{FLOWS_MAX, FlowId, FlowTable};
-use crate::net::{Mac, NetworkSet};
+use crate::net::NetworkSet;
 use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
@@ -93,8 +93,6 @@ pub struct Item {
     pub hash: u64,
     /// Which record of its block it is.
     pub record: u32,
-    /// The sender's link address, where the frame shows it.
-    pub source_link: Option<Mac>,
 }
 
 /// Where the bytes of items are.
@@ -144,14 +142,25 @@ impl Worker {
         }
     }
 
+    /// Asks for the memory that says where the flow of a packet with this hash is kept. Told some
+    /// time before the packet comes, it is at hand by then.
+    #[inline]
+    pub fn expect(&self, hash: u64) {
+        self.table.prefetch_index(hash);
+    }
+
     /// Takes packets in input order.
     pub fn process(&mut self, items: &[Item], frames: &impl Frames) {
         self.packets += items.len() as u64;
-        for batch in items.chunks(BATCH) {
-            // Memory latency overlaps: all index lines are asked for, then all slots, then used.
-            for item in batch {
-                self.table.prefetch_index(item.hash);
+        let mut behind = items;
+        while let Some((batch, rest)) = behind.split_at_checked(BATCH.min(behind.len()))
+            && !batch.is_empty()
+        {
+            behind = rest;
+            for item in rest.iter().take(BATCH) {
+                self.expect(item.hash);
             }
+            // Memory latency overlaps: all slots are asked for, then used.
             let mut candidates = [NONE; BATCH];
             for (item, candidate) in batch.iter().zip(&mut candidates) {
                 *candidate = self.table.candidate(item.hash);
@@ -245,7 +254,7 @@ impl Worker {
         let (flow, side) = match self.table.find(item.hash, &item.packet) {
             Some((flow, side)) if !self.is_over(flow, side, item) => (flow, side),
             Some((flow, _)) => (flow, self.reopen(flow, item)),
-            None => (self.open(item), 0),
+            None => (self.open(item, frames.frame(item.record)), 0),
         };
         self.count(flow, side, item, frames);
         flow
@@ -262,8 +271,10 @@ impl Worker {
             self.tcp_event(flow, side, packet);
         }
         if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
-            let payload = payload(packet, frames.frame(item.record));
-            self.inspect(flow, side, item, payload);
+            match payload(packet, frames.frame(item.record)) {
+                Some(payload) => self.inspect(flow, side, item, payload),
+                None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),
+            }
         }
         let hot = self.table.hot(flow);
         let mut marks = mark::SENT_0 << side;
@@ -285,7 +296,7 @@ impl Worker {
             _ => self.overflow(flow, side, packet.bytes),
         }
         if first_of_side | is_fresh | is_late {
-            self.note_rare(flow, side, item, first_of_side, is_fresh);
+            self.note_rare(flow, side, item, first_of_side, is_fresh, frames);
         }
     }
 
@@ -299,11 +310,12 @@ impl Worker {
         item: &Item,
         first_of_side: bool,
         is_fresh: bool,
+        frames: &impl Frames,
     ) {
         let cold = self.table.cold(flow);
         cold.fresh_since = if is_fresh { item.time } else { cold.fresh_since.min(item.time) };
         if first_of_side {
-            self.side_appeared(flow, side, item);
+            self.side_appeared(flow, side, item, frames.frame(item.record));
         }
     }
 
@@ -330,8 +342,8 @@ impl Worker {
     }
 }
 
-/// The payload of a packet; empty where the offsets do not fit the frame.
-fn payload<'a>(packet: &Packet, frame: &'a [u8]) -> &'a [u8] {
+/// The payload of a packet; `None` where it is not in the frame as it is.
+fn payload<'a>(packet: &Packet, frame: &'a [u8]) -> Option<&'a [u8]> {
     let start = packet.payload_offset as usize;
-    frame.get(start..start + packet.payload_captured as usize).unwrap_or_default()
+    frame.get(start..start + packet.payload_captured as usize)
 }
