@@ -21,6 +21,7 @@ mod golden;
 mod input;
 mod keeping;
 mod known_captures;
+mod live;
 mod naming;
 mod support;
 mod tidy;

@@ -73,7 +73,7 @@ impl Walk {
 }
 
 /// What happens to the packets of a block.
-trait Take {
+pub(super) trait Take {
     /// A time step stands before the next packet.
     fn step(&mut self, step: TimeStep);
     /// Where the next packet is to be decoded to.
@@ -84,7 +84,12 @@ trait Take {
 
 /// Decodes a block's packets and hands them on in order.
 #[inline]
-fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, take: &mut impl Take) {
+pub(super) fn decode_block(
+    block: &Block,
+    clock: &mut SensorClock,
+    intake: &mut Intake,
+    take: &mut impl Take,
+) {
     for (number, (record, bytes)) in block.frames().enumerate() {
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
@@ -99,6 +104,51 @@ fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, tak
     }
 }
 
+/// Packets on their way to a worker that decodes them itself, in batches.
+pub(super) struct Batches<'a> {
+    worker: &'a mut Worker,
+    block: &'a Block,
+    items: &'a mut [Item; BATCH],
+    filled: usize,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) fn new(
+        worker: &'a mut Worker,
+        block: &'a Block,
+        items: &'a mut [Item; BATCH],
+    ) -> Batches<'a> {
+        Batches { worker, block, items, filled: 0 }
+    }
+
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        self.worker.process(self.items.get(..self.filled).unwrap_or_default(), self.block);
+        self.filled = 0;
+    }
+}
+
+impl Take for Batches<'_> {
+    #[cold]
+    fn step(&mut self, step: TimeStep) {
+        self.flush();
+        self.worker.time_step(step);
+    }
+
+    #[inline]
+    fn place(&mut self) -> &mut Item {
+        &mut self.items[self.filled % BATCH]
+    }
+
+    #[inline]
+    fn item(&mut self) {
+        self.filled += 1;
+        if self.filled == BATCH {
+            self.flush();
+        }
+    }
+}
+
 /// One worker that reads by itself: packets go from the decoder to their flows in batches.
 pub(super) fn alone(
     run: capture::Run,
@@ -107,38 +157,6 @@ pub(super) fn alone(
     only: Option<NetworkSet>,
     outbox: &Outbox,
 ) -> capture::Run {
-    struct Batches<'a> {
-        worker: &'a mut Worker,
-        block: &'a Block,
-        items: &'a mut [Item; BATCH],
-        filled: usize,
-    }
-    impl Batches<'_> {
-        #[inline]
-        fn flush(&mut self) {
-            self.worker.process(self.items.get(..self.filled).unwrap_or_default(), self.block);
-            self.filled = 0;
-        }
-    }
-    impl Take for Batches<'_> {
-        #[cold]
-        fn step(&mut self, step: TimeStep) {
-            self.flush();
-            self.worker.time_step(step);
-        }
-        #[inline]
-        fn place(&mut self) -> &mut Item {
-            &mut self.items[self.filled % BATCH]
-        }
-        #[inline]
-        fn item(&mut self) {
-            self.filled += 1;
-            if self.filled == BATCH {
-                self.flush();
-            }
-        }
-    }
-
     let mut intake = Intake::new(settings, only);
     let mut walk = Walk::new(run);
     let mut block = Block::default();
@@ -149,8 +167,7 @@ pub(super) fn alone(
         {
             return walk.run;
         }
-        let mut batches =
-            Batches { worker: &mut *worker, block: &block, items: &mut items, filled: 0 };
+        let mut batches = Batches::new(worker, &block, &mut items);
         decode_block(&block, &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full() && outbox.early(place.of_tick, worker.take_part()).is_err() {

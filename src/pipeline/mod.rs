@@ -5,6 +5,9 @@
 //! lists in the order of the blocks. So no packet is decoded twice, none is handed over singly,
 //! and order is kept. One worker alone needs no lists.
 //!
+//! Live, each worker has a [ring](crate::capture::ring) of its own, decodes what comes from it, and
+//! hands nothing to anybody; see [`live`].
+//!
 //! Ticks are places in the input on which all workers agree: the first block after a minute of
 //! sensor time, or after a number of blocks. There, each worker sends what it has gathered, and
 //! merge commits it once all have.
@@ -14,6 +17,7 @@
 )]
 
 mod feed;
+pub mod live;
 pub mod merge;
 pub mod naming;
 pub mod records;
@@ -45,9 +49,16 @@ struct Sent {
     /// The tick it belongs to.
     tick: u64,
     part: Part,
-    /// Whether it is the worker's last one of this tick; sensor time then, none at the end of the
-    /// input.
-    end_of_tick: Option<Option<Timestamp>>,
+    /// Where it is the worker's last one of a tick.
+    end: Option<TickEnd>,
+}
+
+/// A worker has sent all it has of a tick, and of those before it.
+struct TickEnd {
+    /// The tick; the one its part belongs to, or a later one where some were passed over.
+    through: u64,
+    /// Sensor time then; none at the end of the input.
+    horizon: Option<Timestamp>,
 }
 
 /// What there is to tell of a run that was read.
@@ -139,33 +150,88 @@ struct MergeGone;
 impl Outbox {
     /// Sends a part before its tick, because it is full.
     fn early(&self, tick: u64, part: Part) -> Result<(), MergeGone> {
-        let sent = Sent { worker: self.worker, tick, part, end_of_tick: None };
-        self.sender.send(sent).map_err(|_| MergeGone)
+        self.send(tick, part, None)
     }
 
     /// Sends a worker's last part of a tick.
     fn tick(&self, tick: u64, part: Part, horizon: Option<Timestamp>) -> Result<(), MergeGone> {
-        let sent = Sent { worker: self.worker, tick, part, end_of_tick: Some(horizon) };
+        self.send(tick, part, Some(TickEnd { through: tick, horizon }))
+    }
+
+    fn send(&self, tick: u64, part: Part, end: Option<TickEnd>) -> Result<(), MergeGone> {
+        let sent = Sent { worker: self.worker, tick, part, end };
         self.sender.send(sent).map_err(|_| MergeGone)
+    }
+
+    /// Whether two parts can be sent without waiting.
+    fn has_room(&self) -> bool {
+        self.sender.capacity().is_none_or(|capacity| self.sender.len() + 2 <= capacity)
     }
 }
 
 /// Gives merge each tick once all workers have sent their parts of it.
 fn gather(receiver: &Receiver<Sent>, workers: usize, merge: &mut Merge) -> Result<(), StoreError> {
-    let mut waiting: BTreeMap<u64, (usize, Vec<(usize, Part)>)> = BTreeMap::new();
+    let mut gathering = Gathering::new(workers);
     for sent in receiver {
-        let (done, parts) = waiting.entry(sent.tick).or_default();
-        parts.push((sent.worker, sent.part));
-        let Some(horizon) = sent.end_of_tick else { continue };
-        *done += 1;
-        if *done < workers {
-            continue;
-        }
-        // A worker sends its ticks in order, so that the earliest is complete first.
-        if let Some((_, mut parts)) = waiting.remove(&sent.tick) {
-            parts.sort_by_key(|(worker, _)| *worker);
+        gathering.take(sent);
+        while let Some((parts, horizon)) = gathering.next() {
             merge.tick(parts, horizon)?;
         }
     }
     Ok(())
+}
+
+/// Parts that wait for those of other workers.
+struct Gathering {
+    waiting: BTreeMap<u64, Vec<(usize, Part)>>,
+    /// The last tick that each worker has sent all of.
+    through: Vec<Option<u64>>,
+    /// Ticks that some worker has sent all of, each with the least sensor time at its end.
+    ends: BTreeMap<u64, Option<Timestamp>>,
+}
+
+impl Gathering {
+    fn new(workers: usize) -> Gathering {
+        Gathering {
+            waiting: BTreeMap::new(),
+            through: vec![None; workers],
+            ends: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, sent: Sent) {
+        self.waiting.entry(sent.tick).or_default().push((sent.worker, sent.part));
+        let Some(TickEnd { through, horizon }) = sent.end else { return };
+        self.through[sent.worker] = Some(through);
+        let known = self.ends.entry(through).or_insert(horizon);
+        *known = (*known).zip(horizon).map(|(one, other)| one.min(other));
+    }
+
+    /// The parts of the earliest tick that is complete, in the order of their workers.
+    fn next(&mut self) -> Option<(Vec<(usize, Part)>, Option<Timestamp>)> {
+        let complete = self.complete()?;
+        let end = self.ends.first_entry().filter(|end| *end.key() <= complete)?;
+        let (tick, horizon) = end.remove_entry();
+        let later = match tick.checked_add(1) {
+            Some(next) => self.waiting.split_off(&next),
+            None => BTreeMap::new(),
+        };
+        let parts = std::mem::replace(&mut self.waiting, later);
+        let mut parts: Vec<_> = parts.into_values().flatten().collect();
+        parts.sort_by_key(|(worker, _)| *worker);
+        Some((parts, horizon))
+    }
+
+    /// The last tick that all workers have sent all of. A worker that has not met a step of the
+    /// clock, because the clock was set to and fro while nothing came, is not waited for for ever.
+    fn complete(&self) -> Option<u64> {
+        let newest = self.ends.keys().rev().find(|&&tick| tick != live::LAST_TICK);
+        let newest_era = newest.map_or(0, |&tick| live::era(tick));
+        let in_era = self.ends.keys().filter(|&&tick| live::era(tick) == newest_era).count();
+        let is_behind = |through: u64| live::era(through) < newest_era && in_era > 2;
+        let waited_for = self.through.iter().filter(|through| {
+            through.is_none_or(|through| !is_behind(through))
+        });
+        waited_for.copied().min().flatten()
+    }
 }

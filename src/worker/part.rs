@@ -58,6 +58,8 @@ pub struct Part {
     pub intake: BTreeMap<Hour, IntakeSums>,
     /// How good the capture is.
     pub health: Health,
+    /// What the kernel says of the worker's ring.
+    pub rings: BTreeMap<Hour, RingSums>,
 }
 
 /// A flow without a name of its own, as far as it went since it was last handed on.
@@ -280,6 +282,35 @@ impl IntakeSums {
         self.ip_bytes += other.ip_bytes;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
+    }
+}
+
+/// What the kernel says of a worker's ring within an hour of sensor time. An estimate of what was
+/// lost, and never a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingSums {
+    /// Frames that came by, those that were dropped among them.
+    pub received: u64,
+    /// Frames for which the ring had no room.
+    pub dropped: u64,
+    /// Frames that the interface or its driver had no room for, by its own account.
+    pub interface_dropped: u64,
+    /// How long an interface was down, in nanoseconds; of several, added up.
+    pub down_nanos: u64,
+}
+
+impl RingSums {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &RingSums) {
+        self.received += other.received;
+        self.dropped += other.dropped;
+        self.interface_dropped += other.interface_dropped;
+        self.down_nanos += other.down_nanos;
+    }
+
+    /// Whether there is nothing to be told.
+    pub fn is_empty(&self) -> bool {
+        *self == RingSums::default()
     }
 }
 

@@ -1,0 +1,177 @@
+//! Live: one ring a worker, and no packet is handed over.
+//!
+//! The kernel spreads packets over rings by their pair of addresses, so that a worker runs from its
+//! ring to its sums alone. A tick is each full minute of the stamps: a worker that has met a stamp
+//! of a later minute, or whose ring was empty at a later time, sends what it has. It never waits
+//! for merge as long as it can keep adding to what it has, since packets would be lost meanwhile.
+
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+
+use super::feed::{Batches, decode_block};
+use super::merge::Merge;
+use super::{
+    EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, TickEnd, WORKERS_MAX, gather,
+};
+use crate::capture::Block;
+use crate::capture::ring::{Ending, Polled, Ring};
+use crate::store::StoreError;
+use crate::worker::clock::SensorClock;
+use crate::worker::intake::Intake;
+use crate::worker::{BATCH, Item, Settings, Worker};
+
+/// The tick that stands for the end of the input.
+pub(super) const LAST_TICK: u64 = u64::MAX;
+
+/// How many time steps a live tick comes after.
+pub(super) fn era(tick: u64) -> u64 {
+    tick >> 32
+}
+
+/// What there is to tell of a live run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveDone {
+    /// Why it ended: of several reasons, the one that is no wish.
+    pub ending: Ending,
+    /// How many packets each worker took.
+    pub packets_by_worker: Vec<u64>,
+}
+
+/// Runs until all rings have ended, with one worker for each.
+///
+/// # Errors
+/// The store cannot be written, and trying again would not help. Nothing of the tick that failed
+/// is in it.
+///
+/// # Panics
+/// Without rings, or with more than [`WORKERS_MAX`].
+pub fn run<R: Ring>(
+    rings: Vec<R>,
+    settings: Settings,
+    merge: &mut Merge,
+) -> Result<LiveDone, StoreError> {
+    let workers = rings.len();
+    assert!((1..=WORKERS_MAX).contains(&workers), "{workers} rings");
+    let settings = Arc::new(settings);
+    let (sender, receiver) = bounded(PARTS_WAITING_MAX * workers);
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (worker, ring) in rings.into_iter().enumerate() {
+            let outbox = Outbox { worker, sender: sender.clone() };
+            let settings = Arc::clone(&settings);
+            threads.push(scope.spawn(move || {
+                let _guard = EndsTheProgram;
+                Driven::new(ring, settings, outbox).drive()
+            }));
+        }
+        drop(sender);
+        let merged = gather(&receiver, workers, merge);
+        // A worker whose merge has failed stops at its next tick.
+        drop(receiver);
+        let mut done = LiveDone { ending: Ending::Asked, packets_by_worker: Vec::new() };
+        for thread in threads {
+            let (ending, packets) =
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            done.packets_by_worker.push(packets);
+            if done.ending == Ending::Asked {
+                done.ending = ending;
+            }
+        }
+        merged.map(|()| done)
+    })
+}
+
+/// A worker with its ring.
+struct Driven<R> {
+    ring: R,
+    worker: Worker,
+    intake: Intake,
+    clock: SensorClock,
+    settings: Arc<Settings>,
+    outbox: Outbox,
+    /// The tick that is being gathered; none before the first packet.
+    tick: Option<u64>,
+}
+
+impl<R: Ring> Driven<R> {
+    fn new(ring: R, settings: Arc<Settings>, outbox: Outbox) -> Driven<R> {
+        Driven {
+            ring,
+            worker: Worker::new(Arc::clone(&settings)),
+            intake: Intake::new(Arc::clone(&settings), None),
+            clock: SensorClock::default(),
+            settings,
+            outbox,
+            tick: None,
+        }
+    }
+
+    /// Until the ring has ended or merge is gone: why, and how many packets there were.
+    fn drive(mut self) -> (Ending, u64) {
+        let mut block = Block::default();
+        let mut items = [Item::default(); BATCH];
+        let ending = loop {
+            match self.ring.poll(&mut block) {
+                Polled::Frames => self.take(&block, &mut items),
+                Polled::Idle(now) => self.idle(now),
+                Polled::Ended(ending) => break ending,
+            }
+            if self.send_due().is_err() {
+                return (Ending::Asked, self.worker.packets());
+            }
+        };
+        self.worker.finish(self.clock.now());
+        // Where merge is gone, nobody wants the last part either.
+        let _gone = self.send(LAST_TICK);
+        (ending, self.worker.packets())
+    }
+
+    fn take(&mut self, block: &Block, items: &mut [Item; BATCH]) {
+        let mut batches = Batches::new(&mut self.worker, block, items);
+        decode_block(block, &mut self.clock, &mut self.intake, &mut batches);
+        batches.flush();
+    }
+
+    fn idle(&mut self, now: crate::time::Timestamp) {
+        if let Some(step) = self.clock.observe(now) {
+            self.intake.time_step();
+            self.worker.time_step(step);
+        }
+        if let Some(now) = self.clock.now() {
+            self.worker.advance(now);
+        }
+    }
+
+    /// Sends what a tick or a bound asks for.
+    fn send_due(&mut self) -> Result<(), MergeGone> {
+        let Some(now) = self.clock.now() else { return Ok(()) };
+        // The minute's number without its sign, so that the order is that of time.
+        let minute = now.minute().0 as u32 ^ (1 << 31);
+        let tick = u64::from(self.clock.steps()) << 32 | u64::from(minute);
+        let begun = *self.tick.get_or_insert(tick);
+        let waits = !self.ring.loses();
+        if tick > begun && (waits || self.outbox.has_room()) {
+            self.worker.advance(now);
+            self.send(tick - 1)?;
+            self.tick = Some(tick);
+        } else if self.worker.is_part_full() && (waits || self.outbox.has_room()) {
+            self.outbox.early(begun, self.worker.take_part())?;
+        }
+        Ok(())
+    }
+
+    /// Sends all there is, as the end of a tick.
+    fn send(&mut self, through: u64) -> Result<(), MergeGone> {
+        let now = self.clock.now();
+        let mut part = self.intake.take_part();
+        let sums = self.ring.statistics();
+        if let (Some(now), false) = (now, sums.is_empty()) {
+            part.rings.insert(self.settings.grid.hour(now.minute()), sums);
+        }
+        let tick = self.tick.unwrap_or(0);
+        self.outbox.early(tick, part)?;
+        let horizon = if through == LAST_TICK { None } else { now };
+        self.outbox.send(tick, self.worker.take_part(), Some(TickEnd { through, horizon }))
+    }
+}
