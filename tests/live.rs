@@ -50,6 +50,11 @@ impl Ring for FakeRing {
         for frame in self.frames.by_ref().take(self.at_once) {
             block.push(frame.time, frame.link, frame.wire_length, &frame.bytes);
         }
+        // Whoever has seen a frame has no idle moment before it.
+        let seen = block.records.last().map(|record| record.time);
+        while self.idle.as_slice().first().is_some_and(|&idle| Some(idle) <= seen) {
+            self.idle.next();
+        }
         if block.records.is_empty() { Polled::Ended(Ending::Asked) } else { Polled::Frames }
     }
 
@@ -99,10 +104,13 @@ fn ring_of(frame: &[u8], rings: usize) -> usize {
 /// Rings at different speeds; with `empty`, one more that no packet comes to.
 fn rings(frames: &[Frame], count: usize, empty: bool) -> Vec<FakeRing> {
     let idle: Vec<Timestamp> = frames.iter().step_by(500).map(|frame| frame.time).collect();
+    // The end comes for all at once.
+    let end: Vec<Timestamp> = frames.last().map(|frame| frame.time).into_iter().collect();
+    let idle = [idle, end.clone()].concat();
     let ring = |number: usize| {
         let mine = |frame: &&Frame| ring_of(&frame.bytes, count) == number;
         let mine: Vec<Frame> = frames.iter().filter(mine).cloned().collect();
-        let idle = if number % 2 == 1 { idle.clone() } else { Vec::new() };
+        let idle = if number % 2 == 1 { idle.clone() } else { end.clone() };
         FakeRing {
             frames: mine.into_iter(),
             at_once: [3, 700, 31, 4000, 1][number % 5],

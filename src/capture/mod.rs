@@ -22,13 +22,17 @@ mod discover;
 mod filter;
 mod fingerprint;
 mod format;
+pub mod live;
 mod merge;
 mod pcap_file;
 mod pcapng_file;
 mod plan;
 mod reader;
 pub mod ring;
+mod socket;
 mod source;
+mod spread;
+mod watch;
 
 pub use filter::{Filter, FilterError};
 pub use fingerprint::{Content, Fingerprint, fingerprint};

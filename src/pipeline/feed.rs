@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -82,15 +83,18 @@ pub(super) trait Take {
     fn item(&mut self);
 }
 
-/// Decodes a block's packets and hands them on in order.
+/// Decodes those packets of a block whose numbers are in `range`, and hands them on in order.
 #[inline]
 pub(super) fn decode_block(
     block: &Block,
+    range: Range<usize>,
     clock: &mut SensorClock,
     intake: &mut Intake,
     take: &mut impl Take,
 ) {
-    for (number, (record, bytes)) in block.frames().enumerate() {
+    let records = block.records.get(range.clone()).unwrap_or_default();
+    for (number, record) in range.zip(records) {
+        let bytes = block.frame(record);
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
             take.step(step);
@@ -168,7 +172,7 @@ pub(super) fn alone(
             return walk.run;
         }
         let mut batches = Batches::new(worker, &block, &mut items);
-        decode_block(&block, &mut walk.clock, &mut intake, &mut batches);
+        decode_block(&block, 0..block.records.len(), &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full() && outbox.early(place.of_tick, worker.take_part()).is_err() {
             return walk.run;
@@ -393,7 +397,7 @@ fn sort(taken: &mut BlockLists, workers: usize, intake: &mut Intake, settings: &
         list.steps.clear();
     }
     let mut sorter = Sorter { next: Item::default(), owners: &mut taken.owners, settings };
-    decode_block(&taken.block, &mut taken.clock, intake, &mut sorter);
+    decode_block(&taken.block, 0..taken.block.records.len(), &mut taken.clock, intake, &mut sorter);
 }
 
 fn take_lists(

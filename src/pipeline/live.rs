@@ -14,10 +14,11 @@ use super::merge::Merge;
 use super::{
     EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, TickEnd, WORKERS_MAX, gather,
 };
-use crate::capture::Block;
+use crate::capture::{Block, Record};
 use crate::capture::ring::{Ending, Polled, Ring};
 use crate::store::StoreError;
-use crate::worker::clock::SensorClock;
+use crate::time::Timestamp;
+use crate::worker::clock::{STEP_AHEAD_NANOS, SensorClock};
 use crate::worker::intake::Intake;
 use crate::worker::{BATCH, Item, Settings, Worker};
 
@@ -112,12 +113,12 @@ impl<R: Ring> Driven<R> {
         let mut block = Block::default();
         let mut items = [Item::default(); BATCH];
         let ending = loop {
-            match self.ring.poll(&mut block) {
+            let sent = match self.ring.poll(&mut block) {
                 Polled::Frames => self.take(&block, &mut items),
                 Polled::Idle(now) => self.idle(now),
                 Polled::Ended(ending) => break ending,
-            }
-            if self.send_due().is_err() {
+            };
+            if sent.is_err() {
                 return (Ending::Asked, self.worker.packets());
             }
         };
@@ -127,43 +128,76 @@ impl<R: Ring> Driven<R> {
         (ending, self.worker.packets())
     }
 
-    fn take(&mut self, block: &Block, items: &mut [Item; BATCH]) {
-        let mut batches = Batches::new(&mut self.worker, block, items);
-        decode_block(block, &mut self.clock, &mut self.intake, &mut batches);
-        batches.flush();
+    /// Takes a block, minute by minute: a tick stands exactly between two of its packets.
+    fn take(&mut self, block: &Block, items: &mut [Item; BATCH]) -> Result<(), MergeGone> {
+        let mut from = 0;
+        while let Some(record) = block.records.get(from) {
+            self.send_due(record.time)?;
+            let minute = self.clock.now().map_or(record.time, |now| now.max(record.time)).minute();
+            let is_later = |record: &Record| record.time.minute() > minute;
+            let until = match block.records.last() {
+                Some(last) if is_later(last) => {
+                    let rest = block.records.iter().skip(from + 1);
+                    from + 1 + rest.take_while(|record| !is_later(record)).count()
+                }
+                _ => block.records.len(),
+            };
+            let mut batches = Batches::new(&mut self.worker, block, items);
+            let intake = &mut self.intake;
+            decode_block(block, from..until, &mut self.clock, intake, &mut batches);
+            batches.flush();
+            from = until;
+        }
+        if self.worker.is_part_full() && self.may_send() {
+            self.outbox.early(self.tick.unwrap_or(0), self.worker.take_part())?;
+        }
+        Ok(())
     }
 
-    fn idle(&mut self, now: crate::time::Timestamp) {
+    fn idle(&mut self, now: Timestamp) -> Result<(), MergeGone> {
         if let Some(step) = self.clock.observe(now) {
             self.intake.time_step();
             self.worker.time_step(step);
         }
         if let Some(now) = self.clock.now() {
             self.worker.advance(now);
-        }
-    }
-
-    /// Sends what a tick or a bound asks for.
-    fn send_due(&mut self) -> Result<(), MergeGone> {
-        let Some(now) = self.clock.now() else { return Ok(()) };
-        // The minute's number without its sign, so that the order is that of time.
-        let minute = now.minute().0 as u32 ^ (1 << 31);
-        let tick = u64::from(self.clock.steps()) << 32 | u64::from(minute);
-        let begun = *self.tick.get_or_insert(tick);
-        let waits = !self.ring.loses();
-        if tick > begun && (waits || self.outbox.has_room()) {
-            self.worker.advance(now);
-            self.send(tick - 1)?;
-            self.tick = Some(tick);
-        } else if self.worker.is_part_full() && (waits || self.outbox.has_room()) {
-            self.outbox.early(begun, self.worker.take_part())?;
+            self.send_due(now)?;
         }
         Ok(())
+    }
+
+    /// Sends what there is where the next packet's stamp is of a later minute.
+    fn send_due(&mut self, next: Timestamp) -> Result<(), MergeGone> {
+        let tick = |time: Timestamp| {
+            // The minute's number without its sign, so that the order is that of time.
+            let minute = time.minute().0 as u32 ^ (1 << 31);
+            u64::from(self.clock.steps()) << 32 | u64::from(minute)
+        };
+        // What is a time step is known once the clock has met it.
+        let now = match self.clock.now() {
+            Some(now) if next > now && next.nanos_since(now) <= STEP_AHEAD_NANOS => next,
+            Some(now) => now,
+            None => next,
+        };
+        let tick = tick(now);
+        if tick <= *self.tick.get_or_insert(tick) || !self.may_send() {
+            return Ok(());
+        }
+        self.send(tick - 1)?;
+        self.tick = Some(tick);
+        Ok(())
+    }
+
+    fn may_send(&self) -> bool {
+        !self.ring.loses() || self.outbox.has_room()
     }
 
     /// Sends all there is, as the end of a tick.
     fn send(&mut self, through: u64) -> Result<(), MergeGone> {
         let now = self.clock.now();
+        if let Some(now) = now.filter(|_| through != LAST_TICK) {
+            self.worker.advance(now);
+        }
         let mut part = self.intake.take_part();
         let sums = self.ring.statistics();
         if let (Some(now), false) = (now, sums.is_empty()) {
