@@ -240,6 +240,7 @@ pub mod observation;
 pub mod packet;
 pub mod pipeline;
 pub mod report;
+pub mod rights;
 pub mod signatures;
 pub mod stats;
 pub mod store;

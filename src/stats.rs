@@ -85,6 +85,10 @@ counters! {
     ClientFolded => "client_folded",
     /// Bound: unmatched names folded into their registrable domain or "other".
     UnmatchedFolded => "unmatched_folded",
+    /// Bound: rows of usage dropped while the disk refused them.
+    RowDropped => "row_dropped",
+    /// Commits that the disk refused; what they held went into a later one, but for `row_dropped`.
+    CommitRefused => "commit_refused",
     /// Stamps more than a minute back or an hour ahead.
     TimeStep => "time_step",
     /// TLS: a ClientHello that contradicts itself.

@@ -134,11 +134,13 @@ fn merge(kind: RunKind) -> Merge {
         again: false,
         program: "test".into(),
         config_sha256: String::new(),
+        pseudonym_key: String::new(),
     };
     let run = store.begin_run(&start).unwrap().run;
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
         autonomous_systems: None,
+        live: kind == RunKind::Live,
         unmatched: false,
         catalogue: Arc::new(Catalogue::from_sources(&files, &[]).unwrap()),
         identities: Identities::default(),
@@ -179,7 +181,7 @@ fn assert_says_the_same(capture: &Path) {
     let frames = frames(capture);
     for (count, empty) in [(1, false), (2, false), (4, false), (1, true), (3, true)] {
         let mut live = merge(RunKind::Live);
-        let done: LiveDone = live::run(rings(&frames, count, empty), settings(), &mut live).unwrap();
+        let done: LiveDone = live::run(rings(&frames, count, empty), settings(), &mut live, &[], |_| ()).unwrap();
         assert_eq!(done.ending, Ending::Asked);
         let told = told(live);
         for (name, bytes) in &expected {

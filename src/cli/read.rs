@@ -143,6 +143,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         ..Settings::default()
     };
     let merge_settings = MergeSettings {
+        live: false,
         catalogue: Arc::clone(&usable.catalogue),
         autonomous_systems: usable.autonomous_systems,
         unmatched: args.unmatched,
@@ -199,7 +200,6 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         "client": args.client, "filter": args.filter, "from": args.from, "home": args.home,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });
-    let digest = ring::digest::digest(&ring::digest::SHA256, config.to_string().as_bytes());
     Ok(Usable {
         filter: Filter::new(from, to, args.filter.as_deref())?,
         only: (!only.is_empty()).then(|| NetworkSet::new(only)),
@@ -208,7 +208,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         identities,
         autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         catalogue: Arc::new(signatures::load(&args.signatures.options())?),
-        config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        config_sha256: settings::sha256(&config.to_string()),
     })
 }
 
@@ -315,6 +315,7 @@ fn begin(
         again: args.again,
         program: env!("CARGO_PKG_VERSION").into(),
         config_sha256: usable.config_sha256.clone(),
+        pseudonym_key: String::new(),
     };
     let begun = store.begin_run(&start)?;
     for name in &begun.interrupted {

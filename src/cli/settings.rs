@@ -84,6 +84,12 @@ pub(super) fn make_folder(option: &str, folder: &Path) -> Result<(), Mistake> {
         })
 }
 
+/// SHA-256 in hex.
+pub(super) fn sha256(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The home networks: those given, or the usual ones.
 ///
 /// # Errors

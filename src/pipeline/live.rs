@@ -6,6 +6,7 @@
 //! for merge as long as it can keep adding to what it has, since packets would be lost meanwhile.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::bounded;
 
@@ -39,7 +40,20 @@ pub struct LiveDone {
     pub packets_by_worker: Vec<u64>,
 }
 
-/// Runs until all rings have ended, with one worker for each.
+/// What a worker is doing, for whoever watches it: written once a poll, read whenever.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    /// How often it asked its ring. As long as this grows, it is alive.
+    pub polls: AtomicU64,
+    /// Packets with an owner that it took.
+    pub packets: AtomicU64,
+    /// Flows that it holds.
+    pub flows: AtomicU64,
+}
+
+/// Runs until all rings have ended, with one worker for each, and a pulse for each where they are
+/// wanted. `between` is called between two ticks and at least once a second: the place to exchange
+/// the catalogue, and to tell that merge is alive.
 ///
 /// # Errors
 /// The store cannot be written, and trying again would not help. Nothing of the tick that failed
@@ -51,6 +65,8 @@ pub fn run<R: Ring>(
     rings: Vec<R>,
     settings: Settings,
     merge: &mut Merge,
+    pulses: &[Arc<Pulse>],
+    between: impl FnMut(&mut Merge),
 ) -> Result<LiveDone, StoreError> {
     let workers = rings.len();
     assert!((1..=WORKERS_MAX).contains(&workers), "{workers} rings");
@@ -61,13 +77,14 @@ pub fn run<R: Ring>(
         for (worker, ring) in rings.into_iter().enumerate() {
             let outbox = Outbox { worker, sender: sender.clone() };
             let settings = Arc::clone(&settings);
+            let pulse = pulses.get(worker).cloned().unwrap_or_default();
             threads.push(scope.spawn(move || {
                 let _guard = EndsTheProgram;
-                Driven::new(ring, settings, outbox).drive()
+                Driven::new(ring, settings, outbox, pulse).drive()
             }));
         }
         drop(sender);
-        let merged = gather(&receiver, workers, merge);
+        let merged = gather(&receiver, workers, merge, between);
         // A worker whose merge has failed stops at its next tick.
         drop(receiver);
         let mut done = LiveDone { ending: Ending::Asked, packets_by_worker: Vec::new() };
@@ -91,12 +108,13 @@ struct Driven<R> {
     clock: SensorClock,
     settings: Arc<Settings>,
     outbox: Outbox,
+    pulse: Arc<Pulse>,
     /// The tick that is being gathered; none before the first packet.
     tick: Option<u64>,
 }
 
 impl<R: Ring> Driven<R> {
-    fn new(ring: R, settings: Arc<Settings>, outbox: Outbox) -> Driven<R> {
+    fn new(ring: R, settings: Arc<Settings>, outbox: Outbox, pulse: Arc<Pulse>) -> Driven<R> {
         Driven {
             ring,
             worker: Worker::new(Arc::clone(&settings)),
@@ -104,6 +122,7 @@ impl<R: Ring> Driven<R> {
             clock: SensorClock::default(),
             settings,
             outbox,
+            pulse,
             tick: None,
         }
     }
@@ -118,6 +137,9 @@ impl<R: Ring> Driven<R> {
                 Polled::Idle(now) => self.idle(now),
                 Polled::Ended(ending) => break ending,
             };
+            self.pulse.polls.fetch_add(1, Ordering::Relaxed);
+            self.pulse.packets.store(self.worker.packets(), Ordering::Relaxed);
+            self.pulse.flows.store(self.worker.flows() as u64, Ordering::Relaxed);
             if sent.is_err() {
                 return (Ending::Asked, self.worker.packets());
             }

@@ -17,6 +17,7 @@
 )]
 
 mod feed;
+mod gathered;
 pub mod live;
 pub mod merge;
 pub mod naming;
@@ -26,8 +27,9 @@ pub mod verdicts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::capture;
 use crate::net::NetworkSet;
@@ -40,6 +42,8 @@ use merge::Merge;
 
 /// Parts waiting for merge, for each worker; a worker waits when there are more.
 const PARTS_WAITING_MAX: usize = 8;
+/// How long merge waits for parts before it looks after other things.
+const BETWEEN_AT_LEAST: Duration = Duration::from_secs(1);
 /// Workers at most; more than any machine of this kind has use for.
 pub const WORKERS_MAX: usize = 64;
 
@@ -92,7 +96,7 @@ pub fn read(
                 let run = feed::alone(run, &mut worker, settings, only, &outbox);
                 Done { run, packets_by_worker: vec![worker.packets()] }
             });
-            let merged = gather(&receiver, 1, merge);
+            let merged = gather(&receiver, 1, merge, |_| ());
             // A worker whose merge has failed stops at its next part.
             drop(receiver);
             let done = alone.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -115,7 +119,7 @@ pub fn read(
             }));
         }
         drop(sender);
-        let merged = gather(&receiver, workers, merge);
+        let merged = gather(&receiver, workers, merge, |_| ());
         drop(receiver);
         let join = |thread: std::thread::ScopedJoinHandle<'_, u64>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -170,15 +174,25 @@ impl Outbox {
 }
 
 /// Gives merge each tick once all workers have sent their parts of it.
-fn gather(receiver: &Receiver<Sent>, workers: usize, merge: &mut Merge) -> Result<(), StoreError> {
+/// `between` is called between two of them, and now and then while there is none.
+fn gather(
+    receiver: &Receiver<Sent>,
+    workers: usize,
+    merge: &mut Merge,
+    mut between: impl FnMut(&mut Merge),
+) -> Result<(), StoreError> {
     let mut gathering = Gathering::new(workers);
-    for sent in receiver {
-        gathering.take(sent);
+    loop {
+        match receiver.recv_timeout(BETWEEN_AT_LEAST) {
+            Ok(sent) => gathering.take(sent),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
         while let Some((parts, horizon)) = gathering.next() {
             merge.tick(parts, horizon)?;
         }
+        between(merge);
     }
-    Ok(())
 }
 
 /// Parts that wait for those of other workers.

@@ -29,11 +29,11 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use error::StoreError;
 pub use query::{
-    AppFact, CaptureFact, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact, VisibilityFact,
+    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact, VisibilityFact,
     Window,
 };
 pub use rows::{
-    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE,
+    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan, ROLES_OF_USE, RingRow,
     RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
     UsageRow, VisibilityRow,
 };

@@ -12,11 +12,13 @@
 //! - `questions`: what DNS tells
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `fragments`: datagrams in pieces
+//! - `gaps`: what is missing between TCP segments
 
 mod account;
 pub mod clock;
 mod ended;
 mod fragments;
+mod gaps;
 mod inspect;
 pub mod intake;
 pub mod part;
@@ -40,6 +42,7 @@ use account::{Links, Pending};
 use clock::TimeStep;
 use ended::Totals;
 use fragments::Fragments;
+use gaps::Gaps;
 use inspect::Inspector;
 use part::Part;
 
@@ -114,6 +117,7 @@ pub struct Worker {
     links: Links,
     inspector: Inspector,
     fragments: Fragments,
+    gaps: Gaps,
     /// Hashes of flows inside tunnels that came in fragments: see `fragments`.
     tunnelled: HashMap<FlowId, u64, RandomState>,
     part: Part,
@@ -135,6 +139,7 @@ impl Worker {
             links: Links::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
+            gaps: Gaps::default(),
             tunnelled: HashMap::default(),
             part: Part::default(),
             sensor: Timestamp::MIN,
@@ -260,6 +265,9 @@ impl Worker {
         }
         if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
             self.tcp_event(flow, side, packet);
+        }
+        if Gaps::follows(packet) {
+            self.gaps.segment(flow, side, packet);
         }
         if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
             let payload = payload(packet, frames.frame(item.record));

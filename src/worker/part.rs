@@ -57,7 +57,7 @@ pub struct Part {
     /// What came in.
     pub intake: BTreeMap<Hour, IntakeSums>,
     /// How good the capture is.
-    pub health: Health,
+    pub health: BTreeMap<Hour, Health>,
     /// What the kernel says of the worker's ring.
     pub rings: BTreeMap<Hour, RingSums>,
 }
@@ -323,6 +323,10 @@ pub struct Health {
     pub tcp_two_way: u64,
     /// Those of them that began before the capture.
     pub tcp_begun_before: u64,
+    /// Payload of those of them that are followed by their sequence numbers, in bytes.
+    pub sequence_bytes: u64,
+    /// What was missing between it, in bytes: lost before it was seen.
+    pub gap_bytes: u64,
     /// DNS questions.
     pub dns_questions: u64,
     /// DNS answers.
@@ -335,6 +339,8 @@ impl Health {
         self.tcp_flows += other.tcp_flows;
         self.tcp_two_way += other.tcp_two_way;
         self.tcp_begun_before += other.tcp_begun_before;
+        self.sequence_bytes += other.sequence_bytes;
+        self.gap_bytes += other.gap_bytes;
         self.dns_questions += other.dns_questions;
         self.dns_answers += other.dns_answers;
     }

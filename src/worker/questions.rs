@@ -53,7 +53,7 @@ impl Worker {
                     continue;
                 }
             };
-            self.part.health.dns_questions += 1;
+            self.health(time.minute()).dns_questions += 1;
             if server.port == dns::PORT {
                 self.observe(flow, time, Seen::Dns, &name, Hints::default());
             }
@@ -84,7 +84,7 @@ impl Worker {
             Ok(answers) => answers,
             Err(counter) => return self.count_event(counter),
         };
-        self.part.health.dns_answers += 1;
+        self.health(time.minute()).dns_answers += 1;
         let mut last: Option<(u8, u32)> = None;
         for answer in &answers.addresses {
             if self.part.answers.len() >= ANSWERS_MAX {
