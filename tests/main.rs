@@ -26,4 +26,5 @@ mod naming;
 mod support;
 mod tidy;
 mod truth;
+mod wire;
 mod workers;

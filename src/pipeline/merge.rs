@@ -100,8 +100,8 @@ pub struct Merge {
     sequence: u64,
     keep: Option<Keep>,
     live: bool,
-    /// The day, in days since 1970, of what is remembered.
-    day: i64,
+    /// The day, in days since 1970, of what is remembered; none before the first tick.
+    day: Option<i64>,
     /// Why the last commit was refused, where it was.
     refused: Option<String>,
     /// What the reader is told at the end.
@@ -134,7 +134,7 @@ impl Merge {
             sequence: 0,
             keep,
             live: settings.live,
-            day: 0,
+            day: None,
             refused: None,
             summary: Summary::new(settings.unmatched),
             records: Records::new(settings.observations, settings.flows),
@@ -549,10 +549,11 @@ impl Merge {
     /// for the disk stays as it is.
     fn turn_day(&mut self, now: Timestamp) {
         let day = now.seconds().div_euclid(SECONDS_PER_DAY);
-        if day == self.day || !self.gathered.is_empty() {
+        let known = *self.day.get_or_insert(day);
+        if day == known || !self.gathered.is_empty() {
             return;
         }
-        self.day = day;
+        self.day = Some(day);
         self.forget_numbers(None);
         self.subjects.clear();
         self.subject_numbers.clear();
