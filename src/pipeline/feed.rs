@@ -146,6 +146,7 @@ impl Take for Batches<'_> {
 
     #[inline]
     fn item(&mut self) {
+        self.worker.expect(self.items[self.filled % BATCH].hash);
         self.filled += 1;
         if self.filled == BATCH {
             self.flush();

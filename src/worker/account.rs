@@ -34,8 +34,8 @@ pub(super) const BY_NAME: u8 = u8::MAX;
 pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
 
 impl Worker {
-    /// Takes in a new flow, of which `item` is the first packet from side 0.
-    pub(super) fn open(&mut self, item: &Item) -> FlowId {
+    /// Takes in a new flow, of which `item` is the first packet from side 0, in `frame`.
+    pub(super) fn open(&mut self, item: &Item, frame: &[u8]) -> FlowId {
         if self.table.is_full()
             && let Some(oldest) = self.table.first_due()
         {
@@ -47,7 +47,7 @@ impl Worker {
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
-        self.note_link(flow, item);
+        self.note_link(flow, &item.packet, frame);
         flow
     }
 
@@ -128,13 +128,13 @@ impl Worker {
 
     /// The other side of a flow shows itself.
     #[cold]
-    pub(super) fn side_appeared(&mut self, flow: FlowId, side: Side, item: &Item) {
+    pub(super) fn side_appeared(&mut self, flow: FlowId, side: Side, item: &Item, frame: &[u8]) {
         let hot = self.table.hot(flow);
         if side == 1 && hot.patience == Patience::HalfOpen {
             hot.patience = Patience::Established;
         }
         if side == 1 {
-            self.note_link(flow, item);
+            self.note_link(flow, &item.packet, frame);
         }
     }
 
@@ -504,9 +504,12 @@ impl Worker {
     }
 
     /// Remembers the link address of a home client that sends.
-    fn note_link(&mut self, flow: FlowId, item: &Item) {
-        let Some(mac) = item.source_link else { return };
-        let source = item.packet.source;
+    fn note_link(&mut self, flow: FlowId, packet: &Packet, frame: &[u8]) {
+        if !packet.ethernet {
+            return;
+        }
+        let Some(mac) = source_link(frame) else { return };
+        let source = packet.source;
         if !self.links.is_news(source, mac) || !self.settings.home.contains(source) {
             return;
         }
@@ -515,6 +518,11 @@ impl Worker {
             self.part.links.push((source, mac));
         }
     }
+}
+
+/// The sender's address in an Ethernet header (IEEE 802.3, 3.2.3).
+fn source_link(frame: &[u8]) -> Option<Mac> {
+    frame.get(6..12)?.try_into().ok().map(Mac)
 }
 
 fn note_two_way(part: &mut Part, client: Address) {

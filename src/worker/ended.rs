@@ -81,7 +81,13 @@ impl Worker {
     /// The health of the hour that holds `minute`.
     pub(super) fn health(&mut self, minute: Minute) -> &mut Health {
         let hour = self.hour(minute);
-        self.part.health.entry(hour).or_default()
+        let known = &mut self.part.health;
+        // There are hardly ever two hours in a part.
+        let at = known.iter().rposition(|&(of, _)| of == hour).unwrap_or_else(|| {
+            known.push((hour, Health::default()));
+            known.len() - 1
+        });
+        &mut known[at].1
     }
 
     /// Tells of a flow that ended, where every flow is wanted as a record.

@@ -426,7 +426,7 @@ impl Worker {
         flow: FlowId,
         time: Timestamp,
         seen: Seen,
-        host: &Hostname,
+        host: &str,
         hints: Hints<'_>,
     ) {
         if !self.settings.observations {
@@ -438,7 +438,7 @@ impl Worker {
             seen,
             client,
             server,
-            host: (**host).into(),
+            host: host.into(),
             ja4: hints.ja4.into(),
             forwarded_for: hints.forwarded_for,
         });

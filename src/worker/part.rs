@@ -56,8 +56,8 @@ pub struct Part {
     pub counters: Counters,
     /// What came in.
     pub intake: BTreeMap<Hour, IntakeSums>,
-    /// How good the capture is.
-    pub health: BTreeMap<Hour, Health>,
+    /// How good the capture is; an hour may occur more than once.
+    pub health: Vec<(Hour, Health)>,
     /// What the kernel says of the worker's ring.
     pub rings: BTreeMap<Hour, RingSums>,
 }
