@@ -53,6 +53,8 @@ counters! {
     DecodeLinkType => "decode_link_type",
     /// Undecodable: an encrypted 802.11 frame.
     DecodeEncrypted => "decode_encrypted",
+    /// Copies of packets that a SPAN port shows twice, left out.
+    Duplicate => "duplicate",
     /// Later fragments whose first fragment never came.
     FragmentOrphan => "fragment_orphan",
     /// Bound: open datagrams evicted before all their fragments came.

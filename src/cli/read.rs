@@ -93,6 +93,9 @@ pub(super) struct ReadArgs {
     /// Only packets that pass this filter, as tcpdump has it (see pcap-filter(7))
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
+    /// Whether copies of packets are left out, as SPAN ports make them
+    #[arg(long, value_enum, value_name = "HOW", default_value = "off")]
+    dedup: settings::Dedup,
     /// Threads that take packets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
     workers: Option<u16>,
@@ -139,6 +142,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         grid: usable.grid,
         observations: args.observations.is_some(),
         flows: args.flows.is_some(),
+        copies: args.dedup.copies(),
         seed: Seed::random(),
         ..Settings::default()
     };
@@ -197,7 +201,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
     };
     let home = settings::home(&args.home)?;
     let config = serde_json::json!({
-        "client": args.client, "filter": args.filter, "from": args.from, "home": args.home,
+        "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter, "from": args.from, "home": args.home,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });
     Ok(Usable {

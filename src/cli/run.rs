@@ -82,6 +82,9 @@ pub(super) struct RunArgs {
     /// Memory for frames that wait, for each worker and interface, in MiB
     #[arg(long, value_name = "MIB", default_value_t = RING_BYTES / MIB, value_parser = clap::value_parser!(u32).range(1..=2047))]
     ring: u32,
+    /// Whether copies of packets are left out, as SPAN ports make them
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
+    dedup: settings::Dedup,
     /// Threads that take packets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
     workers: Option<u16>,
@@ -144,7 +147,12 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     };
     let mut merge = Merge::new(merge_settings, Some(keep));
     let pulses: Vec<Arc<Pulse>> = rings.iter().map(|_| Arc::default()).collect();
-    let settings = Settings { home, grid: settings::hour_grid(&zone), ..Settings::default() };
+    let settings = Settings {
+        home,
+        grid: settings::hour_grid(&zone),
+        copies: args.dedup.copies(),
+        ..Settings::default()
+    };
     let done = pipeline::live::run(rings, settings, &mut merge, &pulses, |_| ())?;
     let lost = merge.uncommitted();
     if let (.., Some(Keep { mut store, run })) = merge.finish() {
@@ -237,7 +245,7 @@ fn begin(
     pseudonyms: Option<&Pseudonyms>,
 ) -> Result<Keep, Box<dyn Error>> {
     let config = serde_json::json!({
-        "exclude_network": args.exclude_network, "exclude_vlan": args.exclude_vlan,
+        "dedup": format!("{:?}", args.dedup), "exclude_network": args.exclude_network, "exclude_vlan": args.exclude_vlan,
         "filter": args.filter, "home": format!("{home:?}"), "snap": args.snap, "zone": args.zone,
     });
     let mut store = Store::open(&args.db, &args.zone)?;

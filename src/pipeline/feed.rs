@@ -1,6 +1,6 @@
 //! How workers get their packets from blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,14 @@ use crate::capture::{self, Block};
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
 use crate::worker::clock::{SensorClock, TimeStep};
+use crate::worker::duplicates::{self, Sample, Windows};
 use crate::worker::intake::{Frame, Intake};
 use crate::worker::{BATCH, Frames, Item, Settings, Worker};
 
 /// Blocks after which there is a tick, whatever the stamps.
 const BLOCKS_PER_TICK: u64 = 8192;
+/// Blocks that are held to see whether there are copies among their packets: 64 MiB.
+const SAMPLE_BLOCKS_MAX: usize = 256;
 /// Blocks on their way, for each worker.
 const BLOCKS_PER_WORKER: usize = 3;
 
@@ -43,11 +46,23 @@ struct Walk {
     tick: u64,
     ticked_at: Option<Timestamp>,
     blocks: u64,
+    /// Blocks that were read already, to see what they are like.
+    held: VecDeque<Block>,
 }
 
 impl Walk {
-    fn new(run: capture::Run) -> Walk {
-        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, blocks: 0 }
+    fn new(run: capture::Run, held: VecDeque<Block>) -> Walk {
+        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, blocks: 0, held }
+    }
+
+    fn next_block(&mut self, block: &mut Block) -> bool {
+        match self.held.pop_front() {
+            Some(held) => {
+                *block = held;
+                true
+            }
+            None => self.run.next_block(block),
+        }
     }
 
     /// Fills `block` with the next packets; none at the end of the input.
@@ -63,7 +78,7 @@ impl Walk {
                 (self.tick - 1, now)
             })
         });
-        if !self.run.next_block(block) {
+        if !self.next_block(block) {
             // The tick, where there is one, is that of the end.
             self.tick -= u64::from(tick.is_some());
             return None;
@@ -71,6 +86,40 @@ impl Walk {
         self.blocks += 1;
         Some(Place { tick, of_tick: self.tick })
     }
+}
+
+/// Reads the beginning of a run until `sample` is full, and answers the blocks that were read. They
+/// are bounded, and so is what is held of them.
+pub(super) fn sample(
+    run: &mut capture::Run,
+    settings: &Arc<Settings>,
+    sample: &Sample,
+) -> VecDeque<Block> {
+    struct Sampler<'a>(Item, Windows, &'a Sample);
+    impl Take for Sampler<'_> {
+        fn step(&mut self, _step: TimeStep) {}
+        fn place(&mut self) -> &mut Item {
+            &mut self.0
+        }
+        fn item(&mut self) {
+            duplicates::sample(&mut self.1, self.2, &self.0);
+        }
+    }
+
+    let mut held = VecDeque::new();
+    let mut sampler = Sampler(Item::default(), Windows::default(), sample);
+    let mut clock = SensorClock::default();
+    // What it counts is counted again when the blocks are taken.
+    let mut intake = Intake::new(Arc::clone(settings), None);
+    while held.len() < SAMPLE_BLOCKS_MAX && sample.verdict().is_none() {
+        let mut block = Block::default();
+        if !run.next_block(&mut block) {
+            break;
+        }
+        decode_block(&block, 0..block.records.len(), &mut clock, &mut intake, &mut sampler);
+        held.push_back(block);
+    }
+    held
 }
 
 /// What happens to the packets of a block.
@@ -157,13 +206,14 @@ impl Take for Batches<'_> {
 /// One worker that reads by itself: packets go from the decoder to their flows in batches.
 pub(super) fn alone(
     run: capture::Run,
+    held: VecDeque<Block>,
     worker: &mut Worker,
     settings: Arc<Settings>,
     only: Option<NetworkSet>,
     outbox: &Outbox,
 ) -> capture::Run {
     let mut intake = Intake::new(settings, only);
-    let mut walk = Walk::new(run);
+    let mut walk = Walk::new(run, held);
     let mut block = Block::default();
     let mut items = [Item::default(); BATCH];
     while let Some(place) = walk.next(&mut block) {
@@ -220,8 +270,8 @@ struct State {
 }
 
 impl Cursor {
-    pub(super) fn new(run: capture::Run) -> Cursor {
-        Cursor(Mutex::new(State { walk: Walk::new(run), next: 0, ended: false }))
+    pub(super) fn new(run: capture::Run, held: VecDeque<Block>) -> Cursor {
+        Cursor(Mutex::new(State { walk: Walk::new(run, held), next: 0, ended: false }))
     }
 
     pub(super) fn into_run(self) -> capture::Run {

@@ -25,7 +25,7 @@ pub mod records;
 pub mod summary;
 pub mod verdicts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ use crate::capture;
 use crate::net::NetworkSet;
 use crate::store::StoreError;
 use crate::time::Timestamp;
+use crate::worker::duplicates::Copies;
 use crate::worker::part::Part;
 use crate::worker::{Settings, Worker};
 use feed::{Cursor, Lists};
@@ -79,13 +80,18 @@ pub struct Done {
 /// # Errors
 /// The store cannot be written. Nothing of the tick that failed is in it.
 pub fn read(
-    run: capture::Run,
-    settings: Settings,
+    mut run: capture::Run,
+    mut settings: Settings,
     only: Option<NetworkSet>,
     workers: usize,
     merge: &mut Merge,
 ) -> Result<Done, StoreError> {
     let workers = workers.clamp(1, WORKERS_MAX);
+    let mut held = VecDeque::new();
+    if let Copies::Sampled(sample) = settings.copies.clone() {
+        held = feed::sample(&mut run, &Arc::new(settings.clone()), &sample);
+        settings.copies = if sample.verdict_now() { Copies::LeftOut } else { Copies::Kept };
+    }
     let settings = Arc::new(settings);
     let (sender, receiver) = bounded(PARTS_WAITING_MAX * workers);
     if workers == 1 {
@@ -93,7 +99,7 @@ pub fn read(
             let alone = scope.spawn(move || {
                 let mut worker = Worker::new(Arc::clone(&settings));
                 let outbox = Outbox { worker: 0, sender };
-                let run = feed::alone(run, &mut worker, settings, only, &outbox);
+                let run = feed::alone(run, held, &mut worker, settings, only, &outbox);
                 Done { run, packets_by_worker: vec![worker.packets()] }
             });
             let merged = gather(&receiver, 1, merge, |_| ());
@@ -103,7 +109,7 @@ pub fn read(
             merged.map(|()| done)
         });
     }
-    let cursor = Cursor::new(run);
+    let cursor = Cursor::new(run, held);
     let lists = Lists::new(workers);
     let packets_by_worker = std::thread::scope(|scope| {
         let mut threads = Vec::new();
