@@ -143,9 +143,10 @@ mod tests {
 
     #[test]
     fn pseudonyms_tell_nothing_and_stay_the_same() {
-        let identities =
-            |key| Identities::new(vec![binding("10.0.0.7/32", "anna", "sales")])
-                .with_pseudonyms(Pseudonyms::new([key; 32]));
+        let identities = |key| {
+            Identities::new(vec![binding("10.0.0.7/32", "anna", "sales")])
+                .with_pseudonyms(Pseudonyms::new([key; 32]))
+        };
         let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
         let one = identities(1).subject(address("10.0.0.7"));
         assert_eq!(one, identities(1).subject(address("10.0.0.7")));

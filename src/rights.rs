@@ -137,9 +137,8 @@ fn restrict_calls(needs: &Needs) -> Result<(), RightsError> {
         SeccompAction::Allow,
         architecture.try_into().map_err(|_| failed(format!("no filters for {architecture}")))?,
     );
-    let program: BpfProgram = filter
-        .and_then(BpfProgram::try_from)
-        .map_err(|error| failed(error.to_string()))?;
+    let program: BpfProgram =
+        filter.and_then(BpfProgram::try_from).map_err(|error| failed(error.to_string()))?;
     seccompiler::apply_filter(&program).map_err(|error| failed(error.to_string()))
 }
 
@@ -264,10 +263,10 @@ mod tests {
 
     #[test]
     fn users_are_found_by_their_whole_name() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nscope2:x:7:8::/:\nscope:x:998:997::/:/bin/false\n";
-        let numbers = |name| {
-            find_user(passwd, name).map(|(user, group)| (user.as_raw(), group.as_raw()))
-        };
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nscope2:x:7:8::/:\nscope:x:998:997::/:/bin/false\n";
+        let numbers =
+            |name| find_user(passwd, name).map(|(user, group)| (user.as_raw(), group.as_raw()));
         assert_eq!(numbers("scope"), Some((998, 997)));
         assert_eq!(numbers("root"), Some((0, 0)));
         assert_eq!(numbers("sco"), None);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use shadowscope::capture::ring::{Ending, Polled, Ring};
 use shadowscope::capture::{Block, Filter, Plan};
 use shadowscope::catalogue::Catalogue;
-use shadowscope::identity::Identities;
+use shadowscope::identity::{Identities, Pseudonyms};
 use shadowscope::packet::LinkType;
 use shadowscope::pipeline::live::{self, LiveDone};
 use shadowscope::pipeline::merge::{Keep, Merge, MergeSettings};
@@ -18,6 +18,8 @@ use shadowscope::worker::part::RingSums;
 use shadowscope::{pipeline, signatures, worker};
 
 use crate::generator::office::Office;
+use crate::generator::talk::{Side, Talk};
+use crate::generator::{SECOND, START_SECONDS, Traffic, dns};
 use crate::support;
 
 /// A frame as a ring gives it.
@@ -125,9 +127,12 @@ fn rings(frames: &[Frame], count: usize, empty: bool) -> Vec<FakeRing> {
         .collect()
 }
 
-/// Merge into a store in memory, and how the run in it began.
+/// Merge into a store in memory.
 fn merge(kind: RunKind) -> Merge {
-    let mut store = Store::in_memory("UTC").unwrap();
+    merge_into(Store::in_memory("UTC").unwrap(), kind, Identities::default())
+}
+
+fn merge_into(mut store: Store, kind: RunKind, identities: Identities) -> Merge {
     let start = RunStart {
         kind,
         captures: Vec::new(),
@@ -143,7 +148,7 @@ fn merge(kind: RunKind) -> Merge {
         live: kind == RunKind::Live,
         unmatched: false,
         catalogue: Arc::new(Catalogue::from_sources(&files, &[]).unwrap()),
-        identities: Identities::default(),
+        identities,
         observations: true,
         flows: true,
     };
@@ -181,7 +186,8 @@ fn assert_says_the_same(capture: &Path) {
     let frames = frames(capture);
     for (count, empty) in [(1, false), (2, false), (4, false), (1, true), (3, true)] {
         let mut live = merge(RunKind::Live);
-        let done: LiveDone = live::run(rings(&frames, count, empty), settings(), &mut live, &[], |_| ()).unwrap();
+        let done: LiveDone =
+            live::run(rings(&frames, count, empty), settings(), &mut live, &[], |_| ()).unwrap();
         assert_eq!(done.ending, Ending::Asked);
         let told = told(live);
         for (name, bytes) in &expected {
@@ -212,4 +218,184 @@ fn rings_say_what_the_file_says() {
     };
     assert!(share.iter().all(|&packets| packets > 1000), "{share:?}");
     assert_says_the_same(&capture);
+}
+
+#[test]
+fn a_clock_that_is_set_stops_nothing() {
+    let mut traffic = Office { visits: 1500, seconds: 600, seed: 9, ..Office::default() }.traffic();
+    let packets = traffic.records.len();
+    traffic.shift_from(packets / 4, -300 * SECOND);
+    traffic.shift_from(packets / 2, 2 * 3600 * SECOND);
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("office.pcap");
+    traffic.write(&capture).unwrap();
+    let frames = frames(&capture);
+    // One ring has the file's order, and so says what the file says; of several, each sees the
+    // steps for itself.
+    for count in [1, 3] {
+        let mut live = merge(RunKind::Live);
+        let done =
+            live::run(rings(&frames, count, false), settings(), &mut live, &[], |_| ()).unwrap();
+        assert_eq!(done.packets_by_worker.iter().sum::<u64>(), packets as u64);
+        let told = told(live);
+        let manifest: serde_json::Value = serde_json::from_slice(&told["manifest.json"]).unwrap();
+        assert_eq!(manifest["packets"], packets);
+        let steps = manifest["losses"]["time_step"].as_u64().unwrap();
+        assert!((2..=2 * count as u64).contains(&steps), "{steps} steps of {count} rings");
+    }
+}
+
+/// What must not be found in the clear: addresses in text and as they are kept in memory, link
+/// addresses, users, and what devices call themselves.
+fn secrets(traffic: &Traffic) -> Vec<(String, Vec<u8>)> {
+    let mut secrets = Vec::new();
+    let mut add = |what: String, bytes: &[u8]| secrets.push((what, bytes.to_vec()));
+    for word in ["annas-macbook", "kims-telefon", "anna.schmidt"] {
+        add(word.into(), word.as_bytes());
+    }
+    let mut clients: Vec<std::net::IpAddr> =
+        traffic.flows.iter().map(|flow| flow.client.ip()).collect();
+    clients.sort();
+    clients.dedup();
+    assert!(clients.len() > 50, "{}", clients.len());
+    for client in clients {
+        let mapped = match client {
+            std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            std::net::IpAddr::V6(v6) => v6,
+        };
+        add(client.to_string(), client.to_string().as_bytes());
+        add(format!("{client} in memory"), &mapped.octets());
+    }
+    let mut links: Vec<[u8; 6]> =
+        traffic.records.iter().map(|record| record.frame[6..12].try_into().unwrap()).collect();
+    links.sort_unstable();
+    links.dedup();
+    for link in links {
+        let hex: Vec<String> = link.iter().map(|byte| format!("{byte:02x}")).collect();
+        for separator in [":", "-"] {
+            let text = hex.join(separator);
+            add(text.clone(), text.as_bytes());
+        }
+    }
+    secrets
+}
+
+#[test]
+fn nobody_is_written_in_the_clear() {
+    let mut traffic = Office { visits: 400, seconds: 300, seed: 3, ..Office::default() }.traffic();
+    let time = (START_SECONDS + 100) * SECOND;
+    let end = |text: &str| text.parse().unwrap();
+    // DHCP (RFC 2131, 2) with the option "host name" (RFC 2132, 3.14).
+    let mut request = vec![1, 1, 6, 0, 9, 9, 9, 9];
+    request.resize(236, 0);
+    request.extend([99, 130, 83, 99, 53, 1, 3, 12, 12]);
+    request.extend(b"kims-telefon");
+    request.push(255);
+    Talk::udp(&mut traffic, end("10.1.0.9:68"), end("10.1.0.1:67"), time).send(Side::Up, &request);
+    let answer = dns::response(0, "annas-macbook.local", &["10.1.0.7".parse().unwrap()], 120);
+    Talk::udp(&mut traffic, end("10.1.0.7:5353"), end("224.0.0.251:5353"), time)
+        .send(Side::Up, &answer);
+    traffic.sort();
+    let folder = tempfile::tempdir().unwrap();
+    let [capture, people, db] =
+        ["office.pcap", "people.csv", "usage.db"].map(|name| folder.path().join(name));
+    traffic.write(&capture).unwrap();
+    std::fs::write(&people, "address_or_network,user,department\n10.1.0.0/17,anna.schmidt,Sales\n")
+        .unwrap();
+    let people = shadowscope::feeds::identities::read(&people).unwrap();
+    let secrets = secrets(&traffic);
+    let mut found = Vec::new();
+    for pseudonyms in [true, false] {
+        let out = folder.path().join(format!("{pseudonyms}"));
+        std::fs::create_dir(&out).unwrap();
+        let db = out.join(db.file_name().unwrap());
+        let identities = match pseudonyms {
+            true => people.clone().with_pseudonyms(Pseudonyms::new([7; 32])),
+            false => people.clone(),
+        };
+        let store = Store::open(&db, "UTC").unwrap();
+        let mut live = merge_into(store, RunKind::Live, identities);
+        let rings = rings(&frames(&capture), 2, false);
+        live::run(rings, worker::Settings::default(), &mut live, &[], |_| ()).unwrap();
+        let (_, _, keep) = live.finish();
+        let Keep { mut store, run } = keep.unwrap();
+        store.finish_run(run, &[]).unwrap();
+        write_reports(&store, &out, ReportRange::default()).unwrap();
+        // While the store is open, its log holds what the database does not.
+        let written = support::contents(&out);
+        assert!(written.contains_key("usage.db-wal") && written.contains_key("usage.csv"));
+        let is_in = |secret: &[u8]| {
+            let has = |bytes: &Vec<u8>| memchr::memmem::find(bytes, secret).is_some();
+            written.values().any(has)
+        };
+        let told = secrets.iter().filter(|(_, secret)| is_in(secret));
+        found.push(told.map(|(what, _)| what.clone()).collect::<Vec<_>>());
+        let users = String::from_utf8_lossy(&written["usage.csv"]).matches(",u-").count();
+        assert_eq!(users > 0, pseudonyms);
+    }
+    assert!(found[0].is_empty(), "{:?}", found[0]);
+    // The search finds what is there.
+    assert!(found[1].len() > 50 && found[1].contains(&"anna.schmidt".to_owned()), "{:?}", found[1]);
+}
+
+/// A small file system that can be full.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<SmallDisk> {
+        std::fs::create_dir_all(at).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8M", "tmpfs"]).arg(at);
+        let is_mounted = mount.output().is_ok_and(|output| output.status.success());
+        if !is_mounted {
+            println!("skipped: needs the right to mount a tmpfs");
+        }
+        is_mounted.then(|| SmallDisk(at.to_path_buf()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_nothing_once_there_is_space_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk")) else { return };
+    let capture = folder.path().join("office.pcap");
+    let traffic = Office { visits: 3000, seconds: 1200, seed: 12, ..Office::default() }.traffic();
+    traffic.write(&capture).unwrap();
+    let mut from_file = merge(RunKind::Capture);
+    let run = Plan::survey(&[capture.clone().into()]).unwrap().open(Filter::default()).unwrap();
+    pipeline::read(run, settings(), None, 1, &mut from_file).unwrap();
+    let expected = told(from_file);
+
+    let store = Store::open(&disk.0.join("usage.db"), "UTC").unwrap();
+    let mut live = merge_into(store, RunKind::Live, Identities::default());
+    // All there is goes to something else, until some ticks were refused.
+    let ballast = disk.0.join("ballast");
+    let fill = std::fs::write(&ballast, vec![1; 16 << 20]);
+    assert!(fill.is_err(), "the disk is not full");
+    let mut refused = 0;
+    let done = live::run(rings(&frames(&capture), 2, false), settings(), &mut live, &[], |merge| {
+        if merge.uncommitted().is_some() {
+            refused += 1;
+            if refused == 3 {
+                std::fs::remove_file(&ballast).unwrap();
+            }
+        }
+    });
+    done.unwrap();
+    assert!(refused >= 3, "{refused}");
+    assert_eq!(live.uncommitted(), None);
+    let told = told(live);
+    for name in ["apps.csv", "usage.csv", "unmatched.csv", "visibility.csv"] {
+        let (expected, told) = (&expected[name], &told[name]);
+        assert!(told == expected, "{name}: {}", support::first_difference(expected, told));
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&told["manifest.json"]).unwrap();
+    assert!(manifest["losses"]["commit_refused"].as_u64() >= Some(1), "{manifest}");
+    assert_eq!(manifest["bounded"], serde_json::json!([]));
 }

@@ -13,6 +13,7 @@
 mod attack;
 mod conformance;
 mod dns;
+mod duplicates;
 mod flows;
 mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]

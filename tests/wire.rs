@@ -40,9 +40,8 @@ impl Cable {
         }
         let folder = tempfile::tempdir().unwrap();
         let cable = Cable { sender: name("a"), sensor: name("b"), folder };
-        let made = [&cable.sender, &cable.sensor]
-            .iter()
-            .all(|name| tool("ip", &["netns", "add", name]));
+        let made =
+            [&cable.sender, &cable.sensor].iter().all(|name| tool("ip", &["netns", "add", name]));
         if !made {
             println!("skipped: needs `ip` and the right to make network namespaces");
             return None;
@@ -204,7 +203,9 @@ fn timeless(report: &Path) -> BTreeMap<String, Vec<BTreeMap<String, String>>> {
     let file = |name: &str| {
         let mut rows = support::csv_rows(&report.join(name));
         for row in &mut rows {
-            for time in ["date", "date_from", "date_to", "first_seen", "last_seen", "active_minutes"] {
+            for time in
+                ["date", "date_from", "date_to", "first_seen", "last_seen", "active_minutes"]
+            {
                 row.remove(time);
             }
         }
@@ -341,16 +342,14 @@ fn without_privileges_it_says_what_it_needs() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("db");
     let run = |more: &[&str]| {
-        let mut arguments: Vec<OsString> = ["run", "--clear", "--interface", "no-such-if", "--db"]
-            .map(OsString::from)
-            .to_vec();
+        let mut arguments: Vec<OsString> =
+            ["run", "--clear", "--interface", "no-such-if", "--db"].map(OsString::from).to_vec();
         arguments.extend([db.clone().into(), "--signatures".into(), support::signatures().into()]);
         arguments.extend(more.iter().map(OsString::from));
         support::run(arguments).expect(2).stderr
     };
-    let is_root = fs::metadata("/proc/self").is_ok_and(|facts| {
-        std::os::unix::fs::MetadataExt::uid(&facts) == 0
-    });
+    let is_root = fs::metadata("/proc/self")
+        .is_ok_and(|facts| std::os::unix::fs::MetadataExt::uid(&facts) == 0);
     if is_root {
         let said = run(&[]);
         assert!(said.contains("--user NAME") && said.contains("--allow-root"), "{said}");

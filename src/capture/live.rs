@@ -152,7 +152,13 @@ pub fn open(settings: &LiveSettings, stop: Arc<AtomicBool>) -> Result<Vec<LiveRi
     for number in 0..settings.rings {
         let watch = (number == 0).then(|| Watch::new(&settings.interfaces));
         let shared = Arc::clone(&shared);
-        rings.push(LiveRing { handles: Vec::new(), watch, shared, was_empty: false, ends_at: None });
+        rings.push(LiveRing {
+            handles: Vec::new(),
+            watch,
+            shared,
+            was_empty: false,
+            ends_at: None,
+        });
     }
     for interface in &settings.interfaces {
         let mut group = None;
@@ -258,11 +264,7 @@ impl Handle {
             received: since(now.received, before.received),
             dropped: since(now.dropped, before.dropped),
             // What an interface drops is told to each of its handles.
-            interface_dropped: if is_first {
-                since(now.if_dropped, before.if_dropped)
-            } else {
-                0
-            },
+            interface_dropped: if is_first { since(now.if_dropped, before.if_dropped) } else { 0 },
             down_nanos: 0,
         }
     }
@@ -291,9 +293,8 @@ fn program(
     match expression(settings) {
         Some(expression) => {
             let compiled = compile_for(capture, &expression);
-            program.extend(
-                compiled.map_err(|message| LiveError::Filter { expression, message })?.0,
-            );
+            program
+                .extend(compiled.map_err(|message| LiveError::Filter { expression, message })?.0);
         }
         None if program.is_empty() => {}
         None => program.push(op(RETURN, settings.snap_bytes)),

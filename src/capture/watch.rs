@@ -55,7 +55,8 @@ impl Watch {
             {
                 return Some(interface.name.clone());
             }
-            let is_gone = interface.index.is_some() && number(&interface.name, "ifindex", 10).is_none();
+            let is_gone =
+                interface.index.is_some() && number(&interface.name, "ifindex", 10).is_none();
             let is_down = is_gone || is_down(&interface.name);
             match (is_down, interface.down_since) {
                 (true, None) => interface.down_since = Some(now),

@@ -1,7 +1,7 @@
 //! How workers get their packets from blocks.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 

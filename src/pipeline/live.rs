@@ -12,11 +12,9 @@ use crossbeam_channel::bounded;
 
 use super::feed::{Batches, decode_block};
 use super::merge::Merge;
-use super::{
-    EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, TickEnd, WORKERS_MAX, gather,
-};
-use crate::capture::{Block, Record};
+use super::{EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, TickEnd, WORKERS_MAX, gather};
 use crate::capture::ring::{Ending, Polled, Ring};
+use crate::capture::{Block, Record};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::worker::clock::{STEP_AHEAD_NANOS, SensorClock};

@@ -25,8 +25,7 @@ use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId,
-    UsageRow,
+    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, UsageRow,
 };
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums};
@@ -185,11 +184,8 @@ impl Merge {
     /// What to tell of rows that the disk refused to the end; none where all were committed.
     pub fn uncommitted(&self) -> Option<String> {
         let message = self.refused.as_ref()?;
-        let (rows, packets) = (
-            self.gathered.rows.len(),
-            self.gathered.intake.values().map(|sums| sums.packets).sum::<u64>(),
-        );
-        Some(format!("{rows} rows of {packets} packets could not be kept: {message}"))
+        let rows = self.gathered.rows.len();
+        Some(format!("{rows} rows could not be kept: {message}"))
     }
 
     /// The input has ended. Gives back the store, where there was one.

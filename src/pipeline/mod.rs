@@ -212,11 +212,7 @@ struct Gathering {
 
 impl Gathering {
     fn new(workers: usize) -> Gathering {
-        Gathering {
-            waiting: BTreeMap::new(),
-            through: vec![None; workers],
-            ends: BTreeMap::new(),
-        }
+        Gathering { waiting: BTreeMap::new(), through: vec![None; workers], ends: BTreeMap::new() }
     }
 
     fn take(&mut self, sent: Sent) {
@@ -249,9 +245,8 @@ impl Gathering {
         let newest_era = newest.map_or(0, |&tick| live::era(tick));
         let in_era = self.ends.keys().filter(|&&tick| live::era(tick) == newest_era).count();
         let is_behind = |through: u64| live::era(through) < newest_era && in_era > 2;
-        let waited_for = self.through.iter().filter(|through| {
-            through.is_none_or(|through| !is_behind(through))
-        });
+        let waited_for =
+            self.through.iter().filter(|through| through.is_none_or(|through| !is_behind(through)));
         waited_for.copied().min().flatten()
     }
 }

@@ -155,9 +155,8 @@ mod tests {
     #[test]
     fn one_flow_in_sixteen_is_followed() {
         let ports = 1024..1024 + 1600_u16;
-        let followed = ports.filter(|&port| {
-            Gaps::follows(&Packet { source_port: port, ..segment(0, 0) })
-        });
+        let followed =
+            ports.filter(|&port| Gaps::follows(&Packet { source_port: port, ..segment(0, 0) }));
         assert_eq!(followed.count(), 100);
         assert!(!Gaps::follows(&Packet { protocol: protocol::UDP, ..segment(0, 0) }));
     }
