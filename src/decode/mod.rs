@@ -109,7 +109,7 @@ impl Undecodable {
 ///
 /// A TCP header that the capture cut behind its flags (14 bytes), or a UDP header cut behind its
 /// ports (4 bytes), still gives a packet, with fields that are not there at 0.
-#[inline]
+#[inline(always)]
 pub fn decode(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Packet) -> Outcome {
     if link == LinkType::ETHERNET && fast::ethernet(frame, wire_length, packet).is_some() {
         return Outcome::Packet;
