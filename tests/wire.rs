@@ -84,7 +84,9 @@ impl Cable {
     fn run(&self, options: &[&str]) -> Sensor {
         let mut child = Command::new("ip")
             .args(["netns", "exec", &self.sensor, env!("CARGO_BIN_EXE_shadowscope"), "run"])
-            .args(["--interface", "vb", "--allow-root", "--db"])
+            .args(["--interface", "vb"])
+            .args((!options.contains(&"--user")).then_some("--allow-root"))
+            .arg("--db")
             .arg(self.path("db"))
             .arg("--signatures")
             .arg(support::signatures())
@@ -151,9 +153,13 @@ impl Sensor {
     /// Asks for its end: the exit code, and how long it took.
     fn end(self) -> (i32, Duration) {
         let asked = Instant::now();
-        assert!(tool("kill", &["-TERM", &self.child.id().to_string()]));
+        self.signal("-TERM");
         let (code, _) = self.wait();
         (code, asked.elapsed())
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(tool("kill", &[signal, &self.child.id().to_string()]));
     }
 
     /// Waits for its end: the exit code, and what it had said.
@@ -250,13 +256,16 @@ fn the_account_of_what_was_sent_is_exact() {
     let Some(cable) = Cable::new() else { return };
     let capture = cable.path("office.pcap");
     office(2, 600).write(&capture).unwrap();
-    // The smallest rings there are, and more at once than goes into them.
+    // The smallest rings there are, a sensor that stands still meanwhile, and more than goes in.
     let sensor = cable.run(&["--ring", "1", "--workers", "2", "--clear"]);
-    let sent = cable.replay(&capture, &["--topspeed", "--preload-pcap", "--loop", "10"]);
+    sensor.signal("-STOP");
+    let mut sent = cable.replay(&capture, &["--topspeed", "--preload-pcap", "--loop", "10"]);
+    sensor.signal("-CONT");
+    sent += cable.replay(&capture, &["--topspeed"]);
     assert_eq!(sensor.end().0, 0);
     let seen = cable.ask("SELECT sum(packets) FROM totals");
     let dropped = cable.ask("SELECT sum(dropped) FROM rings");
-    println!("{sent} sent, {seen} seen, {dropped} dropped");
+    assert!(seen > 1000 && dropped > 1000, "{sent} sent, {seen} seen, {dropped} dropped");
     assert_eq!(sent as i64, seen + dropped);
     assert_eq!(cable.ask("SELECT sum(received) FROM rings"), sent as i64);
     let manifest = support::manifest(&cable.report());
@@ -335,6 +344,69 @@ fn what_is_excluded_is_not_seen() {
         assert_eq!(packets - before, expected, "{option} {value}");
         before = packets;
     }
+}
+
+#[test]
+fn what_was_killed_is_seen_and_goes_on_as_another_run() {
+    let Some(cable) = Cable::new() else { return };
+    let capture = cable.path("office.pcap");
+    office(6, 100).write(&capture).unwrap();
+    let mut sensor = cable.run(&["--clear", "--workers", "2"]);
+    cable.replay(&capture, &["--topspeed"]);
+    sensor.child.kill().unwrap();
+    sensor.child.wait().unwrap();
+    let sensor = cable.run(&["--clear", "--workers", "2"]);
+    let sent = cable.replay(&capture, &["--topspeed"]);
+    assert_eq!(sensor.end().0, 0);
+    let states = "SELECT group_concat(state) FROM runs";
+    let states: String = Connection::open(cable.path("db"))
+        .and_then(|db| db.query_row(states, [], |row| row.get(0)))
+        .unwrap();
+    assert_eq!(states, "interrupted,done");
+    assert_eq!(cable.ask("SELECT sum(packets) FROM totals WHERE run = 2"), sent as i64);
+    // No commit is missing between those of a run.
+    let gaps = "SELECT count(*) FROM (SELECT max(sequence) + 1 <> count(*) AS gap FROM commits
+        GROUP BY run) WHERE gap";
+    assert_eq!(cable.ask(gaps), 0);
+    assert_eq!(
+        cable.ask("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),
+        0
+    );
+}
+
+#[test]
+fn it_gives_up_what_it_may_do() {
+    let Some(cable) = Cable::new() else { return };
+    let capture = cable.path("office.pcap");
+    office(7, 40).write(&capture).unwrap();
+    assert!(tool("chown", &["-R", "nobody", &cable.folder.path().to_string_lossy()]));
+    let key = cable.path("keys/pseudonym.key");
+    let key = key.to_string_lossy();
+    let sensor = cable.run(&["--user", "nobody", "--pseudonym-key", &key, "--workers", "2"]);
+    let process = PathBuf::from(format!("/proc/{}/task", sensor.child.id()));
+    let mut threads = 0;
+    for thread in fs::read_dir(process).unwrap() {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(field("Uid:").iter().all(|user| user != "0"), "{status}");
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(field(set), ["0000000000000000"], "{status}");
+        }
+        assert_eq!(field("NoNewPrivs:"), ["1"]);
+        assert_eq!(field("Seccomp:"), ["2"]);
+        threads += 1;
+    }
+    // Merge and two workers.
+    assert_eq!(threads, 3);
+    let sent = cable.replay(&capture, &["--topspeed"]);
+    assert_eq!(sensor.end().0, 0);
+    assert_eq!(cable.ask("SELECT sum(packets) FROM totals"), sent as i64);
+    let manifest = support::manifest(&cable.report());
+    assert_eq!(manifest["subjects"], "pseudonyms");
+    assert_eq!(manifest["pseudonym_keys"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]

@@ -261,7 +261,9 @@ fn begin(
 }
 
 fn restrict(args: &RunArgs) -> Result<(), Box<dyn Error>> {
-    let folder = match args.db.parent() {
+    // Where a link leads is where the database is.
+    let db = args.db.canonicalize().unwrap_or_else(|_| args.db.clone());
+    let folder = match db.parent() {
         Some(folder) if folder != Path::new("") => folder.to_path_buf(),
         _ => PathBuf::from("."),
     };

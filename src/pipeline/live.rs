@@ -6,7 +6,7 @@
 //! for merge as long as it can keep adding to what it has, since packets would be lost meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::bounded;
 
@@ -70,20 +70,23 @@ pub fn run<R: Ring>(
     assert!((1..=WORKERS_MAX).contains(&workers), "{workers} rings");
     let settings = Arc::new(settings);
     let (sender, receiver) = bounded(PARTS_WAITING_MAX * workers);
+    let merge_is_gone = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (worker, ring) in rings.into_iter().enumerate() {
             let outbox = Outbox { worker, sender: sender.clone() };
             let settings = Arc::clone(&settings);
             let pulse = pulses.get(worker).cloned().unwrap_or_default();
+            let merge_is_gone = Arc::clone(&merge_is_gone);
             threads.push(scope.spawn(move || {
                 let _guard = EndsTheProgram;
-                Driven::new(ring, settings, outbox, pulse).drive()
+                Driven::new(ring, settings, outbox, pulse).drive(&merge_is_gone)
             }));
         }
         drop(sender);
         let merged = gather(&receiver, workers, merge, between);
-        // A worker whose merge has failed stops at its next tick.
+        // Workers whose merge has failed stop, at the latest when they have something to send.
+        merge_is_gone.store(true, Ordering::Relaxed);
         drop(receiver);
         let mut done = LiveDone { ending: Ending::Asked, packets_by_worker: Vec::new() };
         for thread in threads {
@@ -126,7 +129,7 @@ impl<R: Ring> Driven<R> {
     }
 
     /// Until the ring has ended or merge is gone: why, and how many packets there were.
-    fn drive(mut self) -> (Ending, u64) {
+    fn drive(mut self, merge_is_gone: &AtomicBool) -> (Ending, u64) {
         let mut block = Block::default();
         let mut items = [Item::default(); BATCH];
         let ending = loop {
@@ -138,7 +141,7 @@ impl<R: Ring> Driven<R> {
             self.pulse.polls.fetch_add(1, Ordering::Relaxed);
             self.pulse.packets.store(self.worker.packets(), Ordering::Relaxed);
             self.pulse.flows.store(self.worker.flows() as u64, Ordering::Relaxed);
-            if sent.is_err() {
+            if sent.is_err() || merge_is_gone.load(Ordering::Relaxed) {
                 return (Ending::Asked, self.worker.packets());
             }
         };

@@ -2,6 +2,7 @@
 //! says about the health of the capture.
 
 use super::Worker;
+use super::gaps::Gaps;
 use super::part::{End, FlowRecord, Health};
 use crate::flow::slot::{NONE, mark, told};
 use crate::flow::table::FlowId;
@@ -67,9 +68,10 @@ impl Worker {
         if hot.protocol != protocol::TCP {
             return;
         }
-        let (marks, minute) = (hot.marks, hot.minute);
+        let (marks, minute, [one, other]) = (hot.marks, hot.minute, hot.ports);
         let both = mark::SENT_0 | mark::SENT_0 << 1;
-        let (sequence_bytes, gap_bytes) = self.gaps.end(flow);
+        let is_followed = Gaps::follows_ports(one, other);
+        let (sequence_bytes, gap_bytes) = if is_followed { self.gaps.end(flow) } else { (0, 0) };
         let health = self.health(minute);
         health.tcp_flows += 1;
         health.tcp_two_way += u64::from(marks & both == both);

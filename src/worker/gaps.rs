@@ -44,8 +44,14 @@ impl Gaps {
     /// Whether the flow of this packet is followed.
     #[inline]
     pub(super) fn follows(packet: &Packet) -> bool {
-        (packet.source_port ^ packet.destination_port) & SAMPLE_MASK == 0
+        Gaps::follows_ports(packet.source_port, packet.destination_port)
             && packet.protocol == protocol::TCP
+    }
+
+    /// Whether TCP flows between these ports are followed.
+    #[inline]
+    pub(super) fn follows_ports(one: u16, other: u16) -> bool {
+        (one ^ other) & SAMPLE_MASK == 0
     }
 
     /// A segment of a flow that is followed.
