@@ -12,7 +12,7 @@ use shadowscope::packet::LinkType;
 use shadowscope::pipeline::live::{self, LiveDone};
 use shadowscope::pipeline::merge::{Keep, Merge, MergeSettings};
 use shadowscope::report::{ReportRange, write_reports};
-use shadowscope::store::{RunKind, RunStart, Store};
+use shadowscope::store::{RunKind, RunStart, Store, StoreError};
 use shadowscope::time::Timestamp;
 use shadowscope::worker::part::RingSums;
 use shadowscope::{pipeline, signatures, worker};
@@ -398,4 +398,27 @@ fn a_full_disk_costs_nothing_once_there_is_space_again() {
     let manifest: serde_json::Value = serde_json::from_slice(&told["manifest.json"]).unwrap();
     assert!(manifest["losses"]["commit_refused"].as_u64() >= Some(1), "{manifest}");
     assert_eq!(manifest["bounded"], serde_json::json!([]));
+}
+
+#[test]
+fn a_database_that_is_moved_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("office.pcap");
+    Office { visits: 500, seconds: 600, seed: 2, ..Office::default() }
+        .traffic()
+        .write(&capture)
+        .unwrap();
+    let [here, there] = ["usage.db", "elsewhere.db"].map(|name| folder.path().join(name));
+    let store = Store::open(&here, "UTC").unwrap();
+    let mut live = merge_into(store, RunKind::Live, Identities::default());
+    let rings = rings(&frames(&capture), 2, true);
+    let mut is_moved = false;
+    let done = live::run(rings, settings(), &mut live, &[], |_| {
+        if !std::mem::replace(&mut is_moved, true) {
+            std::fs::rename(&here, &there).unwrap();
+        }
+    });
+    let error = done.unwrap_err();
+    assert!(matches!(error, StoreError::Moved { .. }), "{error}");
+    assert!(error.to_string().contains("usage.db"), "{error}");
 }

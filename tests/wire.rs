@@ -384,8 +384,9 @@ fn it_gives_up_what_it_may_do() {
     let key = key.to_string_lossy();
     let sensor = cable.run(&["--user", "nobody", "--pseudonym-key", &key, "--workers", "2"]);
     let process = PathBuf::from(format!("/proc/{}/task", sensor.child.id()));
-    let mut threads = 0;
-    for thread in fs::read_dir(process).unwrap() {
+    // Merge and two workers.
+    wait_for("threads", || fs::read_dir(&process).unwrap().count() == 3);
+    for thread in fs::read_dir(&process).unwrap() {
         let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -397,10 +398,7 @@ fn it_gives_up_what_it_may_do() {
         }
         assert_eq!(field("NoNewPrivs:"), ["1"]);
         assert_eq!(field("Seccomp:"), ["2"]);
-        threads += 1;
     }
-    // Merge and two workers.
-    assert_eq!(threads, 3);
     let sent = cable.replay(&capture, &["--topspeed"]);
     assert_eq!(sensor.end().0, 0);
     assert_eq!(cable.ask("SELECT sum(packets) FROM totals"), sent as i64);

@@ -34,6 +34,9 @@ const HOLD_BACK_MILLIS: i32 = 100;
 const IDLE_LAG_NANOS: i64 = 2 * HOLD_BACK_MILLIS as i64 * 1_000_000;
 /// Frames that are taken from a handle before the next one is asked.
 const FRAMES_AT_ONCE: usize = 256;
+/// So often nothing must have been there for the kernel to have kept nothing back, whatever the
+/// clock says.
+const EMPTY_READS: u32 = 4;
 /// Bytes of memory for the frames of a handle that wait, where nothing else is said.
 pub const RING_BYTES: u32 = 64 << 20;
 /// Bytes of a frame that are captured, where nothing else is said. Enough for the ClientHellos
@@ -118,6 +121,8 @@ pub struct LiveRing {
     was_empty: bool,
     /// When the end was asked for.
     ends_at: Option<Timestamp>,
+    /// How often nothing was there since then.
+    empty_reads: u32,
 }
 
 /// What the rings of a run have in common.
@@ -134,8 +139,10 @@ struct Handle {
     link: LinkType,
     /// Frames with earlier stamps came before all handles shared their frames.
     since: Timestamp,
-    /// Until the first frame that is not that old.
+    /// Until the first frame that is not that old, or the kernel can have kept none back.
     is_starting: bool,
+    /// How often nothing was there, meanwhile.
+    empty_reads: u32,
     statistics: Stat,
     /// Errors since the last success.
     errors: u32,
@@ -158,6 +165,7 @@ pub fn open(settings: &LiveSettings, stop: Arc<AtomicBool>) -> Result<Vec<LiveRi
             shared,
             was_empty: false,
             ends_at: None,
+            empty_reads: 0,
         });
     }
     for interface in &settings.interfaces {
@@ -222,6 +230,7 @@ impl Handle {
             link,
             since: Timestamp::MIN,
             is_starting: true,
+            empty_reads: 0,
             statistics: Stat { received: 0, dropped: 0, if_dropped: 0 },
             errors: 0,
         })
@@ -240,7 +249,8 @@ impl Handle {
                         block.push(time, link, packet.header.len, packet.data);
                     }
                 })?;
-                self.is_starting = is_starting;
+                self.empty_reads += u32::from(count == 0);
+                self.is_starting = is_starting && self.empty_reads < EMPTY_READS;
                 count
             } else {
                 self.capture.dispatch(Some(FRAMES_AT_ONCE), |packet| {
@@ -341,9 +351,10 @@ impl Ring for LiveRing {
             self.ends_at = Some(asked);
         }
         self.was_empty = block.records.is_empty();
+        self.empty_reads += u32::from(self.was_empty && self.ends_at.is_some());
         let idle = asked.offset(-IDLE_LAG_NANOS);
         let first = block.records.first().map_or(idle, |record| record.time);
-        if self.ends_at.is_some_and(|end| first > end) {
+        if self.ends_at.is_some_and(|end| first > end) || self.empty_reads >= EMPTY_READS {
             return Polled::Ended(Ending::Asked);
         }
         if self.was_empty { Polled::Idle(idle) } else { Polled::Frames }
