@@ -55,6 +55,9 @@ counters! {
     DecodeEncrypted => "decode_encrypted",
     /// Copies of packets that a SPAN port shows twice, left out.
     Duplicate => "duplicate",
+    /// Flows of packets behind IP Payload Compression that could not be inflated: another
+    /// algorithm, damaged, cut, or more than 16 KiB.
+    IpcompOpaque => "ipcomp_opaque",
     /// Later fragments whose first fragment never came.
     FragmentOrphan => "fragment_orphan",
     /// Bound: open datagrams evicted before all their fragments came.
@@ -95,6 +98,8 @@ counters! {
     TimeStep => "time_step",
     /// TLS: a ClientHello that contradicts itself.
     TlsMalformed => "tls_malformed",
+    /// TLS: hellos whose name is encrypted by the draft before ECH (ESNI).
+    TlsEsni => "tls_esni",
     /// TLS: a server name that is no hostname.
     TlsBadName => "tls_bad_name",
     /// HTTP: a request line or header that cannot be read.

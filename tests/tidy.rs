@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates with one home each: path prefixes below `src/`.
-const HOMES: [(&str, &[&str]); 22] = [
+const HOMES: [(&str, &[&str]); 23] = [
     ("libc", &["capture/socket.rs", "rights.rs"]),
     ("rustix", &["capture/", "rights.rs"]),
     ("caps", &["rights.rs"]),
@@ -29,7 +29,7 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("signal_hook", &["cli/"]),
     ("pcap", &["capture/"]),
     ("glob", &["capture/"]),
-    ("flate2", &["capture/"]),
+    ("flate2", &["capture/", "decode/"]),
     ("ruzstd", &["capture/"]),
     ("etherparse", &["decode/"]),
     ("tls_parser", &["dissect/"]),
@@ -43,6 +43,7 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("maxminddb", &["feeds/"]),
     ("psl", &["hostname.rs", "catalogue/lint/"]),
     ("idna", &["catalogue/"]),
+    ("schemars", &["catalogue/"]),
 ];
 
 /// Words that must not appear in what people read, and what to write instead.

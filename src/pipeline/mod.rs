@@ -201,9 +201,12 @@ fn gather(
     }
 }
 
+/// Parts, each with the number of its worker.
+type Parts = Vec<(usize, Part)>;
+
 /// Parts that wait for those of other workers.
 struct Gathering {
-    waiting: BTreeMap<u64, Vec<(usize, Part)>>,
+    waiting: BTreeMap<u64, Parts>,
     /// The last tick that each worker has sent all of.
     through: Vec<Option<u64>>,
     /// Ticks that some worker has sent all of, each with the least sensor time at its end.
@@ -224,7 +227,7 @@ impl Gathering {
     }
 
     /// The parts of the earliest tick that is complete, in the order of their workers.
-    fn next(&mut self) -> Option<(Vec<(usize, Part)>, Option<Timestamp>)> {
+    fn next(&mut self) -> Option<(Parts, Option<Timestamp>)> {
         let complete = self.complete()?;
         let end = self.ends.first_entry().filter(|end| *end.key() <= complete)?;
         let (tick, horizon) = end.remove_entry();

@@ -48,6 +48,9 @@ impl Worker {
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
         self.note_link(flow, &item.packet, frame);
+        if item.packet.protocol == protocol::IPCOMP {
+            self.count_event(Counter::IpcompOpaque);
+        }
         flow
     }
 
