@@ -267,6 +267,7 @@ const KILLS: &str = "SHADOWSCOPE_KILLS";
 const KILLS_DEFAULT: u32 = 12;
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "moments of a run are chosen by how long one takes")]
 fn whenever_it_is_killed_the_next_run_says_all() {
     let kills = std::env::var(KILLS).ok().map_or(KILLS_DEFAULT, |text| number(&text) as u32);
     let desk = Desk::new();
