@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::generator::Traffic;
 use crate::generator::office::Office;
+use crate::generator::{Record, Traffic};
 use crate::support;
 
 /// How long a sensor or the kernel may take for anything.
@@ -345,6 +345,45 @@ fn what_is_excluded_is_not_seen() {
         assert_eq!(packets - before, expected, "{option} {value}");
         before = packets;
     }
+}
+
+#[test]
+fn two_halves_of_a_tap_are_put_together() {
+    let Some(cable) = Cable::new() else { return };
+    let pair = ["-n", &*cable.sender, "link", "add", "va2", "type", "veth", "peer", "name", "vb2"];
+    assert!(tool("ip", &[&pair[..], &["netns", &cable.sensor]].concat()));
+    assert!(tool("ip", &["-n", &cable.sender, "link", "set", "va2", "up"]));
+    assert!(tool("ip", &["-n", &cable.sensor, "link", "set", "vb2", "up"]));
+    wait_for("vb2", || {
+        output("ip", &["-n", &cable.sensor, "-o", "link", "show", "vb2"]).contains("state UP")
+    });
+    // What clients send on the one, what servers send on the other.
+    let traffic = office(8, 150);
+    let all = traffic.records.len() as i64;
+    let sent_by_router = |frame: &[u8]| frame[6..12] == [2, 0, 0, 0, 0, 1];
+    let (down, up) = traffic.records.into_iter().partition(|one| sent_by_router(&one.frame));
+    let [up_at, down_at] = [("up.pcap", up), ("down.pcap", down)].map(|(name, records)| {
+        let half: Vec<Record> = records;
+        assert!(half.len() > 500);
+        let path = cable.path(name);
+        Traffic { records: half, ..Traffic::default() }.write(&path).unwrap();
+        path
+    });
+    let sensor = cable.run(&["--interface", "vb2", "--clear", "--workers", "2"]);
+    let mut second = Command::new("ip")
+        .args(["netns", "exec", &cable.sender, "tcpreplay", "-q", "-i", "va2"])
+        .arg(&down_at)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    cable.replay(&up_at, &[]);
+    assert!(second.wait().unwrap().success());
+    assert_eq!(sensor.end().0, 0);
+    assert_eq!(cable.ask("SELECT sum(packets) FROM totals"), all);
+    // Both directions of a connection met in one worker.
+    let one_way = cable.ask("SELECT sum(tcp_flows - tcp_two_way) * 10 FROM health");
+    let flows = cable.ask("SELECT sum(tcp_flows) FROM health");
+    assert!(one_way < flows && flows > 100, "{one_way} / 10 of {flows}");
 }
 
 #[test]
