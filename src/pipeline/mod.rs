@@ -253,3 +253,55 @@ impl Gathering {
         waited_for.copied().min().flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(gathering: &mut Gathering, worker: usize, tick: u64, through: u64, seconds: i64) {
+        let horizon = (through != live::LAST_TICK).then(|| Timestamp::from_parts(seconds, 0));
+        let end = Some(TickEnd { through, horizon });
+        gathering.take(Sent { worker, tick, part: Part::default(), end });
+    }
+
+    /// The workers whose parts the next tick has, and its horizon in seconds.
+    fn next(gathering: &mut Gathering) -> Option<(Vec<usize>, Option<i64>)> {
+        let (parts, horizon) = gathering.next()?;
+        let workers = parts.into_iter().map(|(worker, _)| worker).collect();
+        Some((workers, horizon.map(Timestamp::seconds)))
+    }
+
+    #[test]
+    fn a_tick_waits_for_the_slowest_worker() {
+        let mut gathering = Gathering::new(2);
+        send(&mut gathering, 1, 10, 10, 660);
+        send(&mut gathering, 1, 11, 11, 720);
+        assert_eq!(next(&mut gathering), None);
+        // This one had nothing to send for a minute, and its part is of both.
+        send(&mut gathering, 0, 10, 11, 700);
+        assert_eq!(next(&mut gathering), Some((vec![0, 1], Some(660))));
+        assert_eq!(next(&mut gathering), Some((vec![1], Some(700))));
+        assert_eq!(next(&mut gathering), None);
+        send(&mut gathering, 0, 12, live::LAST_TICK, 0);
+        assert_eq!(next(&mut gathering), None);
+        send(&mut gathering, 1, 12, live::LAST_TICK, 0);
+        assert_eq!(next(&mut gathering), Some((vec![0, 1], None)));
+    }
+
+    #[test]
+    fn a_worker_that_missed_a_step_of_the_clock_is_not_waited_for_for_ever() {
+        let mut gathering = Gathering::new(2);
+        let later = |minute: u64| 1 << 32 | minute;
+        send(&mut gathering, 0, 5, 5, 360);
+        send(&mut gathering, 1, 5, 5, 360);
+        assert_eq!(next(&mut gathering), Some((vec![0, 1], Some(360))));
+        for minute in 2..4 {
+            send(&mut gathering, 0, later(minute), later(minute), 60 * minute as i64);
+            assert_eq!(next(&mut gathering), None);
+        }
+        send(&mut gathering, 1, 6, 6, 420);
+        assert_eq!(next(&mut gathering), Some((vec![1], Some(420))));
+        send(&mut gathering, 0, later(4), later(4), 240);
+        assert_eq!(next(&mut gathering), Some((vec![0], Some(120))));
+    }
+}
