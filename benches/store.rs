@@ -51,6 +51,8 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         usage,
         visibility: Vec::new(),
         totals: Vec::new(),
+        health: Vec::new(),
+        rings: Vec::new(),
         counters: Counters::default(),
     }
 }
@@ -62,6 +64,7 @@ fn start() -> RunStart {
         again: false,
         program: "bench".into(),
         config_sha256: String::new(),
+        pseudonym_key: String::new(),
     }
 }
 

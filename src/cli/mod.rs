@@ -8,6 +8,7 @@ pub mod match_command;
 mod progress;
 mod read;
 mod report;
+mod run;
 mod settings;
 pub mod signature_args;
 pub mod signatures_command;

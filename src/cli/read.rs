@@ -93,6 +93,9 @@ pub(super) struct ReadArgs {
     /// Only packets that pass this filter, as tcpdump has it (see pcap-filter(7))
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
+    /// Whether copies of packets are left out, as SPAN ports make them
+    #[arg(long, value_enum, value_name = "HOW", default_value = "off")]
+    dedup: settings::Dedup,
     /// Threads that take packets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
     workers: Option<u16>,
@@ -139,10 +142,12 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         grid: usable.grid,
         observations: args.observations.is_some(),
         flows: args.flows.is_some(),
+        copies: args.dedup.copies(),
         seed: Seed::random(),
         ..Settings::default()
     };
     let merge_settings = MergeSettings {
+        live: false,
         catalogue: Arc::clone(&usable.catalogue),
         autonomous_systems: usable.autonomous_systems,
         unmatched: args.unmatched,
@@ -196,10 +201,9 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
     };
     let home = settings::home(&args.home)?;
     let config = serde_json::json!({
-        "client": args.client, "filter": args.filter, "from": args.from, "home": args.home,
+        "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter, "from": args.from, "home": args.home,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });
-    let digest = ring::digest::digest(&ring::digest::SHA256, config.to_string().as_bytes());
     Ok(Usable {
         filter: Filter::new(from, to, args.filter.as_deref())?,
         only: (!only.is_empty()).then(|| NetworkSet::new(only)),
@@ -208,7 +212,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         identities,
         autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         catalogue: Arc::new(signatures::load(&args.signatures.options())?),
-        config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        config_sha256: settings::sha256(&config.to_string()),
     })
 }
 
@@ -315,6 +319,7 @@ fn begin(
         again: args.again,
         program: env!("CARGO_PKG_VERSION").into(),
         config_sha256: usable.config_sha256.clone(),
+        pseudonym_key: String::new(),
     };
     let begun = store.begin_run(&start)?;
     for name in &begun.interrupted {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::civil;
@@ -10,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::Mistake;
 use crate::net::NetworkSet;
 use crate::time::{HourGrid, Minute, Timestamp};
+use crate::worker::duplicates::Copies;
 
 /// The time zone with this name.
 ///
@@ -82,6 +84,33 @@ pub(super) fn make_folder(option: &str, folder: &Path) -> Result<(), Mistake> {
             let folder = folder.display();
             Mistake(format!("{option} {folder}: {error}; name a folder in which you may write"))
         })
+}
+
+/// What is done about packets that a SPAN port shows twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Dedup {
+    /// Copies are left out
+    On,
+    /// Copies are packets like others
+    Off,
+    /// Copies are left out if one in five of the first 20,000 TCP packets with payload is one
+    Auto,
+}
+
+impl Dedup {
+    pub(super) fn copies(self) -> Copies {
+        match self {
+            Dedup::On => Copies::LeftOut,
+            Dedup::Off => Copies::Kept,
+            Dedup::Auto => Copies::Sampled(Arc::default()),
+        }
+    }
+}
+
+/// SHA-256 in hex.
+pub(super) fn sha256(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The home networks: those given, or the usual ones.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::gathered::{Gathered, HELD_BYTES_MAX, RowKey, SubjectNumber};
 use super::naming::{Named, Offers, name_flow};
 use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::Summary;
@@ -24,12 +25,11 @@ use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, TotalsRow,
-    UsageRow, VisibilityRow,
+    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, UsageRow,
 };
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums};
-use crate::worker::part::{AnonymousSums, Answer, Books, FlowRecord, IntakeSums, Part};
+use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
 
 /// Clients with rows; those beyond are one client "other".
 const CLIENTS_MAX: usize = 1 << 20;
@@ -38,20 +38,10 @@ const UNMATCHED_MAX: usize = 65_536;
 /// Verdicts on anonymous flows remembered, for each worker.
 const VERDICTS_MAX: usize = 262_144;
 
-/// The number of a subject in merge.
-type SubjectNumber = u32;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// An anonymous flow: its worker, its number there, and its first packet's stamp.
 type OpenFlow = (usize, FlowId, Timestamp);
-
-/// What a row of usage is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct RowKey {
-    hour: Hour,
-    subject: SubjectNumber,
-    target: TargetNumber,
-    source: NameSource,
-}
 
 /// Where commits go.
 pub struct Keep {
@@ -75,6 +65,9 @@ pub struct MergeSettings {
     pub observations: bool,
     /// Whether flows are wanted as records.
     pub flows: bool,
+    /// Whether the run has no end in sight: then there is no summary, what is remembered is
+    /// forgotten day by day, and a disk that refuses is waited for.
+    pub live: bool,
 }
 
 /// See the module.
@@ -93,9 +86,9 @@ pub struct Merge {
     subjects: Vec<Subject>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
-    rows: HashMap<RowKey, Sums, RandomState>,
-    books: Books,
-    intake: BTreeMap<Hour, IntakeSums>,
+    gathered: Gathered,
+    /// Bytes in the books and bytes that came in, of the whole run.
+    balance: (u64, u64),
     /// Clients that packets were seen to.
     two_way: HashSet<SubjectNumber, RandomState>,
     /// Failed attempts of clients that no packet was seen to so far.
@@ -105,6 +98,11 @@ pub struct Merge {
     stored_targets: Vec<Option<TargetId>>,
     sequence: u64,
     keep: Option<Keep>,
+    live: bool,
+    /// The day, in days since 1970, of what is remembered; none before the first tick.
+    day: Option<i64>,
+    /// Why the last commit was refused, where it was.
+    refused: Option<String>,
     /// What the reader is told at the end.
     pub summary: Summary,
     /// Names and flows, where they are wanted.
@@ -126,15 +124,17 @@ impl Merge {
             subjects: Vec::new(),
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
-            rows: HashMap::default(),
-            books: Books::default(),
-            intake: BTreeMap::new(),
+            gathered: Gathered::default(),
+            balance: (0, 0),
             two_way: HashSet::default(),
             held_failures: BTreeMap::new(),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,
             keep,
+            live: settings.live,
+            day: None,
+            refused: None,
             summary: Summary::new(settings.unmatched),
             records: Records::new(settings.observations, settings.flows),
         }
@@ -172,14 +172,25 @@ impl Merge {
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
         counters.merge(&self.summary.take_bounds());
         self.summary.counters.merge(&counters);
+        self.gathered.counters.merge(&counters);
         self.release_failures();
-        self.commit(counters)
+        self.close_tick()?;
+        if let Some(horizon) = horizon.filter(|_| self.live) {
+            self.turn_day(horizon);
+        }
+        Ok(())
+    }
+
+    /// What to tell of rows that the disk refused to the end; none where all were committed.
+    pub fn uncommitted(&self) -> Option<String> {
+        let message = self.refused.as_ref()?;
+        let rows = self.gathered.rows.len();
+        Some(format!("{rows} rows could not be kept: {message}"))
     }
 
     /// The input has ended. Gives back the store, where there was one.
     pub fn finish(self) -> (Summary, Records, Option<Keep>) {
-        let books = self.summary.books.bytes();
-        let total = self.summary.total_bytes();
+        let (books, total) = self.balance;
         assert!(books == total, "the books do not balance: {books} of {total} bytes");
         (self.summary, self.records, self.keep)
     }
@@ -243,12 +254,22 @@ impl Merge {
             flows,
             intake,
             health,
+            rings,
             ..
         } = part;
-        self.books.merge(&books);
-        self.summary.health.merge(&health);
+        self.gathered.books.merge(&books);
+        self.balance.0 += books.bytes();
+        for (hour, health) in health {
+            self.gathered.health.entry(hour).or_default().merge(&health);
+            self.summary.health.merge(&health);
+        }
+        for (hour, sums) in rings {
+            self.gathered.rings.entry((hour, worker)).or_default().merge(&sums);
+        }
         for sums in intake.into_values() {
-            self.intake.entry(sums.hour).and_modify(|known| known.merge(&sums)).or_insert(sums);
+            self.balance.1 += sums.total_bytes;
+            let known = self.gathered.intake.entry(sums.hour);
+            known.and_modify(|known| known.merge(&sums)).or_insert(sums);
         }
         for client in two_way {
             let subject = self.subject(client);
@@ -261,7 +282,7 @@ impl Merge {
             // Questions have no bytes of their own: their flow is in the books as it is.
             if bucket != Some(Bucket::NetworkService) {
                 let bucket = bucket.unwrap_or(verdict.bucket);
-                self.books.add(key.hour, bucket, sums.connections, sums.bytes());
+                self.book(key.hour, bucket, &sums);
             }
             if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
                 self.summary.unmatched_name(&names[key.name as usize], &sums);
@@ -324,10 +345,15 @@ impl Merge {
             self.ended.push(key);
         }
         let bucket = flow.bucket.unwrap_or(named.bucket);
-        self.books.add(flow.hour, bucket, flow.sums.connections, flow.sums.bytes());
+        self.book(flow.hour, bucket, &flow.sums);
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
         self.row(client, target, flow.bucket, flow.hour, named.source, &flow.sums);
+    }
+
+    fn book(&mut self, hour: Hour, bucket: Bucket, sums: &Sums) {
+        self.gathered.books.add(hour, bucket, sums.connections, sums.bytes());
+        self.balance.0 += sums.bytes();
     }
 
     fn remember(&mut self, key: OpenFlow, named: Named) -> Arc<Named> {
@@ -368,7 +394,7 @@ impl Merge {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
         }
-        self.rows.entry(key).or_default().add(&sums);
+        self.gathered.rows.entry(key).or_default().add(&sums);
     }
 
     /// Failed attempts count once the client is known to be seen both ways: where only half of
@@ -381,7 +407,7 @@ impl Merge {
         let released: BTreeMap<RowKey, u64> = released;
         for (key, attempts_failed) in released {
             let sums = Sums { attempts_failed, ..Sums::default() };
-            self.rows.entry(key).or_default().add(&sums);
+            self.gathered.rows.entry(key).or_default().add(&sums);
         }
     }
 
@@ -410,7 +436,7 @@ impl Merge {
     /// by name.
     fn fold_unmatched(&mut self) {
         let mut fresh: HashMap<TargetNumber, u64, RandomState> = HashMap::default();
-        for (key, sums) in &self.rows {
+        for (key, sums) in &self.gathered.rows {
             let is_domain = matches!(self.verdicts.target(key.target), Target::Domain(_));
             if is_domain && !self.unmatched.contains(&key.target) {
                 *fresh.entry(key.target).or_default() += sums.bytes();
@@ -428,45 +454,68 @@ impl Merge {
             self.summary.bound(Counter::UnmatchedFolded, folded.len() as u64);
             let other = self.verdicts.other_domain();
             let moved: Vec<_> =
-                self.rows.extract_if(|key, _| folded.contains(&key.target)).collect();
+                self.gathered.rows.extract_if(|key, _| folded.contains(&key.target)).collect();
             for (key, sums) in moved {
-                self.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
+                self.gathered.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
             }
         }
         self.unmatched.extend(fresh.into_iter().map(|(target, _)| target));
     }
 
-    /// Commits the tick, and adds it to the summary.
-    fn commit(&mut self, counters: crate::stats::Counters) -> Result<(), StoreError> {
+    /// Commits what was gathered, and adds it to the summary.
+    fn close_tick(&mut self) -> Result<(), StoreError> {
         for key in self.ended.drain(..) {
             self.open.remove(&key);
         }
         self.fold_unmatched();
-        let mut rows: Vec<_> = std::mem::take(&mut self.rows).into_iter().collect();
-        rows.sort_unstable_by_key(|&(key, _)| key);
-        for (key, sums) in &rows {
-            let subject = &self.subjects[key.subject as usize];
-            self.summary.usage(
-                (key.subject, key.hour),
-                subject,
-                self.verdicts.target(key.target),
-                sums,
-            );
+        if !self.live {
+            self.summarise();
+        } else if self.gathered.is_empty() {
+            return Ok(());
         }
-        let books = std::mem::take(&mut self.books);
-        self.summary.books.merge(&books);
-        let intake = std::mem::take(&mut self.intake);
-        for sums in intake.values() {
+        match self.commit() {
+            Ok(()) => {
+                if self.refused.take().is_some() {
+                    eprintln!("shadowscope: the database takes commits again");
+                }
+                self.gathered = Gathered::default();
+                Ok(())
+            }
+            Err(error) if self.live && error.is_passing() => {
+                self.gathered.counters.count(Counter::CommitRefused);
+                self.gathered.shrink(HELD_BYTES_MAX);
+                let message = error.to_string();
+                if self.refused.as_ref() != Some(&message) {
+                    eprintln!("shadowscope: {message}; measuring goes on, and it is tried again");
+                    self.refused = Some(message);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn summarise(&mut self) {
+        for (key, sums) in self.gathered.sorted_rows() {
+            let subject = &self.subjects[key.subject as usize];
+            let target = self.verdicts.target(key.target);
+            self.summary.usage((key.subject, key.hour), subject, target, &sums);
+        }
+        self.summary.books.merge(&self.gathered.books);
+        for sums in self.gathered.intake.values() {
             self.summary.intake(sums);
         }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
         let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
-        let run = *run;
         let catalogue = self.verdicts.catalogue();
         let catalogue = store.catalogue_id(&CatalogueFacts {
             version: catalogue.version(),
             hash: hex(&catalogue.hash()),
         })?;
         self.stored_subjects.resize(self.subjects.len(), None);
+        let rows = self.gathered.sorted_rows();
         let mut usage = Vec::with_capacity(rows.len());
         for (key, sums) in rows {
             let subject = match &mut self.stored_subjects[key.subject as usize] {
@@ -482,30 +531,64 @@ impl Merge {
             };
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
-        let visibility = books.iter().map(|(hour, bucket, flows, bytes)| VisibilityRow {
-            hour,
-            bucket,
-            flows,
-            bytes,
-        });
-        let totals = intake.into_values().map(|sums| TotalsRow {
-            hour: sums.hour,
-            packets: sums.packets,
-            total_bytes: sums.total_bytes,
-            ip_bytes: sums.ip_bytes,
-            first_seen: sums.first_seen,
-            last_seen: sums.last_seen,
-        });
         let commit = Commit {
             sequence: self.sequence,
             catalogue,
             usage,
-            visibility: visibility.collect(),
-            totals: totals.collect(),
-            counters,
+            visibility: self.gathered.visibility(),
+            totals: self.gathered.totals(),
+            health: self.gathered.health(),
+            rings: self.gathered.rings(),
+            counters: self.gathered.counters.clone(),
         };
+        store.commit(*run, &commit)?;
         self.sequence += 1;
-        store.commit(run, &commit)
+        Ok(())
+    }
+
+    /// Forgets what was remembered of another day, so that a run may go on for years. What is held
+    /// for the disk stays as it is.
+    fn turn_day(&mut self, now: Timestamp) {
+        let day = now.seconds().div_euclid(SECONDS_PER_DAY);
+        let known = *self.day.get_or_insert(day);
+        if day == known || !self.gathered.is_empty() {
+            return;
+        }
+        self.day = Some(day);
+        self.forget_numbers(None);
+        self.subjects.clear();
+        self.subject_numbers.clear();
+        self.stored_subjects.clear();
+        self.two_way.clear();
+        self.held_failures.clear();
+        self.summary = Summary::new(false);
+    }
+
+    /// Asks another catalogue from now on: between two commits, so that each has one. What is held
+    /// for the disk was matched with the old one, and has to be committed first.
+    ///
+    /// Answers whether it was exchanged.
+    pub fn exchange_catalogue(&mut self, catalogue: Arc<Catalogue>) -> bool {
+        let may = self.gathered.is_empty();
+        if may {
+            self.forget_numbers(Some(catalogue));
+            // Their keys hold numbers of targets.
+            self.held_failures.clear();
+        }
+        may
+    }
+
+    /// Numbers targets anew, those of open flows first.
+    fn forget_numbers(&mut self, catalogue: Option<Arc<Catalogue>>) {
+        let old = self.verdicts.forget(catalogue);
+        for named in self.open.values_mut() {
+            let verdict = &mut Arc::make_mut(named).verdict;
+            if let Some(target) = verdict.as_mut().and_then(|verdict| verdict.target.as_mut()) {
+                *target = self.verdicts.number(old[*target as usize].clone());
+            }
+        }
+        self.unmatched.clear();
+        self.stored_targets.clear();
     }
 }
 

@@ -65,6 +65,17 @@ impl Verdicts {
         &self.catalogue
     }
 
+    /// Forgets all names and targets, and asks another catalogue from now on, where one is given.
+    /// Answers the targets as they were numbered.
+    pub fn forget(&mut self, catalogue: Option<Arc<Catalogue>>) -> Vec<Target> {
+        if let Some(catalogue) = catalogue {
+            self.catalogue = catalogue;
+        }
+        self.by_name.clear();
+        self.numbers.clear();
+        std::mem::take(&mut self.targets)
+    }
+
     /// What a target is.
     pub fn target(&self, number: TargetNumber) -> &Target {
         &self.targets[number as usize]
@@ -146,7 +157,8 @@ impl Verdicts {
         }
     }
 
-    fn number(&mut self, target: Target) -> TargetNumber {
+    /// The number of a target, a new one where it has none.
+    pub fn number(&mut self, target: Target) -> TargetNumber {
         let next = self.targets.len() as TargetNumber;
         match self.numbers.get(&target) {
             Some(&known) => known,

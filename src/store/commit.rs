@@ -3,7 +3,9 @@
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
-use super::rows::{CatalogueId, Commit, RunId, TotalsRow, UsageRow, VisibilityRow};
+use super::rows::{
+    CatalogueId, Commit, HealthRow, RingRow, RunId, TotalsRow, UsageRow, VisibilityRow,
+};
 use super::{Store, intern::Interned};
 use crate::stats::Counters;
 
@@ -64,6 +66,8 @@ fn write(
     add_usage(&transaction, run, commit.catalogue, &commit.usage)?;
     add_visibility(&transaction, run, &commit.visibility)?;
     add_totals(&transaction, run, &commit.totals)?;
+    add_health(&transaction, run, &commit.health)?;
+    add_rings(&transaction, run, &commit.rings)?;
     add_counters(&transaction, run, &commit.counters)?;
     transaction.commit()?;
     Ok(Outcome::Written)
@@ -74,7 +78,10 @@ fn widen(connection: &Connection, run: RunId, commit: &Commit) -> rusqlite::Resu
     let hours = || {
         let usage = commit.usage.iter().map(|row| row.hour);
         let visibility = commit.visibility.iter().map(|row| row.hour);
-        usage.chain(visibility).chain(commit.totals.iter().map(|row| row.hour))
+        let totals = commit.totals.iter().map(|row| row.hour);
+        let health = commit.health.iter().map(|row| row.hour);
+        let rings = commit.rings.iter().map(|row| row.hour);
+        usage.chain(visibility).chain(totals).chain(health).chain(rings)
     };
     let first = hours().min().map(|hour| hour.start_seconds());
     let last = hours().max().map(|hour| hour.start_seconds());
@@ -185,6 +192,60 @@ fn add_totals(connection: &Connection, run: RunId, rows: &[TotalsRow]) -> rusqli
             number(row.ip_bytes),
             row.first_seen.0,
             row.last_seen.0,
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_health(connection: &Connection, run: RunId, rows: &[HealthRow]) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO health (hour, run, tcp_flows, tcp_two_way, tcp_begun_before,
+             sequence_bytes, gap_bytes, dns_questions, dns_answers)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+             tcp_flows = tcp_flows + excluded.tcp_flows,
+             tcp_two_way = tcp_two_way + excluded.tcp_two_way,
+             tcp_begun_before = tcp_begun_before + excluded.tcp_begun_before,
+             sequence_bytes = sequence_bytes + excluded.sequence_bytes,
+             gap_bytes = gap_bytes + excluded.gap_bytes,
+             dns_questions = dns_questions + excluded.dns_questions,
+             dns_answers = dns_answers + excluded.dns_answers",
+    )?;
+    for HealthRow { hour, health } in rows {
+        upsert.execute(params![
+            hour.start_seconds(),
+            run.0,
+            number(health.tcp_flows),
+            number(health.tcp_two_way),
+            number(health.tcp_begun_before),
+            number(health.sequence_bytes),
+            number(health.gap_bytes),
+            number(health.dns_questions),
+            number(health.dns_answers),
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_rings(connection: &Connection, run: RunId, rows: &[RingRow]) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO rings (hour, run, ring, received, dropped, interface_dropped, down_nanos)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+             received = received + excluded.received,
+             dropped = dropped + excluded.dropped,
+             interface_dropped = interface_dropped + excluded.interface_dropped,
+             down_nanos = down_nanos + excluded.down_nanos",
+    )?;
+    for RingRow { hour, ring, sums } in rows {
+        upsert.execute(params![
+            hour.start_seconds(),
+            run.0,
+            ring,
+            number(sums.received),
+            number(sums.dropped),
+            number(sums.interface_dropped),
+            number(sums.down_nanos),
         ])?;
     }
     Ok(())

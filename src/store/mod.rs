@@ -29,13 +29,13 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use error::StoreError;
 pub use query::{
-    AppFact, CaptureFact, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact, VisibilityFact,
-    Window,
+    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
+    VisibilityFact, Window,
 };
 pub use rows::{
-    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE,
-    RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
-    UsageRow, VisibilityRow,
+    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
+    ROLES_OF_USE, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target,
+    TargetId, TotalsRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;

@@ -12,6 +12,7 @@ use super::rows::Sums;
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::time::Timestamp;
+use crate::worker::part::{Health, RingSums};
 
 /// Hours by their beginnings, in UTC seconds: from `from` up to, but without, `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,10 +137,21 @@ pub struct RunFacts {
     pub config_sha256: Vec<String>,
     /// Versions and SHA-256 of the catalogues.
     pub catalogues: Vec<(String, String)>,
+    /// Keys of the pseudonyms that subjects have; an empty one where they are in the clear.
+    pub pseudonym_keys: Vec<String>,
     /// The captures.
     pub captures: Vec<CaptureFact>,
     /// Counters by name; those of whole runs, also where a window holds only a part of them.
     pub counters: Vec<(String, u64)>,
+}
+
+/// How good the capture is, and what was lost before it was seen: estimates, never a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HealthFacts {
+    /// What the packets tell.
+    pub health: Health,
+    /// What the kernel tells; none where nothing was captured live.
+    pub rings: Option<RingSums>,
 }
 
 /// One consistent state of the database, whatever is written meanwhile.
@@ -315,6 +327,44 @@ impl Snapshot<'_> {
         totals.map_err(|error| self.failed(error))
     }
 
+    /// How good the capture is.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn health(&self, window: Window) -> Result<HealthFacts, StoreError> {
+        let params = params![window.from, window.to];
+        let health = "SELECT ifnull(sum(tcp_flows), 0), ifnull(sum(tcp_two_way), 0),
+                ifnull(sum(tcp_begun_before), 0), ifnull(sum(sequence_bytes), 0),
+                ifnull(sum(gap_bytes), 0), ifnull(sum(dns_questions), 0),
+                ifnull(sum(dns_answers), 0)
+            FROM health WHERE hour >= ? AND hour < ? AND run IN runs_visible";
+        let health = self.transaction.query_row(health, params, |row| {
+            Ok(Health {
+                tcp_flows: unsigned(row, 0)?,
+                tcp_two_way: unsigned(row, 1)?,
+                tcp_begun_before: unsigned(row, 2)?,
+                sequence_bytes: unsigned(row, 3)?,
+                gap_bytes: unsigned(row, 4)?,
+                dns_questions: unsigned(row, 5)?,
+                dns_answers: unsigned(row, 6)?,
+            })
+        });
+        let rings = "SELECT ifnull(sum(received), 0), ifnull(sum(dropped), 0),
+                ifnull(sum(interface_dropped), 0), ifnull(sum(down_nanos), 0), count(*)
+            FROM rings WHERE hour >= ? AND hour < ? AND run IN runs_visible";
+        let rings = self.transaction.query_row(rings, params, |row| {
+            let sums = RingSums {
+                received: unsigned(row, 0)?,
+                dropped: unsigned(row, 1)?,
+                interface_dropped: unsigned(row, 2)?,
+                down_nanos: unsigned(row, 3)?,
+            };
+            Ok((unsigned(row, 4)? > 0).then_some(sums))
+        });
+        let failed = |error| self.failed(error);
+        Ok(HealthFacts { health: health.map_err(failed)?, rings: rings.map_err(failed)? })
+    }
+
     /// What is known of the runs that have rows in `window`, and of those that have none at all.
     ///
     /// # Errors
@@ -342,6 +392,11 @@ impl Snapshot<'_> {
                  ORDER BY 1, 2",
                 window,
                 |row| Ok((row.get(0)?, row.get(1)?)),
+            )?,
+            pseudonym_keys: self.list(
+                "SELECT DISTINCT pseudonym_key FROM runs WHERE id IN touching ORDER BY 1",
+                window,
+                first,
             )?,
             captures: self.list(
                 "SELECT fingerprint, size_bytes, damaged_at, in_part FROM captures

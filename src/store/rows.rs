@@ -9,6 +9,7 @@ use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
 pub use crate::usage::Sums;
+use crate::worker::part::{Health, RingSums};
 
 /// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
 /// The store's queries say the same.
@@ -118,6 +119,26 @@ pub struct TotalsRow {
     pub last_seen: Timestamp,
 }
 
+/// How good the capture is within an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthRow {
+    /// The hour in which flows were seen last, and questions asked.
+    pub hour: Hour,
+    /// What there is to tell.
+    pub health: Health,
+}
+
+/// What the kernel says of a live run's ring within an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingRow {
+    /// The hour of sensor time.
+    pub hour: Hour,
+    /// Its worker's number.
+    pub ring: u32,
+    /// What the kernel says.
+    pub sums: RingSums,
+}
+
 /// What one transaction adds. All numbers are what has come since the commit before.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -131,6 +152,10 @@ pub struct Commit {
     pub visibility: Vec<VisibilityRow>,
     /// In any order.
     pub totals: Vec<TotalsRow>,
+    /// In any order.
+    pub health: Vec<HealthRow>,
+    /// In any order.
+    pub rings: Vec<RingRow>,
     /// What was lost, refused or bounded.
     pub counters: Counters,
 }
@@ -192,6 +217,8 @@ pub struct RunStart {
     pub program: String,
     /// SHA-256 in hex of the configuration, as far as it changes results.
     pub config_sha256: String,
+    /// Which key makes the pseudonyms of subjects; empty where they are in the clear.
+    pub pseudonym_key: String,
 }
 
 /// What to do about the captures that were given.

@@ -238,8 +238,9 @@ fn begin(connection: &mut Connection, start: &RunStart) -> rusqlite::Result<Begu
         RunKind::Live => "live",
     };
     transaction.execute(
-        "INSERT INTO runs (kind, state, program, config_sha256) VALUES (?, 'open', ?, ?)",
-        params![kind, start.program, start.config_sha256],
+        "INSERT INTO runs (kind, state, program, config_sha256, pseudonym_key)
+         VALUES (?, 'open', ?, ?, ?)",
+        params![kind, start.program, start.config_sha256, start.pseudonym_key],
     )?;
     let run = transaction.last_insert_rowid();
     for capture in &start.captures {
@@ -304,7 +305,7 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
     for run in runs {
         // A run's hours are known, so that the tables, which begin with the hour, need not be
         // walked as a whole.
-        for table in ["usage", "visibility", "totals"] {
+        for table in ["usage", "visibility", "totals", "health", "rings"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE run = ?1
                      AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)

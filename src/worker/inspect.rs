@@ -156,6 +156,8 @@ impl Worker {
     }
 
     fn look(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+        #[cfg(test)]
+        tests::panic_if_asked(payload);
         let packet = &item.packet;
         if packet.protocol == protocol::TCP {
             self.look_at_stream(flow, side, item, payload);
@@ -488,4 +490,64 @@ fn count_version(counts: &mut Vec<(u32, u64)>, version: Option<u32>) {
 fn sequence(packet: &Packet) -> u32 {
     let syn = packet.flags.has(crate::packet::TcpFlags::SYN);
     packet.sequence.wrapping_add(u32::from(syn))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::net::Address;
+    use crate::packet::Packet;
+    use crate::stats::Counter;
+    use crate::time::Timestamp;
+    use crate::worker::{Frames, Settings};
+
+    /// Payload at which a dissector of these tests panics. No dissector that we know of does.
+    const PANIC: &[u8] = b"a dissector shall panic at this";
+
+    pub(super) fn panic_if_asked(payload: &[u8]) {
+        assert!(payload != PANIC, "a dissector panicked, as the test asked");
+    }
+
+    struct Payloads<'a>(&'a [&'a [u8]]);
+
+    impl Frames for Payloads<'_> {
+        fn frame(&self, record: u32) -> &[u8] {
+            self.0[record as usize]
+        }
+    }
+
+    #[test]
+    fn a_panic_costs_one_flow_its_name_and_no_byte() {
+        let mut worker = Worker::new(Arc::new(Settings::default()));
+        let payloads: [&[u8]; 3] = [PANIC, b"something", PANIC];
+        let items: Vec<Item> = (0..3_u8)
+            .map(|number| {
+                let packet = Packet {
+                    source: Address::v4([10, 0, 0, 1 + number % 2]),
+                    destination: Address::v4([198, 51, 100, 1]),
+                    source_port: 5000,
+                    destination_port: 4000,
+                    protocol: protocol::UDP,
+                    bytes: 100,
+                    payload_captured: payloads[usize::from(number)].len() as u32,
+                    payload_length: payloads[usize::from(number)].len() as u32,
+                    ..Packet::default()
+                };
+                let time = Timestamp(1_000_000 * i64::from(number));
+                let hash = worker.settings.seed.flow(&packet);
+                let record = number.into();
+                Item { packet, time, sensor: time, hash, record, ..Item::default() }
+            })
+            .collect();
+        worker.process(&items, &Payloads(&payloads));
+        worker.finish(Some(Timestamp(10_000_000)));
+        let part = worker.take_part();
+        // The flow is left alone from then on, and counted like any other without a name.
+        assert_eq!(part.counters.value(Counter::DissectorPanic), 1);
+        let mut bytes: Vec<u64> = part.anonymous.iter().map(|flow| flow.sums.bytes()).collect();
+        bytes.sort_unstable();
+        assert_eq!(bytes, [100, 200]);
+    }
 }

@@ -12,11 +12,15 @@
 //! - `questions`: what DNS tells
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `fragments`: datagrams in pieces
+//! - `duplicates`: packets that a SPAN port shows twice
+//! - `gaps`: what is missing between TCP segments
 
 mod account;
 pub mod clock;
+pub mod duplicates;
 mod ended;
 mod fragments;
+mod gaps;
 mod inspect;
 pub mod intake;
 pub mod part;
@@ -38,8 +42,10 @@ use crate::time::{Hour, HourGrid, Minute, Timestamp};
 use crate::usage::{NameTable, SUMS_MAX, UsageTable};
 use account::{Links, Pending};
 use clock::TimeStep;
+use duplicates::{Copies, Windows};
 use ended::Totals;
 use fragments::Fragments;
+use gaps::Gaps;
 use inspect::Inspector;
 use part::Part;
 
@@ -59,6 +65,8 @@ pub struct Settings {
     pub observations: bool,
     /// Whether every flow is wanted as a record of its own.
     pub flows: bool,
+    /// What is done about copies of packets.
+    pub copies: Copies,
     /// Flows held at most.
     pub flows_max: usize,
     /// The seed of the run's hashes.
@@ -72,6 +80,7 @@ impl Default for Settings {
             grid: HourGrid::utc(),
             observations: false,
             flows: false,
+            copies: Copies::default(),
             flows_max: FLOWS_MAX,
             seed: Seed::random(),
         }
@@ -112,6 +121,9 @@ pub struct Worker {
     links: Links,
     inspector: Inspector,
     fragments: Fragments,
+    gaps: Gaps,
+    /// Where copies of packets are looked for.
+    windows: Option<Box<Windows>>,
     /// Hashes of flows inside tunnels that came in fragments: see `fragments`.
     tunnelled: HashMap<FlowId, u64, RandomState>,
     part: Part,
@@ -133,6 +145,11 @@ impl Worker {
             links: Links::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
+            gaps: Gaps::default(),
+            windows: match settings.copies {
+                Copies::Kept => None,
+                Copies::LeftOut | Copies::Sampled(_) => Some(Box::default()),
+            },
             tunnelled: HashMap::default(),
             part: Part::default(),
             sensor: Timestamp::MIN,
@@ -152,6 +169,15 @@ impl Worker {
     /// Takes packets in input order.
     pub fn process(&mut self, items: &[Item], frames: &impl Frames) {
         self.packets += items.len() as u64;
+        if self.windows.is_some() {
+            self.process_originals(items, frames);
+        } else {
+            self.process_all(items, frames);
+        }
+    }
+
+    #[inline]
+    fn process_all(&mut self, items: &[Item], frames: &impl Frames) {
         let mut behind = items;
         while let Some((batch, rest)) = behind.split_at_checked(BATCH.min(behind.len()))
             && !batch.is_empty()
@@ -269,6 +295,9 @@ impl Worker {
         }
         if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
             self.tcp_event(flow, side, packet);
+        }
+        if Gaps::follows(packet) {
+            self.gaps.segment(flow, side, packet);
         }
         if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
             match payload(packet, frames.frame(item.record)) {

@@ -56,8 +56,10 @@ pub struct Part {
     pub counters: Counters,
     /// What came in.
     pub intake: BTreeMap<Hour, IntakeSums>,
-    /// How good the capture is.
-    pub health: Health,
+    /// How good the capture is; an hour may occur more than once.
+    pub health: Vec<(Hour, Health)>,
+    /// What the kernel says of the worker's ring.
+    pub rings: BTreeMap<Hour, RingSums>,
 }
 
 /// A flow without a name of its own, as far as it went since it was last handed on.
@@ -283,6 +285,35 @@ impl IntakeSums {
     }
 }
 
+/// What the kernel says of a worker's ring within an hour of sensor time. An estimate of what was
+/// lost, and never a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingSums {
+    /// Frames that came by, those that were dropped among them.
+    pub received: u64,
+    /// Frames for which the ring had no room.
+    pub dropped: u64,
+    /// Frames that the interface or its driver had no room for, by its own account.
+    pub interface_dropped: u64,
+    /// How long an interface was down, in nanoseconds; of several, added up.
+    pub down_nanos: u64,
+}
+
+impl RingSums {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &RingSums) {
+        self.received += other.received;
+        self.dropped += other.dropped;
+        self.interface_dropped += other.interface_dropped;
+        self.down_nanos += other.down_nanos;
+    }
+
+    /// Whether there is nothing to be told.
+    pub fn is_empty(&self) -> bool {
+        *self == RingSums::default()
+    }
+}
+
 /// What tells how good a capture is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
@@ -292,6 +323,10 @@ pub struct Health {
     pub tcp_two_way: u64,
     /// Those of them that began before the capture.
     pub tcp_begun_before: u64,
+    /// Payload of those of them that are followed by their sequence numbers, in bytes.
+    pub sequence_bytes: u64,
+    /// What was missing between it, in bytes: lost before it was seen.
+    pub gap_bytes: u64,
     /// DNS questions.
     pub dns_questions: u64,
     /// DNS answers.
@@ -304,6 +339,8 @@ impl Health {
         self.tcp_flows += other.tcp_flows;
         self.tcp_two_way += other.tcp_two_way;
         self.tcp_begun_before += other.tcp_begun_before;
+        self.sequence_bytes += other.sequence_bytes;
+        self.gap_bytes += other.gap_bytes;
         self.dns_questions += other.dns_questions;
         self.dns_answers += other.dns_answers;
     }

@@ -54,7 +54,7 @@ impl Worker {
                     continue;
                 }
             };
-            self.part.health.dns_questions += 1;
+            self.health(time.minute()).dns_questions += 1;
             if server.port == dns::PORT {
                 self.observe(flow, time, Seen::Dns, name, Hints::default());
             }
@@ -85,7 +85,7 @@ impl Worker {
         if let Err(counter) = response.read_answers(&mut answers) {
             return self.count_event(counter);
         }
-        self.part.health.dns_answers += 1;
+        self.health(time.minute()).dns_answers += 1;
         let mut text = dns::NameText::new();
         let mut last: Option<(u8, u32)> = None;
         for answer in &answers.addresses {
