@@ -229,6 +229,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod decode;
 pub mod dissect;
+pub mod evidence;
 pub mod feeds;
 pub mod flow;
 pub mod hostname;

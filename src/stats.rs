@@ -85,6 +85,8 @@ counters! {
     ClientFolded => "client_folded",
     /// Bound: unmatched names folded into their registrable domain or "other".
     UnmatchedFolded => "unmatched_folded",
+    /// Bound: beginnings of flows that could not wait for those before them.
+    BeginningDropped => "beginning_dropped",
     /// Stamps more than a minute back or an hour ahead.
     TimeStep => "time_step",
     /// TLS: a ClientHello that contradicts itself.

@@ -10,6 +10,7 @@ use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
+use super::why::{self, WhyArgs};
 use crate::catalogue::Date;
 use crate::feeds::autonomous_systems::AsnError;
 use crate::feeds::identities::IdentitiesError;
@@ -31,6 +32,8 @@ enum Command {
     Read(Box<ReadArgs>),
     /// Write the CSV reports of a database
     Report(ReportArgs),
+    /// Tell why a report says what it says of an app, or why it says nothing
+    Why(WhyArgs),
     /// Tell which app each hostname belongs to
     Match(MatchArgs),
     /// Check, explain and edit signature files
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
     let result: Result<ExitCode, Box<dyn Error>> = match Arguments::parse().command {
         Command::Read(args) => read::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {
             let today = Date(jiff::Zoned::now().date());

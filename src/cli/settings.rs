@@ -8,6 +8,7 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::Mistake;
+use crate::hostname::Hostname;
 use crate::net::NetworkSet;
 use crate::time::{HourGrid, Minute, Timestamp};
 
@@ -65,6 +66,21 @@ pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, Mis
         text.parse::<IpNet>().ok().or_else(address).ok_or_else(|| {
             Mistake(format!("{option} {text}: not a network; give 10.0.0.0/8 or fd00::/8"))
         })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Names of domains, as they are compared: lower case, without a dot at either end.
+///
+/// # Errors
+/// One is no hostname.
+pub(super) fn domains(option: &str, texts: &[String]) -> Result<Vec<String>, Mistake> {
+    let parse = |text: &String| {
+        let bare = text.trim_matches('.').to_ascii_lowercase();
+        match Hostname::from_wire(bare.as_bytes()) {
+            Ok(_) => Ok(bare),
+            Err(_) => Err(Mistake(format!("{option} {text}: not a domain; give acme.example"))),
+        }
     };
     texts.iter().map(parse).collect()
 }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
 use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::Summary;
-use super::verdicts::{TargetNumber, Verdicts};
-use crate::catalogue::Catalogue;
+use super::verdicts::{TargetNumber, Verdict, Verdicts};
+use crate::catalogue::{Catalogue, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::table::FlowId;
 use crate::identity::{Identities, Subject};
@@ -28,7 +29,7 @@ use crate::store::{
     UsageRow, VisibilityRow,
 };
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NameId, Sums};
+use crate::usage::{NameId, Sums, UsageKey};
 use crate::worker::part::{AnonymousSums, Answer, Books, FlowRecord, IntakeSums, Part};
 
 /// Clients with rows; those beyond are one client "other".
@@ -69,6 +70,8 @@ pub struct MergeSettings {
     pub identities: Identities,
     /// Whose network an address is in, where the operator has a file that tells.
     pub autonomous_systems: Option<AutonomousSystems>,
+    /// The organisation's own domains: traffic below them is `private`.
+    pub own_domains: Vec<String>,
     /// Whether the names that no signature knows are wanted one by one.
     pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
@@ -100,6 +103,8 @@ pub struct Merge {
     two_way: HashSet<SubjectNumber, RandomState>,
     /// Failed attempts of clients that no packet was seen to so far.
     held_failures: BTreeMap<RowKey, u64>,
+    /// Flows that began, until it is known what they followed.
+    loads: Loads<RowKey>,
     /// Numbers of subjects and targets in the store.
     stored_subjects: Vec<Option<SubjectId>>,
     stored_targets: Vec<Option<TargetId>>,
@@ -115,7 +120,11 @@ impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
         Merge {
-            verdicts: Verdicts::new(settings.catalogue, settings.autonomous_systems),
+            verdicts: Verdicts::new(
+                settings.catalogue,
+                settings.autonomous_systems,
+                settings.own_domains,
+            ),
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
@@ -131,6 +140,7 @@ impl Merge {
             intake: BTreeMap::new(),
             two_way: HashSet::default(),
             held_failures: BTreeMap::new(),
+            loads: Loads::default(),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,
@@ -170,6 +180,8 @@ impl Merge {
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
+        self.settle_loads(horizon);
+        counters.add(Counter::BeginningDropped, self.loads.take_dropped());
         counters.merge(&self.summary.take_bounds());
         self.summary.counters.merge(&counters);
         self.release_failures();
@@ -234,6 +246,9 @@ impl Merge {
             anonymous,
             books,
             two_way,
+            beginnings,
+            traits,
+            accepted,
             observations,
             flows,
             intake,
@@ -262,6 +277,20 @@ impl Merge {
                 self.summary.unmatched_name(&names[key.name as usize], &sums);
             }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
+        }
+        for beginning in beginnings {
+            let UsageKey { client, name, hour, source, .. } = beginning.key;
+            self.begin(client, verdicts[name as usize], hour, source, beginning.time);
+        }
+        let seen = traits
+            .into_iter()
+            .map(|seen| (self.subject(seen.address), seen.hour, seen.what, seen.value))
+            .collect();
+        let (counter, dropped) = self.summary.sources.add(seen);
+        self.summary.bound(counter, dropped);
+        for ((server, hour), flows) in accepted {
+            let subject = self.subject(server);
+            self.summary.sources.accept(subject, hour, flows);
         }
         for flow in anonymous {
             let outer = flow.outer.map(|outer| &*names[outer.name as usize]);
@@ -322,6 +351,9 @@ impl Merge {
         self.books.add(flow.hour, bucket, flow.sums.connections, flow.sums.bytes());
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
+        if let (Some(verdict), true) = (named.verdict, flow.sums.connections > 0) {
+            self.begin(client, verdict, flow.hour, named.source, flow.first_seen);
+        }
         self.row(client, target, flow.bucket, flow.hour, named.source, &flow.sums);
     }
 
@@ -364,6 +396,40 @@ impl Merge {
             sums.attempts_failed = 0;
         }
         self.rows.entry(key).or_default().add(&sums);
+    }
+
+    /// Notes that a flow began, until it is known whether it followed another.
+    fn begin(
+        &mut self,
+        client: Address,
+        verdict: Verdict,
+        hour: Hour,
+        source: NameSource,
+        time: Timestamp,
+    ) {
+        let Some(target) = verdict.target else { return };
+        let site = verdict.app.map_or(Site::Domain(target), Site::App);
+        let leads = matches!(verdict.role, None | Some(Role::Use | Role::Visit | Role::Site));
+        let subject = self.subject(client);
+        let row = RowKey { hour, subject, target, source };
+        self.loads.begin(Begun { time, client: subject, site, leads, row });
+    }
+
+    /// Adds to rows what is known by now of the loads in which their flows began.
+    fn settle_loads(&mut self, horizon: Option<Timestamp>) {
+        let (rows, verdicts) = (&mut self.rows, &self.verdicts);
+        let order = |one: &RowKey, other: &RowKey| {
+            let target = |key: &RowKey| verdicts.target(key.target);
+            target(one)
+                .cmp(target(other))
+                .then_with(|| (one.hour, one.source).cmp(&(other.hour, other.source)))
+        };
+        self.loads.settle(horizon, order, |key, followed| {
+            // Only apps are graded.
+            if matches!(verdicts.target(key.target), Target::App { .. }) {
+                rows.entry(key).or_default().add(&Sums { followed, ..Sums::default() });
+            }
+        });
     }
 
     /// Failed attempts count once the client is known to be seen both ways: where only half of
@@ -477,6 +543,14 @@ impl Merge {
             };
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
+        let subjects = &self.subjects;
+        let stored_subjects = &mut self.stored_subjects;
+        let (traits, accepted) = self.summary.sources.take_fresh(|number| {
+            match &mut stored_subjects[number as usize] {
+                Some(id) => Ok(*id),
+                empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),
+            }
+        })?;
         let visibility = books.iter().map(|(hour, bucket, flows, bytes)| VisibilityRow {
             hour,
             bucket,
@@ -497,6 +571,8 @@ impl Merge {
             usage,
             visibility: visibility.collect(),
             totals: totals.collect(),
+            traits,
+            accepted,
             counters,
         };
         self.sequence += 1;

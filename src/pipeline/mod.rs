@@ -14,9 +14,11 @@
 )]
 
 mod feed;
+pub mod loads;
 pub mod merge;
 pub mod naming;
 pub mod records;
+pub mod sources;
 pub mod summary;
 pub mod verdicts;
 

@@ -16,6 +16,7 @@ mod query;
 mod rows;
 mod run;
 mod schema;
+mod sources;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -33,12 +34,13 @@ pub use query::{
     Window,
 };
 pub use rows::{
-    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE,
-    RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
-    UsageRow, VisibilityRow,
+    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, RunId, RunKind,
+    RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, TraitRow, UsageRow,
+    VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
+pub use sources::SourceFact;
 
 use error::explain;
 use intern::Interned;

@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -27,8 +27,8 @@ struct Migration {
     sql: &'static str,
 }
 
-/// In ascending order without gaps; the last leads to [`SCHEMA_VERSION`]. There is none yet.
-const MIGRATIONS: &[Migration] = &[];
+/// In ascending order without gaps; the last leads to [`SCHEMA_VERSION`].
+const MIGRATIONS: &[Migration] = &[Migration { to: 2, sql: include_str!("migrations/2.sql") }];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that
 /// an existing one keeps hours of the same zone.
@@ -145,7 +145,7 @@ mod tests {
         let error = prepare(&mut connection, Path::new("test.db"), "UTC").unwrap_err();
         assert!(matches!(error, StoreError::NewerSchema { .. }));
         let text = error.to_string();
-        assert!(text.contains("test.db") && text.contains("schema version 2"), "{text}");
+        assert!(text.contains("test.db") && text.contains("schema version 3"), "{text}");
     }
 
     #[test]
@@ -170,18 +170,21 @@ mod tests {
     fn migrations_run_once_each_in_order_and_a_failing_one_leaves_no_trace() {
         let mut connection = fresh();
         let steps = [
-            Migration { to: 2, sql: "CREATE TABLE step (n INTEGER); INSERT INTO step VALUES (2)" },
-            Migration { to: 3, sql: "INSERT INTO step VALUES (3)" },
-            Migration { to: 4, sql: "INSERT INTO step VALUES (4); INSERT INTO nowhere VALUES (4)" },
+            Migration { to: 12, sql: "CREATE TABLE step (n INTEGER); INSERT INTO step VALUES (2)" },
+            Migration { to: 13, sql: "INSERT INTO step VALUES (3)" },
+            Migration {
+                to: 14,
+                sql: "INSERT INTO step VALUES (4); INSERT INTO nowhere VALUES (4)",
+            },
         ];
-        assert!(migrate(&mut connection, &steps, 1).is_err());
+        assert!(migrate(&mut connection, &steps, 11).is_err());
         let steps_done = |connection: &Connection| -> (i64, i64) {
             let sql = "SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM step";
             connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
         };
-        assert_eq!(steps_done(&connection), (2, 3));
-        migrate(&mut connection, &steps[..2], 3).unwrap();
-        assert_eq!(steps_done(&connection), (2, 3));
+        assert_eq!(steps_done(&connection), (2, 13));
+        migrate(&mut connection, &steps[..2], 13).unwrap();
+        assert_eq!(steps_done(&connection), (2, 13));
     }
 
     #[test]

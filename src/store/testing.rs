@@ -62,6 +62,8 @@ pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
         usage: Vec::new(),
         visibility: Vec::new(),
         totals: Vec::new(),
+        traits: Vec::new(),
+        accepted: Vec::new(),
         counters: Counters::default(),
     }
 }

@@ -9,13 +9,14 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::part::{ANONYMOUS_MAX, AnonymousSums, End, HINTS_MAX, Outer, Part};
-use super::{Item, Worker};
+use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
+use super::{Item, Settings, Worker};
+use crate::evidence::source::Trait;
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
-use crate::net::{Address, Endpoint, Mac, NetworkSet, protocol};
+use crate::net::{Address, Endpoint, Mac, protocol};
 use crate::observation::NameSource;
 use crate::packet::{Packet, TcpFlags};
 use crate::stats::Counter;
@@ -48,6 +49,11 @@ impl Worker {
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
         self.note_link(flow, item);
+        if item.packet.flags.is_opening() && item.packet.protocol == protocol::TCP {
+            let hour = self.hour(item.minute);
+            let time_to_live = u64::from(item.packet.time_to_live);
+            self.note_trait(item.packet.source, hour, Trait::TimeToLive, time_to_live);
+        }
         flow
     }
 
@@ -122,8 +128,12 @@ impl Worker {
             bucket: BY_NAME,
         };
         hot.set_client(client);
-        hot.bucket = fixed_bucket(&hot, home);
-        (hot, Cold::new(item.time))
+        hot.bucket = fixed_bucket(&hot, &self.settings);
+        let mut cold = Cold::new(item.time);
+        if self.settings.sinkholes.contains(hot.addresses[1 - client]) {
+            cold.told |= told::SINKHOLED;
+        }
+        (hot, cold)
     }
 
     /// The other side of a flow shows itself.
@@ -170,16 +180,17 @@ impl Worker {
 
     /// Corrects who the client is. What has been handed on stays as it was.
     pub(super) fn set_client(&mut self, flow: FlowId, side: Side) {
-        let home = &self.settings.home;
         let hot = self.table.hot(flow);
         if hot.client() == side {
             return;
         }
         hot.set_client(side);
-        hot.bucket = fixed_bucket(hot, home);
+        hot.bucket = fixed_bucket(hot, &self.settings);
         for (_, sums) in self.pending.get_mut(&flow).into_iter().flatten() {
             std::mem::swap(&mut sums.bytes_up, &mut sums.bytes_down);
             std::mem::swap(&mut sums.minutes_up, &mut sums.minutes_down);
+            // They are of one flow.
+            sums.flow_up_max = sums.flow_bytes_max - sums.flow_up_max;
         }
     }
 
@@ -187,6 +198,10 @@ impl Worker {
     #[cold]
     pub(super) fn turn_minute(&mut self, flow: FlowId, item: &Item) {
         self.hand_on(flow);
+        let old_minute = self.table.hot(flow).minute;
+        if self.hour(old_minute) != self.hour(item.minute) {
+            self.table.cold(flow).behind_hello = [0; 2];
+        }
         let hot = self.table.hot(flow);
         self.totals.note_last(flow, hot.last_seen);
         hot.minute = item.minute;
@@ -206,8 +221,10 @@ impl Worker {
             return;
         }
         let client = hot.client();
+        let is_sinkholed = cold.told & told::SINKHOLED != 0;
         let minute_bit = |side: Side| {
-            if hot.is_marked(mark::PAYLOAD_0, side) { hour.bit(minute) } else { 0 }
+            let counts = hot.is_marked(mark::PAYLOAD_0, side) && !is_sinkholed;
+            if counts { hour.bit(minute) } else { 0 }
         };
         let mut sums = Sums {
             attempts_failed,
@@ -223,11 +240,20 @@ impl Worker {
             cold.told |= told::BEGINNING;
             sums.connections = 1;
             sums.minutes_begun = hour.bit(cold.first_seen.minute());
+            sums.attempts_failed += u64::from(is_sinkholed);
         }
         let both_spoke = hot.marks & mark::SPOKE_0 != 0 && hot.marks & (mark::SPOKE_0 << 1) != 0;
-        if both_spoke && cold.told & told::HANDSHAKE == 0 {
-            cold.told |= told::HANDSHAKE;
-            sums.handshakes = 1;
+        for (behind, bytes) in cold.behind_hello.iter_mut().zip(hot.bytes) {
+            *behind = behind.saturating_add_unsigned(bytes);
+        }
+        if both_spoke && !is_sinkholed {
+            if cold.told & told::HANDSHAKE == 0 {
+                cold.told |= told::HANDSHAKE;
+                sums.handshakes = 1;
+            }
+            let behind = |side: Side| u64::from(cold.behind_hello[side].max(0).unsigned_abs());
+            sums.flow_up_max = behind(client);
+            sums.flow_bytes_max = behind(client) + behind(1 - client);
         }
         let (packets, bytes) = (hot.packets, hot.bytes);
         hot.bytes = [0; 2];
@@ -273,6 +299,7 @@ impl Worker {
         if self.table.hot(flow).marks & mark::DECIDED != 0 {
             self.hand_on(flow);
             self.end_anonymous(flow);
+            self.table.cold(flow).behind_hello = [0; 2];
         }
         let name = self.intern(name);
         let cold = self.table.cold(flow);
@@ -282,6 +309,15 @@ impl Worker {
             self.names.release(old);
         }
         self.decide(flow);
+    }
+
+    /// The hello of a flow ends with this packet, which is not counted yet: from here on bytes are
+    /// behind it.
+    pub(super) fn hello_ends(&mut self, flow: FlowId, side: Side, packet_bytes: u32) {
+        let (hot, cold) = self.table.both(flow);
+        let mut before = hot.bytes;
+        before[side] = before[side].saturating_add(packet_bytes);
+        cold.behind_hello = before.map(|bytes| 0i32.saturating_sub_unsigned(bytes));
     }
 
     /// Holds a name; where too many are held, its registrable domain, or "other".
@@ -304,12 +340,16 @@ impl Worker {
 
     /// Adds sums where they belong.
     fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums) {
-        let (hot, cold) = self.table.both(flow);
+        let hot = self.table.hot(flow);
         let bucket = Bucket::from_number(hot.bucket);
         let client =
             Endpoint { address: hot.addresses[hot.client()], port: hot.ports[hot.client()] };
         let server_side = 1 - hot.client();
         let server = Endpoint { address: hot.addresses[server_side], port: hot.ports[server_side] };
+        if sums.handshakes > 0 && bucket != Some(Bucket::NetworkService) {
+            self.note_service(client.address, server, hour);
+        }
+        let (hot, cold) = self.table.both(flow);
         let at_home = !matches!(bucket, Some(Bucket::Inbound))
             && (bucket.is_none() || self.settings.home.contains(client.address));
         let nameless = match bucket {
@@ -326,6 +366,7 @@ impl Worker {
             self.part.books.add(hour, bucket, sums.connections, sums.bytes());
             return;
         }
+        let begun = (sums.connections > 0).then_some(cold.first_seen);
         let outer = self.inspector.outer(flow);
         if cold.name != NONE && outer.is_none() {
             let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
@@ -341,6 +382,7 @@ impl Worker {
             if is_new {
                 self.names.hold_again(key.name);
             }
+            self.part.beginnings.extend(begun.map(|time| Beginning { key, time }));
             return;
         }
         if self.part.anonymous.len() >= ANONYMOUS_MAX {
@@ -403,13 +445,16 @@ impl Worker {
         }
         self.finish_inspection(flow);
         self.decide(flow);
+        let cold_told = self.table.cold(flow).told;
         let hot = self.table.hot(flow);
         let server = 1 - hot.client();
+        let is_sinkholed = cold_told & told::SINKHOLED != 0;
         let unanswered = hot.protocol == protocol::TCP
             && hot.marks & mark::BEGAN != 0
             && hot.marks & mark::WENT_ON == 0
             && !hot.is_marked(mark::SENT_0, server);
-        let failed = unanswered || hot.marks & mark::REFUSED != 0;
+        // A sinkhole's flow has been counted as an attempt when it began.
+        let failed = (unanswered || hot.marks & mark::REFUSED != 0) && !is_sinkholed;
         self.hand_on_with(flow, u64::from(failed));
         self.record_health(flow);
         self.record_flow(flow, end);
@@ -491,6 +536,10 @@ impl Worker {
             held.push(outer.name);
             number(&mut outer.name);
         }
+        // Each is in the part's usage too, which holds its name.
+        for beginning in &mut part.beginnings {
+            number(&mut beginning.key.name);
+        }
         for record in &mut part.flows {
             if let Some((name, _)) = &mut record.name {
                 held.push(*name);
@@ -556,7 +605,8 @@ const SERVICE_PORTS_UDP: [u16; 12] = [53, 67, 68, 123, 137, 138, 546, 547, 1900,
 const ENCRYPTED_DNS_PORT: u16 = 853;
 
 /// The bucket of a flow, where it is known whatever its name.
-fn fixed_bucket(hot: &Hot, home: &NetworkSet) -> u8 {
+fn fixed_bucket(hot: &Hot, settings: &Settings) -> u8 {
+    let home = &settings.home;
     let (client, server) = (hot.addresses[hot.client()], hot.addresses[1 - hot.client()]);
     let is_service = match hot.protocol {
         protocol::TCP => hot.ports.contains(&53),
@@ -568,7 +618,7 @@ fn fixed_bucket(hot: &Hot, home: &NetworkSet) -> u8 {
         Bucket::NetworkService
     } else if !home.contains(client) {
         Bucket::Inbound
-    } else if home.contains(server) {
+    } else if home.contains(server) || settings.own_servers.contains(server) {
         Bucket::Private
     } else {
         match hot.protocol {

@@ -10,6 +10,7 @@
 //! - `account`: where sums go, and when a flow begins, is named and ends
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
+//! - `sources`: what tells that an address is no person
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `fragments`: datagrams in pieces
 
@@ -21,6 +22,7 @@ mod inspect;
 pub mod intake;
 pub mod part;
 mod questions;
+mod sources;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -53,6 +55,11 @@ const EXPIRY_PER_BATCH: usize = 64;
 pub struct Settings {
     /// Where users are looked for.
     pub home: NetworkSet,
+    /// Addresses that take the place of servers that nobody is to reach: what goes there is a
+    /// failed attempt.
+    pub sinkholes: NetworkSet,
+    /// The organisation's own servers outside the home networks: their bytes are `private`.
+    pub own_servers: NetworkSet,
     /// Where full hours begin.
     pub grid: HourGrid,
     /// Whether every name seen is wanted as a record of its own.
@@ -69,6 +76,8 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             home: NetworkSet::default_home(),
+            sinkholes: NetworkSet::default(),
+            own_servers: NetworkSet::default(),
             grid: HourGrid::utc(),
             observations: false,
             flows: false,
@@ -112,6 +121,7 @@ pub struct Worker {
     pending: Pending,
     totals: Totals,
     links: Links,
+    told: sources::Told,
     inspector: Inspector,
     fragments: Fragments,
     /// Hashes of flows inside tunnels that came in fragments: see `fragments`.
@@ -133,6 +143,7 @@ impl Worker {
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
             links: Links::new(),
+            told: sources::Told::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
             tunnelled: HashMap::default(),
@@ -189,6 +200,7 @@ impl Worker {
             || self.part.anonymous.len() >= part::ANONYMOUS_MAX / 2
             || self.part.answers.len() >= part::ANSWERS_MAX / 2
             || self.part.books.hours() >= part::HOURS_MAX
+            || self.part.beginnings.len() >= part::BEGINNINGS_MAX
     }
 
     /// What was gathered since the last part.
