@@ -52,6 +52,8 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         usage,
         visibility: Vec::new(),
         totals: Vec::new(),
+        traits: Vec::new(),
+        accepted: Vec::new(),
         counters: Counters::default(),
     }
 }

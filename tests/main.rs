@@ -12,6 +12,7 @@
 
 mod attack;
 mod conformance;
+mod corpus;
 mod dns;
 mod flows;
 mod fuzz_corpus;

@@ -303,6 +303,15 @@ impl Catalogue {
         Some(&self.apps[found])
     }
 
+    /// The rules of an app as they stand in its file, each with its role.
+    pub fn rules_of(&self, app: &App) -> impl Iterator<Item = (Role, &str)> {
+        let owner = Owner::App(app.number);
+        self.rules
+            .iter()
+            .filter(move |rule| rule.owner == owner)
+            .map(|rule| (rule.role, &*rule.text))
+    }
+
     /// The category with this slug.
     pub fn category(&self, slug: &str) -> Option<&Category> {
         self.categories.get(slug)

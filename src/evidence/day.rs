@@ -1,5 +1,7 @@
 //! A day of one client and one app: the hours' classes together, and their pattern.
 
+use std::ops::Range;
+
 use super::pattern::{Pattern, pattern};
 use super::{Because, Evidence, Grade, HourFacts, Side, Thresholds, grade};
 use crate::usage::Sums;
@@ -88,10 +90,16 @@ impl DayFacts {
 
     /// The class of the day.
     pub fn grade(&self, thresholds: &Thresholds) -> DayGrade {
+        self.grade_within(i64::MIN..i64::MAX, thresholds)
+    }
+
+    /// The class of those hours of the day that begin within `range`. Its pattern is that of the
+    /// whole day.
+    pub fn grade_within(&self, range: Range<i64>, thresholds: &Thresholds) -> DayGrade {
         let pattern = self.pattern(thresholds);
         let mut day = DayGrade { pattern, incidental: true, ..DayGrade::default() };
         let mut best: Option<(bool, bool, Evidence)> = None;
-        for (_, facts) in &self.hours {
+        for (_, facts) in self.hours.iter().filter(|(hour, _)| range.contains(hour)) {
             let grade = DayFacts::hour_grade(facts, pattern, thresholds);
             let all = facts.all();
             day.active_minutes += all.active_minutes();

@@ -3,7 +3,8 @@
 //! Their rows of `usage.csv` have no user, and `shared_source` with the reason in place of the
 //! device, so that what many people or a machine did is never credited to one. `connections` are
 //! those that the address opened, `accepted` those that it answered; both of named traffic.
-//! `facts` tells what it was recognised by.
+//! `facts` tells what it was recognised by. All of a day counts, also where only some of its hours
+//! are reported on.
 
 use std::collections::HashMap;
 
@@ -40,7 +41,7 @@ impl Shared {
         settings: &SourceSettings,
     ) -> Result<SharedSources, ReportError> {
         let mut shared = SharedSources::default();
-        for (device, source) in snapshot.sources(day.window)? {
+        for (device, source) in snapshot.sources(day.whole)? {
             let Some(reason) = settings.reason(&device, &source.facts) else { continue };
             self.table.row(&[
                 Cell::Ours(&day.date),

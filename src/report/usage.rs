@@ -4,7 +4,8 @@
 //! A row has all traffic of the app, on hosts of any role; `evidence` and `incidental` tell what it
 //! amounts to (see [`crate::evidence`]). Whoever used the app has `evidence` interactive; a row that
 //! holds nothing but DNS questions has `dns_only` and `connections` 0. `pattern` is `sync` where the
-//! day has the spacing of background synchronisation. `active_minutes` are distinct minutes with
+//! day has the spacing of background synchronisation, by all its hours, also where only some of them
+//! are reported on. `active_minutes` are distinct minutes with
 //! payload both ways, over all names of the row; `name_source` is the most trusted one seen.
 //!
 //! Addresses that are no person have no user, and `shared_source` with the reason as device: their
@@ -23,7 +24,7 @@ use crate::evidence::day::{DayFacts, DayGrade};
 use crate::evidence::pattern::Pattern;
 use crate::evidence::{Evidence, Side, Thresholds};
 use crate::observation::NameSource;
-use crate::store::{Snapshot, Sums, UsageFact};
+use crate::store::{Snapshot, Sums, UsageFact, Window};
 
 const COLUMNS: [&str; 21] = [
     "date",
@@ -146,15 +147,15 @@ impl Usage {
         let context = Context { days, day, sources, thresholds };
         let mut totals = Totals::default();
         let mut open: Option<(RowKey, Row)> = None;
-        snapshot.usage(day.window, |fact| {
+        snapshot.usage(day.whole, |fact| {
             if let Some((key, row)) = &mut open
                 && key.is_of(fact)
             {
-                row.add(fact);
+                row.add(fact, day.window);
                 return Ok(());
             }
             let mut row = Row::of(fact);
-            row.add(fact);
+            row.add(fact, day.window);
             match open.replace((RowKey::of(fact), row)) {
                 Some((key, row)) => self.person(&context, &mut totals, key, row),
                 None => Ok(()),
@@ -181,6 +182,9 @@ impl Usage {
         key: RowKey,
         row: Row,
     ) -> Result<(), ReportError> {
+        if !row.is_reported {
+            return Ok(());
+        }
         let Some(reason) = context.sources.get(&key.device) else {
             let grade = self.write(context, totals, &key, row)?;
             if grade.is_used() {
@@ -211,7 +215,9 @@ impl Usage {
         key: &RowKey,
         mut row: Row,
     ) -> Result<DayGrade, ReportError> {
-        let grade = row.facts.grade(context.thresholds);
+        let grade = row
+            .facts
+            .grade_within(context.day.window.from..context.day.window.to, context.thresholds);
         self.table.row(&[
             Cell::Ours(&context.day.date),
             Cell::Text(&key.department),
@@ -284,6 +290,8 @@ struct Row {
     facts: DayFacts,
     /// Sums of the whole row; masks of minutes mean nothing in them.
     sums: Sums,
+    /// Whether any fact is of an hour that is reported on.
+    is_reported: bool,
 }
 
 impl Row {
@@ -295,11 +303,19 @@ impl Row {
             catalogue_versions: BTreeSet::new(),
             facts: DayFacts::default(),
             sums: Sums::default(),
+            is_reported: false,
         }
     }
 
-    fn add(&mut self, fact: &UsageFact<'_>) {
+    /// Adds a fact; those outside `window` only tell what the day is like.
+    fn add(&mut self, fact: &UsageFact<'_>, window: Window) {
         self.facts.add(fact.hour, Side::of_role(fact.role), &fact.sums);
+        if !(window.from..window.to).contains(&fact.hour) {
+            return;
+        }
+        if !std::mem::replace(&mut self.is_reported, true) {
+            self.name_source = fact.name_source;
+        }
         self.sums.add(&fact.sums);
         self.name_source = self.name_source.min(fact.name_source);
         if fact.sums.has_traffic() && !self.catalogue_versions.contains(fact.catalogue_version) {

@@ -1,0 +1,143 @@
+//! What counts as use, measured on a day of real clients whose truth is known (`fixtures/corpus`).
+//!
+//! The recording and its truth are made by `fixtures/record/corpus`; the catalogue is the built-in
+//! one. Precision and recall are those of "this client used this app in this hour"; inflation is
+//! apps reported as used by apps used.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support;
+
+/// Client, hour of the day (UTC), app.
+type Used = BTreeSet<(String, u32, String)>;
+
+const DAY: &str = "2026-06-30";
+const HOURS: std::ops::Range<u32> = 8..17;
+
+/// A recording in a database, and what is true of it.
+struct Corpus {
+    folder: tempfile::TempDir,
+    truth: Vec<(String, u32, String, String)>,
+}
+
+/// How well a report agrees with the truth.
+struct Measured {
+    precision: f64,
+    recall: f64,
+    inflation: f64,
+    wrong: Vec<String>,
+}
+
+impl Corpus {
+    fn read() -> Corpus {
+        let fixtures = support::fixtures().join("corpus");
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = support::program();
+        command.args(["read", "--quiet", "--db"]).arg(folder.path().join("usage.db"));
+        command.arg(fixtures.join("office.pcap.zst"));
+        support::Ended::from(command.output().unwrap()).expect(0);
+        let text = fs::read_to_string(fixtures.join("truth.tsv")).unwrap();
+        let row = |line: &str| {
+            let [client, hour, app, what] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            (client.to_owned(), hour.parse().unwrap(), app.to_owned(), what.to_owned())
+        };
+        Corpus { folder, truth: text.lines().skip(1).map(row).collect() }
+    }
+
+    fn true_use(&self) -> Used {
+        let used = self.truth.iter().filter(|(.., what)| what == "used");
+        used.map(|(client, hour, app, _)| (client.clone(), *hour, app.clone())).collect()
+    }
+
+    /// What the reports of the hours call use, with these settings.
+    fn reported(&self, settings: &str) -> Used {
+        let file = self.folder.path().join("evidence.toml");
+        fs::write(&file, settings).unwrap();
+        let mut used = Used::new();
+        for hour in HOURS {
+            let (from, to) = (format!("{DAY}T{hour:02}:00Z"), format!("{DAY}T{:02}:00Z", hour + 1));
+            for row in support::csv_rows(&self.report(&file, &from, &to).join("usage.csv")) {
+                if row["evidence"] == "interactive" && row["incidental"] == "false" {
+                    used.insert((row["device"].clone(), hour, row["app_id"].clone()));
+                }
+            }
+        }
+        used
+    }
+
+    fn report(&self, settings: &Path, from: &str, to: &str) -> PathBuf {
+        let out = self.folder.path().join("report");
+        let mut command = support::program();
+        command.args(["report", "--from", from, "--to", to, "--db"]);
+        command.arg(self.folder.path().join("usage.db")).arg("--evidence").arg(settings);
+        command.arg("--out").arg(&out);
+        support::Ended::from(command.output().unwrap()).expect(0);
+        out
+    }
+
+    fn measure(&self, settings: &str) -> Measured {
+        let (used, reported) = (self.true_use(), self.reported(settings));
+        let both = used.intersection(&reported).count() as f64;
+        let apps = |used: &Used| used.iter().map(|(.., app)| app.clone()).collect::<BTreeSet<_>>();
+        let what = |wrong: &(String, u32, String)| {
+            let (client, hour, app) = wrong;
+            let known = self.truth.iter().filter(|row| (&row.0, &row.1, &row.2) == (client, hour, app));
+            let what: Vec<&str> = known.map(|row| row.3.as_str()).collect();
+            let sign = if used.contains(wrong) { "missed" } else { "wrongly used" };
+            format!("{sign}: {client} {hour} {app}, truly {what:?}")
+        };
+        Measured {
+            precision: both / reported.len().max(1) as f64,
+            recall: both / used.len() as f64,
+            inflation: apps(&reported).len() as f64 / apps(&used).len() as f64,
+            wrong: used.symmetric_difference(&reported).map(what).collect(),
+        }
+    }
+}
+
+#[test]
+fn what_is_called_use_is_use() {
+    let corpus = Corpus::read();
+    let count = |kind: &str| corpus.truth.iter().filter(|(.., what)| what == kind).count();
+    assert!(count("used") >= 80 && count("embedded") >= 250 && count("sync") >= 40);
+    let measured = corpus.measure("");
+    let Measured { precision, recall, inflation, wrong } = measured;
+    println!("precision {precision:.3} recall {recall:.3} inflation {inflation:.3}");
+    assert!(
+        precision >= 0.95 && recall >= 0.90 && inflation <= 1.2,
+        "precision {precision:.3}, recall {recall:.3}, inflation {inflation:.3}:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// The table of `src/evidence/README.md`: each threshold over its values, the others as they are.
+#[test]
+fn the_curves_are_those_in_the_documentation() {
+    const CURVES: [(&str, &[u64]); 5] = [
+        ("interactive_bytes", &[5_000, 10_000, 20_000, 40_000, 80_000]),
+        ("interactive_bytes_up", &[1_500, 2_500, 4_000, 8_000, 16_000]),
+        ("payload_bytes_up", &[300, 700, 1_500]),
+        ("shadow_seconds", &[1, 2, 5]),
+        ("shadow_bytes", &[0, 50_000, 150_000, 500_000]),
+    ];
+    let corpus = Corpus::read();
+    let mut table = String::from("threshold\tvalue\tprecision\trecall\tinflation\n");
+    for (threshold, values) in CURVES {
+        for value in values {
+            let found = corpus.measure(&format!("[evidence]\n{threshold} = {value}\n"));
+            let Measured { precision, recall, inflation, .. } = found;
+            writeln!(table, "{threshold}\t{value}\t{precision:.3}\t{recall:.3}\t{inflation:.3}")
+                .unwrap();
+        }
+    }
+    let golden = support::fixtures().join("corpus/curves.tsv");
+    if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
+        fs::write(&golden, &table).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&golden).unwrap_or_default(), table);
+}
