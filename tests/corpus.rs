@@ -86,7 +86,8 @@ impl Corpus {
         let apps = |used: &Used| used.iter().map(|(.., app)| app.clone()).collect::<BTreeSet<_>>();
         let what = |wrong: &(String, u32, String)| {
             let (client, hour, app) = wrong;
-            let known = self.truth.iter().filter(|row| (&row.0, &row.1, &row.2) == (client, hour, app));
+            let known =
+                self.truth.iter().filter(|row| (&row.0, &row.1, &row.2) == (client, hour, app));
             let what: Vec<&str> = known.map(|row| row.3.as_str()).collect();
             let sign = if used.contains(wrong) { "missed" } else { "wrongly used" };
             format!("{sign}: {client} {hour} {app}, truly {what:?}")

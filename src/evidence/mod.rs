@@ -317,7 +317,7 @@ mod tests {
         let shadow = |up, down| Sums { followed: [1, 1, 1], ..flow(up, down) };
         assert_eq!(graded(&[(Side::Use, shadow(1500, 40_000))]), (Evidence::TwoWayPayload, true));
         assert_eq!(graded(&[(Side::Use, shadow(1500, 900_000))]), (Evidence::Interactive, false));
-        assert_eq!(graded(&[(Side::Use, shadow(5000, 40_000))]), (Evidence::Interactive, false));
+        assert_eq!(graded(&[(Side::Use, shadow(9000, 40_000))]), (Evidence::Interactive, false));
         let mut twice = shadow(1500, 40_000);
         twice.add(&flow(1500, 1000));
         assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::Interactive, false));

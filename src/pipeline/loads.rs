@@ -2,9 +2,10 @@
 //! [`crate::evidence`].
 //!
 //! Beginnings of one client that follow each other without a silence are a *load*, for at most
-//! [`LOAD_SECONDS_MAX`]. It belongs to the first site in it that a person may have gone to: a
-//! domain without signature, or an app's host of role `use`, `visit` or `site`; sign-in pages,
-//! embeds and telemetry lead nowhere. Every flow to another site *followed*. How long a silence
+//! [`LOAD_SECONDS_MAX`]. It belongs to the first site in it that shows pages to everybody: a domain
+//! without signature, or an app's host of role `visit` or `site`. Embeds, telemetry and sign-in
+//! pages lead nowhere, and neither do hosts of role `use`: who works with an app and opens another
+//! one uses both. Every flow to another site *followed*. How long a silence
 //! ends a load is a threshold, so that this is kept for several
 //! ([`FOLLOWED_SECONDS`](crate::usage::FOLLOWED_SECONDS)).
 //!
@@ -45,7 +46,7 @@ pub struct Begun<K> {
     pub client: u32,
     /// Where to.
     pub site: Site,
-    /// Whether a person may have gone there: others lead no load.
+    /// Whether pages for everybody are there: others lead no load.
     pub leads: bool,
     /// Where that it followed is to be noted.
     pub row: K,
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_goes_to_leads_nothing() {
+    fn what_shows_no_pages_leads_nothing() {
         let found = followed(&[(0, OTHER, false), (100, APP, true), (200, OTHER, false)]);
         assert_eq!(found, [[0; 3], [0; 3], [1; 3]]);
     }

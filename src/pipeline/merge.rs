@@ -409,7 +409,7 @@ impl Merge {
     ) {
         let Some(target) = verdict.target else { return };
         let site = verdict.app.map_or(Site::Domain(target), Site::App);
-        let leads = matches!(verdict.role, None | Some(Role::Use | Role::Visit | Role::Site));
+        let leads = matches!(verdict.role, None | Some(Role::Visit | Role::Site));
         let subject = self.subject(client);
         let row = RowKey { hour, subject, target, source };
         self.loads.begin(Begun { time, client: subject, site, leads, row });

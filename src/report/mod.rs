@@ -312,7 +312,7 @@ mod tests {
         assert!(usage[0].starts_with("1970-01-01,Lab,ada,10.0.0.1,slack,SLACK,,,collaboration,2,"));
         let nobody = "1970-01-01,,,shared_source nat_gateway,slack,SLACK,,,collaboration,4,";
         assert!(usage[1].starts_with(nobody) && usage.len() == 2, "{usage:?}");
-        assert!(lines(&files["apps.csv"])[0].contains(",collaboration,1,1,6,0,3,"));
+        assert!(lines(&files["apps.csv"])[0].contains(",collaboration,1,1,6,0,2,"));
         let shared = lines(&files["shared_sources.csv"]);
         assert_eq!(
             shared,
