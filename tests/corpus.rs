@@ -142,3 +142,92 @@ fn the_curves_are_those_in_the_documentation() {
     }
     assert_eq!(fs::read_to_string(&golden).unwrap_or_default(), table);
 }
+
+/// A resolver, a forward proxy, a NAT gateway with thirty machines behind it, and a busy server.
+#[test]
+fn addresses_that_are_no_person_use_nothing() {
+    const PEOPLE: std::ops::RangeInclusive<u32> = 11..=16;
+    let capture = support::fixtures().join("corpus/sources.pcap.zst");
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report");
+    let mut command = support::program();
+    command.args(["read", "--db"]).arg(folder.path().join("usage.db"));
+    let ended = command.arg("--report").arg(&report).arg(&capture).output().unwrap();
+    let summary = support::Ended::from(ended).expect(0).stdout;
+    let shared: Vec<(String, String)> = support::csv_rows(&report.join("shared_sources.csv"))
+        .into_iter()
+        .map(|row| (row["device"].clone(), row["reason"].clone()))
+        .collect();
+    let expected = [
+        ("10.30.0.2", "resolver"),
+        ("10.30.0.3", "forward_proxy"),
+        ("10.30.0.4", "nat_gateway"),
+        ("10.30.0.5", "server"),
+    ];
+    let expected: Vec<_> =
+        expected.map(|(device, reason)| (device.to_owned(), reason.to_owned())).into();
+    assert_eq!(shared, expected);
+    for (device, reason) in &expected {
+        let line = summary.lines().find(|line| line.trim_start().starts_with(device.as_str()));
+        assert!(line.is_some_and(|line| line.ends_with(reason)), "{summary}");
+    }
+
+    let usage = support::csv_rows(&report.join("usage.csv"));
+    for row in &usage {
+        let is_shared = row["device"].starts_with("shared_source ");
+        let person = PEOPLE.clone().any(|number| row["device"] == format!("10.30.0.{number}"));
+        assert!(is_shared || person, "{row:?}");
+        assert!(!is_shared || row["user"].is_empty());
+    }
+    // Each of the people worked with two apps.
+    for number in PEOPLE {
+        let device = format!("10.30.0.{number}");
+        let used = usage
+            .iter()
+            .filter(|row| row["device"] == device && row["evidence"] == "interactive")
+            .count();
+        assert_eq!(used, 2, "{device}");
+    }
+    // What people do behind the gateway is in the totals, and nobody's.
+    let apps = support::csv_rows(&report.join("apps.csv"));
+    let notion = apps.iter().find(|row| row["app_id"] == "notion").unwrap();
+    assert_eq!((&*notion["devices"], &*notion["evidence_best"]), ("0", "interactive"));
+
+    // The operator knows better.
+    let settings = folder.path().join("evidence.toml");
+    let known = "[shared_sources]\nknown = [{ network = '10.30.0.5', is = 'person' }]\n";
+    fs::write(&settings, known).unwrap();
+    let mut command = support::program();
+    command.args(["report", "--db"]).arg(folder.path().join("usage.db"));
+    command.arg("--evidence").arg(&settings).arg("--out").arg(&report);
+    support::Ended::from(command.output().unwrap()).expect(0);
+    let rows = support::csv_rows(&report.join("usage.csv"));
+    assert!(rows.iter().any(|row| row["device"] == "10.30.0.5" && row["app_id"] == "slack"));
+}
+
+/// In a screenful: class, reason, facts, names, rules and thresholds, or why there is no row.
+#[test]
+fn why_fits_a_screen() {
+    let corpus = Corpus::read();
+    let why = |arguments: &[&str]| {
+        let mut command = support::program();
+        command.args(["why", "--db"]).arg(corpus.folder.path().join("usage.db")).args(arguments);
+        let text = support::Ended::from(command.output().unwrap()).expect(0).stdout;
+        assert!(text.lines().count() <= 44, "{} lines:\n{text}", text.lines().count());
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+        text
+    };
+    for (client, _, app, what) in corpus.truth.iter().step_by(41) {
+        let text = why(&["--app", app, "--user", client, "--day", DAY]);
+        if what == "used" {
+            assert!(text.contains("used: interactive"), "{client} {app}:\n{text}");
+        }
+        for part in ["because", "names: from", "rules in", "interactive: on hosts of role use"] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+    let absent = why(&["--app", "slack", "--user", "10.99.99.99"]);
+    assert!(absent.contains("No row") && absent.contains("other devices"), "{absent}");
+    assert!(why(&["--app", "slack", "--day", "2026-01-01"]).contains("no traffic of that time"));
+    assert!(why(&["--app", "no-such-app"]).contains("no app of this id"));
+}

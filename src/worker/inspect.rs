@@ -184,7 +184,7 @@ impl Worker {
         if done {
             *slot = None;
         }
-        let fruitful = self.take_findings(flow, side, item.time, packet.bytes);
+        let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
         if done && !fruitful {
             self.give_up_for_now(flow, side, packet, payload);
         }
@@ -233,7 +233,7 @@ impl Worker {
                 self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
             }
         }
-        self.take_findings(flow, side, item.time, item.packet.bytes);
+        self.take_findings(flow, side, item.time, Some(item.packet.bytes));
         self.settle(flow);
     }
 
@@ -349,18 +349,18 @@ impl Worker {
                 None => {}
             }
             let time = self.table.hot(flow).last_seen;
-            self.take_findings(flow, side, time, 0);
+            self.take_findings(flow, side, time, None);
         }
     }
 
     /// Draws the conclusions from what was found in a packet of so many bytes, which is not counted
-    /// yet. Says whether there was anything.
+    /// yet; without bytes, at the end of the flow. Says whether there was anything.
     fn take_findings(
         &mut self,
         flow: FlowId,
         side: Side,
         time: Timestamp,
-        packet_bytes: u32,
+        packet_bytes: Option<u32>,
     ) -> bool {
         let mut found = std::mem::take(&mut self.inspector.found);
         let mut fruitful = false;
@@ -369,7 +369,9 @@ impl Worker {
             match finding {
                 Found::Hello(hello) => {
                     self.hello(flow, side, time, &hello);
-                    self.hello_ends(flow, side, packet_bytes);
+                    if let Some(bytes) = packet_bytes {
+                        self.hello_ends(flow, side, bytes);
+                    }
                 }
                 Found::Request(request) => self.request(flow, side, time, &request),
                 Found::Certificate(name) => self.certificate(flow, side, &name),
