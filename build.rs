@@ -7,6 +7,7 @@ use std::path::Path;
 use std::{env, fs, io};
 
 #[path = "src/catalogue/packed.rs"]
+#[allow(dead_code, reason = "loading is the crate's business")]
 mod packed;
 
 fn main() -> io::Result<()> {
@@ -37,7 +38,10 @@ fn read(file: &Path, path: String, files: &mut Vec<(String, String)>) -> io::Res
     }
     let text = fs::read_to_string(file)?;
     match toml::de::DeTable::parse(&text) {
-        Ok(table) => files.push((path, packed::table_to_json(table.get_ref()))),
+        Ok(table) => {
+            let content = packed::content(&path, table.get_ref());
+            files.push((path, content));
+        }
         Err(error) => println!("cargo::warning=signatures/{path} left out: {}", error.message()),
     }
     Ok(())

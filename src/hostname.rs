@@ -5,7 +5,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use arrayvec::ArrayString;
+use arrayvec::{ArrayString, ArrayVec};
 
 /// The longest hostname in characters (RFC 1035, 2.3.4: 255 octets on the wire).
 pub const HOSTNAME_LENGTH_MAX: usize = 253;
@@ -40,38 +40,46 @@ impl Hostname {
     /// # Errors
     /// What keeps the bytes from being a hostname.
     pub fn from_wire(bytes: &[u8]) -> Result<Hostname, NotAHostname> {
-        let bytes = bytes.strip_suffix(b".").unwrap_or(bytes);
-        if bytes.is_empty() {
-            return Err(NotAHostname::Empty);
-        }
-        if bytes.len() > HOSTNAME_LENGTH_MAX {
-            return Err(NotAHostname::TooLong);
-        }
-        let mut text = ArrayString::new();
-        let mut previous = b'.';
-        for &byte in bytes {
-            if !byte.is_ascii_graphic() {
-                return Err(NotAHostname::Character);
-            }
-            if byte == b'.' && previous == b'.' {
-                return Err(NotAHostname::EmptyLabel);
-            }
-            previous = byte;
-            text.push(byte.to_ascii_lowercase() as char);
-        }
-        if previous == b'.' {
-            return Err(NotAHostname::EmptyLabel);
-        }
-        if looks_like_address(&text) {
-            return Err(NotAHostname::Address);
-        }
-        Ok(Hostname(text))
+        let mut text = ArrayVec::<u8, { HOSTNAME_LENGTH_MAX + 1 }>::new();
+        text.try_extend_from_slice(bytes).map_err(|_| NotAHostname::TooLong)?;
+        let name = normalise(&mut text)?;
+        ArrayString::from(name).map(Hostname).map_err(|_| NotAHostname::TooLong)
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Makes text on the wire a hostname, as [`Hostname::from_wire`] does, where it stands: for the
+/// packet path, which would copy a [`Hostname`]'s 256 bytes several times.
+///
+/// # Errors
+/// What keeps the bytes from being a hostname.
+pub fn normalise(bytes: &mut [u8]) -> Result<&str, NotAHostname> {
+    let length = bytes.len() - usize::from(bytes.ends_with(b"."));
+    let (bytes, _) = bytes.split_at_mut(length);
+    if bytes.is_empty() {
+        return Err(NotAHostname::Empty);
+    }
+    if bytes.len() > HOSTNAME_LENGTH_MAX {
+        return Err(NotAHostname::TooLong);
+    }
+    // Whole passes over the bytes, each of which the compiler does many at a time.
+    if !bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
+        return Err(NotAHostname::Character);
+    }
+    let two_dots = bytes
+        .iter()
+        .zip(bytes.iter().skip(1))
+        .fold(false, |any, (&one, &next)| any | (one == b'.') & (next == b'.'));
+    if two_dots || bytes.starts_with(b".") || bytes.ends_with(b".") {
+        return Err(NotAHostname::EmptyLabel);
+    }
+    bytes.make_ascii_lowercase();
+    let text = std::str::from_utf8(bytes).map_err(|_| NotAHostname::Character)?;
+    if looks_like_address(text) { Err(NotAHostname::Address) } else { Ok(text) }
 }
 
 /// The registrable domain of a hostname by the Public Suffix List: the public suffix and one label
@@ -133,5 +141,6 @@ mod tests {
             assert_eq!(Hostname::from_wire(bytes), Err(why), "{bytes:?}");
         }
         assert_eq!(Hostname::from_wire(&[b'a'; 254]), Err(NotAHostname::TooLong));
+        assert_eq!(Hostname::from_wire(&[b'a'; 300]), Err(NotAHostname::TooLong));
     }
 }

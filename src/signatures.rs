@@ -56,7 +56,7 @@ pub fn load(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
         None => Vec::new(),
     };
     match &options.signatures {
-        Some(packed) if packed.is_file() => Catalogue::from_packed(&read_text(packed)?, &local),
+        Some(packed) if packed.is_file() => Catalogue::from_packed(read_text(packed)?, &local),
         Some(folder) => Catalogue::from_sources(&read_catalogue(folder)?, &local),
         None => Catalogue::from_packed(EMBEDDED, &local),
     }
@@ -152,7 +152,7 @@ mod tests {
     fn the_catalogue_is_free_of_findings() {
         let sources = read_folder(&folder()).unwrap();
         let newest = Catalogue::from_sources(&sources, &[]).unwrap();
-        let newest = newest.apps().iter().map(|app| app.verified).max();
+        let newest = newest.apps().map(|app| app.verified).max();
         let findings = lint::lint(&sources, newest.unwrap_or(Date(civil::date(2026, 11, 22))));
         let errors: Vec<_> = findings.iter().filter(|finding| !finding.is_warning).collect();
         assert!(errors.is_empty(), "\n{}", list(&findings));

@@ -250,7 +250,9 @@ impl UsageTable {
     /// Takes all sums out.
     pub fn take(&mut self) -> Vec<(UsageKey, Sums)> {
         self.index.clear();
-        std::mem::take(&mut self.rows)
+        // The next part will be about as long.
+        let room = Vec::with_capacity(self.rows.len());
+        std::mem::replace(&mut self.rows, room)
     }
 }
 

@@ -1,239 +1,348 @@
-//! From what the files say to what can be asked: apps, rules and their indexes.
+//! From the packed form to what can be asked: apps, rules and their indexes.
 //!
-//! Files may come in any order: everything is sorted before it is numbered.
+//! Files may come in any order: everything is sorted before it is numbered. Of an app only its id
+//! and its names are read here; its other words are when somebody asks for them, so that a sensor
+//! starts in milliseconds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use serde::de::DeserializeOwned;
 
 use super::addresses::{PortRange, parse_network};
-use super::document::{Content, Document, SourceFile, content_from_json};
+use super::document::{Document, SourceFile};
 use super::finding::Finding;
-use super::format::{AppFile, NetSection, Role, Scope};
-use super::index::{Index, Key, RuleNumber};
-use super::packed;
+use super::format::{AppFile, Edition, NetSection, Role, Scope};
+use super::index::{Index, RuleNumber};
+use super::packed::{self, HEADER, NOTHING, SHARED_FILES, mark};
 use super::pattern::Pattern;
-use super::vocabulary::{InfraFile, Purpose, VendorsFile};
-use super::{App, Catalogue, Owner, Resolver, Rule};
+use super::vocabulary::{
+    CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor, VendorsFile,
+};
+use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText};
 
-/// A file that was read, from wherever.
-#[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub(crate) path: String,
-    pub(crate) content: Content,
-    /// Whether it comes from the operator's own folder.
-    pub(crate) is_local: bool,
-}
+/// Bytes of the packed form for each name in it, about: how large the index is made at first.
+const BYTES_PER_NAME: usize = 64;
 
-impl Part {
-    /// Lets go at once of what only authors need, so that a sensor never holds all of it.
-    fn new(path: String, mut content: Content, is_local: bool) -> Part {
-        if let Content::App(file) = &mut content {
-            file.test = Vec::new();
-            file.sources = Vec::new();
-            file.fingerprint = Vec::new();
-        }
-        Part { path, content, is_local }
-    }
-}
-
-/// Reads source files; answers the parts and their packed form.
+/// Puts source files into the packed form.
 ///
 /// # Errors
 /// Every file's findings.
-pub(crate) fn read_sources(
-    sources: &[SourceFile],
-    is_local: bool,
-) -> Result<(Vec<Part>, String), Vec<Finding>> {
-    let (mut parts, mut packed, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+pub(super) fn pack(sources: &[SourceFile]) -> Result<String, Vec<Finding>> {
+    let (mut documents, mut findings) = (Vec::new(), Vec::new());
     for source in sources {
         match Document::read(source) {
-            Ok(document) => {
-                packed.push((source.path.clone(), document.to_json()));
-                parts.push(Part::new(source.path.clone(), document.content, is_local));
-            }
+            Ok(document) => documents.push(document),
             Err(mut more) => findings.append(&mut more),
         }
     }
-    if findings.is_empty() { Ok((parts, packed::pack(packed))) } else { Err(findings) }
+    if findings.is_empty() { Ok(pack_documents(&documents)) } else { Err(findings) }
 }
 
-/// Reads the packed form.
+/// Puts files that were read into the packed form.
+pub(super) fn pack_documents(documents: &[Document<'_>]) -> String {
+    let content = |file: &Document<'_>| (file.path.to_owned(), file.packed());
+    packed::pack(documents.iter().map(content).collect())
+}
+
+/// Reads every app of a packed form from elsewhere, so that none fails later.
 ///
 /// # Errors
-/// A finding at the first line that is not as the packed form should be.
-pub(crate) fn read_packed(text: &str) -> Result<Vec<Part>, Vec<Finding>> {
-    let damaged = |line: usize, reason: String| {
-        vec![Finding {
-            file: "packed catalogue".to_owned(),
-            line,
-            column: 1,
-            rule: "S001",
-            is_warning: false,
-            reason,
-            remedy: "pack the catalogue again, with this version of the program".to_owned(),
-        }]
-    };
-    let mut lines = text.lines();
-    if lines.next() != Some(packed::HEADER) {
-        return Err(damaged(1, format!("the first line is not `{}`", packed::HEADER)));
+/// A finding at the first line that is not as it should be.
+pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
+    for line in lines(text, false)? {
+        if let Line { app: Some(app), .. } = &line {
+            line.json::<AppFile>(app.words)?;
+        }
     }
-    let mut parts = Vec::new();
-    for (number, line) in lines.enumerate() {
-        let Some((path, json)) = line.split_once('\t') else {
-            return Err(damaged(number + 2, "no tab between path and content".to_owned()));
-        };
-        let content = content_from_json(path, json)
-            .map_err(|error| damaged(number + 2, format!("{path}: {error}")))?;
-        parts.push(Part::new(path.to_owned(), content, false));
-    }
-    Ok(parts)
+    Ok(())
 }
 
-/// Builds the catalogue. An app of the operator's own folder replaces one of the same id.
+/// Builds the catalogue from its packed form and that of the operator's own files, which may be
+/// empty. An app of the operator's own replaces one of the same id.
 ///
 /// # Errors
 /// What would make the answer depend on the order of files, or cannot be matched at all.
-pub(crate) fn compile(parts: Vec<Part>, hash: [u8; 32]) -> Result<Catalogue, Vec<Finding>> {
-    let mut compiler = Compiler { catalogue: Catalogue::empty(hash), ..Compiler::default() };
-    let mut vendors = BTreeMap::new();
-    let (mut app_files, mut infra) = (Vec::new(), Vec::new());
+pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue, Vec<Finding>> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(base.as_bytes());
+    hasher.update(local.as_bytes());
+    let mut compiler = Compiler::default();
+    compiler.catalogue.hash = *hasher.finalize().as_bytes();
+    compiler.catalogue.base = Index::with_room(base.len() / BYTES_PER_NAME);
+    let mut app_lines = Vec::new();
+    let mut infra = Vec::new();
     // Local files come last, so that their words replace the catalogue's.
-    let (local, base): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| part.is_local);
-    for part in base.into_iter().chain(local) {
-        match part.content {
-            Content::App(file) => app_files.push((file, part.path, part.is_local)),
-            Content::Infra(file) => infra.push((file, part.path, part.is_local)),
-            Content::Vendors(VendorsFile { vendors: more, .. }) => vendors.extend(more),
-            Content::Categories(file) => compiler.catalogue.categories.extend(file.categories),
-            Content::Tags(file) => compiler.catalogue.tags.extend(file.tags),
-            Content::Release(file) if !part.is_local => compiler.catalogue.release = file.version,
-            Content::Release(_) => {}
+    let mut all = lines(&base, false)?;
+    if !local.is_empty() {
+        all.extend(lines(local, true)?);
+    }
+    for line in all {
+        let catalogue = &mut compiler.catalogue;
+        match line.path {
+            "catalogue.toml" if line.is_local => {}
+            "catalogue.toml" => {
+                catalogue.release = line.json::<ReleaseFile>(line.content)?.version;
+            }
+            "categories.toml" => {
+                let file: CategoriesFile = line.json(line.content)?;
+                catalogue.categories.extend(file.categories);
+            }
+            "tags.toml" => catalogue.tags.extend(line.json::<TagsFile>(line.content)?.tags),
+            "vendors.toml" => catalogue.vendor_files.push(line.place(line.content)),
+            "infra.toml" => infra.push(line),
+            _ => app_lines.push(line),
         }
     }
-    compiler.catalogue.vendors = vendors;
-    app_files.sort_by(|a, b| (&a.0.id, !a.2, &a.1).cmp(&(&b.0.id, !b.2, &b.1)));
-    let mut previous: Option<(String, bool)> = None;
-    let names: BTreeMap<String, String> =
-        app_files.iter().map(|(file, ..)| (file.id.clone(), file.name.clone())).collect();
-    for (file, path, is_local) in app_files {
-        match &previous {
-            Some((id, was_local)) if *id == file.id => {
-                if *was_local == is_local {
-                    compiler.findings.push(same_id(&file.id, &path));
+    app_lines.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
+    let mut previous: Option<(&str, bool)> = None;
+    for line in &app_lines {
+        let Some(app) = &line.app else { continue };
+        match previous {
+            Some((id, was_local)) if id == app.id => {
+                if was_local == line.is_local {
+                    compiler.findings.push(same_id(app.id, line.path));
                 }
                 continue;
             }
-            _ => previous = Some((file.id.clone(), is_local)),
+            _ => previous = Some((app.id, line.is_local)),
         }
-        compiler.add_app(*file, path, is_local, &names);
+        compiler.add_app(line, app)?;
     }
-    infra.sort_by(|a, b| a.1.cmp(&b.1));
-    for (file, path, is_local) in infra {
-        compiler.add_infra(file, &path, is_local);
+    infra.sort_by_key(|line| line.path);
+    for line in &infra {
+        compiler.add_infra(line.json(line.content)?, line);
     }
-    compiler.finish()
+    compiler.finish(base, local)
+}
+
+/// Reads the words of an app.
+pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
+    let AppEntry { file, words, .. } = &catalogue.apps[number];
+    let path = &catalogue.files[*file as usize];
+    let file: AppFile = words_of(catalogue, *words);
+    let vendor = catalogue.vendor(&file.vendor);
+    let suite = file.suite.as_deref().and_then(|id| catalogue.number_of(id));
+    let suite_name = suite.map(|suite| {
+        let suite: AppFile = words_of(catalogue, catalogue.apps[suite].words);
+        suite.name.into()
+    });
+    Box::new(App {
+        number: number as u32,
+        vendor_name: vendor.map_or(&file.vendor, |vendor| &vendor.name).as_str().into(),
+        vendor_country: vendor.and_then(|vendor| vendor.country.as_deref()).map(Into::into),
+        suite_name,
+        id: file.id.into(),
+        name: file.name.into(),
+        vendor: file.vendor.into(),
+        suite: file.suite.map(Into::into),
+        category: file.category.into(),
+        kind: file.kind,
+        tags: file.tags.into_iter().map(Into::into).collect(),
+        status: file.status,
+        since: file.since,
+        replaced_by: file.replaced_by.map(Into::into),
+        maturity: file.maturity,
+        aliases: file.aliases.into_iter().map(Into::into).collect(),
+        homepage: file.homepage.into(),
+        verified: file.verified,
+        tenant_audience: file.tenant.as_ref().map(|tenant| tenant.audience),
+        risk: file.risk,
+        file: path.clone(),
+        is_local: words.is_local,
+    })
+}
+
+/// Reads who the vendors are.
+pub(super) fn vendors(catalogue: &Catalogue) -> BTreeMap<String, Vendor> {
+    let files = catalogue.vendor_files.iter();
+    files.flat_map(|&place| words_of::<VendorsFile>(catalogue, place).vendors).collect()
+}
+
+/// Reads JSON that was whole when the catalogue was compiled: the build script or [`pack`] wrote
+/// it from files whose types were right, or [`check_packed`] has read it.
+fn words_of<T: DeserializeOwned>(catalogue: &Catalogue, place: Place) -> T {
+    serde_json::from_str(catalogue.at(place)).expect("the packed form was read before")
+}
+
+/// A line of the packed form.
+struct Line<'p> {
+    text: &'p str,
+    is_local: bool,
+    /// From 1.
+    number: usize,
+    path: &'p str,
+    /// All that stands behind the path.
+    content: &'p str,
+    /// The fields of a signature file.
+    app: Option<AppFields<'p>>,
+}
+
+struct AppFields<'p> {
+    id: &'p str,
+    words: &'p str,
+    net: &'p str,
+    reserved: &'p str,
+    /// `[[match]]` sections.
+    sections: Vec<&'p str>,
+}
+
+/// The lines of a packed form behind the first.
+fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
+    let mut all = text.lines();
+    if all.next() != Some(HEADER) || text.len() > u32::MAX as usize {
+        return Err(damaged(1, format!("the first line is not `{HEADER}`")));
+    }
+    all.enumerate().map(|(index, line)| Line::split(text, is_local, index + 2, line)).collect()
+}
+
+impl<'p> Line<'p> {
+    /// Takes a line of `text` apart.
+    fn split(
+        text: &'p str,
+        is_local: bool,
+        number: usize,
+        line: &'p str,
+    ) -> Result<Line<'p>, Vec<Finding>> {
+        let lacks = |what: &str| damaged(number, format!("there is no {what}"));
+        let (path, content) = line.split_once('\t').ok_or_else(|| lacks("tab behind a path"))?;
+        let mut app = None;
+        if !SHARED_FILES.contains(&path) {
+            let mut fields = content.split('\t');
+            let mut next = |what| fields.next().ok_or_else(|| lacks(what));
+            let words = next("JSON")?;
+            let (id, net) = (next("id")?, next("list of addresses")?);
+            let reserved = next("list of reserved labels")?;
+            let sections = fields.collect();
+            app = Some(AppFields { id, words, net, reserved, sections });
+        }
+        Ok(Line { text, is_local, number, path, content, app })
+    }
+
+    fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
+        serde_json::from_str(json)
+            .map_err(|error| damaged(self.number, format!("{}: {error}", self.path)))
+    }
+
+    /// Where a part of this line stands.
+    fn place(&self, part: &'p str) -> Place {
+        let start = part.as_ptr().addr() - self.text.as_ptr().addr();
+        Place { is_local: self.is_local, start: start as u32, length: part.len() as u32 }
+    }
+
+    /// Apps are numbered in this order; of two with the same id the first stays.
+    fn app_key(&self) -> (&'p str, bool, &'p str) {
+        (self.app.as_ref().map_or("", |app| app.id), !self.is_local, self.path)
+    }
 }
 
 #[derive(Default)]
 struct Compiler {
     catalogue: Catalogue,
-    base: Vec<(RuleNumber, Key)>,
-    local: Vec<(RuleNumber, Key)>,
     findings: Vec<Finding>,
+    /// Rules that another one hides.
+    shadowed: Vec<RuleNumber>,
 }
 
 impl Compiler {
-    fn add_app(
-        &mut self,
-        file: AppFile,
-        path: String,
-        is_local: bool,
-        names: &BTreeMap<String, String>,
-    ) {
+    fn add_app(&mut self, line: &Line<'_>, app: &AppFields<'_>) -> Result<(), Vec<Finding>> {
         let number = self.catalogue.apps.len() as u32;
-        let path: Arc<str> = path.into();
+        let file = self.file(line.path);
         let template = Rule {
             owner: Owner::App(number),
             role: Role::Infra,
             edition: None,
             cname: false,
-            text: "".into(),
-            file: path.clone(),
-            is_local,
+            is_local: line.is_local,
+            file,
+            text: RuleText::Own("".into()),
         };
-        self.add_matches(&file, &template);
-        for section in &file.net {
-            self.add_addresses(section, &Rule { role: section.role, ..template.clone() });
-        }
-        let vendor = self.catalogue.vendors.get(&file.vendor);
-        let app = App {
-            number,
-            vendor_name: vendor.map_or(&file.vendor, |vendor| &vendor.name).as_str().into(),
-            vendor_country: vendor.and_then(|vendor| vendor.country.as_deref()).map(Into::into),
-            suite_name: file.suite.as_ref().and_then(|id| names.get(id)).map(|n| n.as_str().into()),
-            id: file.id.into(),
-            name: file.name.into(),
-            vendor: file.vendor.into(),
-            suite: file.suite.map(Into::into),
-            category: file.category.into(),
-            kind: file.kind,
-            tags: file.tags.into_iter().map(Into::into).collect(),
-            status: file.status,
-            since: file.since,
-            replaced_by: file.replaced_by.map(Into::into),
-            maturity: file.maturity,
-            aliases: file.aliases.into_iter().map(Into::into).collect(),
-            homepage: file.homepage.into(),
-            verified: file.verified,
-            tenant_audience: file.tenant.as_ref().map(|tenant| tenant.audience),
-            risk: file.risk,
-            file: path,
-            is_local,
-        };
-        self.catalogue.apps.push(app);
-    }
-
-    /// The names of an app; `template` says whose they are.
-    fn add_matches(&mut self, file: &AppFile, template: &Rule) {
-        let reserved = file.tenant.iter().flat_map(|tenant| &tenant.reserved);
-        let mut reserved: Vec<Box<str>> = reserved.map(|label| label.as_str().into()).collect();
+        let mut reserved: Vec<Box<str>> = app.reserved.split_whitespace().map(Into::into).collect();
         reserved.sort_unstable();
         let reserved: Arc<[Box<str>]> = reserved.into();
-        for section in &file.matches {
-            let template = Rule {
-                role: section.role,
-                edition: section.edition,
-                cname: section.cname,
-                ..template.clone()
-            };
-            self.add_names(&template, &section.hosts, &section.domains);
-            for text in &section.patterns {
-                match Pattern::parse(text) {
-                    Ok(pattern) => {
-                        self.add_rule(&template, text, Key::Pattern(pattern, reserved.clone()));
-                    }
-                    Err(error) => {
-                        self.findings.push(unusable(&template.file, text, &error.to_string()));
-                    }
-                }
+        for section in &app.sections {
+            self.add_section(line, section, &template, &reserved)?;
+        }
+        if app.net != "[]" {
+            for section in line.json::<Vec<NetSection>>(app.net)? {
+                self.add_addresses(&section, &Rule { role: section.role, ..template.clone() });
             }
         }
+        self.catalogue.apps.push(AppEntry {
+            id: app.id.into(),
+            file,
+            words: line.place(app.words),
+            app: OnceLock::new(),
+        });
+        Ok(())
+    }
+
+    /// A `[[match]]` section; `template` says whose it is.
+    fn add_section<'p>(
+        &mut self,
+        line: &Line<'p>,
+        section: &'p str,
+        template: &Rule,
+        reserved: &Arc<[Box<str>]>,
+    ) -> Result<(), Vec<Finding>> {
+        let mut words = section.split(' ');
+        let mut next = || words.next().unwrap_or(NOTHING);
+        let (role, edition, cname) = (next(), next(), next());
+        let unknown = |what, word| damaged(line.number, format!("`{word}` is no {what}"));
+        let template = Rule {
+            role: Role::from_word(role).ok_or_else(|| unknown("role", role))?,
+            edition: match edition {
+                NOTHING => None,
+                word => Some(Edition::from_word(word).ok_or_else(|| unknown("edition", word))?),
+            },
+            cname: cname != NOTHING,
+            ..template.clone()
+        };
+        for word in words {
+            let mut characters = word.chars();
+            let kind = characters.next();
+            let name = characters.as_str();
+            let text = RuleText::Packed(line.place(name));
+            let number = self.push(Rule { text, ..template.clone() });
+            let index = self.index(template.is_local);
+            let kept = match kind {
+                Some(mark::HOST) => index.add_host(name, number),
+                Some(mark::DOMAIN) => index.add_domain(name, number),
+                Some(mark::PATTERN) => match Pattern::parse(name) {
+                    Ok(pattern) => {
+                        index.add_pattern(pattern, reserved.clone(), number);
+                        true
+                    }
+                    Err(error) => {
+                        self.findings.push(unusable(line.path, name, &error.to_string()));
+                        true
+                    }
+                },
+                _ => return Err(unknown("name", word)),
+            };
+            if !kept {
+                self.shadowed.push(number);
+            }
+        }
+        Ok(())
     }
 
     /// A `[[net]]` section; `template` says whose it is.
     fn add_addresses(&mut self, section: &NetSection, template: &Rule) {
+        let path = self.catalogue.files[template.file as usize].clone();
         let mut ports = Vec::new();
         for text in &section.ports {
             match PortRange::parse(text) {
                 Some(range) => ports.push(range),
-                None => self.findings.push(unusable(&template.file, text, "it is no port range")),
+                None => self.findings.push(unusable(&path, text, "it is no port range")),
             }
         }
         let ports: Box<[PortRange]> = ports.into();
-        let rule = |text: &str| Rule { text: text.into(), ..template.clone() };
+        let rule = |text: &str| Rule { text: RuleText::Own(text.into()), ..template.clone() };
         for text in &section.cidrs {
             let Some(network) = parse_network(text) else {
-                self.findings.push(unusable(&template.file, text, "it is no network"));
+                self.findings.push(unusable(&path, text, "it is no network"));
                 continue;
             };
             let number = self.push(rule(text));
@@ -249,30 +358,30 @@ impl Compiler {
         }
     }
 
-    fn add_infra(&mut self, file: InfraFile, path: &str, is_local: bool) {
-        let path: Arc<str> = path.into();
+    fn add_infra(&mut self, infra: InfraFile, line: &Line<'_>) {
+        let file = self.file(line.path);
         let template = |purpose, role| Rule {
             owner: Owner::Infra(purpose),
             role,
             edition: None,
             cname: false,
-            text: "".into(),
-            file: path.clone(),
-            is_local,
+            is_local: line.is_local,
+            file,
+            text: RuleText::Own("".into()),
         };
-        for section in &file.shared {
+        for section in &infra.shared {
             let template = template(section.purpose, Role::Infra);
             self.add_names(&template, &section.hosts, &section.domains);
         }
-        for section in &file.ech {
+        for section in &infra.ech {
             self.add_names(&template(Purpose::Ech, Role::Infra), &section.hosts, &[]);
             self.catalogue.ech_hosts.extend(section.hosts.iter().map(|host| host.as_str().into()));
         }
-        for section in &file.embed {
+        for section in &infra.embed {
             let template = template(Purpose::Page, Role::Embed);
             self.add_names(&template, &section.hosts, &section.domains);
         }
-        for section in file.resolver {
+        for section in infra.resolver {
             let template = template(Purpose::Resolver, Role::Infra);
             self.add_names(&template, &section.hosts, &section.domains);
             let provider: Arc<str> = section.provider.into();
@@ -283,19 +392,24 @@ impl Compiler {
         }
     }
 
+    /// Names of infrastructure, which yields to an app that claims the same.
     fn add_names(&mut self, template: &Rule, hosts: &[String], domains: &[String]) {
+        let mut add = |name: &str, add: fn(&mut Index, &str, RuleNumber) -> bool| {
+            let text = RuleText::Own(name.into());
+            let number = self.push(Rule { text, ..template.clone() });
+            add(self.index(template.is_local), name, number);
+        };
         for host in hosts {
-            self.add_rule(template, host, Key::Host(host.as_str().into()));
+            add(host, Index::add_host);
         }
         for domain in domains {
-            self.add_rule(template, domain, Key::Domain(domain.as_str().into()));
+            add(domain, Index::add_domain);
         }
     }
 
-    fn add_rule(&mut self, template: &Rule, text: &str, key: Key) {
-        let number = self.push(Rule { text: text.into(), ..template.clone() });
-        let keys = if template.is_local { &mut self.local } else { &mut self.base };
-        keys.push((number, key));
+    fn index(&mut self, is_local: bool) -> &mut Index {
+        let Catalogue { base, local, .. } = &mut self.catalogue;
+        if is_local { local } else { base }
     }
 
     fn push(&mut self, rule: Rule) -> RuleNumber {
@@ -303,30 +417,42 @@ impl Compiler {
         self.catalogue.rules.len() as RuleNumber - 1
     }
 
-    fn finish(mut self) -> Result<Catalogue, Vec<Finding>> {
+    fn file(&mut self, path: &str) -> u32 {
+        self.catalogue.files.push(path.into());
+        self.catalogue.files.len() as u32 - 1
+    }
+
+    fn finish(mut self, base: Cow<'static, str>, local: &str) -> Result<Catalogue, Vec<Finding>> {
         let catalogue = &mut self.catalogue;
-        let (base, base_shadowed) = Index::new(std::mem::take(&mut self.base));
-        let (local, local_shadowed) = Index::new(std::mem::take(&mut self.local));
-        (catalogue.base, catalogue.local) = (base, local);
+        catalogue.packed = [base, Cow::Owned(local.to_owned())];
         catalogue.ech_hosts.sort_unstable();
         catalogue.resolvers.sort_by_key(|resolver| resolver.address);
-        for number in base_shadowed.into_iter().chain(local_shadowed) {
+        for number in self.shadowed {
             let rule = &catalogue.rules[number as usize];
-            // Infrastructure yields to an app that claims the same name.
-            if let Owner::App(_) = rule.owner {
-                self.findings.push(Finding {
-                    file: rule.file.to_string(),
-                    line: 0,
-                    column: 0,
-                    rule: "S008",
-                    is_warning: false,
-                    reason: format!("another rule is the same: `{}`", rule.text),
-                    remedy: "keep it in one place".to_owned(),
-                });
-            }
+            self.findings.push(Finding {
+                file: catalogue.files[rule.file as usize].to_string(),
+                line: 0,
+                column: 0,
+                rule: "S008",
+                is_warning: false,
+                reason: format!("another rule is the same: `{}`", catalogue.rule_text(rule)),
+                remedy: "keep it in one place".to_owned(),
+            });
         }
         if self.findings.is_empty() { Ok(self.catalogue) } else { Err(self.findings) }
     }
+}
+
+fn damaged(line: usize, reason: String) -> Vec<Finding> {
+    vec![Finding {
+        file: "packed catalogue".to_owned(),
+        line,
+        column: 1,
+        rule: "S001",
+        is_warning: false,
+        reason,
+        remedy: "pack the catalogue again, with this version of the program".to_owned(),
+    }]
 }
 
 fn same_id(id: &str, path: &str) -> Finding {

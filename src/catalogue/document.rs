@@ -79,8 +79,8 @@ impl<'a> Document<'a> {
     }
 
     /// The content in the packed form.
-    pub(crate) fn to_json(&self) -> String {
-        packed::table_to_json(self.table.get_ref())
+    pub(crate) fn packed(&self) -> String {
+        packed::content(self.path, self.table.get_ref())
     }
 
     /// A finding at the place that `steps` lead to, or as near to it as there is something.
@@ -137,18 +137,6 @@ impl<'a> Document<'a> {
             Content::Release(file) => file.schema,
         }
     }
-}
-
-/// Reads one line of the packed form.
-pub(crate) fn content_from_json(path: &str, json: &str) -> Result<Content, serde_json::Error> {
-    Ok(match path {
-        "categories.toml" => Content::Categories(serde_json::from_str(json)?),
-        "vendors.toml" => Content::Vendors(serde_json::from_str(json)?),
-        "tags.toml" => Content::Tags(serde_json::from_str(json)?),
-        "infra.toml" => Content::Infra(serde_json::from_str(json)?),
-        "catalogue.toml" => Content::Release(serde_json::from_str(json)?),
-        _ => Content::App(serde_json::from_str(json)?),
-    })
 }
 
 /// Line and column, both from 1, of a byte offset.

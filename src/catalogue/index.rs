@@ -30,17 +30,6 @@ pub(crate) struct Found {
     pub(crate) tenant: Range<usize>,
 }
 
-/// What a rule is, for the index.
-#[derive(Clone, Debug)]
-pub(crate) enum Key {
-    /// The whole name.
-    Host(Box<str>),
-    /// The name and everything below it.
-    Domain(Box<str>),
-    /// A pattern and the labels its tenant may not be, sorted.
-    Pattern(Pattern, Arc<[Box<str>]>),
-}
-
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -81,36 +70,24 @@ struct PatternEntry {
 }
 
 impl Index {
-    /// Builds the table. Where two rules are equal, the first in `rules` is kept; the numbers of
-    /// the others are answered beside the table.
-    pub(crate) fn new(rules: Vec<(RuleNumber, Key)>) -> (Index, Vec<RuleNumber>) {
-        let capacity = (rules.len().max(4) * 2).next_power_of_two();
-        let mut index = Index {
-            slots: vec![Slot { fingerprint: 0, entry: EMPTY }; capacity].into(),
-            shift: 64 - capacity.trailing_zeros(),
-            ..Index::default()
-        };
-        let mut shadowed = Vec::new();
-        for (number, key) in rules {
-            let kept = match key {
-                Key::Host(host) => {
-                    let entry = index.entry(&host);
-                    fill(&mut index.entries[entry].host, number)
-                }
-                Key::Domain(domain) => {
-                    let entry = index.entry(&domain);
-                    fill(&mut index.entries[entry].domain, number)
-                }
-                Key::Pattern(pattern, reserved) => {
-                    index.add_pattern(pattern, reserved, number);
-                    true
-                }
-            };
-            if !kept {
-                shadowed.push(number);
-            }
-        }
-        (index, shadowed)
+    /// An empty table with room for about so many names.
+    pub(crate) fn with_room(names: usize) -> Index {
+        let mut index = Index::default();
+        index.make_slots((names.max(4) * 2).next_power_of_two());
+        index
+    }
+
+    /// Adds a rule for a whole name. Of two for the same the first is kept, and the answer says
+    /// that this one was not.
+    pub(crate) fn add_host(&mut self, host: &str, number: RuleNumber) -> bool {
+        let entry = self.entry(host);
+        fill(&mut self.entries[entry].host, number)
+    }
+
+    /// Adds a rule for a name and everything below it; the answer as for [`Index::add_host`].
+    pub(crate) fn add_domain(&mut self, domain: &str, number: RuleNumber) -> bool {
+        let entry = self.entry(domain);
+        fill(&mut self.entries[entry].domain, number)
     }
 
     /// The rule that wins for a normalised name, among those that `accept` takes.
@@ -204,9 +181,31 @@ impl Index {
         &self.texts[start..start + entry.text_length as usize]
     }
 
+    fn make_slots(&mut self, length: usize) {
+        self.slots = vec![Slot { fingerprint: 0, entry: EMPTY }; length].into();
+        self.shift = 64 - length.trailing_zeros();
+    }
+
+    /// Twice as many slots.
+    #[cold]
+    fn grow(&mut self) {
+        self.make_slots((self.slots.len() * 2).max(16));
+        for number in 0..self.entries.len() {
+            let hash = hash_of(self.text(&self.entries[number]));
+            let mut at = (hash >> self.shift) as usize;
+            while self.slots[at].entry != EMPTY {
+                at = (at + 1) & (self.slots.len() - 1);
+            }
+            self.slots[at] = Slot { fingerprint: hash as u32, entry: number as u32 };
+        }
+    }
+
     /// The position of `text` among the entries; makes one if there is none.
     fn entry(&mut self, text: &str) -> usize {
-        let hash = hash_finish(text.bytes().rev().fold(HASH_START, hash_step));
+        if (self.entries.len() + 1) * 2 > self.slots.len() {
+            self.grow();
+        }
+        let hash = hash_of(text);
         let mut at = (hash >> self.shift) as usize;
         loop {
             let slot = self.slots[at];
@@ -233,9 +232,14 @@ impl Index {
         self.entries.len() - 1
     }
 
-    /// Patterns of one slot stand in the order of their insertion, so that of two with equal
-    /// weight the first inserted wins.
-    fn add_pattern(&mut self, pattern: Pattern, reserved: Arc<[Box<str>]>, rule: RuleNumber) {
+    /// Adds a pattern and the labels its tenant may not be, sorted. Patterns of one slot stand in
+    /// the order of their insertion, so that of two with equal weight the first inserted wins.
+    pub(crate) fn add_pattern(
+        &mut self,
+        pattern: Pattern,
+        reserved: Arc<[Box<str>]>,
+        rule: RuleNumber,
+    ) {
         let entry = self.entry(pattern.suffix());
         let number = self.patterns.len() as u32;
         let mut last = self.entries[entry].pattern;
@@ -293,6 +297,10 @@ fn fill(place: &mut RuleNumber, number: RuleNumber) -> bool {
 // ratio, as usual for such hashes.
 const HASH_START: u64 = 0x243f_6a88_85a3_08d3;
 const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn hash_of(text: &str) -> u64 {
+    hash_finish(text.bytes().rev().fold(HASH_START, hash_step))
+}
 
 #[inline]
 fn hash_step(hash: u64, byte: u8) -> u64 {
@@ -525,7 +533,7 @@ mod tests {
         let catalogue = Catalogue::from_sources(&base, &local).unwrap();
         assert!(catalogue.match_host("acme.com").unwrap().is_local);
         assert!(catalogue.match_host("acme.net").is_none());
-        assert_eq!(catalogue.apps().len(), 1);
+        assert_eq!(catalogue.app_count(), 1);
     }
 
     #[test]
@@ -550,8 +558,8 @@ mod tests {
     fn the_packed_form_is_the_same_catalogue() {
         let rule = section("domains", &["acme.com".into()]);
         let sources = [app("one", &rule)];
-        let (_, packed) = super::super::compile::read_sources(&sources, false).unwrap();
-        let from_packed = Catalogue::from_packed(&packed, &[]).unwrap();
+        let packed = Catalogue::pack(&sources).unwrap();
+        let from_packed = Catalogue::from_packed(packed, &[]).unwrap();
         let from_sources = Catalogue::from_sources(&sources, &[]).unwrap();
         assert_eq!(from_packed.version(), from_sources.version());
         assert_eq!(from_packed.match_host("x.acme.com").unwrap().app_id(), Some("one"));

@@ -14,10 +14,11 @@
 //! never matters. Rules from an operator's own folder win over the catalogue's, whatever their
 //! weight.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrayvec::ArrayString;
 
@@ -53,18 +54,41 @@ use name::NameBuffer;
 /// All that is known of apps and names. Read-only: share it behind an [`Arc`].
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    apps: Vec<App>,
+    /// The packed form of the catalogue's files and of the operator's own, out of which the words
+    /// of an app are read when somebody asks for it.
+    packed: [Cow<'static, str>; 2],
+    apps: Vec<AppEntry>,
     rules: Vec<Rule>,
+    files: Vec<Box<str>>,
     base: Index,
     local: Index,
     addresses: AddressIndex,
     ech_hosts: Vec<Box<str>>,
     resolvers: Vec<Resolver>,
     categories: BTreeMap<String, Category>,
-    vendors: BTreeMap<String, Vendor>,
+    vendor_files: Vec<Place>,
+    vendors: OnceLock<BTreeMap<String, Vendor>>,
     tags: BTreeMap<String, String>,
     release: String,
     hash: [u8; 32],
+}
+
+/// A place in the packed form.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    is_local: bool,
+    start: u32,
+    length: u32,
+}
+
+/// An app as long as nobody has asked for it.
+#[derive(Debug)]
+struct AppEntry {
+    id: Box<str>,
+    file: u32,
+    /// What the file says of the app, as JSON.
+    words: Place,
+    app: OnceLock<Box<App>>,
 }
 
 /// An app, suite or platform.
@@ -111,7 +135,7 @@ pub struct App {
     /// Dated facts.
     pub risk: BTreeMap<String, RiskEntry>,
     /// The file, relative to the catalogue's folder.
-    pub file: Arc<str>,
+    pub file: Box<str>,
     /// Whether the file is the operator's own.
     pub is_local: bool,
 }
@@ -123,9 +147,18 @@ struct Rule {
     role: Role,
     edition: Option<Edition>,
     cname: bool,
-    text: Box<str>,
-    file: Arc<str>,
     is_local: bool,
+    file: u32,
+    text: RuleText,
+}
+
+/// The words of a rule.
+#[derive(Clone, Debug)]
+enum RuleText {
+    /// A name in the packed form.
+    Packed(Place),
+    /// One that does not stand there as it is.
+    Own(Box<str>),
 }
 
 /// Whom a rule names.
@@ -185,16 +218,23 @@ impl Catalogue {
         base: &[SourceFile],
         local: &[SourceFile],
     ) -> Result<Catalogue, Vec<Finding>> {
-        let (base, packed) = compile::read_sources(base, false)?;
-        Catalogue::with_local(base, &packed, local)
+        compile::compile(compile::pack(base)?.into(), &pack_local(local)?)
     }
 
-    /// Compiles a catalogue from its packed form and the operator's own files.
+    /// Compiles a catalogue from its packed form and the operator's own files. What is borrowed is
+    /// the program's own and known to be whole; of other text, all is read once.
     ///
     /// # Errors
     /// As [`Catalogue::from_sources`].
-    pub fn from_packed(packed: &str, local: &[SourceFile]) -> Result<Catalogue, Vec<Finding>> {
-        Catalogue::with_local(compile::read_packed(packed)?, packed, local)
+    pub fn from_packed(
+        packed: impl Into<Cow<'static, str>>,
+        local: &[SourceFile],
+    ) -> Result<Catalogue, Vec<Finding>> {
+        let packed = packed.into();
+        if let Cow::Owned(text) = &packed {
+            compile::check_packed(text)?;
+        }
+        compile::compile(packed, &pack_local(local)?)
     }
 
     /// The packed form of a catalogue's files: one text, to be embedded or moved to a sensor.
@@ -202,29 +242,9 @@ impl Catalogue {
     /// # Errors
     /// As [`Catalogue::from_sources`].
     pub fn pack(sources: &[SourceFile]) -> Result<String, Vec<Finding>> {
-        let (parts, packed) = compile::read_sources(sources, false)?;
-        compile::compile(parts, [0; 32])?;
+        let packed = compile::pack(sources)?;
+        compile::compile(packed.clone().into(), "")?;
         Ok(packed)
-    }
-
-    fn with_local(
-        mut parts: Vec<compile::Part>,
-        packed: &str,
-        local: &[SourceFile],
-    ) -> Result<Catalogue, Vec<Finding>> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(packed.as_bytes());
-        if !local.is_empty() {
-            let (local_parts, local_packed) = compile::read_sources(local, true)?;
-            hasher.update(local_packed.as_bytes());
-            parts.extend(local_parts);
-        }
-        compile::compile(parts, *hasher.finalize().as_bytes())
-    }
-
-    /// A catalogue that knows nothing.
-    fn empty(hash: [u8; 32]) -> Catalogue {
-        Catalogue { hash, ..Catalogue::default() }
     }
 
     /// The rule that wins for a hostname in any spelling; `None` where nothing is known.
@@ -293,14 +313,18 @@ impl Catalogue {
     }
 
     /// All apps, by id.
-    pub fn apps(&self) -> &[App] {
-        &self.apps
+    pub fn apps(&self) -> impl ExactSizeIterator<Item = &App> {
+        (0..self.apps.len()).map(|number| self.app_at(number))
+    }
+
+    /// How many apps there are.
+    pub fn app_count(&self) -> usize {
+        self.apps.len()
     }
 
     /// The app with this id.
     pub fn app(&self, id: &str) -> Option<&App> {
-        let found = self.apps.binary_search_by(|app| (*app.id).cmp(id)).ok()?;
-        Some(&self.apps[found])
+        Some(self.app_at(self.number_of(id)?))
     }
 
     /// The rules of an app as they stand in its file, each with its role.
@@ -309,7 +333,7 @@ impl Catalogue {
         self.rules
             .iter()
             .filter(move |rule| rule.owner == owner)
-            .map(|rule| (rule.role, &*rule.text))
+            .map(|rule| (rule.role, self.rule_text(rule)))
     }
 
     /// The category with this slug.
@@ -319,7 +343,7 @@ impl Catalogue {
 
     /// The vendor with this id.
     pub fn vendor(&self, id: &str) -> Option<&Vendor> {
-        self.vendors.get(id)
+        self.vendors.get_or_init(|| compile::vendors(self)).get(id)
     }
 
     /// What a tag means.
@@ -345,6 +369,28 @@ impl Catalogue {
     }
 
     #[inline]
+    fn app_at(&self, number: usize) -> &App {
+        self.apps[number].app.get_or_init(|| compile::app(self, number))
+    }
+
+    fn number_of(&self, id: &str) -> Option<usize> {
+        self.apps.binary_search_by(|app| (*app.id).cmp(id)).ok()
+    }
+
+    fn at(&self, place: Place) -> &str {
+        let start = place.start as usize;
+        &self.packed[usize::from(place.is_local)][start..start + place.length as usize]
+    }
+
+    #[inline]
+    fn rule_text<'a>(&'a self, rule: &'a Rule) -> &'a str {
+        match &rule.text {
+            RuleText::Packed(place) => self.at(*place),
+            RuleText::Own(text) => text,
+        }
+    }
+
+    #[inline]
     fn match_among(&self, host: &str, accept: impl Fn(RuleNumber) -> bool) -> Option<Match<'_>> {
         let mut buffer = NameBuffer::new();
         let name = name::normalise(host, &mut buffer)?;
@@ -357,7 +403,7 @@ impl Catalogue {
     fn make_match(&self, rule: RuleNumber, tenant: Option<&str>) -> Match<'_> {
         let rule = &self.rules[rule as usize];
         let (app, purpose) = match rule.owner {
-            Owner::App(number) => (Some(&self.apps[number as usize]), None),
+            Owner::App(number) => (Some(self.app_at(number as usize)), None),
             Owner::Infra(purpose) => (None, Some(purpose)),
         };
         Match {
@@ -366,11 +412,16 @@ impl Catalogue {
             role: rule.role,
             edition: rule.edition,
             tenant: tenant.filter(|text| !text.is_empty()).and_then(Tenant::new),
-            rule: &rule.text,
-            file: &rule.file,
+            rule: self.rule_text(rule),
+            file: &self.files[rule.file as usize],
             is_local: rule.is_local,
         }
     }
+}
+
+/// The packed form of the operator's own files; empty where there are none.
+fn pack_local(local: &[SourceFile]) -> Result<String, Vec<Finding>> {
+    if local.is_empty() { Ok(String::new()) } else { compile::pack(local) }
 }
 
 impl Match<'_> {

@@ -1,16 +1,44 @@
-//! The packed form of a catalogue: one text with one line a file, quick to read and to hash.
+//! The packed form of a catalogue: one text with one line a file, quick to load and to hash.
 //!
 //! The build script packs `signatures/` into the program with this very file, so it depends on
-//! nothing else of the crate. The first line names the form; each further line is the file's path,
-//! a tab, and its content as JSON with sorted keys. Comments and layout are not in it: two
+//! nothing else of the crate. The first line names the form; each further line is a file: its path
+//! and, behind a tab, its content as JSON with sorted keys. Comments and layout are not in it: two
 //! catalogues that say the same have the same packed form and thus the same hash.
+//!
+//! A sensor needs the names of all apps when it starts, and the rest of a few of them later. So the
+//! line of a signature file has further fields, each behind a tab: the app's id, its `[[net]]`
+//! sections as JSON, the tenants' reserved labels, and for each `[[match]]` section its role, its
+//! edition or `-`, `cname` or `-`, and its names with a mark in front: `=` for a whole name, `.`
+//! for a domain, `*` for a pattern, all with blanks between. The JSON then holds neither these nor
+//! what only authors need.
 
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// The first line.
-pub(crate) const HEADER: &str = "shadowscope-catalogue 1";
+pub(crate) const HEADER: &str = "shadowscope-catalogue 2";
 
-/// Joins (path, content as JSON) pairs; their order does not matter.
+/// Files that are no app's.
+pub(crate) const SHARED_FILES: [&str; 5] =
+    ["catalogue.toml", "categories.toml", "infra.toml", "tags.toml", "vendors.toml"];
+
+/// Marks in front of names.
+pub(crate) mod mark {
+    /// A whole name.
+    pub(crate) const HOST: char = '=';
+    /// A name and everything below it.
+    pub(crate) const DOMAIN: char = '.';
+    /// A pattern.
+    pub(crate) const PATTERN: char = '*';
+}
+
+/// What stands for a word that is not there.
+pub(crate) const NOTHING: &str = "-";
+
+/// Lists at the top of a signature file that its JSON does not hold in the packed form: those that
+/// stand in fields of their own, and those that only authors need.
+const LEFT_OUT: [&str; 5] = ["fingerprint", "match", "net", "sources", "test"];
+
+/// Joins (path, [`content`]) pairs; their order does not matter.
 pub(crate) fn pack(mut files: Vec<(String, String)>) -> String {
     files.sort_unstable();
     let mut packed = String::from(HEADER);
@@ -24,33 +52,73 @@ pub(crate) fn pack(mut files: Vec<(String, String)>) -> String {
     packed
 }
 
-/// Lists at the top of a file that only its authors need: a sensor would read them at each start,
-/// to throw them away.
-const AUTHORS_ONLY: [&str; 3] = ["fingerprint", "sources", "test"];
-
-/// The content of a TOML file as one line of JSON, without what only its authors need.
-pub(crate) fn table_to_json(table: &DeTable<'_>) -> String {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_unstable_by(|(a, _), (b, _)| a.get_ref().cmp(b.get_ref()));
-    let mut json = String::from("{");
-    for (number, (key, value)) in entries.into_iter().enumerate() {
-        if number > 0 {
-            json.push(',');
-        }
-        push_text(&mut json, key.get_ref());
-        json.push(':');
-        match value.get_ref() {
-            DeValue::Array(_) if AUTHORS_ONLY.contains(&key.get_ref().as_ref()) => {
-                json.push_str("[]");
-            }
-            value => push_value(&mut json, value),
-        }
+/// What stands behind a file's path.
+pub(crate) fn content(path: &str, table: &DeTable<'_>) -> String {
+    if SHARED_FILES.contains(&path) {
+        return table_to_json(table);
     }
-    json.push('}');
+    let mut line = String::new();
+    push_entries(&mut line, table, &LEFT_OUT);
+    line.push('\t');
+    line.push_str(table.get("id").and_then(|id| id.get_ref().as_str()).unwrap_or_default());
+    line.push('\t');
+    match table.get("net") {
+        Some(net) => push_value(&mut line, net.get_ref()),
+        None => line.push_str("[]"),
+    }
+    line.push('\t');
+    let tenant = table.get("tenant").and_then(|tenant| tenant.get_ref().as_table());
+    line.push_str(&texts(tenant, "reserved").collect::<Vec<_>>().join(" "));
+    let sections = table.get("match").and_then(|sections| sections.get_ref().as_array());
+    for section in sections.into_iter().flat_map(|list| list.iter()) {
+        line.push('\t');
+        push_match(&mut line, section.get_ref().as_table());
+    }
+    line
+}
+
+/// The content of a TOML file as one line of JSON.
+pub(crate) fn table_to_json(table: &DeTable<'_>) -> String {
+    let mut json = String::new();
+    push_entries(&mut json, table, &[]);
     json
 }
 
-fn push_table(json: &mut String, table: &DeTable<'_>) {
+/// A `[[match]]` section.
+fn push_match(line: &mut String, section: Option<&DeTable<'_>>) {
+    let word = |key| {
+        let word = section.and_then(|section| section.get(key)?.get_ref().as_str());
+        word.filter(|word| is_one_word(word)).unwrap_or(NOTHING)
+    };
+    line.push_str(word("role"));
+    line.push(' ');
+    line.push_str(word("edition"));
+    let cname = section.and_then(|section| section.get("cname")?.get_ref().as_bool());
+    line.push_str(if cname == Some(true) { " cname" } else { " -" });
+    for (key, mark) in
+        [("hosts", mark::HOST), ("domains", mark::DOMAIN), ("patterns", mark::PATTERN)]
+    {
+        for name in texts(section, key) {
+            line.push(' ');
+            line.push(mark);
+            line.push_str(name);
+        }
+    }
+}
+
+/// The texts of a list. What has a blank in it is no name and can match none.
+fn texts<'t>(table: Option<&'t DeTable<'_>>, key: &str) -> impl Iterator<Item = &'t str> {
+    let list = table.and_then(|table| table.get(key)?.get_ref().as_array());
+    let texts = list.into_iter().flat_map(|list| list.iter());
+    texts.filter_map(|text| text.get_ref().as_str()).filter(|text| is_one_word(text))
+}
+
+fn is_one_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// A table; of the lists named in `left_out` nothing but that they are there.
+fn push_entries(json: &mut String, table: &DeTable<'_>, left_out: &[&str]) {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_unstable_by(|(a, _), (b, _)| a.get_ref().cmp(b.get_ref()));
     json.push('{');
@@ -60,7 +128,10 @@ fn push_table(json: &mut String, table: &DeTable<'_>) {
         }
         push_text(json, key.get_ref());
         json.push(':');
-        push_value(json, value.get_ref());
+        match value.get_ref() {
+            DeValue::Array(_) if left_out.contains(&key.get_ref().as_ref()) => json.push_str("[]"),
+            value => push_value(json, value),
+        }
     }
     json.push('}');
 }
@@ -89,7 +160,7 @@ fn push_value(json: &mut String, value: &DeValue<'_>) {
         DeValue::Boolean(flag) => json.push_str(if *flag { "true" } else { "false" }),
         DeValue::Datetime(date) => push_text(json, &date.to_string()),
         DeValue::Array(array) => push_array(json, array),
-        DeValue::Table(table) => push_table(json, table),
+        DeValue::Table(table) => push_entries(json, table, &[]),
     }
 }
 

@@ -306,7 +306,7 @@ fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> u8 {
         return FINDINGS;
     }
     let is_wanted = |other: &str| category.is_none_or(|slug| slug == other);
-    for app in catalogue.apps().iter().filter(|app| is_wanted(&app.category)) {
+    for app in catalogue.apps().filter(|app| is_wanted(&app.category)) {
         push_line(
             out,
             format_args!(
@@ -321,9 +321,9 @@ fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> u8 {
 fn pack(args: &FolderArgs, file: &Path, out: &mut String) -> Result<u8, SignaturesError> {
     let sources = signatures::read_catalogue(&args.folder)?;
     let packed = Catalogue::pack(&sources).map_err(LoadError::Findings)?;
-    let catalogue = Catalogue::from_packed(&packed, &[]).map_err(LoadError::Findings)?;
     write_file(file, &packed)?;
-    let (version, apps) = (catalogue.version(), catalogue.apps().len());
+    let catalogue = Catalogue::from_packed(packed, &[]).map_err(LoadError::Findings)?;
+    let (version, apps) = (catalogue.version(), catalogue.app_count());
     push_line(out, format_args!("{}: catalogue {version}, {apps} apps", file.display()));
     Ok(CLEAN)
 }
@@ -349,7 +349,7 @@ fn install(file: &Path, to: &Path, out: &mut String) -> Result<u8, SignaturesErr
     let aside = PathBuf::from(aside);
     fs::copy(file, &aside).map_err(failed("write", &aside))?;
     fs::rename(&aside, to).map_err(failed("write", to))?;
-    let (version, apps) = (catalogue.version(), catalogue.apps().len());
+    let (version, apps) = (catalogue.version(), catalogue.app_count());
     let before = before.map(|version| format!("; before it was {version}")).unwrap_or_default();
     push_line(out, format_args!("{}: catalogue {version}, {apps} apps{before}", to.display()));
     Ok(CLEAN)

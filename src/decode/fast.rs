@@ -18,20 +18,14 @@ const UDP_HEADER: usize = 8;
 /// The fields "more fragments" and "fragment offset" of IPv4 (RFC 791, 3.1).
 const IPV4_FRAGMENT_MASK: u16 = 0x3fff;
 
-/// What the IP header told, for the transport header's turn.
-struct Network<'a> {
-    source: Address,
-    destination: Address,
-    time_to_live: u8,
-    identification: u32,
-    /// Stated length of the packet, in bytes, after correction.
-    stated: usize,
-    /// Captured bytes behind the IP header, padding left off.
-    body: &'a [u8],
-    /// Bytes behind the IP header on the wire.
-    body_length: usize,
-    /// Where the body begins in the frame.
-    body_offset: usize,
+/// What stands behind the IP header.
+struct Body<'a> {
+    /// Captured bytes, padding left off.
+    bytes: &'a [u8],
+    /// Bytes on the wire.
+    length: usize,
+    /// Where it begins in the frame.
+    offset: usize,
 }
 
 /// Fills in `packet`, or leaves the frame to `walk`.
@@ -72,17 +66,19 @@ fn ipv4(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option
     }
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let stated = corrected(total, total == 0, wire);
-    let network = Network {
-        source: Address::v4([header[12], header[13], header[14], header[15]]),
-        destination: Address::v4([header[16], header[17], header[18], header[19]]),
-        time_to_live: header[8],
-        identification: u32::from(u16::from_be_bytes([header[4], header[5]])),
-        stated,
-        body: bytes.get(header_length..stated.min(bytes.len()))?,
-        body_length: stated.checked_sub(header_length)?,
-        body_offset: offset + header_length,
+    let body = Body {
+        bytes: bytes.get(header_length..stated.min(bytes.len()))?,
+        length: stated.checked_sub(header_length)?,
+        offset: offset + header_length,
     };
-    transport(header[9], &network, packet)
+    // Each field is written once, where it stays: a packet put together elsewhere and copied would
+    // cost as much as reading it.
+    packet.source = Address::v4([header[12], header[13], header[14], header[15]]);
+    packet.destination = Address::v4([header[16], header[17], header[18], header[19]]);
+    packet.time_to_live = header[8];
+    packet.identification = u32::from(u16::from_be_bytes([header[4], header[5]]));
+    packet.bytes = stated as u32;
+    transport(header[9], &body, packet)
 }
 
 #[inline]
@@ -95,64 +91,58 @@ fn ipv6(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option
     let (source, destination) = addresses.split_first_chunk::<16>()?;
     let payload = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let stated = corrected(IPV6_HEADER + payload, payload == 0, wire);
-    let network = Network {
-        source: Address::v6(*source),
-        destination: Address::v6(*destination.first_chunk::<16>()?),
-        time_to_live: header[7],
-        identification: 0,
-        stated,
-        body: bytes.get(IPV6_HEADER..stated.min(bytes.len()))?,
-        body_length: stated.checked_sub(IPV6_HEADER)?,
-        body_offset: offset + IPV6_HEADER,
+    let body = Body {
+        bytes: bytes.get(IPV6_HEADER..stated.min(bytes.len()))?,
+        length: stated.checked_sub(IPV6_HEADER)?,
+        offset: offset + IPV6_HEADER,
     };
-    transport(header[6], &network, packet)
+    packet.source = Address::v6(*source);
+    packet.destination = Address::v6(*destination.first_chunk::<16>()?);
+    packet.time_to_live = header[7];
+    packet.identification = 0;
+    packet.bytes = stated as u32;
+    transport(header[6], &body, packet)
 }
 
 #[inline]
-fn transport(protocol: u8, network: &Network<'_>, packet: &mut Packet) -> Option<()> {
+fn transport(protocol: u8, body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     match protocol {
-        protocol::TCP => tcp(network, packet),
-        protocol::UDP => udp(network, packet),
-        _ => None,
+        protocol::TCP => tcp(body, packet)?,
+        protocol::UDP => udp(body, packet)?,
+        _ => return None,
     }
-}
-
-#[inline]
-fn tcp(network: &Network<'_>, packet: &mut Packet) -> Option<()> {
-    let header = network.body.first_chunk::<20>()?;
-    let header_length = usize::from(header[12] >> 4) * 4;
-    if header_length < 20 || header_length > network.body.len() {
-        return None;
-    }
-    *packet = Packet {
-        source: network.source,
-        destination: network.destination,
-        source_port: u16::from_be_bytes([header[0], header[1]]),
-        destination_port: u16::from_be_bytes([header[2], header[3]]),
-        protocol: protocol::TCP,
-        flags: TcpFlags(header[13]),
-        fragment: Fragment::Whole,
-        time_to_live: network.time_to_live,
-        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-        acknowledgement: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-        bytes: network.stated as u32,
-        outer_bytes: 0,
-        payload_offset: (network.body_offset + header_length) as u32,
-        payload_captured: (network.body.len() - header_length) as u32,
-        payload_length: (network.body_length - header_length) as u32,
-        identification: network.identification,
-        fragment_offset: 0,
-        transport_header: header_length as u8,
-        more_fragments: false,
-        checksum: u16::from_be_bytes([header[16], header[17]]),
-        ethernet: true,
-    };
+    packet.protocol = protocol;
+    packet.fragment = Fragment::Whole;
+    packet.fragment_offset = 0;
+    packet.more_fragments = false;
+    packet.outer_bytes = 0;
+    packet.ethernet = true;
     Some(())
 }
 
 #[inline]
-fn udp(network: &Network<'_>, packet: &mut Packet) -> Option<()> {
-    let (header, behind) = network.body.split_first_chunk::<UDP_HEADER>()?;
+fn tcp(body: &Body<'_>, packet: &mut Packet) -> Option<()> {
+    let header = body.bytes.first_chunk::<20>()?;
+    let header_length = usize::from(header[12] >> 4) * 4;
+    if header_length < 20 || header_length > body.bytes.len() {
+        return None;
+    }
+    packet.source_port = u16::from_be_bytes([header[0], header[1]]);
+    packet.destination_port = u16::from_be_bytes([header[2], header[3]]);
+    packet.sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    packet.acknowledgement = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    packet.flags = TcpFlags(header[13]);
+    packet.checksum = u16::from_be_bytes([header[16], header[17]]);
+    packet.transport_header = header_length as u8;
+    packet.payload_offset = (body.offset + header_length) as u32;
+    packet.payload_captured = (body.bytes.len() - header_length) as u32;
+    packet.payload_length = (body.length - header_length) as u32;
+    Some(())
+}
+
+#[inline]
+fn udp(body: &Body<'_>, packet: &mut Packet) -> Option<()> {
+    let (header, behind) = body.bytes.split_first_chunk::<UDP_HEADER>()?;
     let source_port = u16::from_be_bytes([header[0], header[1]]);
     let destination_port = u16::from_be_bytes([header[2], header[3]]);
     let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
@@ -160,29 +150,16 @@ fn udp(network: &Network<'_>, packet: &mut Packet) -> Option<()> {
     {
         return None;
     }
-    let payload_length = corrected(length, length == 0, network.body_length).checked_sub(8)?;
-    *packet = Packet {
-        source: network.source,
-        destination: network.destination,
-        source_port,
-        destination_port,
-        protocol: protocol::UDP,
-        flags: TcpFlags(0),
-        fragment: Fragment::Whole,
-        time_to_live: network.time_to_live,
-        sequence: 0,
-        acknowledgement: 0,
-        bytes: network.stated as u32,
-        outer_bytes: 0,
-        payload_offset: (network.body_offset + UDP_HEADER) as u32,
-        payload_captured: behind.len().min(payload_length) as u32,
-        payload_length: payload_length as u32,
-        identification: network.identification,
-        fragment_offset: 0,
-        transport_header: UDP_HEADER as u8,
-        more_fragments: false,
-        checksum: u16::from_be_bytes([header[6], header[7]]),
-        ethernet: true,
-    };
+    let payload_length = corrected(length, length == 0, body.length).checked_sub(UDP_HEADER)?;
+    packet.source_port = source_port;
+    packet.destination_port = destination_port;
+    packet.sequence = 0;
+    packet.acknowledgement = 0;
+    packet.flags = TcpFlags(0);
+    packet.checksum = u16::from_be_bytes([header[6], header[7]]);
+    packet.transport_header = UDP_HEADER as u8;
+    packet.payload_offset = (body.offset + UDP_HEADER) as u32;
+    packet.payload_captured = behind.len().min(payload_length) as u32;
+    packet.payload_length = payload_length as u32;
     Some(())
 }

@@ -29,6 +29,7 @@ pub(super) mod testing;
 use arrayvec::ArrayVec;
 
 pub use self::answers::{ANSWERS_MAX, Answer, Answers, CHAIN_LENGTH_MAX, SERVICES_MAX};
+pub use self::name::NameText;
 pub use self::recognise::looks_like_query;
 pub use self::service::{ECH_CONFIGS_MAX, EchConfig, SERVICE_ALPN_MAX, Service};
 
@@ -36,7 +37,7 @@ use self::name::Fault;
 use self::reader::Reader;
 use self::record::{HEADER_LENGTH, Header, QUESTION_FIXED_LENGTH};
 use super::Progress;
-use crate::hostname::{Hostname, NotAHostname};
+use crate::hostname::NotAHostname;
 use crate::stats::Counter;
 
 /// The port of DNS in the clear, UDP and TCP (RFC 1035, 4.2).
@@ -173,12 +174,29 @@ impl<'a> Message<'a> {
     /// [`Counter::DnsMalformed`] when an answer is damaged or a bound is exceeded; a message that
     /// ends early is no error, see [`Answers::cut`].
     pub fn answers(&self) -> Result<Answers<'a>, Counter> {
+        let mut answers = Answers::default();
+        self.read_answers(&mut answers)?;
+        Ok(answers)
+    }
+
+    /// As [`Message::answers`], into `answers`, whose 2 kB the packet path would not have moved
+    /// about. What it held is gone; after an error it is of no use.
+    ///
+    /// # Errors
+    /// As [`Message::answers`].
+    pub fn read_answers(&self, answers: &mut Answers<'a>) -> Result<(), Counter> {
+        answers.addresses.clear();
+        answers.services.clear();
+        answers.cut = false;
         if !self.response || self.opcode != OPCODE_QUERY {
-            return Ok(Answers::default());
+            return Ok(());
         }
         match self.records_offset {
-            Some(offset) => answers::answers(self, offset).map_err(|_| Counter::DnsMalformed),
-            None => Ok(Answers { cut: true, ..Answers::default() }),
+            Some(offset) => answers::read(self, offset, answers).map_err(|_| Counter::DnsMalformed),
+            None => {
+                answers.cut = true;
+                Ok(())
+            }
         }
     }
 
@@ -200,14 +218,14 @@ impl<'a> Message<'a> {
 }
 
 impl Question<'_> {
-    /// The name asked for.
+    /// The name asked for, in `text`.
     ///
     /// # Errors
     /// Why it is no hostname: [`NotAHostname::Empty`] is the root, which is asked for rightly;
     /// the others count as [`Counter::DnsBadName`].
-    pub fn name(&self) -> Result<Hostname, NotAHostname> {
+    pub fn name<'t>(&self, text: &'t mut NameText) -> Result<&'t str, NotAHostname> {
         // The name was walked when the message was read, so that there is no fault.
-        name::hostname(self.message, self.name_offset.into())
+        name::hostname(self.message, self.name_offset.into(), text)
             .unwrap_or(Err(NotAHostname::Character))
     }
 }
@@ -224,7 +242,7 @@ mod tests {
         assert!(query.is_standard_query() && !query.truncated);
         assert_eq!((query.id, query.rcode, query.questions.len()), (0xac66, 0, 1));
         let question = &query.questions[0];
-        assert_eq!(question.name().unwrap().as_str(), "enabled.tls13.com");
+        assert_eq!(question.name(&mut NameText::new()).unwrap(), "enabled.tls13.com");
         assert_eq!((question.kind, question.class), (kind::A, 1));
         assert_eq!(query.answers(), Ok(Answers::default()));
     }
@@ -234,7 +252,10 @@ mod tests {
         let mut bytes = hex("000101000001ffffffffffff");
         bytes.extend(wire("Example.COM"));
         bytes.extend([0, 65, 0, 1, 0xff, 0xff, 0xff]);
-        assert_eq!(accepted(&bytes).questions[0].name().unwrap().as_str(), "example.com");
+        assert_eq!(
+            accepted(&bytes).questions[0].name(&mut NameText::new()).unwrap(),
+            "example.com"
+        );
     }
 
     #[test]
@@ -258,7 +279,7 @@ mod tests {
     fn the_root_is_asked_for_rightly_and_is_no_hostname() {
         let bytes = hex("0001010000010000000000000000020001");
         let query = accepted(&bytes);
-        assert_eq!(query.questions[0].name(), Err(NotAHostname::Empty));
+        assert_eq!(query.questions[0].name(&mut NameText::new()), Err(NotAHostname::Empty));
     }
 
     #[test]
@@ -319,7 +340,7 @@ mod tests {
         looks_like_query(bytes);
         let Progress::Complete(message) = message(bytes) else { return };
         for question in &message.questions {
-            let _ = question.name();
+            let _ = question.name(&mut NameText::new());
         }
         let Ok(answers) = message.answers() else { return };
         for answer in &answers.addresses {

@@ -198,8 +198,17 @@ impl FlowTable {
 
     /// The next flow whose time to be looked at has come by second `now`.
     pub fn next_due(&mut self, now_seconds: i64) -> Option<FlowId> {
-        let cold = &self.cold;
-        self.wheel.pop(now_seconds, |flow| cold[flow as usize].next_in_wheel)
+        let (hot, cold) = (&self.hot, &self.cold);
+        self.wheel.pop(now_seconds, |flow| {
+            let next = cold[flow as usize].next_in_wheel;
+            // Flows that fall due together lie far apart: the next one's lines are asked for while
+            // this one is looked at.
+            if let (Some(hot), Some(cold)) = (hot.get(next as usize), cold.get(next as usize)) {
+                prefetch(hot);
+                prefetch(cold);
+            }
+            next
+        })
     }
 
     /// The flow that would be looked at first, whatever the time: the one to evict.

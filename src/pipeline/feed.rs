@@ -132,6 +132,7 @@ pub(super) fn alone(
         }
         #[inline]
         fn item(&mut self) {
+            self.worker.expect(self.items[self.filled % BATCH].hash);
             self.filled += 1;
             if self.filled == BATCH {
                 self.flush();

@@ -220,12 +220,17 @@ impl Merge {
                 self.summary.unopened_quic(version, flows);
             }
         }
-        answers.sort_by(|(one, _, one_name), (other, _, other_name)| {
-            let key = |answer: &Answer| {
-                (answer.time, answer.client, answer.resolver, answer.address, answer.ttl_seconds)
-            };
-            key(one).cmp(&key(other)).then_with(|| one_name.cmp(other_name))
-        });
+        // Nearly in order of time already; what came at the same time are mostly the addresses of
+        // one message.
+        answers.sort_by_key(|(answer, ..)| answer.time);
+        for same in answers.chunk_by_mut(|(one, ..), (next, ..)| one.time == next.time) {
+            same.sort_by(|(one, _, one_name), (other, _, other_name)| {
+                let key = |answer: &Answer| {
+                    (answer.client, answer.resolver, answer.address, answer.ttl_seconds)
+                };
+                key(one).cmp(&key(other)).then_with(|| one_name.cmp(other_name))
+            });
+        }
         for (answer, name, _) in answers {
             let &Answer { client, resolver, address, time, ttl_seconds, .. } = answer;
             self.names.answer(client, resolver, address, name, time, ttl_seconds);

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::bucket::{BY_NAME, fixed_bucket};
 use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
-use super::{Item, Settings, Worker};
-use crate::evidence::source::Trait;
+use super::{Item, Worker};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
 use crate::hostname::registrable_domain;
@@ -28,15 +28,12 @@ const HAND_ON_SECONDS: i64 = 60;
 /// The name of everything that no longer fits.
 pub(super) const OTHER: &str = "other";
 
-/// [`Hot::bucket`] of flows whose name decides.
-pub(super) const BY_NAME: u8 = u8::MAX;
-
 /// Sums of undecided flows, of minutes that are over.
 pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
 
 impl Worker {
-    /// Takes in a new flow, of which `item` is the first packet from side 0.
-    pub(super) fn open(&mut self, item: &Item) -> FlowId {
+    /// Takes in a new flow, of which `item` is the first packet from side 0, in `frame`.
+    pub(super) fn open(&mut self, item: &Item, frame: &[u8]) -> FlowId {
         if self.table.is_full()
             && let Some(oldest) = self.table.first_due()
         {
@@ -48,12 +45,8 @@ impl Worker {
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
-        self.note_link(flow, item);
-        if item.packet.flags.is_opening() && item.packet.protocol == protocol::TCP {
-            let hour = self.hour(item.minute);
-            let time_to_live = u64::from(item.packet.time_to_live);
-            self.note_trait(item.packet.source, hour, Trait::TimeToLive, time_to_live);
-        }
+        self.note_link(flow, &item.packet, frame);
+        self.note_time_to_live(item);
         flow
     }
 
@@ -138,13 +131,13 @@ impl Worker {
 
     /// The other side of a flow shows itself.
     #[cold]
-    pub(super) fn side_appeared(&mut self, flow: FlowId, side: Side, item: &Item) {
+    pub(super) fn side_appeared(&mut self, flow: FlowId, side: Side, item: &Item, frame: &[u8]) {
         let hot = self.table.hot(flow);
         if side == 1 && hot.patience == Patience::HalfOpen {
             hot.patience = Patience::Established;
         }
         if side == 1 {
-            self.note_link(flow, item);
+            self.note_link(flow, &item.packet, frame);
         }
     }
 
@@ -553,9 +546,12 @@ impl Worker {
     }
 
     /// Remembers the link address of a home client that sends.
-    fn note_link(&mut self, flow: FlowId, item: &Item) {
-        let Some(mac) = item.source_link else { return };
-        let source = item.packet.source;
+    fn note_link(&mut self, flow: FlowId, packet: &Packet, frame: &[u8]) {
+        if !packet.ethernet {
+            return;
+        }
+        let Some(mac) = source_link(frame) else { return };
+        let source = packet.source;
         if !self.links.is_news(source, mac) || !self.settings.home.contains(source) {
             return;
         }
@@ -564,6 +560,11 @@ impl Worker {
             self.part.links.push((source, mac));
         }
     }
+}
+
+/// The sender's address in an Ethernet header (IEEE 802.3, 3.2.3).
+fn source_link(frame: &[u8]) -> Option<Mac> {
+    frame.get(6..12)?.try_into().ok().map(Mac)
 }
 
 fn note_two_way(part: &mut Part, client: Address) {
@@ -596,42 +597,4 @@ impl Links {
         *place = (address, mac);
         is_news
     }
-}
-
-/// Ports of network services whose traffic is nobody's use of anything: DNS, DHCP, NTP, NetBIOS
-/// name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service names).
-const SERVICE_PORTS_UDP: [u16; 12] = [53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355];
-/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250).
-const ENCRYPTED_DNS_PORT: u16 = 853;
-
-/// The bucket of a flow, where it is known whatever its name.
-fn fixed_bucket(hot: &Hot, settings: &Settings) -> u8 {
-    let home = &settings.home;
-    let (client, server) = (hot.addresses[hot.client()], hot.addresses[1 - hot.client()]);
-    let is_service = match hot.protocol {
-        protocol::TCP => hot.ports.contains(&53),
-        protocol::UDP => hot.ports.iter().any(|port| SERVICE_PORTS_UDP.contains(port)),
-        protocol::ICMP | protocol::ICMPV6 | protocol::IGMP => true,
-        _ => false,
-    };
-    let bucket = if is_service || server.is_multicast() || client.is_multicast() {
-        Bucket::NetworkService
-    } else if !home.contains(client) {
-        Bucket::Inbound
-    } else if home.contains(server) || settings.own_servers.contains(server) {
-        Bucket::Private
-    } else {
-        match hot.protocol {
-            protocol::ESP | protocol::AH => Bucket::Tunnel,
-            protocol::TCP | protocol::UDP => {
-                return if hot.ports.contains(&ENCRYPTED_DNS_PORT) {
-                    Bucket::EncryptedDns as u8
-                } else {
-                    BY_NAME
-                };
-            }
-            _ => Bucket::OtherIp,
-        }
-    };
-    bucket as u8
 }

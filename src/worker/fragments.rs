@@ -343,7 +343,8 @@ impl Worker {
                 // one whichever workers own what is inside.
                 let tunnel = self.settings.seed.pair(&first.packet);
                 item.hash = self.settings.seed.flow(&item.packet) ^ tunnel;
-                item.source_link = None;
+                // What was put together begins behind the frame's link header.
+                item.packet.ethernet = false;
                 let flow = self.packet_of(&item, &Whole(datagram.contiguous()));
                 self.tunnelled.insert(flow, item.hash);
             }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 
-use super::account::BY_NAME;
+use super::bucket::BY_NAME;
 use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
 use super::questions::name_protocol;
 use super::{Item, Worker};
@@ -453,7 +453,7 @@ impl Worker {
         flow: FlowId,
         time: Timestamp,
         seen: Seen,
-        host: &Hostname,
+        host: &str,
         hints: Hints<'_>,
     ) {
         if !self.settings.observations {
@@ -465,7 +465,7 @@ impl Worker {
             seen,
             client,
             server,
-            host: (**host).into(),
+            host: host.into(),
             ja4: hints.ja4.into(),
             forwarded_for: hints.forwarded_for,
         });

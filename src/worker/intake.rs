@@ -9,7 +9,7 @@ use super::part::{IntakeSums, Part};
 use super::{Item, Settings};
 use crate::decode::{self, Outcome};
 use crate::ledger::Bucket;
-use crate::net::{Mac, NetworkSet};
+use crate::net::NetworkSet;
 use crate::packet::LinkType;
 use crate::stats::Counter;
 use crate::time::{Hour, Minute, NANOS_PER_MINUTE, Timestamp};
@@ -95,7 +95,6 @@ impl Intake {
         item.minute = self.minute;
         item.hash = self.settings.seed.flow(packet);
         item.record = record;
-        item.source_link = if packet.ethernet { source_link(frame.bytes) } else { None };
         true
     }
 
@@ -166,10 +165,4 @@ fn nothing(hour: Hour) -> IntakeSums {
         first_seen: Timestamp::MAX,
         last_seen: Timestamp::MIN,
     }
-}
-
-/// The sender's address in an Ethernet header.
-#[inline]
-fn source_link(frame: &[u8]) -> Option<Mac> {
-    frame.get(6..12)?.try_into().ok().map(Mac)
 }

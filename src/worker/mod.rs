@@ -8,6 +8,7 @@
 //! - `intake`: from frame to item, before a packet has an owner
 //! - `mod`: the packet path
 //! - `account`: where sums go, and when a flow begins, is named and ends
+//! - `bucket`: buckets that no name changes
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
 //! - `sources`: what tells that an address is no person
@@ -15,6 +16,7 @@
 //! - `fragments`: datagrams in pieces
 
 mod account;
+mod bucket;
 pub mod clock;
 mod ended;
 mod fragments;
@@ -33,7 +35,7 @@ use crate::flow::hash::Seed;
 use crate::flow::slot::NONE;
 use crate::flow::slot::{Side, mark};
 use crate::flow::table::{FLOWS_MAX, FlowId, FlowTable};
-use crate::net::{Mac, NetworkSet};
+use crate::net::NetworkSet;
 use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
@@ -102,8 +104,6 @@ pub struct Item {
     pub hash: u64,
     /// Which record of its block it is.
     pub record: u32,
-    /// The sender's link address, where the frame shows it.
-    pub source_link: Option<Mac>,
 }
 
 /// Where the bytes of items are.
@@ -155,14 +155,25 @@ impl Worker {
         }
     }
 
+    /// Asks for the memory that says where the flow of a packet with this hash is kept. Told some
+    /// time before the packet comes, it is at hand by then.
+    #[inline]
+    pub fn expect(&self, hash: u64) {
+        self.table.prefetch_index(hash);
+    }
+
     /// Takes packets in input order.
     pub fn process(&mut self, items: &[Item], frames: &impl Frames) {
         self.packets += items.len() as u64;
-        for batch in items.chunks(BATCH) {
-            // Memory latency overlaps: all index lines are asked for, then all slots, then used.
-            for item in batch {
-                self.table.prefetch_index(item.hash);
+        let mut behind = items;
+        while let Some((batch, rest)) = behind.split_at_checked(BATCH.min(behind.len()))
+            && !batch.is_empty()
+        {
+            behind = rest;
+            for item in rest.iter().take(BATCH) {
+                self.expect(item.hash);
             }
+            // Memory latency overlaps: all slots are asked for, then used.
             let mut candidates = [NONE; BATCH];
             for (item, candidate) in batch.iter().zip(&mut candidates) {
                 *candidate = self.table.candidate(item.hash);
@@ -257,7 +268,7 @@ impl Worker {
         let (flow, side) = match self.table.find(item.hash, &item.packet) {
             Some((flow, side)) if !self.is_over(flow, side, item) => (flow, side),
             Some((flow, _)) => (flow, self.reopen(flow, item)),
-            None => (self.open(item), 0),
+            None => (self.open(item, frames.frame(item.record)), 0),
         };
         self.count(flow, side, item, frames);
         flow
@@ -297,7 +308,7 @@ impl Worker {
             _ => self.overflow(flow, side, packet.bytes),
         }
         if first_of_side | is_fresh | is_late {
-            self.note_rare(flow, side, item, first_of_side, is_fresh);
+            self.note_rare(flow, side, item, first_of_side, is_fresh, frames);
         }
     }
 
@@ -311,11 +322,12 @@ impl Worker {
         item: &Item,
         first_of_side: bool,
         is_fresh: bool,
+        frames: &impl Frames,
     ) {
         let cold = self.table.cold(flow);
         cold.fresh_since = if is_fresh { item.time } else { cold.fresh_since.min(item.time) };
         if first_of_side {
-            self.side_appeared(flow, side, item);
+            self.side_appeared(flow, side, item, frames.frame(item.record));
         }
     }
 

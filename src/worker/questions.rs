@@ -12,7 +12,7 @@ use crate::dissect::dns;
 use crate::evidence::source::{Trait, value_of};
 use crate::flow::slot::Side;
 use crate::flow::table::FlowId;
-use crate::hostname::{Hostname, NotAHostname};
+use crate::hostname::NotAHostname;
 use crate::ledger::Bucket;
 use crate::net::Address;
 use crate::observation::{NameSource, Seen};
@@ -45,8 +45,9 @@ impl Worker {
 
     fn dns_query(&mut self, flow: FlowId, time: Timestamp, query: &dns::Message<'_>) {
         let (client, server) = self.endpoints(flow);
+        let mut text = dns::NameText::new();
         for question in &query.questions {
-            let name = match question.name() {
+            let name = match question.name(&mut text) {
                 Ok(name) => name,
                 Err(NotAHostname::Empty) => continue,
                 Err(_) => {
@@ -56,19 +57,19 @@ impl Worker {
             };
             self.part.health.dns_questions += 1;
             if server.port == dns::PORT {
-                self.observe(flow, time, Seen::Dns, &name, Hints::default());
+                self.observe(flow, time, Seen::Dns, name, Hints::default());
             }
             if self.settings.home.contains(client.address) {
                 let hour = self.hour(time.minute());
-                self.count_question(client.address, &name, hour, time);
+                self.count_question(client.address, name, hour, time);
             }
             if self.settings.flows {
-                self.set_name(flow, &name, NameSource::Dns);
+                self.set_name(flow, name, NameSource::Dns);
             }
         }
     }
 
-    fn count_question(&mut self, client: Address, name: &Hostname, hour: Hour, time: Timestamp) {
+    fn count_question(&mut self, client: Address, name: &str, hour: Hour, time: Timestamp) {
         let name = self.intern(name);
         let bucket = Bucket::NetworkService as u8;
         let key = UsageKey { client, name, hour, source: NameSource::Dns, bucket };
@@ -81,14 +82,15 @@ impl Worker {
 
     fn dns_response(&mut self, flow: FlowId, time: Timestamp, response: &dns::Message<'_>) {
         let (client, resolver) = self.endpoints(flow);
-        let answers = match response.answers() {
-            Ok(answers) => answers,
-            Err(counter) => return self.count_event(counter),
-        };
+        let mut answers = dns::Answers::default();
+        if let Err(counter) = response.read_answers(&mut answers) {
+            return self.count_event(counter);
+        }
         self.part.health.dns_answers += 1;
         let hour = self.hour(time.minute());
         let asker = value_of(client.address);
         self.note_trait(resolver.address, hour, Trait::AnswersDns, asker);
+        let mut text = dns::NameText::new();
         let mut last: Option<(u8, u32)> = None;
         for answer in &answers.addresses {
             if self.part.answers.len() >= ANSWERS_MAX {
@@ -105,8 +107,8 @@ impl Worker {
                     else {
                         continue;
                     };
-                    let Ok(name) = question.name() else { continue };
-                    let name = self.intern(&name);
+                    let Ok(name) = question.name(&mut text) else { continue };
+                    let name = self.intern(name);
                     last = Some((answer.question, name));
                     name
                 }

@@ -4,11 +4,11 @@
 //! on: never for a packet. What was told before is not told again as long as a small memory lasts;
 //! merge keeps distinct values, so that telling it again changes nothing.
 
-use super::Worker;
 use super::part::{HINTS_MAX, TraitSeen};
+use super::{Item, Worker};
 use crate::evidence::source::{Trait, value_of};
 use crate::flow::table::FlowId;
-use crate::net::{Address, Endpoint};
+use crate::net::{Address, Endpoint, protocol};
 use crate::stats::Counter;
 use crate::time::{Hour, Timestamp};
 
@@ -54,6 +54,16 @@ impl Worker {
             self.part.traits.push(seen);
         } else {
             self.count_event(Counter::HintDropped);
+        }
+    }
+
+    /// Notes with which time to live a machine opens a connection.
+    pub(super) fn note_time_to_live(&mut self, item: &Item) {
+        let packet = &item.packet;
+        if packet.flags.is_opening() && packet.protocol == protocol::TCP {
+            let hour = self.hour(item.minute);
+            let time_to_live = u64::from(packet.time_to_live);
+            self.note_trait(packet.source, hour, Trait::TimeToLive, time_to_live);
         }
     }
 

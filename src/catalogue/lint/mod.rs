@@ -12,7 +12,7 @@ mod tested;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compile::{self, Part};
+use super::compile;
 use super::document::{Content, Document, SourceFile, Step};
 use super::finding::Finding;
 use super::format::{AppFile, Date, Role};
@@ -37,12 +37,7 @@ pub fn lint(sources: &[SourceFile], today: Date) -> Vec<Finding> {
     between::check(&context, &mut findings);
     tested::check_presence(&context, &mut findings);
     // Tests run against the whole catalogue, so they wait until it can be compiled.
-    let parts = documents.iter().map(|document| Part {
-        path: document.path.to_owned(),
-        content: document.content.clone(),
-        is_local: false,
-    });
-    match compile::compile(parts.collect(), [0; 32]) {
+    match compile::compile(compile::pack_documents(&documents).into(), "") {
         Ok(catalogue) if !has_unreadable_files => {
             tested::check_results(&context, &catalogue, &mut findings);
             between::check_look_alikes(&context, &catalogue, &mut findings);

@@ -66,7 +66,8 @@ struct Origin {
 struct Name {
     /// Offset of its first label, or of its only pointer's target.
     start: usize,
-    sum: u64,
+    /// Of its labels; made when it is first compared with another name.
+    sum: Option<u64>,
     origin: Option<Origin>,
 }
 
@@ -94,18 +95,22 @@ struct Notes<'a> {
     services: bool,
 }
 
-/// Reads the answers of a response whose records begin at `at`.
+/// Reads the answers of a response whose records begin at `at` into `answers`, which is empty.
 ///
 /// # Errors
 /// [`Fault::Malformed`]; a message that ends early gives what stood before.
-pub(super) fn answers<'a>(message: &Message<'a>, at: usize) -> Result<Answers<'a>, Fault> {
+pub(super) fn read<'a>(
+    message: &Message<'a>,
+    at: usize,
+    answers: &mut Answers<'a>,
+) -> Result<(), Fault> {
     let mut notes = Notes::default();
     for (question, asked) in message.questions.iter().enumerate() {
-        let (number, _) = notes.number(message.bytes, asked.name_offset.into())?;
+        let number = notes.number_at(message.bytes, asked.name_offset.into())?;
         let origin = Origin { question: question as u8, ttl_seconds: u32::MAX };
         notes.reach(number, origin);
     }
-    let cut = match notes.note_sections(message, at) {
+    answers.cut = match notes.note_sections(message, at) {
         Ok(()) => false,
         Err(Fault::Cut) => true,
         Err(Fault::Malformed) => return Err(Fault::Malformed),
@@ -113,7 +118,7 @@ pub(super) fn answers<'a>(message: &Message<'a>, at: usize) -> Result<Answers<'a
     if notes.aliases {
         notes.follow_aliases();
     }
-    notes.answers(cut)
+    notes.answer(answers)
 }
 
 impl<'a> Notes<'a> {
@@ -192,25 +197,38 @@ impl<'a> Notes<'a> {
     fn number(&mut self, message: &[u8], at: usize) -> Result<(u8, usize), Fault> {
         // Nearly every owner is a pointer to a name that has been read before.
         let pointer = name::pointer_target(message, at).filter(|&target| target < at);
-        let start = pointer.unwrap_or(at);
-        if pointer.is_some()
+        if let Some(start) = pointer
             && let Some(known) = self.names.iter().position(|name| name.start == start)
         {
             return Ok((known as u8, at + 2));
         }
-        let (walked, sum) = name::sum(message, at)?;
-        if let Some(known) = self.names.iter().position(|name| name.sum == sum)
-            && let Some(name) = self.names.get(known)
-        {
-            // Different names with equal sums are not met by chance. Refusing them keeps the
-            // comparison to one a name.
-            let same = name::same(message, name.start, start);
-            return if same { Ok((known as u8, walked.end)) } else { Err(Fault::Malformed) };
+        let end = name::walk(message, at, |_| ())?.end;
+        Ok((self.number_at(message, pointer.unwrap_or(at))?, end))
+    }
+
+    /// The number of the name whose first label, or only pointer's target, stands at `start`.
+    fn number_at(&mut self, message: &[u8], start: usize) -> Result<u8, Fault> {
+        let mut sum = None;
+        if !self.names.is_empty() {
+            let (_, of_this) = name::sum(message, start)?;
+            sum = Some(of_this);
+            for (known, name) in self.names.iter_mut().enumerate() {
+                if name.sum.is_none() {
+                    name.sum = Some(name::sum(message, name.start)?.1);
+                }
+                if name.sum != sum {
+                    continue;
+                }
+                // Different names with equal sums are not met by chance. Refusing them keeps the
+                // comparison to one a name.
+                let same = name::same(message, name.start, start);
+                return if same { Ok(known as u8) } else { Err(Fault::Malformed) };
+            }
         }
         let number = self.names.len() as u8;
         let name = Name { start, sum, origin: None };
         self.names.try_push(name).map_err(|_| Fault::Malformed)?;
-        Ok((number, walked.end))
+        Ok(number)
     }
 
     /// Marks a name as reached, if it was not; says whether that is news.
@@ -252,9 +270,8 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// What is answered, now that all aliases are followed.
-    fn answers(&self, cut: bool) -> Result<Answers<'a>, Fault> {
-        let mut answers = Answers { cut, ..Answers::default() };
+    /// Adds what is answered, now that all aliases are followed.
+    fn answer(&self, answers: &mut Answers<'a>) -> Result<(), Fault> {
         for record in &self.records {
             let Some(Origin { question, ttl_seconds }) = self.origin(record) else { continue };
             let mut push = |address| {
@@ -271,7 +288,7 @@ impl<'a> Notes<'a> {
                 }
             }
         }
-        Ok(answers)
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@
 use arrayvec::ArrayVec;
 
 use super::record::HEADER_LENGTH;
-use crate::hostname::{Hostname, NotAHostname};
+use crate::hostname::{NotAHostname, normalise};
 
 /// The longest name on the wire in octets, length octets and the root's included (RFC 1035,
 /// 2.3.4). It bounds the labels, too: at most 127 besides the root.
@@ -22,6 +22,9 @@ pub(in crate::dissect) const LABELS_MAX: usize = (NAME_OCTETS_MAX - 1) / 2;
 /// The most compression pointers followed for one name. Writers of messages use one or two; each
 /// needs a place before the last, so that a long chain is made on purpose.
 pub(in crate::dissect) const POINTERS_MAX: usize = 16;
+
+/// Room for the text of a name.
+pub type NameText = ArrayVec<u8, NAME_OCTETS_MAX>;
 
 /// Why a name, or a message, could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,29 +123,27 @@ pub(in crate::dissect) fn pointer_target(message: &[u8], at: usize) -> Option<us
     }
 }
 
-/// The name at `start` as a hostname.
+/// The name at `start` as a hostname, in `text`, whatever that held.
 ///
 /// # Errors
 /// The outer one as [`walk`]. The inner one says why a well-formed name is no hostname: it is
 /// the root, or a label holds a dot (which would make it read as another name), a space, a
 /// control character or a byte outside ASCII.
-pub(in crate::dissect) fn hostname(
+pub(in crate::dissect) fn hostname<'t>(
     message: &[u8],
     start: usize,
-) -> Result<Result<Hostname, NotAHostname>, Fault> {
-    let mut text = ArrayVec::<u8, NAME_OCTETS_MAX>::new();
+    text: &'t mut NameText,
+) -> Result<Result<&'t str, NotAHostname>, Fault> {
+    text.clear();
     let mut dotted = false;
     walk(message, start, |label| {
-        dotted |= label.contains(&b'.');
+        dotted |= label.iter().fold(false, |any, &byte| any | (byte == b'.'));
         // Labels and dots are one octet shorter than labels and their lengths, which `walk` keeps
         // within the capacity.
         let _ = text.try_extend_from_slice(label);
         let _ = text.try_push(b'.');
     })?;
-    if dotted {
-        return Ok(Err(NotAHostname::Character));
-    }
-    Ok(Hostname::from_wire(&text))
+    Ok(if dotted { Err(NotAHostname::Character) } else { normalise(text) })
 }
 
 /// A walk that also sums up the name: equal names (RFC 1035, 2.3.3: case does not matter) have
@@ -195,7 +196,7 @@ mod tests {
     }
 
     fn text(message: &[u8], start: usize) -> String {
-        hostname(message, start).unwrap().unwrap().to_string()
+        hostname(message, start, &mut NameText::new()).unwrap().unwrap().to_owned()
     }
 
     #[test]
@@ -230,7 +231,11 @@ mod tests {
             (b"\x02\xc3\xbc\0", NotAHostname::Character),
             (b"\x03192\x010\x012\x011\0", NotAHostname::Address),
         ] {
-            assert_eq!(hostname(&message(body), 12), Ok(Err(why)), "{body:?}");
+            assert_eq!(
+                hostname(&message(body), 12, &mut NameText::new()),
+                Ok(Err(why)),
+                "{body:?}"
+            );
         }
     }
 

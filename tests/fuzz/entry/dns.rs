@@ -36,11 +36,13 @@ fn read_message(bytes: &[u8]) {
     if dns::looks_like_query(bytes) {
         let (message, _) = accepted(bytes).expect("what looks like a query is one");
         assert!(message.is_standard_query() && message.questions.len() == 1);
-        assert!(message.questions[0].name().is_ok_and(|name| name.contains('.')));
+        assert!(
+            message.questions[0].name(&mut Default::default()).is_ok_and(|name| name.contains('.'))
+        );
     }
     if let Progress::Complete(message) = dns::message(bytes) {
         for question in &message.questions {
-            let _ = question.name();
+            let _ = question.name(&mut Default::default());
         }
     }
     let Some((message, answers)) = accepted(bytes) else { return };
