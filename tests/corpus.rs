@@ -1,7 +1,6 @@
 //! What counts as use, measured on a day of real clients whose truth is known (`fixtures/corpus`).
 //!
-//! The recording and its truth are made by `fixtures/record/corpus`; the catalogue is the built-in
-//! one. Precision and recall are those of "this client used this app in this hour"; inflation is
+//! The recording and its truth are made by `fixtures/record/corpus`. Precision and recall are those of "this client used this app in this hour"; inflation is
 //! apps reported as used by apps used.
 
 use std::collections::BTreeSet;
@@ -31,12 +30,18 @@ struct Measured {
     wrong: Vec<String>,
 }
 
+/// The catalogue with which the plan was made: what is true of a name does not change with it.
+fn signatures() -> PathBuf {
+    support::fixtures().join("corpus/signatures")
+}
+
 impl Corpus {
     fn read() -> Corpus {
         let fixtures = support::fixtures().join("corpus");
         let folder = tempfile::tempdir().unwrap();
         let mut command = support::program();
         command.args(["read", "--quiet", "--db"]).arg(folder.path().join("usage.db"));
+        command.arg("--signatures").arg(signatures());
         command.arg(fixtures.join("office.pcap.zst"));
         support::Ended::from(command.output().unwrap()).expect(0);
         let text = fs::read_to_string(fixtures.join("truth.tsv")).unwrap();
@@ -105,7 +110,7 @@ impl Corpus {
 fn what_is_called_use_is_use() {
     let corpus = Corpus::read();
     let count = |kind: &str| corpus.truth.iter().filter(|(.., what)| what == kind).count();
-    assert!(count("used") >= 80 && count("embedded") >= 250 && count("sync") >= 40);
+    assert!(count("used") >= 75 && count("embedded") >= 250 && count("sync") >= 35);
     let measured = corpus.measure("");
     let Measured { precision, recall, inflation, wrong } = measured;
     println!("precision {precision:.3} recall {recall:.3} inflation {inflation:.3}");
@@ -119,12 +124,13 @@ fn what_is_called_use_is_use() {
 /// The table of `src/evidence/README.md`: each threshold over its values, the others as they are.
 #[test]
 fn the_curves_are_those_in_the_documentation() {
-    const CURVES: [(&str, &[u64]); 5] = [
+    const CURVES: [(&str, &[u64]); 6] = [
         ("interactive_bytes", &[5_000, 10_000, 20_000, 40_000, 80_000]),
         ("interactive_bytes_up", &[1_500, 2_500, 4_000, 8_000, 16_000]),
         ("payload_bytes_up", &[300, 700, 1_500]),
         ("shadow_seconds", &[1, 2, 5]),
-        ("shadow_bytes", &[0, 50_000, 150_000, 500_000]),
+        ("shadow_bytes", &[0, 50_000, 100_000, 200_000, 400_000]),
+        ("shadow_bytes_up", &[1_500, 2_500, 4_000, 8_000]),
     ];
     let corpus = Corpus::read();
     let mut table = String::from("threshold\tvalue\tprecision\trecall\tinflation\n");
@@ -152,6 +158,7 @@ fn addresses_that_are_no_person_use_nothing() {
     let report = folder.path().join("report");
     let mut command = support::program();
     command.args(["read", "--db"]).arg(folder.path().join("usage.db"));
+    command.arg("--signatures").arg(signatures());
     let ended = command.arg("--report").arg(&report).arg(&capture).output().unwrap();
     let summary = support::Ended::from(ended).expect(0).stdout;
     let shared: Vec<(String, String)> = support::csv_rows(&report.join("shared_sources.csv"))
@@ -211,7 +218,8 @@ fn why_fits_a_screen() {
     let corpus = Corpus::read();
     let why = |arguments: &[&str]| {
         let mut command = support::program();
-        command.args(["why", "--db"]).arg(corpus.folder.path().join("usage.db")).args(arguments);
+        command.args(["why", "--db"]).arg(corpus.folder.path().join("usage.db"));
+        command.arg("--signatures").arg(signatures()).args(arguments);
         let text = support::Ended::from(command.output().unwrap()).expect(0).stdout;
         assert!(text.lines().count() <= 44, "{} lines:\n{text}", text.lines().count());
         assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");

@@ -21,13 +21,13 @@ use super::{Mistake, settings};
 use crate::catalogue::Catalogue;
 use crate::evidence::day::DayFacts;
 use crate::evidence::source::{Reason, SourceFacts, Trait};
-use crate::evidence::{HourFacts, Settings, Side, Thresholds, is_shadow, quarters};
+use crate::evidence::{HourFacts, Settings, Side, Thresholds, quarters};
 use crate::observation::NameSource;
 use crate::signatures;
 use crate::store::{Snapshot, Store, StoreError, UsageFact, Window};
 
 /// Lines of a list before it is cut.
-const LINES_MAX: usize = 12;
+const LINES_MAX: usize = 8;
 /// Rules of a role before the list is cut.
 const RULES_MAX: usize = 8;
 
@@ -350,14 +350,9 @@ fn write_hours(text: &mut String, question: &Question<'_>, found: &Found) -> std
             quarters(measured),
             format!("{}/{}", directed.followed[thresholds.followed_index()], directed.connections),
         )?;
-        let shadow = if is_shadow(&directed, thresholds) { " (shadow)" } else { "" };
-        writeln!(
-            text,
-            "        {}because {}{shadow}; {}",
-            if grade.incidental { "incidental, " } else { "" },
-            grade.because.as_str(),
-            sides(facts)
-        )?;
+        let incidental = if grade.incidental { "incidental, " } else { "" };
+        writeln!(text, "        {incidental}because {}", grade.because.as_str())?;
+        writeln!(text, "        {}", sides(facts))?;
     }
     let hours = found.facts.hours().len();
     if hours > LINES_MAX {

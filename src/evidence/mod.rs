@@ -196,7 +196,7 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
     }
     let because = match () {
         () if all.handshakes == 0 && all.flow_bytes_max == 0 => Because::Unanswered,
-        () if all.flow_up_max < thresholds.payload_bytes_up => Because::OnlyHandshakes,
+        () if !has_payload(&all, thresholds) => Because::OnlyHandshakes,
         () if incidental_roles => Because::IncidentalRoles,
         () if is_shadow => Because::Shadow,
         () => interactive(facts.side(Side::Use), thresholds),
@@ -213,7 +213,7 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
 
 /// Whether an app's hosts appeared only while pages of other sites loaded, with the bytes of an
 /// embed; `sums` are those of the hosts that are not incidental by role.
-pub fn is_shadow(sums: &Sums, thresholds: &Thresholds) -> bool {
+fn is_shadow(sums: &Sums, thresholds: &Thresholds) -> bool {
     let loads = u64::from(sums.minutes_begun.count_ones());
     sums.connections > 0
         && sums.followed[thresholds.followed_index()] >= sums.connections
@@ -228,8 +228,14 @@ pub fn quarters(sums: &Sums) -> u64 {
     (0..4).filter(|quarter| both >> (15 * quarter) & QUARTER != 0).count() as u64
 }
 
+/// Whether a flow went beyond its handshake.
+fn has_payload(sums: &Sums, thresholds: &Thresholds) -> bool {
+    sums.flow_up_max >= thresholds.payload_bytes_up
+        || sums.flow_bytes_max >= thresholds.payload_bytes
+}
+
 fn interactive(sums: &Sums, thresholds: &Thresholds) -> Because {
-    if sums.flow_up_max < thresholds.payload_bytes_up {
+    if !has_payload(sums, thresholds) {
         return Because::NoHostOfUse;
     }
     match () {
@@ -284,7 +290,7 @@ mod tests {
         let silent = Sums { connections: 1, bytes_up: 9000, ..Sums::default() };
         assert_eq!(graded(&[(Side::Use, asked)]), (Evidence::DnsOnly, false));
         assert_eq!(graded(&[(Side::Use, silent)]), (Evidence::AddressOnly, false));
-        assert_eq!(graded(&[(Side::Use, flow(400, 6000))]), (Evidence::Handshake, false));
+        assert_eq!(graded(&[(Side::Use, flow(400, 5000))]), (Evidence::Handshake, false));
         assert_eq!(graded(&[(Side::Use, flow(1500, 6000))]), (Evidence::TwoWayPayload, false));
         assert_eq!(graded(&[(Side::Use, flow(1500, 60_000))]), (Evidence::Interactive, false));
         assert_eq!(graded(&[(Side::Use, flow(4500, 1000))]), (Evidence::Interactive, false));

@@ -32,9 +32,11 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
-    /// Bytes from the client behind its hello in one connection, below which it had nothing to say
-    /// beyond its handshake.
+    /// Bytes from the client behind its hello in one connection, from which on it had something to
+    /// say beyond its handshake.
     pub payload_bytes_up: u64,
+    /// Bytes both ways behind the hello, from which on there was more than a handshake.
+    pub payload_bytes: u64,
     /// Bytes both ways behind the hello in one connection to a host of role `use`, from which on
     /// it is interactive.
     pub interactive_bytes: u64,
@@ -62,6 +64,7 @@ impl Default for Thresholds {
     fn default() -> Thresholds {
         Thresholds {
             payload_bytes_up: 700,
+            payload_bytes: 7_000,
             interactive_bytes: 20_000,
             interactive_bytes_up: 4_000,
             interactive_quarters: 2,
