@@ -28,8 +28,8 @@ use crate::store::{Snapshot, Store, StoreError, UsageFact, Window};
 
 /// Lines of a list before it is cut.
 const LINES_MAX: usize = 8;
-/// Rules of a role before the list is cut.
-const RULES_MAX: usize = 8;
+/// Characters of a role's rules before the list is cut.
+const RULES_LENGTH_MAX: usize = 90;
 
 /// The command's arguments.
 #[derive(Args)]
@@ -388,12 +388,17 @@ fn write_rules(
         let of_role = |(of, _): &(crate::catalogue::Role, &str)| of.as_str() == role;
         let rules: Vec<&str> =
             question.catalogue.rules_of(app).filter(of_role).map(|(_, text)| text).collect();
-        let shown = rules.iter().take(RULES_MAX).copied();
-        let more = match rules.len().saturating_sub(RULES_MAX) {
+        let mut length = 0;
+        let fits = |rule: &&&str| {
+            length += rule.len() + 2;
+            length <= RULES_LENGTH_MAX
+        };
+        let shown: Vec<&str> = rules.iter().take_while(fits).copied().collect();
+        let more = match rules.len() - shown.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        writeln!(text, "    {role}: {}{more}", list(shown))?;
+        writeln!(text, "    {role}: {}{more}", list(shown.into_iter()))?;
     }
     Ok(())
 }
@@ -401,6 +406,7 @@ fn write_rules(
 fn write_thresholds(text: &mut String, thresholds: &Thresholds) -> std::fmt::Result {
     let Thresholds {
         payload_bytes_up,
+        payload_bytes,
         interactive_bytes,
         interactive_bytes_up,
         interactive_quarters,
@@ -414,7 +420,8 @@ fn write_thresholds(text: &mut String, thresholds: &Thresholds) -> std::fmt::Res
         text,
         "  interactive: on hosts of role use, one connection with {interactive_bytes} bytes or \
          {interactive_bytes_up} up, or payload both\n    ways in {interactive_quarters} \
-         quarter-hours; payload: {payload_bytes_up} bytes up behind the hello"
+         quarter-hours; payload: {payload_bytes_up} bytes up or {payload_bytes} both ways\n    \
+         behind the hello"
     )?;
     writeln!(
         text,

@@ -5,7 +5,7 @@
 //! says does not depend on how many workers there were: parts are added up, and every bound that
 //! shapes rows is applied here, over sorted input.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -174,6 +174,7 @@ impl Merge {
         for (key, flow) in std::mem::take(&mut self.deferred_flows) {
             self.flow_line(&flow, None, Some(key));
         }
+        self.take_traits(&parts);
         for (worker, part) in parts {
             self.take(worker, part, horizon);
         }
@@ -244,6 +245,17 @@ impl Merge {
         }
     }
 
+    /// Takes the traits of all parts of a tick together: which values find room must not depend on
+    /// who saw them.
+    fn take_traits(&mut self, parts: &[(usize, Part)]) {
+        let mut values = BTreeSet::new();
+        for seen in parts.iter().flat_map(|(_, part)| &part.traits) {
+            values.insert((self.subject(seen.address), seen.hour, seen.what, seen.value));
+        }
+        let (counter, dropped) = self.summary.sources.add(values);
+        self.summary.bound(counter, dropped);
+    }
+
     fn take(&mut self, worker: usize, part: Part, horizon: Option<Timestamp>) {
         let Part {
             names,
@@ -252,7 +264,6 @@ impl Merge {
             books,
             two_way,
             beginnings,
-            traits,
             accepted,
             observations,
             flows,
@@ -287,12 +298,6 @@ impl Merge {
             let UsageKey { client, name, hour, source, .. } = beginning.key;
             self.begin(client, verdicts[name as usize], hour, source, beginning.time);
         }
-        let seen = traits
-            .into_iter()
-            .map(|seen| (self.subject(seen.address), seen.hour, seen.what, seen.value))
-            .collect();
-        let (counter, dropped) = self.summary.sources.add(seen);
-        self.summary.bound(counter, dropped);
         for ((server, hour), flows) in accepted {
             let subject = self.subject(server);
             self.summary.sources.accept(subject, hour, flows);

@@ -187,6 +187,48 @@ mod tests {
         assert_eq!(steps_done(&connection), (2, 13));
     }
 
+    /// A database of the first version, as that made it.
+    const SCHEMA_OF_VERSION_1: &str = include_str!("migrations/from_1.sql");
+
+    fn columns(connection: &Connection) -> Vec<(String, String, String)> {
+        let sql = "SELECT s.name, c.name, c.type || c.\"notnull\" || c.pk
+            FROM sqlite_schema AS s, pragma_table_info(s.name) AS c
+            WHERE s.type = 'table' ORDER BY 1, 2";
+        let mut statement = connection.prepare(sql).unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        statement.query_map([], row).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_becomes_one_of_this() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA_OF_VERSION_1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO settings VALUES ('zone', 'UTC');
+                 INSERT INTO usage VALUES (0, 1, 1, 1, 0, 1, 1, 0, 1, 2, 70, 700, 1, 1, 1, 0, 0);
+                 INSERT INTO usage VALUES (0, 1, 2, 1, 0, 1, 1, 1, 0, 2, 70, 0, 1, 0, 1, 0, 0);
+                 PRAGMA user_version = 1;",
+            )
+            .unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        assert!(matches!(
+            check(&connection, Path::new("old.db")),
+            Err(StoreError::OlderSchema { found: 1, .. })
+        ));
+        prepare(&mut connection, Path::new("old.db"), "UTC").unwrap();
+        check(&connection, Path::new("old.db")).unwrap();
+        assert_eq!(columns(&connection), columns(&fresh()));
+        let sql = "SELECT flow_up_max, flow_bytes_max, followed_2s FROM usage ORDER BY subject";
+        let mut statement = connection.prepare(sql).unwrap();
+        let facts: Vec<(i64, i64, i64)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(facts, [(70, 770, 0), (0, 0, 0)], "what was not answered had no payload");
+    }
+
     #[test]
     fn migrations_lead_to_the_current_version_without_gaps() {
         let mut version = 1;
