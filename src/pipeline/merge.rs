@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
 use super::records::{FlowLine, ObservationLine, Records};
+use super::sources::Fresh;
 use super::summary::Summary;
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
 use crate::catalogue::{Catalogue, Role};
@@ -555,7 +556,7 @@ impl Merge {
         }
         let subjects = &self.subjects;
         let stored_subjects = &mut self.stored_subjects;
-        let (traits, accepted) = self.summary.sources.take_fresh(|number| {
+        let Fresh { traits, accepted } = self.summary.sources.take_fresh(|number| {
             match &mut stored_subjects[number as usize] {
                 Some(id) => Ok(*id),
                 empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),

@@ -22,6 +22,14 @@ pub struct Sources {
     fresh_accepted: BTreeMap<(u32, Hour), u64>,
 }
 
+/// What has come, for the store; `I` is a subject's number there.
+pub struct Fresh<I> {
+    /// Values of traits.
+    pub traits: Vec<TraitRow<I>>,
+    /// Flows that subjects accepted, by hour.
+    pub accepted: Vec<(Hour, I, u64)>,
+}
+
 impl Sources {
     /// Takes values in ascending order, so that those that find room are always the same. Answers
     /// the counter of those that found none in the run, and how many.
@@ -55,7 +63,7 @@ impl Sources {
     pub fn take_fresh<I: Copy, E>(
         &mut self,
         mut id: impl FnMut(u32) -> Result<I, E>,
-    ) -> Result<(Vec<TraitRow<I>>, Vec<(Hour, I, u64)>), E> {
+    ) -> Result<Fresh<I>, E> {
         let mut traits = Vec::with_capacity(self.fresh.len());
         for (subject, hour, what, value) in std::mem::take(&mut self.fresh) {
             traits.push(TraitRow { hour, subject: id(subject)?, what, value });
@@ -64,7 +72,7 @@ impl Sources {
         for ((subject, hour), flows) in std::mem::take(&mut self.fresh_accepted) {
             accepted.push((hour, id(subject)?, flows));
         }
-        Ok((traits, accepted))
+        Ok(Fresh { traits, accepted })
     }
 
     /// What a subject did in the whole run; `opened`: connections that it opened.

@@ -79,7 +79,7 @@ impl AppDay {
         self.bytes += row.sums.bytes();
         self.incidental_bytes += grade.incidental_bytes;
         let is_directed = !grade.incidental;
-        if is_directed > self.is_directed {
+        if is_directed && !self.is_directed {
             (self.is_directed, self.evidence) = (true, grade.evidence);
         } else if is_directed == self.is_directed {
             self.evidence = self.evidence.max(grade.evidence);

@@ -194,8 +194,7 @@ impl Snapshot<'_> {
         window: Window,
         mut each: impl FnMut(&UsageFact<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!(
-            "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
+        let sql = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
                 a.category, u.hour, u.name_source, c.version,
                 u.connections, u.attempts_failed, u.handshakes, u.dns_queries,
                 u.bytes_up, u.bytes_down, u.minutes_up, u.minutes_down, u.minutes_begun,
@@ -207,9 +206,8 @@ impl Snapshot<'_> {
             JOIN subjects AS s ON s.id = u.subject
             JOIN catalogues AS c ON c.id = u.catalogue
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-            ORDER BY 1, 2, 3, 4, 6, 7, u.hour"
-        );
-        self.rows(&sql, window, |row| {
+            ORDER BY 1, 2, 3, 4, 6, 7, u.hour";
+        self.rows(sql, window, |row| {
             let fact = usage_fact(row).map_err(|error| self.failed(error))?;
             each(&fact)
         })
