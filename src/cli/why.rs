@@ -249,7 +249,7 @@ fn write_absence(
     match range {
         (Some(first), Some(last)) => writeln!(
             text,
-            "  The database has traffic from {} {} to the hour of {} {}.",
+            "  The database has traffic from the hour of {} {} to that of {} {}.",
             question.date(first),
             question.clock(first),
             question.date(last),
@@ -263,8 +263,8 @@ fn write_absence(
         write_rules(text, question, &roles)?;
         writeln!(
             text,
-            "  Where names are hidden (bucket ech_hidden, encrypted_dns, ambiguous, no_name in \
-             visibility.csv), an app may be used unseen."
+            "  Where names are hidden (ech_hidden, encrypted_dns, ambiguous, no_name in \
+             visibility.csv),\n  an app may be used unseen."
         )?;
     }
     Ok(())

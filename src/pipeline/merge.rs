@@ -358,6 +358,10 @@ impl Merge {
         if flow.ended {
             self.ended.push(key);
         }
+        // Where only its end is told, there is no hour to tell of.
+        if flow.sums == Sums::default() {
+            return;
+        }
         let bucket = flow.bucket.unwrap_or(named.bucket);
         self.books.add(flow.hour, bucket, flow.sums.connections, flow.sums.bytes());
         let target = named.verdict.and_then(|verdict| verdict.target);
