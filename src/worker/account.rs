@@ -47,6 +47,9 @@ impl Worker {
         self.table.schedule(flow, due);
         self.note_link(flow, &item.packet, frame);
         self.note_time_to_live(item);
+        if item.packet.protocol == protocol::IPCOMP {
+            self.count_event(Counter::IpcompOpaque);
+        }
         flow
     }
 
@@ -575,26 +578,5 @@ fn note_two_way(part: &mut Part, client: Address) {
         part.two_way.push(client);
     } else {
         part.counters.count(Counter::HintDropped);
-    }
-}
-
-/// The link addresses that were handed on last: most of those that come again are among them.
-pub(super) struct Links(Box<[(Address, Mac); Links::PLACES]>);
-
-impl Links {
-    const PLACES: usize = 1024;
-
-    pub(super) fn new() -> Links {
-        Links(Box::new([(Address::default(), Mac::default()); Links::PLACES]))
-    }
-
-    /// Whether this pair is not among them; then it is from now on.
-    fn is_news(&mut self, address: Address, mac: Mac) -> bool {
-        // Neighbours differ in their last bytes; a clash costs nothing but telling it again.
-        let [.., a, b] = address.0;
-        let place = &mut self.0[usize::from(u16::from_be_bytes([a, b])) % Links::PLACES];
-        let is_news = *place != (address, mac);
-        *place = (address, mac);
-        is_news
     }
 }

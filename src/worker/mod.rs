@@ -12,6 +12,7 @@
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
 //! - `sources`: what tells that an address is no person
+//! - `links`: link addresses that were told
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `fragments`: datagrams in pieces
 
@@ -22,6 +23,7 @@ mod ended;
 mod fragments;
 mod inspect;
 pub mod intake;
+mod links;
 pub mod part;
 mod questions;
 mod sources;
@@ -40,11 +42,12 @@ use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
 use crate::usage::{NameTable, SUMS_MAX, UsageTable};
-use account::{Links, Pending};
+use account::Pending;
 use clock::TimeStep;
 use ended::Totals;
 use fragments::Fragments;
 use inspect::Inspector;
+use links::Links;
 use part::Part;
 
 /// Packets whose memory is asked for together.
@@ -285,8 +288,10 @@ impl Worker {
             self.tcp_event(flow, side, packet);
         }
         if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
-            let payload = payload(packet, frames.frame(item.record));
-            self.inspect(flow, side, item, payload);
+            match payload(packet, frames.frame(item.record)) {
+                Some(payload) => self.inspect(flow, side, item, payload),
+                None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),
+            }
         }
         let hot = self.table.hot(flow);
         let mut marks = mark::SENT_0 << side;
@@ -354,8 +359,8 @@ impl Worker {
     }
 }
 
-/// The payload of a packet; empty where the offsets do not fit the frame.
-fn payload<'a>(packet: &Packet, frame: &'a [u8]) -> &'a [u8] {
+/// The payload of a packet; `None` where it is not in the frame as it is.
+fn payload<'a>(packet: &Packet, frame: &'a [u8]) -> Option<&'a [u8]> {
     let start = packet.payload_offset as usize;
-    frame.get(start..start + packet.payload_captured as usize).unwrap_or_default()
+    frame.get(start..start + packet.payload_captured as usize)
 }
