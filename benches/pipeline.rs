@@ -45,6 +45,7 @@ fn bench(criterion: &mut Criterion) {
                     bencher.iter_batched(
                         || {
                             let settings = MergeSettings {
+                                own_domains: Vec::new(),
                                 catalogue: Arc::clone(&catalogue),
                                 autonomous_systems: None,
                                 unmatched: false,
