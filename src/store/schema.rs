@@ -205,7 +205,8 @@ mod tests {
         connection.execute_batch(SCHEMA_OF_VERSION_1).unwrap();
         connection
             .execute_batch(
-                "INSERT INTO settings VALUES ('zone', 'UTC');
+                "PRAGMA foreign_keys = OFF;
+                 INSERT INTO settings VALUES ('zone', 'UTC');
                  INSERT INTO usage VALUES (0, 1, 1, 1, 0, 1, 1, 0, 1, 2, 70, 700, 1, 1, 1, 0, 0);
                  INSERT INTO usage VALUES (0, 1, 2, 1, 0, 1, 1, 1, 0, 2, 70, 0, 1, 0, 1, 0, 0);
                  PRAGMA user_version = 1;",
