@@ -9,7 +9,7 @@ use crate::evidence::Settings;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct EvidenceArgs {
     /// What counts as use, and which addresses are no person: a TOML file with the tables
-    /// [evidence] and [shared_sources]; what is not in it has its default
+    /// "evidence" and "shared_sources"; what is not in it has its default
     #[arg(long, value_name = "FILE")]
     pub(super) evidence: Option<PathBuf>,
 }

@@ -13,13 +13,13 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::source::SourceSettings;
 use crate::usage::FOLLOWED_SECONDS;
 
 /// Everything that decides what a report calls use.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// When traffic is use.
@@ -29,7 +29,7 @@ pub struct Settings {
 }
 
 /// When traffic is use. Bytes are those of IP packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
     /// Bytes from the client behind its hello in one connection, from which on it had something to

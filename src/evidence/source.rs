@@ -4,7 +4,7 @@
 //! many people's or nobody's, and is never credited to one.
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::net::Address;
 
@@ -88,8 +88,7 @@ impl SourceFacts {
 }
 
 /// Why an address is no person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// Answers DNS for others.
     Resolver,
@@ -117,7 +116,7 @@ impl Reason {
 }
 
 /// When an address is taken for no person, and what the operator says of some.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceSettings {
     /// Clients whose questions an address answers, from which on it is a resolver.
@@ -153,19 +152,23 @@ impl Default for SourceSettings {
 }
 
 /// What the operator says of an address or a network.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
     /// The network; an address alone is one of its own.
-    #[serde(deserialize_with = "super::settings::network")]
+    #[serde(deserialize_with = "super::settings::network", serialize_with = "as_text")]
     pub network: IpNet,
     /// What it is.
     #[serde(rename = "is")]
     pub verdict: Verdict,
 }
 
+fn as_text<S: Serializer>(network: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(network)
+}
+
 /// What the operator may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// A person's device, whatever it does.

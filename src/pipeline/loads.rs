@@ -7,7 +7,7 @@
 //! pages lead nowhere, and neither do hosts of role `use`: who works with an app and opens another
 //! one uses both. Every flow to another site *followed*. How long a silence
 //! ends a load is a threshold, so that this is kept for several
-//! ([`FOLLOWED_SECONDS`](crate::usage::FOLLOWED_SECONDS)).
+//! ([`FOLLOWED_SECONDS`]).
 //!
 //! A flow is heard of up to two minutes after it began, so beginnings wait for [`WAIT_NANOS`]
 //! before they are looked at, in the order of their stamps.

@@ -118,7 +118,7 @@ pub fn write_reports(
     ];
     let mut paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
     let manifest = Output::create(folder, "manifest.json")?;
-    paths.push(manifest::write(manifest, &snapshot, &days, &zone_name, &files)?.path);
+    paths.push(manifest::write(manifest, &snapshot, &days, &zone_name, settings, &files)?.path);
     Ok(paths)
 }
 
