@@ -25,6 +25,10 @@ use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey};
 
 /// A flow whose sums have not been handed on is looked at again after this many seconds.
 const HAND_ON_SECONDS: i64 = 60;
+/// What a QUIC client sends behind its hello without payload: every datagram with an Initial in it
+/// is padded to 1,200 bytes (RFC 9000, 14.1), and there are two more to acknowledge and, where
+/// something is slow, to probe.
+const QUIC_PADDING_BYTES: u32 = 2 * 1280;
 /// The name of everything that no longer fits.
 pub(super) const OTHER: &str = "other";
 
@@ -312,7 +316,8 @@ impl Worker {
     pub(super) fn hello_ends(&mut self, flow: FlowId, side: Side, packet_bytes: u32) {
         let (hot, cold) = self.table.both(flow);
         let mut before = hot.bytes;
-        before[side] = before[side].saturating_add(packet_bytes);
+        let padding = if hot.protocol == protocol::UDP { QUIC_PADDING_BYTES } else { 0 };
+        before[side] = before[side].saturating_add(packet_bytes).saturating_add(padding);
         cold.behind_hello = before.map(|bytes| 0i32.saturating_sub_unsigned(bytes));
     }
 
