@@ -63,13 +63,24 @@ impl Pseudonyms {
         format!("d-{}", self.keyed("device", &address.0, PSEUDONYM_DIGITS))
     }
 
-    /// Digits of the keyed hash of a value; values of different kinds never meet.
+    /// The pseudonym of a value that may stand for an address.
+    fn value(&self, value: u64) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = *self.hash("value", &value.to_le_bytes()).as_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// Digits of the keyed hash of a value.
     fn keyed(&self, kind: &str, value: &[u8], digits: usize) -> String {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(kind.as_bytes()).update(&[0]).update(value);
-        let mut hex = hasher.finalize().to_hex().to_string();
+        let mut hex = self.hash(kind, value).to_hex().to_string();
         hex.truncate(digits);
         hex
+    }
+
+    /// The keyed hash of a value; values of different kinds never meet.
+    fn hash(&self, kind: &str, value: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(kind.as_bytes()).update(&[0]).update(value);
+        hasher.finalize()
     }
 }
 
@@ -112,6 +123,11 @@ impl Identities {
         Identities { pseudonyms: Some(pseudonyms), ..self }
     }
 
+    /// What is kept of a value of a trait, which may stand for an address: equal for equal ones.
+    pub fn trait_value(&self, value: u64) -> u64 {
+        self.pseudonyms.as_ref().map_or(value, |pseudonyms| pseudonyms.value(value))
+    }
+
     /// The subject that a client's address stands for.
     pub fn subject(&self, client: Address) -> Subject {
         let ip = client.to_ip();
@@ -139,6 +155,19 @@ mod tests {
             user: user.into(),
             department: department.into(),
         }
+    }
+
+    #[test]
+    fn values_that_stand_for_addresses_are_keyed_like_them() {
+        let keyed = |key, value| {
+            let identities = Identities::default().with_pseudonyms(Pseudonyms::new([key; 32]));
+            identities.trait_value(value)
+        };
+        assert_eq!(keyed(1, 64), keyed(1, 64));
+        assert_ne!(keyed(1, 64), keyed(1, 128));
+        assert_ne!(keyed(1, 64), keyed(2, 64));
+        assert_ne!(keyed(1, 64), 64);
+        assert_eq!(Identities::default().trait_value(64), 64);
     }
 
     #[test]

@@ -178,6 +178,18 @@
 //! [pseudonyms](identity::Pseudonyms) where live capture would write an address or a name. No
 //! binding, no user.
 //!
+//! ## Use
+//!
+//! A name seen is not an app used. The store keeps facts by hour: bytes by role, minutes with
+//! payload, flows in which both sides spoke, the bytes behind the hello of the largest flow, flows
+//! that began while a page of another site loaded. [`evidence`] makes classes of them when a report
+//! is made, by thresholds that are settings. A second flow that says nothing beyond its hello (happy
+//! eyeballs, a try with QUIC) adds nothing, since it is the largest flow that counts.
+//!
+//! Whether an address is a person is told by distinct values of its
+//! [traits](evidence::source::Trait), which workers note when a flow begins or is named. Addresses
+//! that are none have no user and no device in reports.
+//!
 //! ## Words
 //!
 //! Frame, packet, five-tuple, flow, client, server, observation, signature, app, role, tenant,
@@ -192,7 +204,7 @@
 //! | --- | --- | --- |
 //! | L0 values | [`time`] [`net`] [`hostname`] [`packet`] [`observation`] [`stats`] [`ledger`] | plain values; import nothing above |
 //! | L1 pure | [`decode`] [`dissect`] [`catalogue`] | bytes or text in, values out; no I/O, clock or lasting state |
-//! | L2 state | [`flow`] [`usage`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
+//! | L2 state | [`flow`] [`usage`] [`evidence`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
 //! | L3 edges | [`capture`] [`store`] [`report`] [`rights`] [`feeds`] [`signatures`] | all I/O |
 //! | L4 composition | [`pipeline`] [`cli`] | threads, settings, merge |
 //!
@@ -223,6 +235,8 @@
 //! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |
 //! | anonymous flows a part | [`ANONYMOUS_MAX`](worker::part::ANONYMOUS_MAX) | bytes go to `no_name`, `anonymous_overflow` |
 //! | verdicts on them remembered | 262,144 a worker | named anew at the next part, `anonymous_overflow` |
+//! | beginnings of flows a part, and waiting in merge | [`BEGINNINGS_MAX`](worker::part::BEGINNINGS_MAX), [`WAITING_MAX`](pipeline::loads::WAITING_MAX) | an early part; dropped, `beginning_dropped` |
+//! | values of traits, an address and hour | [`VALUES_MAX`](evidence::source::Trait::VALUES_MAX) | no more are kept; a run keeps 2,097,152, then `hint_dropped` |
 //! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
 //! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
@@ -252,6 +266,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod decode;
 pub mod dissect;
+pub mod evidence;
 pub mod feeds;
 pub mod flow;
 pub mod hostname;

@@ -94,6 +94,8 @@ counters! {
     RowDropped => "row_dropped",
     /// Commits that the disk refused; what they held went into a later one, but for `row_dropped`.
     CommitRefused => "commit_refused",
+    /// Bound: beginnings of flows that could not wait for those before them.
+    BeginningDropped => "beginning_dropped",
     /// Stamps more than a minute back or an hour ahead.
     TimeStep => "time_step",
     /// TLS: a ClientHello that contradicts itself.

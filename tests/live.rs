@@ -160,6 +160,7 @@ fn merge_into(mut store: Store, kind: RunKind, identities: Identities) -> Merge 
     let run = store.begin_run(&start).unwrap().run;
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
+        own_domains: Vec::new(),
         autonomous_systems: None,
         live: kind == RunKind::Live,
         unmatched: false,
@@ -181,7 +182,7 @@ fn told(merge: Merge) -> BTreeMap<String, Vec<u8>> {
     let Keep { mut store, run } = keep.unwrap();
     store.finish_run(run, &[]).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    write_reports(&store, folder.path(), ReportRange::default()).unwrap();
+    write_reports(&store, folder.path(), ReportRange::default(), &Default::default()).unwrap();
     let mut told = support::contents(folder.path());
     let (mut observations, mut flows) = (Vec::new(), Vec::new());
     records.write_observations(&mut observations).unwrap();
@@ -359,7 +360,7 @@ fn nobody_is_written_in_the_clear() {
         let (_, _, keep) = live.finish();
         let Keep { mut store, run } = keep.unwrap();
         store.finish_run(run, &[]).unwrap();
-        write_reports(&store, &out, ReportRange::default()).unwrap();
+        write_reports(&store, &out, ReportRange::default(), &Default::default()).unwrap();
         // While the store is open, its log holds what the database does not.
         let written = support::contents(&out);
         assert!(written.contains_key("usage.db-wal") && written.contains_key("usage.csv"));

@@ -13,6 +13,7 @@
 mod addresses;
 mod attack;
 mod conformance;
+mod corpus;
 mod dns;
 mod duplicates;
 mod flows;

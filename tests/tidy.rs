@@ -14,7 +14,7 @@ const LINES_MAX: usize = 600;
 const LAYERS: [&[&str]; 5] = [
     &["time", "net", "hostname", "packet", "observation", "stats", "ledger"],
     &["decode", "dissect", "catalogue"],
-    &["flow", "usage", "worker", "names", "identity"],
+    &["flow", "usage", "evidence", "worker", "names", "identity"],
     &["capture", "store", "report", "rights", "feeds", "signatures"],
     &["config", "pipeline", "cli"],
 ];

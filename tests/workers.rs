@@ -103,6 +103,7 @@ fn packets_by_worker(capture: &Path, workers: usize) -> Vec<u64> {
     let run = plan.open(Filter::new(None, None, None).unwrap()).unwrap();
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
+        own_domains: Vec::new(),
         autonomous_systems: None,
         live: false,
         unmatched: false,

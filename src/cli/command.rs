@@ -11,6 +11,7 @@ use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
 use super::run::{self, RunArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
+use super::why::{self, WhyArgs};
 use crate::capture::live::LiveError;
 use crate::catalogue::Date;
 use crate::feeds::autonomous_systems::AsnError;
@@ -37,6 +38,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Write the CSV reports of a database
     Report(ReportArgs),
+    /// Tell why a report says what it says of an app, or why it says nothing
+    Why(WhyArgs),
     /// Tell which app each hostname belongs to
     Match(MatchArgs),
     /// Check, explain and edit signature files
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {
             let today = Date(jiff::Zoned::now().date());

@@ -4,6 +4,7 @@
 //! wrong goes to standard error, with the place and what to do.
 
 mod command;
+mod evidence_args;
 pub mod match_command;
 mod progress;
 mod read;
@@ -14,6 +15,7 @@ pub mod signature_args;
 pub mod signatures_command;
 mod summary;
 mod unmatched;
+mod why;
 
 pub use command::main;
 

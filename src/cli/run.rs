@@ -64,6 +64,9 @@ pub(super) struct RunArgs {
     /// [default: RFC 1918, RFC 4193 and link-local addresses]
     #[arg(long, value_name = "NET")]
     home: Vec<String>,
+    /// What is the organisation's own.
+    #[command(flatten)]
+    own: settings::OwnArgs,
     /// The time zone of days and hours, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     zone: String,
@@ -151,6 +154,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
         home,
         grid: settings::hour_grid(&zone),
         copies: args.dedup.copies(),
+        own_servers: args.own.servers()?,
+        sinkholes: args.own.sinkholes()?,
         ..Settings::default()
     };
     let done = pipeline::live::run(rings, settings, &mut merge, &pulses, |_| ())?;
@@ -218,6 +223,7 @@ fn merge_settings(args: &RunArgs) -> Result<MergeSettings, Box<dyn Error>> {
             None => Identities::default(),
         },
         autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
+        own_domains: args.own.domains()?,
         unmatched: false,
         observations: false,
         flows: false,
@@ -247,6 +253,8 @@ fn begin(
     let config = serde_json::json!({
         "dedup": format!("{:?}", args.dedup), "exclude_network": args.exclude_network, "exclude_vlan": args.exclude_vlan,
         "filter": args.filter, "home": format!("{home:?}"), "snap": args.snap, "zone": args.zone,
+        "own_domain": args.own.own_domain, "own_server": args.own.own_server,
+        "sinkhole": args.own.sinkhole,
     });
     let mut store = Store::open(&args.db, &args.zone)?;
     let begun = store.begin_run(&RunStart {

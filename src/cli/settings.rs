@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Args;
 use ipnet::IpNet;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::Mistake;
+use crate::hostname::Hostname;
 use crate::net::NetworkSet;
 use crate::time::{HourGrid, Minute, Timestamp};
 use crate::worker::duplicates::Copies;
@@ -67,6 +69,64 @@ pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, Mis
         text.parse::<IpNet>().ok().or_else(address).ok_or_else(|| {
             Mistake(format!("{option} {text}: not a network; give 10.0.0.0/8 or fd00::/8"))
         })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// What belongs to the organisation, and what answers for names that it blocks.
+#[derive(Args, Debug)]
+pub(super) struct OwnArgs {
+    /// A domain of the organisation's own: traffic to it and below is private, and no app; may be
+    /// given several times
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) own_domain: Vec<String>,
+    /// A network of the organisation's own servers outside the home networks; may be given several
+    /// times
+    #[arg(long, value_name = "NET")]
+    pub(super) own_server: Vec<String>,
+    /// An address that blocked names are answered with: connections to it are failed attempts; may
+    /// be given several times
+    #[arg(long, value_name = "NET")]
+    pub(super) sinkhole: Vec<String>,
+}
+
+impl OwnArgs {
+    /// The domains.
+    ///
+    /// # Errors
+    /// One is no hostname.
+    pub(super) fn domains(&self) -> Result<Vec<String>, Mistake> {
+        domains("--own-domain", &self.own_domain)
+    }
+
+    /// The servers' networks.
+    ///
+    /// # Errors
+    /// One is no network.
+    pub(super) fn servers(&self) -> Result<NetworkSet, Mistake> {
+        Ok(NetworkSet::new(networks("--own-server", &self.own_server)?))
+    }
+
+    /// The sinkholes' networks.
+    ///
+    /// # Errors
+    /// One is no network.
+    pub(super) fn sinkholes(&self) -> Result<NetworkSet, Mistake> {
+        Ok(NetworkSet::new(networks("--sinkhole", &self.sinkhole)?))
+    }
+}
+
+/// Names of domains, as they are compared: lower case, without a dot at either end.
+///
+/// # Errors
+/// One is no hostname.
+fn domains(option: &str, texts: &[String]) -> Result<Vec<String>, Mistake> {
+    let parse = |text: &String| {
+        let bare = text.trim_matches('.').to_ascii_lowercase();
+        match Hostname::from_wire(bare.as_bytes()) {
+            Ok(_) => Ok(bare),
+            Err(_) => Err(Mistake(format!("{option} {text}: not a domain; give acme.example"))),
+        }
     };
     texts.iter().map(parse).collect()
 }

@@ -5,17 +5,19 @@
 //! says does not depend on how many workers there were: parts are added up, and every bound that
 //! shapes rows is applied here, over sorted input.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use super::gathered::{Gathered, HELD_BYTES_MAX, RowKey, SubjectNumber};
+use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
 use super::records::{FlowLine, ObservationLine, Records};
+use super::sources::Fresh;
 use super::summary::Summary;
-use super::verdicts::{TargetNumber, Verdicts};
-use crate::catalogue::Catalogue;
+use super::verdicts::{TargetNumber, Verdict, Verdicts};
+use crate::catalogue::{Catalogue, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::table::FlowId;
 use crate::identity::{Identities, Subject};
@@ -28,7 +30,7 @@ use crate::store::{
     CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, UsageRow,
 };
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NameId, Sums};
+use crate::usage::{NameId, Sums, UsageKey};
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
 
 /// Clients with rows; those beyond are one client "other".
@@ -59,6 +61,8 @@ pub struct MergeSettings {
     pub identities: Identities,
     /// Whose network an address is in, where the operator has a file that tells.
     pub autonomous_systems: Option<AutonomousSystems>,
+    /// The organisation's own domains: traffic below them is `private`.
+    pub own_domains: Vec<String>,
     /// Whether the names that no signature knows are wanted one by one.
     pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
@@ -93,6 +97,8 @@ pub struct Merge {
     two_way: HashSet<SubjectNumber, RandomState>,
     /// Failed attempts of clients that no packet was seen to so far.
     held_failures: BTreeMap<RowKey, u64>,
+    /// Flows that began, until it is known what they followed.
+    loads: Loads<RowKey>,
     /// Numbers of subjects and targets in the store.
     stored_subjects: Vec<Option<SubjectId>>,
     stored_targets: Vec<Option<TargetId>>,
@@ -113,7 +119,11 @@ impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
         Merge {
-            verdicts: Verdicts::new(settings.catalogue, settings.autonomous_systems),
+            verdicts: Verdicts::new(
+                settings.catalogue,
+                settings.autonomous_systems,
+                settings.own_domains,
+            ),
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
@@ -128,6 +138,7 @@ impl Merge {
             balance: (0, 0),
             two_way: HashSet::default(),
             held_failures: BTreeMap::new(),
+            loads: Loads::default(),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,
@@ -164,19 +175,22 @@ impl Merge {
         for (key, flow) in std::mem::take(&mut self.deferred_flows) {
             self.flow_line(&flow, None, Some(key));
         }
+        self.take_traits(&parts);
         for (worker, part) in parts {
             self.take(worker, part, horizon);
         }
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
+        self.settle_loads(horizon);
+        counters.add(Counter::BeginningDropped, self.loads.take_dropped());
         counters.merge(&self.summary.take_bounds());
         self.summary.counters.merge(&counters);
         self.gathered.counters.merge(&counters);
         self.release_failures();
         self.close_tick()?;
         if let Some(horizon) = horizon.filter(|_| self.live) {
-            self.turn_day(horizon);
+            self.turn_day(horizon)?;
         }
         Ok(())
     }
@@ -243,6 +257,18 @@ impl Merge {
         }
     }
 
+    /// Takes the traits of all parts of a tick together: which values find room must not depend on
+    /// who saw them.
+    fn take_traits(&mut self, parts: &[(usize, Part)]) {
+        let mut values = BTreeSet::new();
+        for seen in parts.iter().flat_map(|(_, part)| &part.traits) {
+            let value = self.identities.trait_value(seen.value);
+            values.insert((self.subject(seen.address), seen.hour, seen.what, value));
+        }
+        let (counter, dropped) = self.summary.sources.add(values);
+        self.summary.bound(counter, dropped);
+    }
+
     fn take(&mut self, worker: usize, part: Part, horizon: Option<Timestamp>) {
         let Part {
             names,
@@ -250,6 +276,8 @@ impl Merge {
             anonymous,
             books,
             two_way,
+            beginnings,
+            accepted,
             observations,
             flows,
             intake,
@@ -288,6 +316,14 @@ impl Merge {
                 self.summary.unmatched_name(&names[key.name as usize], &sums);
             }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
+        }
+        for beginning in beginnings {
+            let UsageKey { client, name, hour, source, .. } = beginning.key;
+            self.begin(client, verdicts[name as usize], hour, source, beginning.time);
+        }
+        for ((server, hour), flows) in accepted {
+            let subject = self.subject(server);
+            self.summary.sources.accept(subject, hour, flows);
         }
         for flow in anonymous {
             let outer = flow.outer.map(|outer| &*names[outer.name as usize]);
@@ -344,10 +380,17 @@ impl Merge {
         if flow.ended {
             self.ended.push(key);
         }
+        // Where only its end is told, there is no hour to tell of.
+        if flow.sums == Sums::default() {
+            return;
+        }
         let bucket = flow.bucket.unwrap_or(named.bucket);
         self.book(flow.hour, bucket, &flow.sums);
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
+        if let (Some(verdict), true) = (named.verdict, flow.sums.connections > 0) {
+            self.begin(client, verdict, flow.hour, named.source, flow.first_seen);
+        }
         self.row(client, target, flow.bucket, flow.hour, named.source, &flow.sums);
     }
 
@@ -395,6 +438,40 @@ impl Merge {
             sums.attempts_failed = 0;
         }
         self.gathered.rows.entry(key).or_default().add(&sums);
+    }
+
+    /// Notes that a flow began, until it is known whether it followed another.
+    fn begin(
+        &mut self,
+        client: Address,
+        verdict: Verdict,
+        hour: Hour,
+        source: NameSource,
+        time: Timestamp,
+    ) {
+        let Some(target) = verdict.target else { return };
+        let site = verdict.app.map_or(Site::Domain(target), Site::App);
+        let leads = matches!(verdict.role, None | Some(Role::Visit | Role::Site));
+        let subject = self.subject(client);
+        let row = RowKey { hour, subject, target, source };
+        self.loads.begin(Begun { time, client: subject, site, leads, row });
+    }
+
+    /// Adds to rows what is known by now of the loads in which their flows began.
+    fn settle_loads(&mut self, horizon: Option<Timestamp>) {
+        let (rows, verdicts) = (&mut self.gathered.rows, &self.verdicts);
+        let order = |one: &RowKey, other: &RowKey| {
+            let target = |key: &RowKey| verdicts.target(key.target);
+            target(one)
+                .cmp(target(other))
+                .then_with(|| (one.hour, one.source).cmp(&(other.hour, other.source)))
+        };
+        self.loads.settle(horizon, order, |key, followed| {
+            // Only apps are graded.
+            if matches!(verdicts.target(key.target), Target::App { .. }) {
+                rows.entry(key).or_default().add(&Sums { followed, ..Sums::default() });
+            }
+        });
     }
 
     /// Failed attempts count once the client is known to be seen both ways: where only half of
@@ -470,7 +547,7 @@ impl Merge {
         self.fold_unmatched();
         if !self.live {
             self.summarise();
-        } else if self.gathered.is_empty() {
+        } else if self.is_settled() {
             return Ok(());
         }
         match self.commit() {
@@ -479,6 +556,7 @@ impl Merge {
                     eprintln!("shadowscope: the database takes commits again");
                 }
                 self.gathered = Gathered::default();
+                self.summary.sources.forget_fresh();
                 Ok(())
             }
             Err(error) if self.live && error.is_passing() => {
@@ -531,6 +609,13 @@ impl Merge {
             };
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
+        let subjects = &self.subjects;
+        let stored_subjects = &mut self.stored_subjects;
+        let Fresh { traits, accepted } =
+            self.summary.sources.fresh(|number| match &mut stored_subjects[number as usize] {
+                Some(id) => Ok(*id),
+                empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),
+            })?;
         let commit = Commit {
             sequence: self.sequence,
             catalogue,
@@ -539,6 +624,8 @@ impl Merge {
             totals: self.gathered.totals(),
             health: self.gathered.health(),
             rings: self.gathered.rings(),
+            traits,
+            accepted,
             counters: self.gathered.counters.clone(),
         };
         store.commit(*run, &commit)?;
@@ -548,11 +635,11 @@ impl Merge {
 
     /// Forgets what was remembered of another day, so that a run may go on for years. What is held
     /// for the disk stays as it is.
-    fn turn_day(&mut self, now: Timestamp) {
+    fn turn_day(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let day = now.seconds().div_euclid(SECONDS_PER_DAY);
         let known = *self.day.get_or_insert(day);
-        if day == known || !self.gathered.is_empty() {
-            return;
+        if day == known || !self.settle()? {
+            return Ok(());
         }
         self.day = Some(day);
         self.forget_numbers(None);
@@ -562,20 +649,37 @@ impl Merge {
         self.two_way.clear();
         self.held_failures.clear();
         self.summary = Summary::new(false);
+        Ok(())
+    }
+
+    /// Commits what waits for other flows, too: it is keyed by numbers that are about to end.
+    /// Answers whether all of it could be.
+    fn settle(&mut self) -> Result<bool, StoreError> {
+        self.settle_loads(None);
+        self.close_tick()?;
+        Ok(self.is_settled())
+    }
+
+    /// Whether there is nothing to commit.
+    fn is_settled(&self) -> bool {
+        self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
     }
 
     /// Asks another catalogue from now on: between two commits, so that each has one. What is held
     /// for the disk was matched with the old one, and has to be committed first.
     ///
     /// Answers whether it was exchanged.
-    pub fn exchange_catalogue(&mut self, catalogue: Arc<Catalogue>) -> bool {
-        let may = self.gathered.is_empty();
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn exchange_catalogue(&mut self, catalogue: Arc<Catalogue>) -> Result<bool, StoreError> {
+        let may = self.settle()?;
         if may {
             self.forget_numbers(Some(catalogue));
             // Their keys hold numbers of targets.
             self.held_failures.clear();
         }
-        may
+        Ok(may)
     }
 
     /// Numbers targets anew, those of open flows first.

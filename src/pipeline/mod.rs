@@ -19,9 +19,11 @@
 mod feed;
 mod gathered;
 pub mod live;
+pub mod loads;
 pub mod merge;
 pub mod naming;
 pub mod records;
+pub mod sources;
 pub mod summary;
 pub mod verdicts;
 

@@ -43,17 +43,24 @@ pub struct Verdict {
 pub struct Verdicts {
     catalogue: Arc<Catalogue>,
     systems: Option<AutonomousSystems>,
+    own_domains: Vec<String>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
 impl Verdicts {
-    /// With nothing asked yet; `systems` tells whose network an address is in.
-    pub fn new(catalogue: Arc<Catalogue>, systems: Option<AutonomousSystems>) -> Verdicts {
+    /// With nothing asked yet; `systems` tells whose network an address is in, and `own_domains`
+    /// are the organisation's.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        systems: Option<AutonomousSystems>,
+        own_domains: Vec<String>,
+    ) -> Verdicts {
         Verdicts {
             catalogue,
             systems,
+            own_domains,
             by_name: HashMap::default(),
             targets: Vec::new(),
             numbers: HashMap::default(),
@@ -93,6 +100,9 @@ impl Verdicts {
         }
         let catalogue = Arc::clone(&self.catalogue);
         let verdict = match catalogue.match_host(name) {
+            _ if self.is_own(name) => {
+                Verdict { target: None, bucket: Bucket::Private, app: None, role: None }
+            }
             Some(found) => self.matched(&found),
             None => {
                 let domain = registrable_domain(name).unwrap_or(name);
@@ -121,6 +131,14 @@ impl Verdicts {
     /// Whether an endpoint is a public resolver's for DNS over HTTPS.
     pub fn is_resolver(&self, server: Endpoint) -> bool {
         server.port == HTTPS_PORT && self.catalogue.public_resolver(server.address).is_some()
+    }
+
+    /// Whether a name is the organisation's own or below one.
+    fn is_own(&self, name: &str) -> bool {
+        self.own_domains.iter().any(|own| {
+            let rest = name.strip_suffix(own.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
     }
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {

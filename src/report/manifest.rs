@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::ReportError;
 use super::days::Days;
 use super::output::{Finished, Output, hex};
+use crate::evidence::Settings;
 use crate::stats::Counter;
 use crate::store::{HealthFacts, RunFacts, SCHEMA_VERSION, Snapshot};
 use crate::time::NANOS_PER_SECOND;
@@ -25,6 +26,8 @@ struct Manifest<'a> {
     db_schema: i64,
     config_sha256: Vec<String>,
     catalogues: Vec<Catalogue>,
+    /// What counted as use, and which addresses were no person.
+    settings: &'a Settings,
     zone: &'a str,
     date_from: Option<String>,
     date_to: Option<String>,
@@ -123,6 +126,7 @@ pub(super) fn write(
     snapshot: &Snapshot<'_>,
     days: &Days<'_>,
     zone: &str,
+    settings: &Settings,
     files: &[Finished],
 ) -> Result<Finished, ReportError> {
     let totals = snapshot.totals(days.window)?;
@@ -145,6 +149,7 @@ pub(super) fn write(
             .into_iter()
             .map(|(version, hash)| Catalogue { version, hash })
             .collect(),
+        settings,
         zone,
         date_from,
         date_to,

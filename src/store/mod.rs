@@ -16,6 +16,7 @@ mod query;
 mod rows;
 mod run;
 mod schema;
+mod sources;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -34,11 +35,12 @@ pub use query::{
 };
 pub use rows::{
     AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
-    ROLES_OF_USE, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target,
-    TargetId, TotalsRow, UsageRow, VisibilityRow,
+    RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
+    TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
+pub use sources::SourceFact;
 
 use error::explain;
 use intern::Interned;

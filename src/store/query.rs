@@ -1,7 +1,7 @@
 //! What reports ask: facts of a window of hours, in total order, from one consistent state.
 //!
-//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only the roles `use`
-//! and `login` are use here; only runs that are visible count at all.
+//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only runs that are
+//! visible count. What is use is not decided here: see [`crate::evidence`].
 
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, Transaction, params};
@@ -28,7 +28,7 @@ impl Window {
     pub const ALL: Window = Window { from: i64::MIN, to: i64::MAX };
 }
 
-/// One stored row of use, in words.
+/// One stored row of an app, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageFact<'a> {
     /// Empty when unknown.
@@ -53,11 +53,13 @@ pub struct UsageFact<'a> {
     pub name_source: NameSource,
     /// The version of the catalogue.
     pub catalogue_version: &'a str,
+    /// The role of the app's hosts, in the catalogue's word.
+    pub role: &'a str,
     /// How much.
     pub sums: Sums,
 }
 
-/// All use of one app in a window.
+/// All traffic of one app in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppFact<'a> {
     /// The catalogue's id.
@@ -70,10 +72,6 @@ pub struct AppFact<'a> {
     pub suite: &'a str,
     /// The category.
     pub category: &'a str,
-    /// Different users; the unattributed do not count.
-    pub users: u64,
-    /// Different devices.
-    pub devices: u64,
     /// How much. The masks of minutes are empty: hours cannot share them.
     pub sums: Sums,
 }
@@ -172,9 +170,6 @@ impl Store {
     }
 }
 
-/// Roles of an app's hosts that are use of it. The view `apps_daily` says the same.
-const OF_USE: &str = "t.role IN ('use', 'login')";
-
 /// [`Sums::has_traffic`] in SQL.
 const TRAFFIC: &str =
     "(u.connections > 0 OR u.attempts_failed > 0 OR u.bytes_up > 0 OR u.bytes_down > 0)";
@@ -201,8 +196,8 @@ impl Snapshot<'_> {
         self.end_hour(window, "DESC", "max")
     }
 
-    /// Each row of use, ordered by department, user, device, app, tenant, edition and hour. Rows
-    /// that hold only DNS questions are among them.
+    /// Each row of an app, whatever the role of its hosts, ordered by department, user, device, app,
+    /// tenant, edition and hour. Rows that hold only DNS questions are among them.
     ///
     /// # Errors
     /// The database cannot be read, or `each` fails.
@@ -211,28 +206,27 @@ impl Snapshot<'_> {
         window: Window,
         mut each: impl FnMut(&UsageFact<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!(
-            "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
+        let sql = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
                 a.category, u.hour, u.name_source, c.version,
                 u.connections, u.attempts_failed, u.handshakes, u.dns_queries,
                 u.bytes_up, u.bytes_down, u.minutes_up, u.minutes_down, u.minutes_begun,
-                u.first_seen, u.last_seen
+                u.first_seen, u.last_seen, t.role,
+                u.followed_1s, u.followed_2s, u.followed_5s, u.flow_up_max, u.flow_bytes_max
             FROM usage AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
             JOIN catalogues AS c ON c.id = u.catalogue
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND {OF_USE}
-            ORDER BY 1, 2, 3, 4, 6, 7, u.hour"
-        );
-        self.rows(&sql, window, |row| {
+            ORDER BY 1, 2, 3, 4, 6, 7, u.hour";
+        self.rows(sql, window, |row| {
             let fact = usage_fact(row).map_err(|error| self.failed(error))?;
             each(&fact)
         })
     }
 
-    /// Use of each app, ordered by its id. Rows that hold only DNS questions do not count.
+    /// Traffic of each app on hosts of any role, ordered by its id. Rows that hold only DNS
+    /// questions do not count.
     ///
     /// # Errors
     /// The database cannot be read, or `each` fails.
@@ -248,7 +242,7 @@ impl Snapshot<'_> {
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND {OF_USE} AND {TRAFFIC}
+                AND {TRAFFIC}
             GROUP BY a.app
             ORDER BY a.app"
         );
@@ -453,7 +447,7 @@ impl Snapshot<'_> {
         hour.map_err(|error| self.failed(error))
     }
 
-    fn rows<E: From<StoreError>>(
+    pub(super) fn rows<E: From<StoreError>>(
         &self,
         sql: &str,
         window: Window,
@@ -468,7 +462,7 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    fn failed(&self, error: rusqlite::Error) -> StoreError {
+    pub(super) fn failed(&self, error: rusqlite::Error) -> StoreError {
         explain(&self.store.path, error)
     }
 }
@@ -503,20 +497,22 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
             minutes_begun: unsigned(row, 19)?,
             first_seen: Timestamp(row.get(20)?),
             last_seen: Timestamp(row.get(21)?),
+            followed: [unsigned(row, 23)?, unsigned(row, 24)?, unsigned(row, 25)?],
+            flow_up_max: unsigned(row, 26)?,
+            flow_bytes_max: unsigned(row, 27)?,
         },
+        role: text(row, 22)?,
     })
 }
 
 fn app_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<AppFact<'a>> {
-    let (users, devices, sums) = summed(row, 5)?;
+    let (_, _, sums) = summed(row, 5)?;
     Ok(AppFact {
         app_id: text(row, 0)?,
         name: text(row, 1)?,
         vendor: text(row, 2)?,
         suite: text(row, 3)?,
         category: text(row, 4)?,
-        users,
-        devices,
         sums,
     })
 }
@@ -542,7 +538,7 @@ fn summed(row: &Row<'_>, column: usize) -> rusqlite::Result<(u64, u64, Sums)> {
     Ok((unsigned(row, column)?, unsigned(row, column + 1)?, sums))
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
     let value = row.get_ref(column)?;
     value.as_str().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error))
@@ -550,7 +546,7 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
 }
 
 /// A number that is never negative, as it was stored; see `number` in `commit`.
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     Ok(value.unsigned_abs())
 }

@@ -3,6 +3,7 @@
 //! Merge makes them. Subjects and targets are handed over once and then named by small numbers,
 //! so that a row of usage is integers only.
 
+use crate::evidence::source::Trait;
 pub use crate::identity::Subject;
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
@@ -10,10 +11,6 @@ use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
 pub use crate::usage::Sums;
 use crate::worker::part::{Health, RingSums};
-
-/// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
-/// The store's queries say the same.
-pub const ROLES_OF_USE: [&str; 2] = ["use", "login"];
 
 /// What the catalogue says of an app, as far as reports show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,8 +34,8 @@ pub enum Target {
     App {
         /// Which app.
         app: AppFacts,
-        /// The role of the name that matched, in the catalogue's word. Only `use` and `login` are
-        /// reported as use; the others are facts, kept but not use.
+        /// The role of the name that matched, in the catalogue's word; which of them may be use is
+        /// decided in reports.
         role: String,
         /// The organisation's instance; empty when the name does not show it.
         tenant: String,
@@ -139,6 +136,20 @@ pub struct RingRow {
     pub sums: RingSums,
 }
 
+/// One value of a trait of a subject: see [`crate::evidence::source`]. What is there already stays
+/// as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraitRow<I = SubjectId> {
+    /// The hour of the packets' own stamps.
+    pub hour: Hour,
+    /// Whose.
+    pub subject: I,
+    /// Which trait.
+    pub what: Trait,
+    /// Which value.
+    pub value: u64,
+}
+
 /// What one transaction adds. All numbers are what has come since the commit before.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -156,6 +167,10 @@ pub struct Commit {
     pub health: Vec<HealthRow>,
     /// In any order.
     pub rings: Vec<RingRow>,
+    /// In any order.
+    pub traits: Vec<TraitRow>,
+    /// Flows that subjects accepted and answered, in any order.
+    pub accepted: Vec<(Hour, SubjectId, u64)>,
     /// What was lost, refused or bounded.
     pub counters: Counters,
 }

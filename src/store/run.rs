@@ -305,7 +305,7 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
     for run in runs {
         // A run's hours are known, so that the tables, which begin with the hour, need not be
         // walked as a whole.
-        for table in ["usage", "visibility", "totals", "health", "rings"] {
+        for table in ["usage", "visibility", "totals", "health", "rings", "traits", "accepted"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE run = ?1
                      AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)
@@ -319,7 +319,9 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
         connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
     }
     connection.execute_batch(
-        "DELETE FROM subjects WHERE id NOT IN (SELECT subject FROM usage);
+        "DELETE FROM subjects WHERE id NOT IN (
+             SELECT subject FROM usage UNION ALL SELECT subject FROM traits
+             UNION ALL SELECT subject FROM accepted);
          DELETE FROM targets WHERE id NOT IN (SELECT target FROM usage);",
     )
 }

@@ -1,4 +1,4 @@
--- The database of shadowscope, version 2 (PRAGMA user_version).
+-- The database of shadowscope, version 3 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -117,7 +117,35 @@ CREATE TABLE usage (
     minutes_begun   INTEGER NOT NULL,  -- bit i: a flow began in that minute
     first_seen      INTEGER NOT NULL,
     last_seen       INTEGER NOT NULL,
+    followed_1s     INTEGER NOT NULL DEFAULT 0,  -- of the connections, those that began while a
+                                                 -- page of another site was loading, where a
+                                                 -- silence of 1 s ends a load
+    followed_2s     INTEGER NOT NULL DEFAULT 0,  -- the same for 2 s
+    followed_5s     INTEGER NOT NULL DEFAULT 0,  -- the same for 5 s
+    flow_up_max     INTEGER NOT NULL DEFAULT 0,  -- the most bytes that the client sent behind its
+                                                 -- hello in one answered connection
+    flow_bytes_max  INTEGER NOT NULL DEFAULT 0,  -- the same for bytes both ways
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
+) STRICT, WITHOUT ROWID;
+
+-- What subjects did that tells whether they are people: distinct values of traits.
+CREATE TABLE traits (
+    hour    INTEGER NOT NULL,
+    run     INTEGER NOT NULL REFERENCES runs (id),
+    subject INTEGER NOT NULL REFERENCES subjects (id),
+    trait   INTEGER NOT NULL,  -- 0 answered DNS of, 1 proxy of, 2 asks for, 3 time to live,
+                               -- 4 shape of a TLS hello, 5 served, 6 took mail of, 7 sent mail to
+    value   INTEGER NOT NULL,  -- a number, or the hash of an address
+    PRIMARY KEY (hour, run, subject, trait, value)
+) STRICT, WITHOUT ROWID;
+
+-- Connections that others opened to a subject and it answered.
+CREATE TABLE accepted (
+    hour        INTEGER NOT NULL,
+    run         INTEGER NOT NULL REFERENCES runs (id),
+    subject     INTEGER NOT NULL REFERENCES subjects (id),
+    connections INTEGER NOT NULL,
+    PRIMARY KEY (hour, run, subject)
 ) STRICT, WITHOUT ROWID;
 
 -- The books: where every byte ended up.

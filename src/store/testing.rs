@@ -65,6 +65,8 @@ pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
         totals: Vec::new(),
         health: Vec::new(),
         rings: Vec::new(),
+        traits: Vec::new(),
+        accepted: Vec::new(),
         counters: Counters::default(),
     }
 }

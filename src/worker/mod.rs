@@ -8,14 +8,18 @@
 //! - `intake`: from frame to item, before a packet has an owner
 //! - `mod`: the packet path
 //! - `account`: where sums go, and when a flow begins, is named and ends
+//! - `bucket`: buckets that no name changes
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
+//! - `sources`: what tells that an address is no person
+//! - `links`: link addresses that were told
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `fragments`: datagrams in pieces
 //! - `duplicates`: packets that a SPAN port shows twice
 //! - `gaps`: what is missing between TCP segments
 
 mod account;
+mod bucket;
 pub mod clock;
 pub mod duplicates;
 mod ended;
@@ -23,8 +27,10 @@ mod fragments;
 mod gaps;
 mod inspect;
 pub mod intake;
+mod links;
 pub mod part;
 mod questions;
+mod sources;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,13 +46,14 @@ use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
 use crate::usage::{NameTable, SUMS_MAX, UsageTable};
-use account::{Links, Pending};
+use account::Pending;
 use clock::TimeStep;
 use duplicates::{Copies, Windows};
 use ended::Totals;
 use fragments::Fragments;
 use gaps::Gaps;
 use inspect::Inspector;
+use links::Links;
 use part::Part;
 
 /// Packets whose memory is asked for together.
@@ -59,6 +66,11 @@ const EXPIRY_PER_BATCH: usize = 64;
 pub struct Settings {
     /// Where users are looked for.
     pub home: NetworkSet,
+    /// Addresses that take the place of servers that nobody is to reach: what goes there is a
+    /// failed attempt.
+    pub sinkholes: NetworkSet,
+    /// The organisation's own servers outside the home networks: their bytes are `private`.
+    pub own_servers: NetworkSet,
     /// Where full hours begin.
     pub grid: HourGrid,
     /// Whether every name seen is wanted as a record of its own.
@@ -77,6 +89,8 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             home: NetworkSet::default_home(),
+            sinkholes: NetworkSet::default(),
+            own_servers: NetworkSet::default(),
             grid: HourGrid::utc(),
             observations: false,
             flows: false,
@@ -119,6 +133,7 @@ pub struct Worker {
     pending: Pending,
     totals: Totals,
     links: Links,
+    told: sources::Told,
     inspector: Inspector,
     fragments: Fragments,
     gaps: Gaps,
@@ -143,6 +158,7 @@ impl Worker {
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
             links: Links::new(),
+            told: sources::Told::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
             gaps: Gaps::default(),
@@ -224,6 +240,7 @@ impl Worker {
             || self.part.anonymous.len() >= part::ANONYMOUS_MAX / 2
             || self.part.answers.len() >= part::ANSWERS_MAX / 2
             || self.part.books.hours() >= part::HOURS_MAX
+            || self.part.beginnings.len() >= part::BEGINNINGS_MAX
     }
 
     /// What was gathered since the last part.

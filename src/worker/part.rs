@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 
 use crate::dissect::device_name::DeviceName;
+use crate::evidence::source::Trait;
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
@@ -25,6 +26,9 @@ pub const QUIC_VERSIONS_MAX: usize = 32;
 /// Clients and link addresses in a part.
 pub const HINTS_MAX: usize = 65_536;
 
+/// Beginnings of flows in a part; one with more is sent early.
+pub const BEGINNINGS_MAX: usize = 262_144;
+
 /// What a worker gathered since the part before. Numbers are of that time alone.
 #[derive(Default)]
 pub struct Part {
@@ -44,6 +48,12 @@ pub struct Part {
     pub two_way: Vec<Address>,
     /// Link addresses of home clients.
     pub links: Vec<(Address, Mac)>,
+    /// When flows with a name of their own began.
+    pub beginnings: Vec<Beginning>,
+    /// What tells of an address that it is no person; something may be told several times.
+    pub traits: Vec<TraitSeen>,
+    /// Flows that addresses at home accepted and answered, by hour.
+    pub accepted: HashMap<(Address, Hour), u64, RandomState>,
     /// What devices call themselves: never use of an app.
     pub device_names: Vec<(Address, DeviceName)>,
     /// Versions of QUIC Initials that no known key opens, by version, in flows.
@@ -85,6 +95,28 @@ pub struct AnonymousSums {
     pub outer: Option<Outer>,
     /// Whether this is the last that is heard of the flow.
     pub ended: bool,
+}
+
+/// When a flow with a name of its own began. Its sums are in the same part, under the same key.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// Whose, and under which name.
+    pub key: UsageKey,
+    /// Stamp of its first packet.
+    pub time: Timestamp,
+}
+
+/// One value of a trait of an address at home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraitSeen {
+    /// Whose.
+    pub address: Address,
+    /// When.
+    pub hour: Hour,
+    /// Which trait.
+    pub what: Trait,
+    /// Which value.
+    pub value: u64,
 }
 
 /// What a ClientHello with Encrypted ClientHello shows (RFC 9849).
