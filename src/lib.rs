@@ -94,7 +94,8 @@
 //! IPv6: 40 + payload length), or the wire length behind the headers before it, where that says 0
 //! or more than the wire has. For what is not IP or cannot be decoded it is the wire length behind
 //! the link header. What outer headers add is the bucket `encapsulation`. Snap lengths change none
-//! of it.
+//! of it. Of a packet that IPComp compressed, the bytes are those on the wire, not what they inflate
+//! to.
 //!
 //! A fragment counts for its datagram's flow as soon as the first one is there, and as
 //! `undecodable` if it never comes. Where a tunnel comes in fragments, the flow inside is known
@@ -197,6 +198,7 @@
 //! | questions, answers, alias chain of a DNS message | [`QUESTIONS_MAX`](dissect::dns::QUESTIONS_MAX), [`ANSWERS_MAX`](dissect::dns::ANSWERS_MAX), [`CHAIN_LENGTH_MAX`](dissect::dns::CHAIN_LENGTH_MAX) | refused, `dns_malformed` |
 //! | labels and pointers of a DNS name | 127, 16 | refused, `dns_malformed` |
 //! | layers of encapsulation, link headers and tags | [`ENCAPSULATION_LAYERS_MAX`](decode::ENCAPSULATION_LAYERS_MAX), [`LINK_HEADERS_MAX`](decode::LINK_HEADERS_MAX) | `undecodable`, `decode_too_deep` |
+//! | bytes that a compressed packet inflates to | [`INFLATED_BYTES_MAX`](decode::INFLATED_BYTES_MAX) | it stays closed, `ipcomp_opaque` |
 //! | open datagrams a worker | 4,096, 16 MiB in all, 5 s | the oldest goes, `fragment_evicted`; after 5 s `fragment_orphan` where the first never came |
 //! | sums a worker between ticks | [`SUMS_MAX`](usage::SUMS_MAX) | an early part |
 //! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |

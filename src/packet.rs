@@ -36,12 +36,18 @@ impl LinkType {
     pub const LOOP: LinkType = LinkType(108);
     /// Linux "cooked" capture, version 1.
     pub const LINUX_SLL: LinkType = LinkType(113);
+    /// IEEE 802.11 behind a Prism header, or AVS's under the same number.
+    pub const PRISM: LinkType = LinkType(119);
     /// IEEE 802.11 behind a radiotap header.
     pub const IEEE802_11_RADIOTAP: LinkType = LinkType(127);
     /// ARCNET as Linux captures it.
     pub const ARCNET_LINUX: LinkType = LinkType(129);
+    /// IEEE 802.11 behind an AVS header.
+    pub const AVS: LinkType = LinkType(163);
     /// PPP with a direction byte in front.
     pub const PPP_WITH_DIR: LinkType = LinkType(166);
+    /// Per-packet information, which names the link type of what follows.
+    pub const PPI: LinkType = LinkType(192);
     /// Raw IPv4.
     pub const IPV4: LinkType = LinkType(228);
     /// Raw IPv6.
@@ -124,7 +130,7 @@ pub struct Packet {
     /// What outer IP packets add to that, in bytes: the bucket `encapsulation`.
     pub outer_bytes: u32,
     /// Where the payload begins, in bytes from the frame's beginning. In a later fragment: the
-    /// fragment's data.
+    /// fragment's data. Of what was compressed: see `decode::is_inflated`.
     pub payload_offset: u32,
     /// Payload bytes that the capture holds.
     pub payload_captured: u32,
@@ -132,7 +138,8 @@ pub struct Packet {
     pub payload_length: u32,
     /// IPv4 identification, or that of the IPv6 fragment header; 0 in an unfragmented IPv6 packet.
     pub identification: u32,
-    /// Where a fragment's data stands in its datagram, in bytes; for `First` always 0.
+    /// Where a fragment's data stands in its datagram, in bytes; for `First` always 0. Of a packet
+    /// that was compressed: where its compressed data stands in the frame.
     pub fragment_offset: u16,
     /// Bytes of the transport header in front of the payload; 0 in a later fragment.
     pub transport_header: u8,

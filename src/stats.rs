@@ -53,6 +53,9 @@ counters! {
     DecodeLinkType => "decode_link_type",
     /// Undecodable: an encrypted 802.11 frame.
     DecodeEncrypted => "decode_encrypted",
+    /// Flows of packets behind IP Payload Compression that could not be inflated: another
+    /// algorithm, damaged, cut, or more than 16 KiB.
+    IpcompOpaque => "ipcomp_opaque",
     /// Later fragments whose first fragment never came.
     FragmentOrphan => "fragment_orphan",
     /// Bound: open datagrams evicted before all their fragments came.
@@ -89,6 +92,8 @@ counters! {
     TimeStep => "time_step",
     /// TLS: a ClientHello that contradicts itself.
     TlsMalformed => "tls_malformed",
+    /// TLS: hellos whose name is encrypted by the draft before ECH (ESNI).
+    TlsEsni => "tls_esni",
     /// TLS: a server name that is no hostname.
     TlsBadName => "tls_bad_name",
     /// HTTP: a request line or header that cannot be read.

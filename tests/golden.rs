@@ -109,6 +109,32 @@ fn every_fixture_says_where_it_comes_from() {
     assert!(bytes <= 3_000_000, "{bytes} bytes together");
 }
 
+/// The README's tables of what is decoded name a fixture in each line, and no fixture is left out.
+#[test]
+fn what_we_decode_has_fixtures() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = fs::read_to_string(readme).unwrap();
+    let section = text.split("\n## What we decode\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let captures: Vec<String> = support::captures().into_iter().map(|(name, _)| name).collect();
+    let mut named = Vec::new();
+    for line in section.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [subject, .., fixtures] = cells[..] else { panic!("a line of a table: {line}") };
+        if fixtures == "Fixtures" || subject.starts_with("---") {
+            continue;
+        }
+        assert!(fixtures.starts_with('`'), "{subject:?} names no fixture");
+        for fixture in fixtures.split(", ").map(|fixture| fixture.trim_matches('`').to_owned()) {
+            assert!(captures.contains(&fixture), "{subject:?}: fixtures/{fixture} has no capture");
+            named.push(fixture);
+        }
+    }
+    assert!(named.len() > captures.len() / 2);
+    let unnamed: Vec<&String> = captures.iter().filter(|name| !named.contains(name)).collect();
+    assert!(unnamed.is_empty(), "the README does not name {unnamed:?}");
+}
+
 /// Every byte is in exactly one bucket, and another tool counts as many.
 #[test]
 fn the_books_balance_and_agree_with_another_tool() {

@@ -10,6 +10,7 @@
     reason = "helpers of fuzz targets are modules of each test that needs them"
 )]
 
+mod addresses;
 mod attack;
 mod conformance;
 mod dns;
@@ -19,9 +20,13 @@ mod fuzz_corpus;
 mod generator;
 mod golden;
 mod input;
+mod installing;
 mod keeping;
 mod known_captures;
+mod made;
+mod memory;
 mod naming;
+mod other_tool;
 mod support;
 mod tidy;
 mod truth;

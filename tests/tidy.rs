@@ -20,10 +20,10 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates with one home each: path prefixes below `src/`.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("pcap", &["capture/"]),
     ("glob", &["capture/"]),
-    ("flate2", &["capture/"]),
+    ("flate2", &["capture/", "decode/"]),
     ("ruzstd", &["capture/"]),
     ("etherparse", &["decode/"]),
     ("tls_parser", &["dissect/"]),
@@ -37,6 +37,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("maxminddb", &["feeds/"]),
     ("psl", &["hostname.rs", "catalogue/lint/"]),
     ("idna", &["catalogue/"]),
+    ("schemars", &["catalogue/"]),
 ];
 
 /// Words that must not appear in what people read, and what to write instead.

@@ -1,4 +1,5 @@
-//! QUIC Initials of a client, encrypted as RFC 9001, 5.2 and RFC 9369, 3.3 have it.
+//! QUIC Initials of a client, encrypted as RFC 9001, 5.2, RFC 9369, 3.3 and draft-ietf-quic-tls-29,
+//! 5.2 have it.
 
 use ring::aead::quic::{AES_128 as MASK_AES_128, HeaderProtectionKey};
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -11,6 +12,10 @@ pub enum Version {
     V1,
     /// RFC 9369.
     V2,
+    /// The draft that browsers spoke longest.
+    Draft29,
+    /// A version reserved for exercise (RFC 9000, 15), with the keys of version 1.
+    Greased,
 }
 
 impl Version {
@@ -18,22 +23,28 @@ impl Version {
         match self {
             Version::V1 => 0x0000_0001,
             Version::V2 => 0x6b33_43cf,
+            Version::Draft29 => 0xff00_001d,
+            Version::Greased => 0x1a2a_3a4a,
         }
     }
 
     /// The first byte of an Initial with a packet number of four bytes, unprotected.
     fn first_byte(self) -> u8 {
         match self {
-            Version::V1 => 0xc3,
+            Version::V1 | Version::Draft29 | Version::Greased => 0xc3,
             Version::V2 => 0xd3,
         }
     }
 
     fn salt(self) -> [u8; 20] {
         match self {
-            Version::V1 => [
+            Version::V1 | Version::Greased => [
                 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8,
                 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a,
+            ],
+            Version::Draft29 => [
+                0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97, 0x86, 0xf1, 0x9c, 0x61,
+                0x11, 0xe0, 0x43, 0x90, 0xa8, 0x99,
             ],
             Version::V2 => [
                 0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26,
@@ -44,7 +55,7 @@ impl Version {
 
     fn label(self, what: &str) -> String {
         match self {
-            Version::V1 => format!("quic {what}"),
+            Version::V1 | Version::Draft29 | Version::Greased => format!("quic {what}"),
             Version::V2 => format!("quicv2 {what}"),
         }
     }

@@ -13,6 +13,8 @@ pub struct Hello<'a> {
     pub post_quantum: bool,
     /// With an outer Encrypted ClientHello of this config id (RFC 9849).
     pub ech_config_id: Option<u8>,
+    /// With an encrypted name as drafts had it before ECH (draft-ietf-tls-esni-02, 4.1).
+    pub esni: bool,
     /// With QUIC's transport parameters (RFC 9001, 8.2).
     pub quic: bool,
 }
@@ -94,6 +96,14 @@ fn extensions(hello: &Hello<'_>, random: &mut Random) -> Vec<u8> {
         outer.extend(prefixed_2(&random.bytes(32)));
         outer.extend(prefixed_2(&random.bytes(176)));
         all.extend(extension(0xfe0d, &outer));
+    }
+    if hello.esni {
+        // Cipher suite, key share, digest of the record, encrypted name.
+        let mut encrypted = vec![0x13, 0x01, 0x00, 0x1d];
+        for length in [32, 32, 292] {
+            encrypted.extend(prefixed_2(&random.bytes(length)));
+        }
+        all.extend(extension(0xffce, &encrypted));
     }
     if hello.quic {
         all.extend(extension(0x0039, &[0x01, 0x02, 0x40, 0x64, 0x03, 0x02, 0x45, 0xc0]));

@@ -15,7 +15,7 @@ use super::document::{Document, SourceFile};
 use super::finding::Finding;
 use super::format::{AppFile, Edition, NetSection, Role, Scope};
 use super::index::{Index, RuleNumber};
-use super::packed::{self, HEADER, NOTHING, SHARED_FILES, mark};
+use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, mark};
 use super::pattern::Pattern;
 use super::vocabulary::{
     CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor, VendorsFile,
@@ -51,7 +51,12 @@ pub(super) fn pack_documents(documents: &[Document<'_>]) -> String {
 /// # Errors
 /// A finding at the first line that is not as it should be.
 pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
-    for line in lines(text, false)? {
+    let lines = lines(text, false)?;
+    let sum = body(text).map(|body| format!("{END}{:016x}", packed::checksum(body)));
+    if sum.as_deref() != text.lines().last() {
+        return Err(damaged(lines.len() + 2, "the checksum is another: it was changed".to_owned()));
+    }
+    for line in lines {
         if let Line { app: Some(app), .. } = &line {
             line.json::<AppFile>(app.words)?;
         }
@@ -188,12 +193,26 @@ struct AppFields<'p> {
     sections: Vec<&'p str>,
 }
 
-/// The lines of a packed form behind the first.
+/// What stands before the checksum of a packed form, which only text from elsewhere is held against.
+fn body(text: &str) -> Option<&str> {
+    let end = text.strip_suffix('\n')?.rfind('\n')? + 1;
+    let (body, last) = text.split_at(end);
+    last.starts_with(END).then_some(body)
+}
+
+/// The lines of a packed form between the first and the checksum.
 fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
     let mut all = text.lines();
     if all.next() != Some(HEADER) || text.len() > u32::MAX as usize {
         return Err(damaged(1, format!("the first line is not `{HEADER}`")));
     }
+    let Some(body) = body(text) else {
+        return Err(damaged(
+            all.count() + 1,
+            "the last line is no checksum: the file was cut".to_owned(),
+        ));
+    };
+    let all = body.lines().skip(1);
     all.enumerate().map(|(index, line)| Line::split(text, is_local, index + 2, line)).collect()
 }
 

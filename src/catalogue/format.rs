@@ -2,7 +2,8 @@
 //!
 //! One TOML file an app. Unknown keys are refused, so that a typing error is an error. The types
 //! hold what was written; whether it makes sense is for the linter, and how it is matched for
-//! the index. `signatures/README.md` tells the format in prose.
+//! the index. `signatures/README.md` tells the format in prose, `signatures/schema.json` tells it to
+//! editors; that one is written from these types (see `schema`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ pub const SCHEMA: u32 = 1;
 
 /// A signature file: one app, suite or platform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AppFile {
     /// Version of the format; [`SCHEMA`].
@@ -80,6 +82,7 @@ pub struct AppFile {
 
 /// `[[match]]`: names that share a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MatchSection {
     /// What traffic to these names says about use.
@@ -103,6 +106,7 @@ pub struct MatchSection {
 
 /// `[tenant]`: what `{tenant}` captures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TenantSection {
     /// What the vendor calls it: workspace, organisation, site.
@@ -116,6 +120,7 @@ pub struct TenantSection {
 
 /// `[[net]]`: addresses, asked only where a flow has no name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NetSection {
     /// Networks in prefix notation.
@@ -140,6 +145,7 @@ pub struct NetSection {
 
 /// `[[fingerprint]]`: a client program's TLS fingerprint. Never attributes alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FingerprintSection {
     /// JA4 of the client's hello.
@@ -154,6 +160,7 @@ pub struct FingerprintSection {
 
 /// `[[test]]`: a name and what the whole catalogue must say of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TestSection {
     /// The name.
@@ -175,6 +182,7 @@ pub struct TestSection {
 
 /// A value of `[risk]`: a fact, or a list of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum RiskEntry {
     /// A fact with its source.
@@ -185,6 +193,7 @@ pub enum RiskEntry {
 
 /// A dated fact that a risk score may be computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RiskFact {
     /// The value.
@@ -200,6 +209,7 @@ pub struct RiskFact {
 
 /// A dated event, for instance a breach.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RiskEvent {
     /// When it happened.
@@ -210,6 +220,7 @@ pub struct RiskEvent {
 
 /// The value of a risk fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum RiskValue {
     /// Yes or no.
@@ -230,6 +241,7 @@ macro_rules! words {
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
             serde::Serialize, serde::Deserialize,
         )]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case")]
         #[repr(u8)]
         pub enum $name { $($(#[$word_documentation])* $variant,)+ }

@@ -36,6 +36,8 @@ pub mod lint;
 mod name;
 mod packed;
 pub mod pattern;
+#[cfg(test)]
+mod schema;
 mod statistics;
 pub mod template;
 pub mod vocabulary;

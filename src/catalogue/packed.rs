@@ -5,6 +5,9 @@
 //! and, behind a tab, its content as JSON with sorted keys. Comments and layout are not in it: two
 //! catalogues that say the same have the same packed form and thus the same hash.
 //!
+//! The last line is a checksum of all before it: a file that was cut or damaged on its way is
+//! refused, not used in part.
+//!
 //! A sensor needs the names of all apps when it starts, and the rest of a few of them later. So the
 //! line of a signature file has further fields, each behind a tab: the app's id, its `[[net]]`
 //! sections as JSON, the tenants' reserved labels, and for each `[[match]]` section its role, its
@@ -16,6 +19,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 /// The first line.
 pub(crate) const HEADER: &str = "shadowscope-catalogue 2";
+
+/// Begins the last line; the checksum of all before it follows, in 16 digits.
+pub(crate) const END: &str = "end ";
 
 /// Files that are no app's.
 pub(crate) const SHARED_FILES: [&str; 5] =
@@ -49,7 +55,15 @@ pub(crate) fn pack(mut files: Vec<(String, String)>) -> String {
         packed.push_str(&content);
         packed.push('\n');
     }
-    packed
+    let end = format!("{END}{:016x}\n", checksum(&packed));
+    packed + &end
+}
+
+/// FNV-1a of 64 bits: against damage, not against forgery.
+pub(crate) fn checksum(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// What stands behind a file's path.

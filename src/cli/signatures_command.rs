@@ -347,8 +347,14 @@ fn install(file: &Path, to: &Path, out: &mut String) -> Result<u8, SignaturesErr
     let mut aside = to.as_os_str().to_owned();
     aside.push(".new");
     let aside = PathBuf::from(aside);
-    fs::copy(file, &aside).map_err(failed("write", &aside))?;
-    fs::rename(&aside, to).map_err(failed("write", to))?;
+    let moved = fs::copy(file, &aside)
+        .map_err(failed("write", &aside))
+        .and_then(|_| fs::rename(&aside, to).map_err(failed("write", to)));
+    if moved.is_err() {
+        // What is left aside is of no use; why it could not be moved is what matters.
+        let _ = fs::remove_file(&aside);
+    }
+    moved?;
     let (version, apps) = (catalogue.version(), catalogue.app_count());
     let before = before.map(|version| format!("; before it was {version}")).unwrap_or_default();
     push_line(out, format_args!("{}: catalogue {version}, {apps} apps{before}", to.display()));

@@ -1,6 +1,8 @@
 //! The common case in straight code: Ethernet, at most two VLAN tags, IPv4 with or without options
 //! or IPv6 without extension headers, whole TCP segments and UDP datagrams outside tunnels.
 //!
+//! One piece of code without calls, inlined into the loop over a block's records.
+//!
 //! Says `None` to everything else, including all that is cut or contradicts itself: `walk` reads
 //! that. Must answer exactly as `walk` does where it answers (property test in `tests`).
 
@@ -29,7 +31,7 @@ struct Body<'a> {
 }
 
 /// Fills in `packet`, or leaves the frame to `walk`.
-#[inline]
+#[inline(always)]
 pub(super) fn ethernet(frame: &[u8], wire_length: u32, packet: &mut Packet) -> Option<()> {
     let (header, mut rest) = frame.split_first_chunk::<ETHERNET_HEADER>()?;
     let mut kind = u16::from_be_bytes([header[12], header[13]]);
@@ -56,7 +58,7 @@ fn corrected(stated: usize, is_unset: bool, wire: usize) -> usize {
     if is_unset || stated > wire { wire } else { stated }
 }
 
-#[inline]
+#[inline(always)]
 fn ipv4(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option<()> {
     let header = bytes.first_chunk::<20>()?;
     let header_length = usize::from(header[0] & 0x0f) * 4;
@@ -81,7 +83,7 @@ fn ipv4(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option
     transport(header[9], &body, packet)
 }
 
-#[inline]
+#[inline(always)]
 fn ipv6(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option<()> {
     let header = bytes.first_chunk::<IPV6_HEADER>()?;
     if header[0] >> 4 != 6 {
@@ -104,7 +106,7 @@ fn ipv6(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option
     transport(header[6], &body, packet)
 }
 
-#[inline]
+#[inline(always)]
 fn transport(protocol: u8, body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     match protocol {
         protocol::TCP => tcp(body, packet)?,
@@ -120,7 +122,7 @@ fn transport(protocol: u8, body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     Some(())
 }
 
-#[inline]
+#[inline(always)]
 fn tcp(body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     let header = body.bytes.first_chunk::<20>()?;
     let header_length = usize::from(header[12] >> 4) * 4;
@@ -140,7 +142,7 @@ fn tcp(body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     Some(())
 }
 
-#[inline]
+#[inline(always)]
 fn udp(body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     let (header, behind) = body.bytes.split_first_chunk::<UDP_HEADER>()?;
     let source_port = u16::from_be_bytes([header[0], header[1]]);

@@ -143,6 +143,7 @@ impl Walk {
                 self.payload(span, span);
                 return self.ip_tunnel(number, span);
             }
+            (protocol::IPCOMP, Fragment::Whole) => return self.compressed(span),
             _ => self.payload(span, span),
         }
         Ok(())
@@ -264,7 +265,7 @@ impl Walk {
     }
 
     /// Notes that the IP payload `body` holds the payload `behind` its transport header.
-    fn payload(&mut self, body: Span<'_>, behind: Span<'_>) {
+    pub(super) fn payload(&mut self, body: Span<'_>, behind: Span<'_>) {
         let packet = &mut self.found.packet;
         packet.payload_offset = behind.offset() as u32;
         packet.payload_captured = behind.captured().len() as u32;

@@ -24,9 +24,12 @@ pub fn is_supported(link: LinkType) -> bool {
             | LinkType::IEEE802_11
             | LinkType::LOOP
             | LinkType::LINUX_SLL
+            | LinkType::PRISM
             | LinkType::IEEE802_11_RADIOTAP
             | LinkType::ARCNET_LINUX
+            | LinkType::AVS
             | LinkType::PPP_WITH_DIR
+            | LinkType::PPI
             | LinkType::IPV4
             | LinkType::IPV6
             | LinkType::NFLOG
@@ -154,6 +157,8 @@ impl Walk {
             LinkType::ARCNET_BSD => self.arcnet(span, 0),
             LinkType::ARCNET_LINUX => self.arcnet(span, 2),
             LinkType::PKTAP => self.packet_tap(span),
+            LinkType::PRISM | LinkType::AVS => self.prism(span),
+            LinkType::PPI => self.per_packet_information(span),
             _ => Err(Stop::Undecodable(Undecodable::LinkType)),
         }
     }
@@ -275,6 +280,37 @@ impl Walk {
         }
     }
 
+    /// Prism's header, whose length is in the byte order of the machine, or AVS's, in network order,
+    /// with a version that nothing else begins with. An 802.11 frame follows.
+    fn prism(&mut self, mut span: Span<'_>) -> Step {
+        const AVS: [u8; 3] = [0x80, 0x21, 0x10];
+        let &[a, b, c, _, w, x, y, z] = span.peek()?;
+        let (big, little) = (u32::from_be_bytes([w, x, y, z]), u32::from_le_bytes([w, x, y, z]));
+        let length = if [a, b, c] == AVS { big } else { big.min(little) };
+        if length < 8 {
+            return Err(Stop::MALFORMED);
+        }
+        span.skip(length as usize)?;
+        self.passed_header(span)?;
+        self.wifi(span, false)
+    }
+
+    /// PPI (CACE, "PPI Packet Header Format", 3.1): version 0, flags, length and link type, little
+    /// endian.
+    fn per_packet_information(&mut self, mut span: Span<'_>) -> Step {
+        let &[version, _, low, high, a, b, c, d] = span.peek()?;
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        if version != 0 || length < 8 {
+            return Err(Stop::MALFORMED);
+        }
+        span.skip(length)?;
+        self.passed_header(span)?;
+        match u16::try_from(u32::from_le_bytes([a, b, c, d])).map(LinkType) {
+            Ok(link) if link != LinkType::PPI && link != LinkType::PKTAP => self.link(link, span),
+            _ => Err(Stop::MALFORMED),
+        }
+    }
+
     /// Apple's packet tap: a header in the byte order of the machine that names the link type of
     /// what follows.
     fn packet_tap(&mut self, mut span: Span<'_>) -> Step {
@@ -297,7 +333,7 @@ impl Walk {
             return Err(Stop::NotIp);
         }
         match u16::try_from(number(link)).map(LinkType) {
-            Ok(link) if link != LinkType::PKTAP => self.link(link, span),
+            Ok(link) if link != LinkType::PPI && link != LinkType::PKTAP => self.link(link, span),
             _ => Err(Stop::MALFORMED),
         }
     }

@@ -2,7 +2,8 @@
 //! and UDP.
 //!
 //! Assumes that a frame is untrusted bytes, cut anywhere. Whatever they say, nothing here panics
-//! and every offset in a [`Packet`] lies inside its frame. A frame gives one packet, the innermost
+//! and every offset in a [`Packet`] lies inside its frame, or is one in inflated bytes
+//! ([`is_inflated`]). A frame gives one packet, the innermost
 //! one; nothing is kept from one frame to the next, so fragments are not put together here: the
 //! worker does that and asks [`decode_reassembled`] what the whole says. Checksums are not checked
 //! (a capturing machine's own packets have none yet).
@@ -30,6 +31,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+mod compressed;
 mod fast;
 mod ip;
 mod layers;
@@ -38,6 +40,7 @@ mod tunnel;
 mod walk;
 mod wifi;
 
+pub use compressed::{INFLATED_BYTES_MAX, inflated_payload, is_inflated};
 pub use link::{is_supported, link_name};
 pub use walk::{ENCAPSULATION_LAYERS_MAX, LINK_HEADERS_MAX};
 
@@ -109,7 +112,7 @@ impl Undecodable {
 ///
 /// A TCP header that the capture cut behind its flags (14 bytes), or a UDP header cut behind its
 /// ports (4 bytes), still gives a packet, with fields that are not there at 0.
-#[inline]
+#[inline(always)]
 pub fn decode(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Packet) -> Outcome {
     if link == LinkType::ETHERNET && fast::ethernet(frame, wire_length, packet).is_some() {
         return Outcome::Packet;
@@ -140,7 +143,11 @@ pub fn needs_whole_datagram(packet: &Packet) -> bool {
                     || tunnel::may_be_udp_tunnel(packet.source_port, packet.destination_port))
         }
         protocol::TCP => packet.fragment == Fragment::First && packet.transport_header == 0,
-        other => ip::is_extension_header(other) || tunnel::is_ip_tunnel(other),
+        other => {
+            other == protocol::IPCOMP
+                || ip::is_extension_header(other)
+                || tunnel::is_ip_tunnel(other)
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Tunnels: what carries IP inside IP, by protocol number (IP in IP, GRE, EtherIP, MPLS) and by UDP
-//! port (VXLAN, GENEVE, GTP-U, Teredo, CAPWAP, L2TP).
+//! port (VXLAN, GENEVE, GTP-U, Teredo, CAPWAP, L2TP, AYIYA, TZSP).
 //!
 //! A protocol number is a claim: what it announces must be readable. A UDP port is a hint: unless
 //! everything down to an inner IP header reads as the tunnel's, the packet is plain UDP.
@@ -24,6 +24,8 @@ mod port {
     pub(super) const VXLAN: u16 = 4789;
     /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe, 3).
     pub(super) const VXLAN_GPE: u16 = 4790;
+    /// AYIYA (draft-massar-v6ops-ayiya-02, 4).
+    pub(super) const AYIYA: u16 = 5072;
     /// CAPWAP data (RFC 5415, 3.1).
     pub(super) const CAPWAP_DATA: u16 = 5247;
     /// GENEVE (RFC 8926, 3.3).
@@ -31,12 +33,23 @@ mod port {
     /// VXLAN as Linux spoke it before the port was assigned.
     pub(super) const VXLAN_LINUX: u16 = 8472;
 
+    /// TZSP, TaZmen Sniffer Protocol: how some routers and access points send what they hear.
+    pub(super) const TZSP: u16 = 37_008;
+
     /// Whether `port` is one of these.
     #[inline]
     pub(super) fn is_tunnel(port: u16) -> bool {
         matches!(
             port,
-            L2TP | GTP_U | TEREDO | VXLAN | VXLAN_GPE | CAPWAP_DATA | GENEVE | VXLAN_LINUX
+            L2TP | GTP_U
+                | TEREDO
+                | VXLAN
+                | VXLAN_GPE
+                | AYIYA
+                | CAPWAP_DATA
+                | GENEVE
+                | VXLAN_LINUX
+                | TZSP
         )
     }
 }
@@ -54,6 +67,9 @@ mod gre {
     pub(super) const ERSPAN: u16 = 0x88be;
     /// ERSPAN, type III.
     pub(super) const ERSPAN_III: u16 = 0x22eb;
+    /// 802.11 frames from Aruba's access points, which number their queues.
+    pub(super) const ARUBA_MIN: u16 = 0x8200;
+    pub(super) const ARUBA_MAX: u16 = 0x837f;
     /// Redirected by WCCP (draft-wilson-wrec-wccp-v2, 4.12).
     pub(super) const WCCP: u16 = 0x883e;
 }
@@ -118,6 +134,8 @@ impl Walk {
             Some(port::TEREDO) => self.teredo(payload),
             Some(port::CAPWAP_DATA) => self.capwap(payload),
             Some(port::L2TP) => self.l2tp(payload),
+            Some(port::AYIYA) => self.ayiya(payload),
+            Some(port::TZSP) => self.tzsp(payload),
             _ if !payload.is_cut() && looks_like_teredo(payload.captured()) => self.ipv6(payload),
             _ => return Ok(()),
         };
@@ -180,6 +198,7 @@ impl Walk {
                 }
                 self.ipv4(span)
             }
+            gre::ARUBA_MIN..=gre::ARUBA_MAX => self.wifi(span, false),
             0..=ether_type::LENGTH_MAX => Err(Stop::NotIp),
             kind => self.ether_type(kind, span),
         }
@@ -344,6 +363,46 @@ impl Walk {
             span.skip(usize::from(padding))?;
         }
         self.ppp(span)
+    }
+
+    /// AYIYA, Anything in Anything (draft-massar-v6ops-ayiya-02, 4): lengths of identity and
+    /// signature, operation, next header, time; what is forwarded is an IP packet.
+    fn ayiya(&mut self, mut span: Span<'_>) -> Step {
+        const FORWARD: u8 = 1;
+        let &[identity, signature, operation, next, _, _, _, _] = span.take()?;
+        if operation & 0x0f != FORWARD || !matches!(next, protocol::IPIP | protocol::IPV6) {
+            return Err(Stop::NotIp);
+        }
+        // Two to the power of the first, words of four bytes of the second.
+        span.skip((1 << (identity >> 4)) + usize::from(signature >> 4) * 4)?;
+        self.plausible_ip(span)
+    }
+
+    /// TZSP (version 1): what it carries, tagged fields up to an end tag, a frame.
+    fn tzsp(&mut self, mut span: Span<'_>) -> Step {
+        const PADDING: u8 = 0;
+        const END: u8 = 1;
+        const RECEIVED: u8 = 0;
+        let &[version, kind, carried_high, carried] = span.take()?;
+        if (version, kind, carried_high) != (1, RECEIVED, 0) {
+            return Err(Stop::NotIp);
+        }
+        loop {
+            match span.take()? {
+                [PADDING] => {}
+                [END] => break,
+                _ => {
+                    let &[length] = span.take()?;
+                    span.skip(usize::from(length))?;
+                }
+            }
+        }
+        self.passed_header(span)?;
+        match carried {
+            1 => self.ethernet(span),
+            18 => self.wifi(span, false),
+            _ => Err(Stop::NotIp),
+        }
     }
 
     /// An IP packet that must look like one.

@@ -105,6 +105,8 @@ pub(super) struct Walk {
     pub(super) found: Found,
     /// Link headers, tags, labels and tunnel headers so far.
     headers: u8,
+    /// Whether what is being read was inflated.
+    is_inflated: bool,
 }
 
 /// What a walk found so far; kept aside where a tunnel is only tried.
@@ -122,7 +124,11 @@ pub(super) struct Found {
 
 impl Walk {
     fn new(packet: Packet, outermost: Option<usize>) -> Walk {
-        Walk { found: Found { packet, outermost, layers: 0, link_end: 0 }, headers: 0 }
+        Walk {
+            found: Found { packet, outermost, layers: 0, link_end: 0 },
+            headers: 0,
+            is_inflated: false,
+        }
     }
 
     /// Counts one more link or tunnel header, of which `behind` is what it carries.
@@ -135,6 +141,11 @@ impl Walk {
             self.found.link_end = behind.start;
         }
         Ok(())
+    }
+
+    /// Notes that inflated bytes follow. False if they are in such bytes already.
+    pub(super) fn enter_inflated(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_inflated, true)
     }
 
     /// Takes `packet`, fresh from an IP header, as the innermost one so far.

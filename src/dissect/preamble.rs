@@ -1,7 +1,7 @@
 //! What may come before TLS or HTTP on a connection: proxy requests and requests for encryption.
 //!
 //! SOCKS 4, 4a and 5, the PROXY protocol 1 and 2, RDP's X.224 connection request, and the requests
-//! to start TLS of LDAP, PostgreSQL and MySQL. Line-wise protocols (SMTP, IMAP, POP3, FTP, XMPP)
+//! to start TLS of LDAP, PostgreSQL, MySQL and SQL Server. Line-wise protocols (SMTP, IMAP, POP3, FTP, XMPP)
 //! need no reader of their own: `stream` follows their lines.
 //!
 //! Assumes the first bytes that one side sent. It does not check that the other side agreed: what
@@ -67,6 +67,11 @@ const MYSQL_LENGTH: usize = 36;
 /// CLIENT_SSL (0x800) in the second byte of the capabilities.
 const MYSQL_CLIENT_SSL: u8 = 0x08;
 
+/// The header of a packet of SQL Server ([MS-TDS] 2.2.3.1), and the longest packet: what the two
+/// sides agree on before they agree on another length (2.2.6.4).
+const TDS_HEADER_LENGTH: usize = 8;
+const TDS_LENGTH_MAX: usize = 4096;
+
 /// Looks at the first bytes of a side.
 pub(crate) fn preamble(bytes: &[u8]) -> Preamble<'_> {
     let recognise = match bytes.first() {
@@ -74,6 +79,7 @@ pub(crate) fn preamble(bytes: &[u8]) -> Preamble<'_> {
         Some(0x03) => tpkt,
         Some(0x04) => socks4,
         Some(0x05) => socks5_greeting,
+        Some(0x12) => tds,
         Some(b'\r') => proxy_2,
         Some(0x20) => mysql,
         Some(0x30) => ldap,
@@ -270,6 +276,32 @@ fn mysql(bytes: &[u8]) -> Preamble<'_> {
     complete((bytes.len() >= MYSQL_LENGTH).then_some(MYSQL_LENGTH), Told::Nothing)
 }
 
+/// SQL Server: a packet of type PRELOGIN ([MS-TDS] 2.2.3.1) holds options, of which VERSION is the
+/// first, or a flight of TLS records (3.2.5.1); of that one only the header is stepped over.
+fn tds(bytes: &[u8]) -> Preamble<'_> {
+    const OPTION_VERSION: u8 = 0;
+    const TLS_HANDSHAKE: u8 = 22;
+    if !matches!(bytes, [_] | [_, 0 | 1, ..]) {
+        return Preamble::No;
+    }
+    let Some((header, content)) = bytes.split_at_checked(TDS_HEADER_LENGTH) else {
+        return Preamble::Incomplete;
+    };
+    let length = match *header {
+        [_, _, high, low, ..] => usize::from(u16::from_be_bytes([high, low])),
+        _ => 0,
+    };
+    match content {
+        _ if !(TDS_HEADER_LENGTH + 1..=TDS_LENGTH_MAX).contains(&length) => Preamble::No,
+        [] => Preamble::Incomplete,
+        [TLS_HANDSHAKE, ..] => {
+            Preamble::Complete { length: TDS_HEADER_LENGTH, told: Told::Nothing }
+        }
+        [OPTION_VERSION, ..] => complete((length <= bytes.len()).then_some(length), Told::Nothing),
+        _ => Preamble::No,
+    }
+}
+
 /// An LDAPMessage (RFC 4511, 4.1.1): SEQUENCE, message id, operation. Bind, search and the like
 /// may come before StartTLS (4.14), so each of them counts as one.
 fn ldap(bytes: &[u8]) -> Preamble<'_> {
@@ -382,6 +414,13 @@ mod tests {
             b"\x30\x84\0\0\0\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037",
             Told::Nothing,
         );
+        // SQL Server: options, then a header in front of each flight of TLS.
+        check(b"\x12\x01\0\x0f\0\0\x01\0\0\0\x06\0\x01\0\xff", Told::Nothing);
+        let flight = b"\x12\x01\0\x4c\0\0\0\0\x16\x03\x01\0\x3f";
+        assert_eq!(preamble(flight), complete_of(8, Told::Nothing));
+        assert_eq!(preamble(&flight[..8]), Preamble::Incomplete);
+        assert_eq!(preamble(b"\x12\x01\0\x4c\0\0\0\0\x17"), Preamble::No);
+        assert_eq!(preamble(b"\x12\x01\x20\0\0\0\0\0"), Preamble::No);
         assert_eq!(preamble(b"0 OK"), Preamble::No);
         assert_eq!(preamble(b"\0\0\0\x09"), Preamble::No);
     }
@@ -406,11 +445,11 @@ mod tests {
     proptest! {
         #[test]
         fn an_answer_to_the_beginning_is_that_to_the_whole(
-            which in 0..9usize,
+            which in 0..10usize,
             changes in proptest::collection::vec((0..40usize, any::<u8>()), 0..3),
             tail in proptest::collection::vec(any::<u8>(), 0..150),
         ) {
-            let known: [&[u8]; 9] = [
+            let known: [&[u8]; 10] = [
                 b"\x04\x01\x01\xbb\0\0\0\x01\0www.example.com\0",
                 b"\x05\x02\0\x02",
                 b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n",
@@ -419,6 +458,7 @@ mod tests {
                 b"\x20\0\0\x01\x85\xae\xff\0",
                 b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\0\x04\0\x04\0",
                 b"\x30\x84\0\0\0\x1d\x02\x01\x01\x77\x18\x80\x16",
+                b"\x12\x01\0\x0f\0\0\x01\0\0\0\x06\0\x01\0\xff",
                 &POSTGRESQL[0],
             ];
             let mut bytes = [known[which], &tail].concat();

@@ -140,12 +140,12 @@ impl Reassembler {
             let advance = consumer.bytes(bytes);
             let rest = usize::try_from(advance.consumed).ok().and_then(|used| bytes.get(used..));
             if advance.wants_more {
-                self.held.extend_from_slice(rest.unwrap_or_default());
+                self.hold(rest.unwrap_or_default());
                 self.skip = advance.consumed.saturating_sub(bytes.len() as u64);
             }
             advance
         } else {
-            self.held.extend_from_slice(bytes);
+            self.hold(bytes);
             let advance = consumer.bytes(&self.held);
             self.skip = advance.consumed.saturating_sub(self.held.len() as u64);
             let used = usize::try_from(advance.consumed).unwrap_or(usize::MAX);
@@ -159,6 +159,16 @@ impl Reassembler {
         } else {
             Outcome::Wanted
         }
+    }
+
+    /// Keeps bytes. The memory for them grows to the bound at most, not to twice of it.
+    fn hold(&mut self, bytes: &[u8]) {
+        let needed = self.held.len() + bytes.len();
+        if needed > self.held.capacity() {
+            let roomy = (2 * self.held.capacity()).min(HELD_BYTES_MAX).max(needed);
+            self.held.reserve_exact(roomy - self.held.len());
+        }
+        self.held.extend_from_slice(bytes);
     }
 
     /// Moves over bytes that were to be skipped anyway.

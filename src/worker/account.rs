@@ -40,14 +40,16 @@ impl Worker {
             && let Some(oldest) = self.table.first_due()
         {
             self.count_event(Counter::FlowEvicted);
-            self.close(oldest, End::Evicted);
-            self.free(oldest);
+            self.end(oldest, End::Evicted);
         }
         let (hot, cold) = self.new_flow(item);
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
         self.note_link(flow, &item.packet, frame);
+        if item.packet.protocol == protocol::IPCOMP {
+            self.count_event(Counter::IpcompOpaque);
+        }
         flow
     }
 
@@ -422,17 +424,19 @@ impl Worker {
         }
     }
 
-    /// Takes a closed flow out of the table; it is out of the wheel already.
-    pub(super) fn free(&mut self, flow: FlowId) {
+    /// Ends a flow that is out of the wheel already, and takes it out of the table.
+    fn end(&mut self, flow: FlowId, end: End) {
         let tunnelled = self.tunnelled.remove(&flow);
         let hash = tunnelled.unwrap_or_else(|| self.settings.seed.flow_of(self.table.hot(flow)));
+        // At hand by the time the flow is closed.
+        self.expect(hash);
+        self.close(flow, end);
         self.table.remove(hash, flow);
     }
 
     pub(super) fn close_all(&mut self, end: End) {
         while let Some(flow) = self.table.first_due() {
-            self.close(flow, end);
-            self.free(flow);
+            self.end(flow, end);
         }
     }
 
@@ -450,8 +454,7 @@ impl Worker {
     fn look_again(&mut self, flow: FlowId, now: Timestamp) {
         let hot = self.table.hot(flow);
         if hot.is_over(now) {
-            self.close(flow, End::Idle);
-            self.free(flow);
+            self.end(flow, End::Idle);
             return;
         }
         if hot.minute < now.minute() {

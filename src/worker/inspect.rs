@@ -14,6 +14,7 @@ use super::account::BY_NAME;
 use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
 use super::questions::name_protocol;
 use super::{Item, Worker};
+use crate::decode;
 use crate::dissect::dns;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
@@ -141,6 +142,16 @@ impl Worker {
             self.count_event(Counter::DissectorPanic);
             self.inspector.found.clear();
             self.leave_alone(flow);
+        }
+    }
+
+    /// Shows a payload that was compressed.
+    #[cold]
+    pub(super) fn inspect_inflated(&mut self, flow: FlowId, side: Side, item: &Item, frame: &[u8]) {
+        let mut buffer = [0; decode::INFLATED_BYTES_MAX];
+        let payload = decode::inflated_payload(&item.packet, frame, &mut buffer);
+        if !payload.is_empty() {
+            self.inspect(flow, side, item, payload);
         }
     }
 
@@ -385,6 +396,9 @@ impl Worker {
             |alpn: &ArrayString<ALPN_LENGTH_MAX>| matches!(alpn.as_str(), "dot" | "doq");
         if hot.bucket == BY_NAME && hello.alpn.iter().any(speaks_dns) {
             hot.bucket = Bucket::EncryptedDns as u8;
+        }
+        if hello.esni {
+            self.part.counters.count(Counter::TlsEsni);
         }
         let wanted = &mut hot.marks;
         *wanted &= !(mark::WANTED_0 << side);

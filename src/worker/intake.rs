@@ -57,7 +57,7 @@ impl Intake {
     }
 
     /// Decodes a frame into `item`. False where it has no owner.
-    #[inline]
+    #[inline(always)]
     pub fn take(
         &mut self,
         frame: Frame<'_>,

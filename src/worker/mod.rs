@@ -271,8 +271,10 @@ impl Worker {
             self.tcp_event(flow, side, packet);
         }
         if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
-            let payload = payload(packet, frames.frame(item.record));
-            self.inspect(flow, side, item, payload);
+            match payload(packet, frames.frame(item.record)) {
+                Some(payload) => self.inspect(flow, side, item, payload),
+                None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),
+            }
         }
         let hot = self.table.hot(flow);
         let mut marks = mark::SENT_0 << side;
@@ -340,8 +342,8 @@ impl Worker {
     }
 }
 
-/// The payload of a packet; empty where the offsets do not fit the frame.
-fn payload<'a>(packet: &Packet, frame: &'a [u8]) -> &'a [u8] {
+/// The payload of a packet; `None` where it is not in the frame as it is.
+fn payload<'a>(packet: &Packet, frame: &'a [u8]) -> Option<&'a [u8]> {
     let start = packet.payload_offset as usize;
-    frame.get(start..start + packet.payload_captured as usize).unwrap_or_default()
+    frame.get(start..start + packet.payload_captured as usize)
 }

@@ -1,6 +1,8 @@
 //! What several tests need: the program as its users run it, and what it writes.
 #![allow(unreachable_pub, reason = "a module of the tests alone")]
 
+pub mod mmdb;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -122,13 +124,16 @@ pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
+/// What a fixture's capture may be called.
+pub const INPUTS: [&str; 4] = ["input.pcap", "input.pcapng", "input.pcap.gz", "input.pcap.zst"];
+
 /// The fixtures that have a capture: folder and capture file, by name.
 pub fn captures() -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(fixtures()).expect("fixtures/ can be read") {
         let folder = entry.expect("fixtures/ can be read").path();
         let name = folder.file_name().expect("it has one").to_string_lossy().into_owned();
-        let inputs = ["input.pcap", "input.pcapng"].map(|input| folder.join(input));
+        let inputs = INPUTS.map(|input| folder.join(input));
         found.extend(inputs.into_iter().find(|input| input.exists()).map(|input| (name, input)));
     }
     found.sort();

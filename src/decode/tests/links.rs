@@ -82,6 +82,31 @@ fn wifi_frames_without_data_are_not_ip() {
 }
 
 #[test]
+fn prism_avs_and_ppi_stand_before_802_11() {
+    let frame = [&[0x08, 0x01, 0, 0][..], &[2; 18], &[0x10, 0], &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]];
+    let frame = concat(&[&frame.concat(), &inner()]);
+    for length in [[144, 0, 0, 0], [0, 0, 0, 144]] {
+        let prism = concat(&[&[0x44, 0, 0, 0], &length, &[0; 136], &frame]);
+        assert_inner(LinkType::PRISM, &prism);
+    }
+    let avs = concat(&[&[0x80, 0x21, 0x10, 0x01, 0, 0, 0, 64], &[0; 56], &frame]);
+    assert_inner(LinkType::AVS, &avs);
+    assert_inner(LinkType::PRISM, &avs);
+    let ppi = |link: u8| concat(&[&[0, 0, 12, 0, link, 0, 0, 0], &[7; 4]]);
+    assert_inner(LinkType::PPI, &concat(&[&ppi(105), &frame]));
+    assert_inner(LinkType::PPI, &concat(&[&ppi(1), &ethernet(0x0800, &inner())]));
+    let nested = concat(&[&ppi(192), &ppi(1), &ethernet(0x0800, &inner())]);
+    assert_eq!(
+        decoded(LinkType::PPI, &nested).0,
+        Outcome::Undecodable { reason: Undecodable::Malformed, bytes: nested.len() as u32 - 12 }
+    );
+    for link in [LinkType::PRISM, LinkType::AVS, LinkType::PPI] {
+        assert!(is_supported(link));
+        assert!(matches!(decoded(link, &[0; 40]).0, Outcome::Undecodable { .. }));
+    }
+}
+
+#[test]
 fn radiotap_tells_of_padding_and_check_sequence() {
     let snap = concat(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &inner()]);
     // QoS: a header of 26 bytes, and two of padding.

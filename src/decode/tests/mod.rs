@@ -1,6 +1,7 @@
 //! Tests of the decoder, with frames that are built here header by header.
 
 mod agreement;
+mod compressed;
 mod encapsulations;
 mod links;
 mod rules;

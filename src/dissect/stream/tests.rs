@@ -105,6 +105,10 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
         ),
         (before_tls(b"\x15\x03\x01\0\x02\x01\0"), vec![HELLO_FOUND]),
         (
+            before_tls(b"\x12\x01\0\x0f\0\0\x01\0\0\0\x06\0\x01\0\xff\x12\x01\x01\0\0\0\0\0"),
+            vec![HELLO_FOUND],
+        ),
+        (
             before_tls(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"),
             vec!["connect a.example", HELLO_FOUND],
         ),

@@ -45,6 +45,13 @@ fn check(link: LinkType, frame: &[u8], missing: u32) {
 }
 
 fn check_packet(frame: &[u8], wire_length: u32, packet: &Packet) {
+    if decode::is_inflated(packet) {
+        let mut buffer = [0; decode::INFLATED_BYTES_MAX];
+        let payload = decode::inflated_payload(packet, frame, &mut buffer);
+        assert_eq!(payload.len(), packet.payload_captured as usize);
+        assert!(u64::from(packet.bytes) + u64::from(packet.outer_bytes) <= u64::from(wire_length));
+        return;
+    }
     let start = packet.payload_offset as usize;
     let end = start + packet.payload_captured as usize;
     assert!(end <= frame.len());
@@ -61,9 +68,12 @@ fn check_packet(frame: &[u8], wire_length: u32, packet: &Packet) {
     let mut whole = Packet::default();
     match decode::decode_reassembled(data, &datagram, &mut whole) {
         Outcome::Packet => {
+            assert_eq!(whole.bytes + whole.outer_bytes, bytes + 20);
+            if decode::is_inflated(&whole) {
+                return;
+            }
             assert!(whole.payload_offset as usize + whole.payload_captured as usize <= data.len());
             assert!(whole.transport_header as u32 <= whole.payload_offset);
-            assert_eq!(whole.bytes + whole.outer_bytes, bytes + 20);
         }
         Outcome::NonIp { bytes: counted } | Outcome::Undecodable { bytes: counted, .. } => {
             assert_eq!(counted, bytes + 20);
@@ -86,7 +96,10 @@ fn straight_code_and_walk_agree(frame: &[u8], wire_length: u32, outcome: Outcome
     }
     assert_eq!(walked_outcome, outcome);
     if outcome == Outcome::Packet {
-        walked.payload_offset -= PACKET_TAP_LENGTH as u32;
+        match decode::is_inflated(&walked) {
+            true => walked.fragment_offset -= PACKET_TAP_LENGTH as u16,
+            false => walked.payload_offset -= PACKET_TAP_LENGTH as u32,
+        }
         walked.ethernet = packet.ethernet;
         assert_eq!(walked, *packet);
     }
