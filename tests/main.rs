@@ -13,7 +13,9 @@
 mod addresses;
 mod attack;
 mod conformance;
+mod corpus;
 mod dns;
+mod duplicates;
 mod flows;
 mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]
@@ -23,6 +25,7 @@ mod input;
 mod installing;
 mod keeping;
 mod known_captures;
+mod live;
 mod made;
 mod memory;
 mod naming;
@@ -30,4 +33,5 @@ mod other_tool;
 mod support;
 mod tidy;
 mod truth;
+mod wire;
 mod workers;

@@ -129,9 +129,12 @@ pub struct Cold {
     pub looked: u8,
     /// What has been handed on of the flow: see [`told`].
     pub told: u8,
+    /// Bytes of each side behind the hello, of this hour, as far as they have been handed on; less
+    /// than 0 by what the slot still holds of the hello. See `worker::account`.
+    pub behind_hello: [i32; 2],
 }
 
-const _: () = assert!(size_of::<Cold>() <= 40);
+const _: () = assert!(size_of::<Cold>() <= 48);
 
 /// Bits of [`Cold::told`].
 pub mod told {
@@ -141,6 +144,8 @@ pub mod told {
     pub const HANDSHAKE: u8 = 1 << 1;
     /// Sums without a name: merge remembers a verdict until it is told of the flow's end.
     pub const ANONYMOUS: u8 = 1 << 2;
+    /// The server's address is a sinkhole: nothing that it says is an answer.
+    pub const SINKHOLED: u8 = 1 << 3;
 }
 
 impl Cold {
@@ -156,6 +161,7 @@ impl Cold {
             name_source: 0,
             looked: 0,
             told: 0,
+            behind_hello: [0; 2],
         }
     }
 }

@@ -8,7 +8,7 @@
 use super::ReportError;
 use super::days::Day;
 use super::output::{Finished, Output};
-use super::table::{Cell, Table};
+use super::table::{Cell, Table, ratio};
 use crate::store::Snapshot;
 
 const COLUMNS: [&str; 5] = ["date", "bucket", "flows", "bytes", "pct"];
@@ -37,7 +37,7 @@ impl Visibility {
                 Cell::Ours(fact.bucket.name()),
                 Cell::Number(fact.flows),
                 Cell::Number(fact.bytes),
-                Cell::Ours(&per_cent(fact.bytes, total)),
+                Cell::Ours(&ratio(fact.bytes, total, 100)),
             ])?;
         }
         Ok(())
@@ -45,28 +45,5 @@ impl Visibility {
 
     pub(super) fn finish(self) -> Result<Finished, ReportError> {
         self.table.finish()
-    }
-}
-
-/// `part` of `whole` in per cent with four decimals, rounded half up, in whole numbers throughout;
-/// 0 of nothing.
-fn per_cent(part: u64, whole: u64) -> String {
-    let (part, whole) = (u128::from(part), u128::from(whole.max(1)));
-    let ten_thousandths = (part * 1_000_000 * 2 + whole) / (whole * 2);
-    format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_rounded_half_up_and_never_through_floating_point() {
-        assert_eq!(per_cent(1, 3), "33.3333");
-        assert_eq!(per_cent(2, 3), "66.6667");
-        assert_eq!(per_cent(1, 2_000_000), "0.0001");
-        assert_eq!(per_cent(1, 2_000_001), "0.0000");
-        assert_eq!(per_cent(u64::MAX, u64::MAX), "100.0000");
-        assert_eq!(per_cent(0, 0), "0.0000");
     }
 }
