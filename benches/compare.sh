@@ -43,10 +43,11 @@ add() {
 }
 # The first line of what a program says of its version, whichever way it says it.
 says() { { "$@" 2>&1 || true; } | grep -m1 '[0-9]\.[0-9]' || true; }
-add tcpdump "tcpdump -n -r $(printf %q "$capture") -w /dev/null" "$(says tcpdump --version)"
-add ndpiReader "ndpiReader -q -i $(printf %q "$capture")" "$(says ndpiReader -h | cut -c1-60)"
+add tcpdump "tcpdump -n -r $(printf %q "$capture") -w /dev/null" "$(says tcpdump --version | head -n1)"
+add ndpiReader "ndpiReader -q -i $(printf %q "$capture")" "$(says ndpiReader -h | grep -o "nDPI [0-9.]*")"
 add suricata "suricata --runmode single -S /dev/null -k none -l $work -r $(printf %q "$capture")" "$(says suricata -V)"
-add tshark "tshark -n -q -r $(printf %q "$capture")" "$(says tshark --version)"
+# Without a field to print, tshark does not look into packets.
+add tshark "tshark -n -r $(printf %q "$capture") -T fields -e tls.handshake.extensions_server_name" "$(says tshark --version | sed 's/ (Git.*//')"
 
 "$shadowscope" read --quiet --report "$work" "$capture" >/dev/null
 packets=$(sed -n 's/^ *"packets": *\([0-9]*\).*/\1/p' "$work/manifest.json" | head -n1)
