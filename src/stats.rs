@@ -98,6 +98,8 @@ counters! {
     BeginningDropped => "beginning_dropped",
     /// Stamps more than a minute back or an hour ahead.
     TimeStep => "time_step",
+    /// TCP: bytes that never came and were given up, so that what followed them could be looked at.
+    StreamGap => "stream_gap",
     /// TLS: a ClientHello that contradicts itself.
     TlsMalformed => "tls_malformed",
     /// TLS: hellos whose name is encrypted by the draft before ECH (ESNI).

@@ -36,8 +36,10 @@ pub enum Body {
     Chunked,
     /// After CONNECT: a tunnel, in which everything begins anew (RFC 9110, 9.3.6).
     Tunnel,
-    /// What cannot be foretold: a body that is sent only if the server agrees (`Expect`, RFC 9110,
-    /// 10.1.1), or a length that is none.
+    /// This many bytes if the server agrees, else none (`Expect`, RFC 9110, 10.1.1); then the next
+    /// request.
+    Expected(u64),
+    /// What cannot be foretold: a length that is none.
     Unknown,
 }
 
@@ -53,6 +55,9 @@ pub struct Head {
     /// A host in it that is no hostname.
     pub bad_name: bool,
 }
+
+/// None of [`METHODS`] is longer, in bytes.
+pub(crate) const KNOWN_METHOD_LENGTH_MAX: usize = 16;
 
 /// The methods by which a request is known among bytes of which nothing is known: HTTP (RFC 9110,
 /// 9; RFC 5789), WebDAV (RFC 4918 and its kin), UPnP, and those of Microsoft's RPC over HTTP,
@@ -262,7 +267,11 @@ impl Fields {
             }
             6 if name.eq_ignore_ascii_case(b"expect") => self.expects = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                self.content_length = Some(decimal(value));
+                // A list of the same value is that value (RFC 9112, 6.3).
+                let mut values =
+                    value.split(|&byte| byte == b',').map(|one| decimal(one.trim_ascii()));
+                let first = values.next().flatten();
+                self.content_length = Some(first.filter(|_| values.all(|next| next == first)));
             }
             15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => {
                 self.request.forwarded_for =
@@ -302,7 +311,7 @@ impl Fields {
         } else {
             match self.content_length {
                 None | Some(Some(0)) => Body::Length(0),
-                _ if self.expects => Body::Unknown,
+                Some(Some(length)) if self.expects => Body::Expected(length),
                 Some(Some(length)) => Body::Length(length),
                 Some(None) => Body::Unknown,
             }
@@ -453,7 +462,9 @@ mod tests {
             ("Content-Length: -1", Body::Unknown),
             ("Content-Length: 99999999999999999999", Body::Unknown),
             ("Transfer-Encoding: gzip, Chunked\r\nContent-Length: 3", Body::Chunked),
-            ("Content-Length: 17\r\nExpect: 100-continue", Body::Unknown),
+            ("Content-Length: 17\r\nExpect: 100-continue", Body::Expected(17)),
+            ("Content-Length: 5, 5", Body::Length(5)),
+            ("Content-Length: 5, 6", Body::Unknown),
         ] {
             let head = complete(&format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n"));
             assert_eq!(head.body, body, "{headers}");
@@ -492,6 +503,7 @@ mod tests {
     #[test]
     fn each_method_is_known_by_its_first_bytes() {
         for method in METHODS {
+            assert!(method.len() <= KNOWN_METHOD_LENGTH_MAX);
             assert!(begins_with_method(&[method, b" /"].concat()), "{}", method.escape_ascii());
             assert!(!begins_with_method(&[method, b"X /"].concat()));
         }

@@ -33,6 +33,8 @@ const LINES_MAX: u8 = 32;
 const LINE_LENGTH_MAX: usize = 2048;
 /// The longest line with the size of a chunk.
 const CHUNK_LINE_LENGTH_MAX: usize = 1024;
+/// The longest request line that is waited for where a body may stand instead, in bytes.
+const REQUEST_LINE_LENGTH_MAX: usize = 8192;
 /// The port of DNS (RFC 7766).
 const DNS_PORT: u16 = 53;
 /// The header of a DNS message (RFC 1035, 4.1.1).
@@ -69,6 +71,8 @@ enum State {
     Lines,
     /// A request of HTTP/1, or what it was upgraded to.
     NextRequest,
+    /// A body of this length, or the next request where the server did not want it.
+    Expected(u64),
     /// The line with a chunk's size.
     ChunkSize,
     /// A line behind the last chunk (RFC 9112, 7.1.2).
@@ -225,6 +229,10 @@ impl SideStream {
                 let next = if is_request { State::Anew } else { State::Socks5 };
                 self.preamble(known, next, bytes.len(), emit)
             }
+            State::Expected(length) => {
+                let length = *length;
+                self.expected(length, bytes, emit)
+            }
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
             State::Dns => dns(bytes, emit),
@@ -293,9 +301,12 @@ impl SideStream {
             [20 | 21] | [20 | 21, 3] | [20 | 21, 3, _] | [20 | 21, 3, _, 0] => Step::Wait(5),
             // Empty lines before a request (RFC 9112, 2.2) or between lines.
             [b'\r' | b'\n', ..] => self.line_consumed(1),
-            // PostgreSQL's consent to TLS, one byte before the ServerHello.
+            // PostgreSQL's consent to TLS, one byte before the ServerHello, perhaps behind its no to
+            // GSSAPI.
             [b'S', 22, 3, ..] => self.begin_anew(State::Anew, 1),
             [b'S', 22] => Step::Wait(3),
+            [b'N', b'S', 22, 3, ..] => self.begin_anew(State::Anew, 2),
+            [b'N', b'S', 22] | [b'N', b'S'] => Step::Wait(4),
             [b'P', ..] if bytes.starts_with(http2::PREFACE) => {
                 self.state = State::Http2(Box::new(Connection::new()));
                 Step::Consumed(http2::PREFACE.len() as u64)
@@ -372,12 +383,35 @@ impl SideStream {
                 self.state = State::NextRequest;
                 body_length
             }
+            Body::Expected(body_length) => {
+                self.state = State::Expected(body_length);
+                0
+            }
             Body::Chunked => {
                 self.state = State::ChunkSize;
                 0
             }
         };
         Step::Consumed(body_length.saturating_add(length as u64))
+    }
+
+    /// A body that was announced, unless a request begins where it would.
+    fn expected(&mut self, length: u64, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+        if bytes.len() < http::KNOWN_METHOD_LENGTH_MAX + 1 {
+            return Step::Wait(http::KNOWN_METHOD_LENGTH_MAX + 1);
+        }
+        let is_request = match memchr(b'\n', bytes) {
+            _ if !http::begins_with_method(bytes) => Some(false),
+            Some(end) => http::begins_request(bytes, end),
+            None if bytes.len() > REQUEST_LINE_LENGTH_MAX => Some(false),
+            None => None,
+        };
+        self.state = match is_request {
+            None => return Step::Wait(bytes.len() + 1),
+            Some(_) => State::NextRequest,
+        };
+        self.scanned = 0;
+        if is_request == Some(true) { self.step(bytes, emit) } else { Step::Consumed(length) }
     }
 
     fn chunk_size(&mut self, bytes: &[u8]) -> Step {

@@ -8,8 +8,9 @@ use crate::dissect::Advance;
 
 /// Bytes kept while a dissector wants more, or while earlier ones are missing.
 pub const HELD_BYTES_MAX: usize = 16 * 1024;
-/// Holes kept open in one direction.
-pub const HOLES_MAX: usize = 4;
+/// Runs of bytes kept behind holes in one direction: more than a hello in a few packets that come
+/// in any order needs, since a run costs no more than its bytes.
+pub const HOLES_MAX: usize = 64;
 
 /// What takes the bytes once they are in order.
 pub trait Consumer {
@@ -25,6 +26,9 @@ pub trait Consumer {
 pub enum Outcome {
     /// The consumer wants more of the stream.
     Wanted,
+    /// It wants more, and a bound was reached: what is missing in front of what is kept is given
+    /// up.
+    Gap,
     /// The consumer is done with the stream.
     Done,
     /// A dissector wanted more than may be kept.
@@ -81,18 +85,19 @@ impl Reassembler {
         if ahead > 0 && i64::from(ahead) > self.skip as i64 {
             return self.keep(sequence, payload, consumer);
         }
-        let mut outcome = Outcome::Wanted;
-        match usize::try_from(-ahead) {
-            // Some or all of it came before.
-            Ok(old) if old > 0 => match payload.get(old..) {
-                Some(fresh) if !fresh.is_empty() => outcome = self.in_order(fresh, consumer),
-                _ => {}
-            },
-            _ => {
-                self.pass_over(ahead as u32);
-                outcome = self.in_order(payload, consumer);
-            }
+        let old = usize::try_from(-ahead).unwrap_or(0);
+        if ahead > 0 {
+            self.pass_over(ahead as u32);
         }
+        // What came before stays as it is, also what stands behind a hole that this fills.
+        let outcome = match payload.get(old..).filter(|fresh| !fresh.is_empty()) {
+            None => Outcome::Wanted,
+            Some(fresh) if self.islands.is_empty() => self.in_order(fresh, consumer),
+            Some(fresh) => {
+                self.insert(self.next, fresh);
+                self.join_islands(consumer)
+            }
+        };
         let end = sequence.wrapping_add(stated);
         if outcome == Outcome::Wanted
             && distance(end, self.next) > 0
@@ -101,7 +106,10 @@ impl Reassembler {
             self.lose_until(end, consumer);
         }
         match outcome {
-            Outcome::Wanted => self.join_islands(consumer),
+            Outcome::Wanted => match self.join_islands(consumer) {
+                Outcome::Wanted => self.give_up_holes(consumer),
+                other => other,
+            },
             other => other,
         }
     }
@@ -193,16 +201,25 @@ impl Reassembler {
         self.held.clear();
     }
 
-    /// Keeps a segment that lies behind a hole; at a bound, the first hole is declared lost.
+    /// Keeps a segment that lies behind a hole.
     fn keep(&mut self, sequence: u32, payload: &[u8], consumer: &mut impl Consumer) -> Outcome {
         self.insert(sequence, payload);
-        if self.islands.len() <= HOLES_MAX && self.held_bytes() <= HELD_BYTES_MAX {
-            return Outcome::Wanted;
+        self.give_up_holes(consumer)
+    }
+
+    /// As long as more is kept than may be, what is missing in front of it is declared lost.
+    fn give_up_holes(&mut self, consumer: &mut impl Consumer) -> Outcome {
+        let mut outcome = Outcome::Wanted;
+        while self.islands.len() > HOLES_MAX || self.held_bytes() > HELD_BYTES_MAX {
+            let Some(first) = self.islands.first() else { break };
+            let start = first.sequence;
+            self.lose_until(start, consumer);
+            match self.join_islands(consumer) {
+                Outcome::Wanted => outcome = Outcome::Gap,
+                other => return other,
+            }
         }
-        let Some(first) = self.islands.first() else { return Outcome::Wanted };
-        let start = first.sequence;
-        self.lose_until(start, consumer);
-        self.join_islands(consumer)
+        outcome
     }
 
     /// Adds bytes to the islands; those that are there already stay as they are.
@@ -327,9 +344,38 @@ mod tests {
                 let sequence = start.wrapping_add(from as u32);
                 reassembler.segment(sequence, part, part.len() as u32, &mut records);
             }
-            if records.gaps == 0 {
-                prop_assert_eq!(records.seen, bytes);
+            prop_assert_eq!(records.gaps, 0);
+            prop_assert_eq!(records.seen, bytes);
+        }
+
+        #[test]
+        fn the_first_copy_of_each_byte_wins_in_any_order(
+            segments in proptest::collection::vec((0usize..200, 1usize..60, any::<u8>()), 0..40),
+        ) {
+            #[derive(Default)]
+            struct All(Vec<u8>);
+            impl Consumer for All {
+                fn bytes(&mut self, bytes: &[u8]) -> Advance {
+                    self.0.extend_from_slice(bytes);
+                    Advance { consumed: bytes.len() as u64, wants_more: true }
+                }
+                fn lost(&mut self, _: &[u8]) {
+                    panic!("nothing is lost");
+                }
             }
+            let mut reassembler = Reassembler::new(7);
+            let (mut all, mut first) = (All::default(), [None; 260]);
+            // The last one fills what is missing.
+            for (from, length, byte) in segments.into_iter().chain([(0, 260, 0)]) {
+                let payload = vec![byte; length];
+                let sequence = 7 + from as u32;
+                reassembler.segment(sequence, &payload, length as u32, &mut all);
+                for known in &mut first[from..from + length] {
+                    known.get_or_insert(byte);
+                }
+            }
+            let first: Vec<u8> = first.into_iter().flatten().collect();
+            prop_assert_eq!(all.0, first);
         }
 
         #[test]

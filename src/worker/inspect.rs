@@ -188,6 +188,10 @@ impl Worker {
         let outcome = order.segment(sequence(packet), payload, packet.payload_length, &mut feed);
         let done = match outcome {
             Outcome::Wanted => false,
+            Outcome::Gap => {
+                found.push(Found::Refused(Counter::StreamGap));
+                false
+            }
             Outcome::Done => true,
             Outcome::Overflow => {
                 found.push(Found::Refused(Counter::InspectionOverflow));
@@ -198,17 +202,24 @@ impl Worker {
             *slot = None;
         }
         let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
-        if done && !fruitful {
-            self.give_up_for_now(flow, side, packet, payload);
+        if done {
+            self.give_up_for_now(flow, side, packet, payload, fruitful);
         }
         self.settle(flow);
     }
 
     /// A stream that says nothing may say something later: at a segment that begins like a hello
-    /// or a request it is looked at anew, a few times.
-    fn give_up_for_now(&mut self, flow: FlowId, side: Side, packet: &Packet, payload: &[u8]) {
+    /// or a request it is looked at anew, a few times after it said nothing.
+    fn give_up_for_now(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        packet: &Packet,
+        payload: &[u8],
+        fruitful: bool,
+    ) {
         let (hot, cold) = self.table.both(flow);
-        cold.looked = cold.looked.saturating_add(1);
+        cold.looked = cold.looked.saturating_add(u8::from(!fruitful));
         if cold.looked >= LOOKED_MAX {
             hot.marks &= !(mark::WANTED_0 << side);
             return;

@@ -373,3 +373,21 @@ fn a_line_is_one_or_none_however_it_is_cut() {
         }
     }
 }
+
+/// RFC 9110, 10.1.1: whether the body is sent is for the server to say, on the other side.
+#[test]
+fn requests_go_on_behind_a_body_that_was_announced_whether_it_comes_or_not() {
+    let asked = b"PUT /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 20\r\n\
+        Expect: 100-continue\r\n\r\n";
+    let next = b"GET /b HTTP/1.1\r\nHost: b.example\r\n\r\n";
+    let expected = ["request a.example -", "request b.example -"];
+    for body in [&b""[..], &[0xff; 20], b"GET me out of here! "] {
+        let all = [asked, body, next].concat();
+        assert_eq!(run(&[&all]), expected, "{body:?}");
+        for cut in 1..all.len() {
+            assert_eq!(run(&[&all[..cut], &all[cut..]]), expected, "{body:?} cut at {cut}");
+        }
+        let bytes: Vec<&[u8]> = all.chunks(1).collect();
+        assert_eq!(run(&bytes), expected, "{body:?}");
+    }
+}

@@ -149,7 +149,7 @@ impl<'a> Side<'a> {
         let outcome = self.order.segment(sequence, &segment.bytes, stated, &mut self.probe);
         assert!(self.order.held_bytes() <= HELD_BYTES_MAX + segment.bytes.len());
         match outcome {
-            Outcome::Wanted => {}
+            Outcome::Wanted | Outcome::Gap => {}
             Outcome::Done => self.settle(),
             Outcome::Overflow => {
                 self.overflowed = true;
