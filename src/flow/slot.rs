@@ -129,6 +129,8 @@ pub struct Cold {
     pub looked: u8,
     /// What has been handed on of the flow: see [`told`].
     pub told: u8,
+    /// `TunnelProtocol` as a number; 0 where it is none.
+    pub tunnel: u8,
 }
 
 const _: () = assert!(size_of::<Cold>() <= 40);
@@ -156,6 +158,7 @@ impl Cold {
             name_source: 0,
             looked: 0,
             told: 0,
+            tunnel: 0,
         }
     }
 }

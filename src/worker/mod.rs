@@ -11,6 +11,7 @@
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
 //! - `inspect`: what dissectors are shown, and what follows from their findings
+//! - `tunnels`: flows that turn out to be tunnels
 //! - `fragments`: datagrams in pieces
 
 mod account;
@@ -21,6 +22,7 @@ mod inspect;
 pub mod intake;
 pub mod part;
 mod questions;
+mod tunnels;
 
 use std::collections::HashMap;
 use std::sync::Arc;
