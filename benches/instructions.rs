@@ -176,7 +176,8 @@ fn worker_quic(rounds: u32) -> usize {
 
 fn match_names(rounds: u32) -> usize {
     let catalogue = signatures::embedded().expect("the embedded catalogue is whole");
-    let apps: Vec<&str> = catalogue.apps().filter_map(|app| app.homepage.split('/').nth(2)).collect();
+    let apps: Vec<&str> =
+        catalogue.apps().filter_map(|app| app.homepage.split('/').nth(2)).collect();
     let names: Vec<String> = (0..NAMES)
         .map(|number| match number % 3 {
             0 => apps[number % apps.len()].to_owned(),

@@ -38,27 +38,32 @@ fn bench(criterion: &mut Criterion) {
         traffic.write(&path).expect("the folder takes the capture");
         group.throughput(Throughput::Elements(traffic.records.len() as u64));
         for workers in [1, 2] {
-            group.bench_with_input(BenchmarkId::new(name, workers), &workers, |bencher, &workers| {
-                bencher.iter_batched(
-                    || {
-                        let settings = MergeSettings {
-                            catalogue: Arc::clone(&catalogue),
-                            autonomous_systems: None,
-                            unmatched: false,
-                            identities: Identities::default(),
-                            observations: false,
-                            flows: false,
-                        };
-                        (open(&path), Merge::new(settings, None))
-                    },
-                    |(run, mut merge)| {
-                        let settings = Settings::default();
-                        pipeline::read(run, settings, None, workers, &mut merge).expect("no store");
-                        merge.finish().0.total_bytes()
-                    },
-                    BatchSize::PerIteration,
-                );
-            });
+            group.bench_with_input(
+                BenchmarkId::new(name, workers),
+                &workers,
+                |bencher, &workers| {
+                    bencher.iter_batched(
+                        || {
+                            let settings = MergeSettings {
+                                catalogue: Arc::clone(&catalogue),
+                                autonomous_systems: None,
+                                unmatched: false,
+                                identities: Identities::default(),
+                                observations: false,
+                                flows: false,
+                            };
+                            (open(&path), Merge::new(settings, None))
+                        },
+                        |(run, mut merge)| {
+                            let settings = Settings::default();
+                            pipeline::read(run, settings, None, workers, &mut merge)
+                                .expect("no store");
+                            merge.finish().0.total_bytes()
+                        },
+                        BatchSize::PerIteration,
+                    );
+                },
+            );
         }
     }
     group.finish();

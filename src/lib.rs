@@ -193,6 +193,7 @@
 //! | --- | --- | --- |
 //! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
 //! | bytes and holes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | no more is looked at, `inspection_overflow` |
+//! | flows that may be tunnels, a worker | 16,384 | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
 //! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |
 //! | questions, answers, alias chain of a DNS message | [`QUESTIONS_MAX`](dissect::dns::QUESTIONS_MAX), [`ANSWERS_MAX`](dissect::dns::ANSWERS_MAX), [`CHAIN_LENGTH_MAX`](dissect::dns::CHAIN_LENGTH_MAX) | refused, `dns_malformed` |

@@ -30,4 +30,5 @@ mod other_tool;
 mod support;
 mod tidy;
 mod truth;
+mod tunnels;
 mod workers;

@@ -29,7 +29,12 @@ impl Seed {
     /// A seed that everybody knows: for measurements that must give the same figures again.
     pub fn fixed() -> Seed {
         // Digits of pi (Blowfish's first sub-keys).
-        Seed([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345, 0xa409_3822_299f_31d1, 0x082e_fa98_ec4e_6c89])
+        Seed([
+            0x243f_6a88_85a3_08d3,
+            0x1319_8a2e_0370_7345,
+            0xa409_3822_299f_31d1,
+            0x082e_fa98_ec4e_6c89,
+        ])
     }
 
     /// A hash of the unordered pair of addresses: who owns the packet.

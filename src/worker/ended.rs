@@ -1,8 +1,8 @@
 //! What is told of a flow once it has ended: a record of it, where that is wanted, and what it
 //! says about the health of the capture.
 
-use super::{Worker, tunnels};
 use super::part::{End, FlowRecord};
+use super::{Worker, tunnels};
 use crate::flow::slot::{NONE, mark, told};
 use crate::flow::table::FlowId;
 use crate::net::{Endpoint, protocol};

@@ -28,8 +28,8 @@ pub(super) fn is_handshake(datagram: &Datagram<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes_of, run, whole};
     use super::super::TunnelProtocol;
+    use super::super::testing::{bytes_of, run, whole};
 
     #[test]
     fn the_version_tells() {

@@ -21,11 +21,7 @@ pub struct Counters([Option<(u32, u32)>; 2]);
 
 impl Counters {
     /// Takes a datagram of a side.
-    pub(super) fn datagram(
-        &mut self,
-        side: Side,
-        datagram: &Datagram<'_>,
-    ) -> Progress<Recognised> {
+    pub(super) fn datagram(&mut self, side: Side, datagram: &Datagram<'_>) -> Progress<Recognised> {
         if datagram.bytes == KEEPALIVE {
             return Progress::Incomplete;
         }
@@ -62,7 +58,8 @@ mod tests {
 
     #[test]
     fn two_packets_of_one_association_on_its_port() {
-        let flow = |one: &[u8], two: &[u8]| run(&[(0, nat_traversal(one)), (0, nat_traversal(two))]);
+        let flow =
+            |one: &[u8], two: &[u8]| run(&[(0, nat_traversal(one)), (0, nat_traversal(two))]);
         let found = Some((TunnelProtocol::Ipsec, None, 1));
         assert_eq!(flow(&packet(0xc0ff_ee00, 1), &packet(0xc0ff_ee00, 2)), found);
         assert_eq!(flow(&packet(0xc0ff_ee00, 2), &packet(0xc0ff_ee00, 1)), None);
@@ -71,7 +68,8 @@ mod tests {
         assert_eq!(flow(&packet(255, 1), &packet(255, 2)), None);
         let (one, two) = (packet(0xc0ff_ee00, 1), packet(0xc0ff_ee00, 2));
         assert_eq!(run(&[(0, whole(&one)), (0, whole(&two))]), None, "the port is a sign");
-        let kept = [(0, nat_traversal(&[0xff])), (0, nat_traversal(&one)), (0, nat_traversal(&two))];
+        let kept =
+            [(0, nat_traversal(&[0xff])), (0, nat_traversal(&one)), (0, nat_traversal(&two))];
         assert_eq!(run(&kept), Some((TunnelProtocol::Ipsec, None, 2)));
     }
 }

@@ -50,8 +50,8 @@ fn is_payload_1(next: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes_of, nat_traversal, run, whole};
     use super::super::TunnelProtocol;
+    use super::super::testing::{bytes_of, nat_traversal, run, whole};
     use super::*;
 
     /// Header of a first message with a payload of twelve bytes.

@@ -30,8 +30,8 @@ pub(super) fn is_control(datagram: &Datagram<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes_of, run, whole};
     use super::super::TunnelProtocol;
+    use super::super::testing::{bytes_of, run, whole};
 
     #[test]
     fn a_start_of_a_tunnel() {

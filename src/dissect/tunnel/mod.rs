@@ -196,10 +196,9 @@ impl Datagrams {
             Datagrams::EspInUdp(counters) => {
                 // The negotiation may come late.
                 match ike::initiator(side, datagram) {
-                    Some(client) => Progress::Complete(Recognised {
-                        protocol: TunnelProtocol::Ipsec,
-                        client,
-                    }),
+                    Some(client) => {
+                        Progress::Complete(Recognised { protocol: TunnelProtocol::Ipsec, client })
+                    }
                     None => counters.datagram(side, datagram),
                 }
             }
@@ -229,7 +228,8 @@ pub(crate) mod testing {
 
     pub(crate) fn bytes_of(hex: &str) -> Vec<u8> {
         let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let byte =
+            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
         digits.chunks(2).map(byte).collect()
     }
 

@@ -82,8 +82,7 @@ impl Packet {
     /// Whether it has the length of a reset, the client's or the server's.
     fn has_reset_length(&self) -> bool {
         let is_known = |length| RESET_LENGTHS.contains(&length);
-        is_known(self.length)
-            || self.length.checked_sub(ACKNOWLEDGED_LENGTH).is_some_and(is_known)
+        is_known(self.length) || self.length.checked_sub(ACKNOWLEDGED_LENGTH).is_some_and(is_known)
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) fn is_disco(datagram: &Datagram<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{run, whole};
     use super::super::TunnelProtocol;
+    use super::super::testing::{run, whole};
     use super::*;
 
     #[test]

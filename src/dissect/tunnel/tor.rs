@@ -48,7 +48,8 @@ fn is_made_up(label: &str) -> bool {
         .zip(bytes.iter().skip(1))
         .filter(|(one, next)| one.is_ascii_digit() != next.is_ascii_digit())
         .count();
-    let breaks_run = |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | b'2'..=b'7');
+    let breaks_run =
+        |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | b'2'..=b'7');
     let runs = bytes.split(breaks_run).filter(|run| run.len() >= RUN_LENGTH).count();
     // A digit at all is worth looking at; without one it might be another language's word.
     changes > 0 && changes + 2 * runs >= ODDNESS_MIN

@@ -50,11 +50,7 @@ pub(super) fn may_begin(datagram: &Datagram<'_>) -> bool {
 
 impl Handshake {
     /// Takes a datagram of a side.
-    pub(super) fn datagram(
-        &mut self,
-        side: Side,
-        datagram: &Datagram<'_>,
-    ) -> Progress<Recognised> {
+    pub(super) fn datagram(&mut self, side: Side, datagram: &Datagram<'_>) -> Progress<Recognised> {
         if !may_begin(datagram) {
             return Progress::Reject(None);
         }
@@ -106,9 +102,7 @@ impl Handshake {
         };
         match last.replace((header, counter)) {
             Some((known, before))
-                if known == header
-                    && counter > before
-                    && counter - before <= COUNTER_STEP_MAX =>
+                if known == header && counter > before && counter - before <= COUNTER_STEP_MAX =>
             {
                 let protocol = TunnelProtocol::WireGuard;
                 Progress::Complete(Recognised { protocol, client: None })

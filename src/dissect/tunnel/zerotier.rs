@@ -34,8 +34,8 @@ pub(super) fn is_hello(datagram: &Datagram<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes_of, run, whole};
     use super::super::TunnelProtocol;
+    use super::super::testing::{bytes_of, run, whole};
 
     #[test]
     fn the_senders_address_stands_twice() {
