@@ -45,12 +45,14 @@ fn bench(criterion: &mut Criterion) {
                     bencher.iter_batched(
                         || {
                             let settings = MergeSettings {
+                                own_domains: Vec::new(),
                                 catalogue: Arc::clone(&catalogue),
                                 autonomous_systems: None,
                                 unmatched: false,
                                 identities: Identities::default(),
                                 observations: false,
                                 flows: false,
+                                live: false,
                             };
                             (open(&path), Merge::new(settings, None))
                         },

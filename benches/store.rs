@@ -2,6 +2,7 @@
 //! added to, into a database on disk; and how fast a report of ten days of such rows is written.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use shadowscope::evidence::Settings;
 use shadowscope::observation::NameSource;
 use shadowscope::report::{ReportRange, write_reports};
 use shadowscope::stats::Counters;
@@ -51,6 +52,10 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         usage,
         visibility: Vec::new(),
         totals: Vec::new(),
+        health: Vec::new(),
+        rings: Vec::new(),
+        traits: Vec::new(),
+        accepted: Vec::new(),
         counters: Counters::default(),
     }
 }
@@ -62,6 +67,7 @@ fn start() -> RunStart {
         again: false,
         program: "bench".into(),
         config_sha256: String::new(),
+        pseudonym_key: String::new(),
     }
 }
 
@@ -107,7 +113,9 @@ fn report(criterion: &mut Criterion) {
     for (name, to) in [("ten days", None), ("the first of ten days", Some(Timestamp(0)))] {
         group.bench_function(name, |bencher| {
             let range = ReportRange { from: None, to };
-            bencher.iter(|| write_reports(&store, folder.path(), range).expect("a report"));
+            bencher.iter(|| {
+                write_reports(&store, folder.path(), range, &Settings::default()).expect("a report")
+            });
         });
     }
     group.finish();

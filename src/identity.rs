@@ -1,11 +1,18 @@
 //! Who a client is: for now its address, joined with what the operator says of addresses.
 //!
-//! The only place where a [`Subject`] is made, so that pseudonyms can be put here. Unattributed
-//! stays unattributed: no binding, no user.
+//! The only place where a [`Subject`] is made. With [`Pseudonyms`], nobody's name and no address
+//! gets past it: what is in the store, and so in every report, is made from what this answers.
+//! Unattributed stays unattributed: no binding, no user. Departments are told as they are.
 
 use ipnet::IpNet;
 
 use crate::net::Address;
+
+/// Hexadecimal digits of a pseudonym: 80 bits, so that a million of them hardly ever have two that
+/// are the same.
+const PSEUDONYM_DIGITS: usize = 20;
+/// Hexadecimal digits by which a key is known.
+const KEY_ID_DIGITS: usize = 8;
 
 /// Who: the only form in which users, devices and addresses leave merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +32,65 @@ impl Subject {
     }
 }
 
+/// Makes pseudonyms of what tells of people: the same for the same value and key, and without the
+/// key neither to be reversed nor to be guessed by trying values.
+#[derive(Clone)]
+pub struct Pseudonyms {
+    key: [u8; 32],
+}
+
+impl Pseudonyms {
+    /// With a secret key.
+    pub fn new(key: [u8; 32]) -> Pseudonyms {
+        Pseudonyms { key }
+    }
+
+    /// Tells keys from one another without telling them.
+    pub fn key_id(&self) -> String {
+        self.keyed("key", b"", KEY_ID_DIGITS)
+    }
+
+    /// The pseudonym of somebody's name; nobody stays nobody.
+    fn user(&self, name: &str) -> String {
+        if name.is_empty() {
+            return String::new();
+        }
+        format!("u-{}", self.keyed("user", name.as_bytes(), PSEUDONYM_DIGITS))
+    }
+
+    /// The pseudonym of the device that has an address.
+    fn device(&self, address: Address) -> String {
+        format!("d-{}", self.keyed("device", &address.0, PSEUDONYM_DIGITS))
+    }
+
+    /// The pseudonym of a value that may stand for an address.
+    fn value(&self, value: u64) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = *self.hash("value", &value.to_le_bytes()).as_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// Digits of the keyed hash of a value.
+    fn keyed(&self, kind: &str, value: &[u8], digits: usize) -> String {
+        let mut hex = self.hash(kind, value).to_hex().to_string();
+        hex.truncate(digits);
+        hex
+    }
+
+    /// The keyed hash of a value; values of different kinds never meet.
+    fn hash(&self, kind: &str, value: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(kind.as_bytes()).update(&[0]).update(value);
+        hasher.finalize()
+    }
+}
+
+/// Not the key.
+impl std::fmt::Debug for Pseudonyms {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Pseudonyms({})", self.key_id())
+    }
+}
+
 /// What the operator says of one address or network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -41,23 +107,40 @@ pub struct Binding {
 pub struct Identities {
     /// Narrowest first.
     bindings: Vec<Binding>,
+    /// Where people and devices are told by pseudonyms.
+    pseudonyms: Option<Pseudonyms>,
 }
 
 impl Identities {
     /// From bindings in any order; of two for the same network, the first holds.
     pub fn new(mut bindings: Vec<Binding>) -> Identities {
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.network.prefix_len()));
-        Identities { bindings }
+        Identities { bindings, pseudonyms: None }
+    }
+
+    /// The same, telling users and devices by pseudonyms from now on.
+    pub fn with_pseudonyms(self, pseudonyms: Pseudonyms) -> Identities {
+        Identities { pseudonyms: Some(pseudonyms), ..self }
+    }
+
+    /// What is kept of a value of a trait, which may stand for an address: equal for equal ones.
+    pub fn trait_value(&self, value: u64) -> u64 {
+        self.pseudonyms.as_ref().map_or(value, |pseudonyms| pseudonyms.value(value))
     }
 
     /// The subject that a client's address stands for.
     pub fn subject(&self, client: Address) -> Subject {
         let ip = client.to_ip();
         let binding = self.bindings.iter().find(|binding| binding.network.contains(&ip));
-        Subject {
-            user: binding.map(|binding| binding.user.clone()).unwrap_or_default(),
-            department: binding.map(|binding| binding.department.clone()).unwrap_or_default(),
-            device: client.to_string(),
+        let user = binding.map(|binding| binding.user.as_str()).unwrap_or_default();
+        let department = binding.map(|binding| binding.department.clone()).unwrap_or_default();
+        match &self.pseudonyms {
+            Some(pseudonyms) => Subject {
+                user: pseudonyms.user(user),
+                department,
+                device: pseudonyms.device(client),
+            },
+            None => Subject { user: user.into(), department, device: client.to_string() },
         }
     }
 }
@@ -72,6 +155,39 @@ mod tests {
             user: user.into(),
             department: department.into(),
         }
+    }
+
+    #[test]
+    fn values_that_stand_for_addresses_are_keyed_like_them() {
+        let keyed = |key, value| {
+            let identities = Identities::default().with_pseudonyms(Pseudonyms::new([key; 32]));
+            identities.trait_value(value)
+        };
+        assert_eq!(keyed(1, 64), keyed(1, 64));
+        assert_ne!(keyed(1, 64), keyed(1, 128));
+        assert_ne!(keyed(1, 64), keyed(2, 64));
+        assert_ne!(keyed(1, 64), 64);
+        assert_eq!(Identities::default().trait_value(64), 64);
+    }
+
+    #[test]
+    fn pseudonyms_tell_nothing_and_stay_the_same() {
+        let identities = |key| {
+            Identities::new(vec![binding("10.0.0.7/32", "anna", "sales")])
+                .with_pseudonyms(Pseudonyms::new([key; 32]))
+        };
+        let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
+        let one = identities(1).subject(address("10.0.0.7"));
+        assert_eq!(one, identities(1).subject(address("10.0.0.7")));
+        assert!(one.user.starts_with("u-") && one.user.len() == 22, "{one:?}");
+        assert!(one.device.starts_with("d-") && one.device.len() == 22, "{one:?}");
+        assert_eq!(one.department, "sales");
+        assert!(!format!("{one:?}").contains("anna") && !one.device.contains("10.0"));
+        assert_ne!(one.device, identities(2).subject(address("10.0.0.7")).device);
+        assert_ne!(one.device, identities(1).subject(address("10.0.0.8")).device);
+        assert_eq!(identities(1).subject(address("10.0.0.8")).user, "");
+        assert_ne!(Pseudonyms::new([1; 32]).key_id(), Pseudonyms::new([2; 32]).key_id());
+        assert!(!format!("{:?}", Pseudonyms::new([1; 32])).contains("1, 1"));
     }
 
     #[test]

@@ -21,9 +21,11 @@
 //! # The picture
 //!
 //! ```text
-//!  capture files ─▶ blocks ─▶ workers decode, then each takes its own flows ─▶ parts ─▶ merge ─▶ SQLite ─▶ reports
-//!   capture          pipeline  decode   worker: flow, dissect, usage                     names     store     report
-//!                                                                                        catalogue
+//!  capture files ─▶ blocks ─▶ workers decode, then each takes its own flows ┐
+//!                                                                           ├─▶ parts ─▶ merge ─▶ SQLite ─▶ reports
+//!  interfaces ─▶ one ring a worker (the kernel spreads by pair of addresses) ┘
+//!   capture          pipeline  decode   worker: flow, dissect, usage             names     store     report
+//!                                                                                catalogue
 //! ```
 //!
 //! From frame to row, in eight steps:
@@ -58,6 +60,19 @@
 //! innermost addresses, so both directions of a flow and all its fragments meet in one worker. The
 //! seed differs from run to run and changes no result.
 //!
+//! ## Rings
+//!
+//! Live, each worker has a [ring](capture::ring::Ring) of its own and runs from it to its sums
+//! without handing anything to anybody ([`pipeline::live`]). The kernel spreads frames over rings by
+//! the unordered pair of outer addresses, with a program of ours ([`capture::live`]), so that both
+//! directions of a flow, all its fragments and all that a tunnel carries meet in one. A ring that is
+//! empty has a time all the same: all frames with earlier stamps have been given, and it counts as
+//! the time of a packet without bytes. Rings with a capture's own stamps say what the file says,
+//! byte for byte.
+//!
+//! Frames are copied from the ring into a block, since the kernel takes its memory back before the
+//! packets of a batch have been looked at.
+//!
 //! ## Parts and ticks
 //!
 //! A [`Part`](worker::part::Part) is what a worker has gathered since its last one: sums, flows
@@ -66,10 +81,11 @@
 //! decide when data moves, never what it says.**
 //!
 //! A tick is a place in the input on which all workers agree: the first block after a minute of
-//! sensor time, or after a set number of blocks. Merge waits for all parts of a tick, learns what
+//! sensor time, or after a set number of blocks; live, each full minute of the stamps. Merge waits for all parts of a tick, learns what
 //! DNS said in any of them before it names a flow, and commits one transaction, numbered (run,
 //! sequence), so that a repeat is refused by a key. A worker whose tables are full sends an early
-//! part of the same tick. Where merge is slow, workers wait.
+//! part of the same tick. Where merge is slow, workers that
+//! read files wait; live, they keep adding to what they have.
 //!
 //! Merge is one thread and owns what is global: the [cache of DNS names](names::NameCache),
 //! verdicts on names and on flows without one, the numbers of rows, the store. The catalogue is
@@ -84,7 +100,8 @@
 //! to flows until then is done, and sensor time goes on from the new stamp; where that goes back,
 //! everything open is handed on, and no flow ends by it. A run follows
 //! [`STEPS_MAX`](worker::clock::STEPS_MAX) of them, then sensor time only goes forward. The clock
-//! stands with the cursor, so that every worker sees the same time at the same packet.
+//! stands with the cursor, so that every worker sees the same time at the same packet. Live, each
+//! ring has its own, and they agree as far as the machine's clock does.
 //!
 //! # Rules that must be the same everywhere
 //!
@@ -157,8 +174,21 @@
 //!
 //! Rows are made for clients in the [home networks](net::NetworkSet::default_home) only; others are
 //! `inbound`, in sums. A [`Subject`](identity::Subject) is the only form in which people and
-//! devices leave merge, made in one place, so that pseudonyms can be put there. No binding, no
-//! user.
+//! devices leave merge. It is made in one place, which puts
+//! [pseudonyms](identity::Pseudonyms) where live capture would write an address or a name. No
+//! binding, no user.
+//!
+//! ## Use
+//!
+//! A name seen is not an app used. The store keeps facts by hour: bytes by role, minutes with
+//! payload, flows in which both sides spoke, the bytes behind the hello of the largest flow, flows
+//! that began while a page of another site loaded. [`evidence`] makes classes of them when a report
+//! is made, by thresholds that are settings. A second flow that says nothing beyond its hello (happy
+//! eyeballs, a try with QUIC) adds nothing, since it is the largest flow that counts.
+//!
+//! Whether an address is a person is told by distinct values of its
+//! [traits](evidence::source::Trait), which workers note when a flow begins or is named. Addresses
+//! that are none have no user and no device in reports.
 //!
 //! ## Words
 //!
@@ -174,14 +204,15 @@
 //! | --- | --- | --- |
 //! | L0 values | [`time`] [`net`] [`hostname`] [`packet`] [`observation`] [`stats`] [`ledger`] | plain values; import nothing above |
 //! | L1 pure | [`decode`] [`dissect`] [`catalogue`] | bytes or text in, values out; no I/O, clock or lasting state |
-//! | L2 state | [`flow`] [`usage`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
-//! | L3 edges | [`capture`] [`store`] [`report`] [`feeds`] [`signatures`] | all I/O |
+//! | L2 state | [`flow`] [`usage`] [`evidence`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
+//! | L3 edges | [`capture`] [`store`] [`report`] [`rights`] [`feeds`] [`signatures`] | all I/O |
 //! | L4 composition | [`pipeline`] [`cli`] | threads, settings, merge |
 //!
 //! `tests/tidy.rs` reads the sources and refuses an import that goes up, and a crate outside its
 //! one home: `etherparse` in `decode`, `tls-parser`, `dns-parser` and `httparse` in `dissect`,
-//! `pcap` in `capture`, `rusqlite` in `store`, `clap` in `cli`, and so on. Lints see to the rest:
-//! no `unsafe` but one file of prefetching, no clock and no lock below the pipeline, no `unwrap`,
+//! `pcap` in `capture`, `seccompiler` in `rights`, `rusqlite` in `store`, `clap` in `cli`, and so on. Lints see to the rest:
+//! no `unsafe` but one file of prefetching and one of socket options, no clock and no lock below the
+//! pipeline but the clock that stamps live frames, no `unwrap`,
 //! `expect` or indexing on bytes from the network.
 //!
 //! # Limits
@@ -205,12 +236,16 @@
 //! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |
 //! | anonymous flows a part | [`ANONYMOUS_MAX`](worker::part::ANONYMOUS_MAX) | bytes go to `no_name`, `anonymous_overflow` |
 //! | verdicts on them remembered | 262,144 a worker | named anew at the next part, `anonymous_overflow` |
+//! | beginnings of flows a part, and waiting in merge | [`BEGINNINGS_MAX`](worker::part::BEGINNINGS_MAX), [`WAITING_MAX`](pipeline::loads::WAITING_MAX) | an early part; dropped, `beginning_dropped` |
+//! | values of traits, an address and hour | [`VALUES_MAX`](evidence::source::Trait::VALUES_MAX) | no more are kept; a run keeps 2,097,152, then `hint_dropped` |
 //! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
 //! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
 //! | clients with rows | 1,048,576 | client "other", `client_folded` |
 //! | unmatched domains | 65,536 | those with most bytes stay, ties by name; domain "other", `unmatched_folded` |
-//! | parts waiting for merge, a worker | 8 | workers wait |
+//! | parts waiting for merge, a worker | 8 | workers wait; live, they go on |
+//! | rows of usage while a disk refuses them, live | 64 MiB | those of the oldest hour go, `row_dropped` |
+//! | frames that wait in a ring | [`RING_BYTES`](capture::live::RING_BYTES) as a rule | the kernel drops and counts them, `rings` |
 //! | workers | [`WORKERS_MAX`](pipeline::WORKERS_MAX) | refused |
 //! | time steps a run follows | [`STEPS_MAX`](worker::clock::STEPS_MAX) | sensor time only goes forward |
 //! | a frame, a record of a capture file | [`FRAME_BYTES_MAX`](capture::FRAME_BYTES_MAX), [`RECORD_BYTES_MAX`](capture::RECORD_BYTES_MAX) | the file is damaged there |
@@ -232,6 +267,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod decode;
 pub mod dissect;
+pub mod evidence;
 pub mod feeds;
 pub mod flow;
 pub mod hostname;
@@ -243,6 +279,7 @@ pub mod observation;
 pub mod packet;
 pub mod pipeline;
 pub mod report;
+pub mod rights;
 pub mod signatures;
 pub mod stats;
 pub mod store;

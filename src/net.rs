@@ -123,7 +123,7 @@ pub mod protocol {
 }
 
 /// A set of networks, for instance the home networks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSet {
     /// (first address, last address) of each network, both included.
     ranges: Vec<(Address, Address)>,

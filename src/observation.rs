@@ -1,5 +1,7 @@
 //! What a dissector learns from the bytes of a flow.
 
+use std::num::NonZeroU32;
+
 use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +92,9 @@ pub struct ClientHello {
     pub esni: bool,
     /// JA4 fingerprint of the client, 36 characters; empty if the hello was not whole.
     pub ja4: ArrayString<36>,
+    /// A hash of what the client's program decides: cipher suites and extensions, without what
+    /// changes from hello to hello of one program. `None` if the hello was not whole.
+    pub shape: Option<NonZeroU32>,
 }
 
 /// Names of a certificate that are kept, in its order.

@@ -53,6 +53,8 @@ counters! {
     DecodeLinkType => "decode_link_type",
     /// Undecodable: an encrypted 802.11 frame.
     DecodeEncrypted => "decode_encrypted",
+    /// Copies of packets that a SPAN port shows twice, left out.
+    Duplicate => "duplicate",
     /// Flows of packets behind IP Payload Compression that could not be inflated: another
     /// algorithm, damaged, cut, or more than 16 KiB.
     IpcompOpaque => "ipcomp_opaque",
@@ -88,6 +90,12 @@ counters! {
     ClientFolded => "client_folded",
     /// Bound: unmatched names folded into their registrable domain or "other".
     UnmatchedFolded => "unmatched_folded",
+    /// Bound: rows of usage dropped while the disk refused them.
+    RowDropped => "row_dropped",
+    /// Commits that the disk refused; what they held went into a later one, but for `row_dropped`.
+    CommitRefused => "commit_refused",
+    /// Bound: beginnings of flows that could not wait for those before them.
+    BeginningDropped => "beginning_dropped",
     /// Stamps more than a minute back or an hour ahead.
     TimeStep => "time_step",
     /// TLS: a ClientHello that contradicts itself.

@@ -17,6 +17,9 @@ pub const SUMS_MAX: usize = 262_144;
 /// Hostnames a worker holds between two ticks before it folds new ones.
 pub const NAMES_MAX: usize = 65_536;
 
+/// Silences, in seconds, that [`Sums::followed`] is kept for. A report takes one of them.
+pub const FOLLOWED_SECONDS: [u8; 3] = [1, 2, 5];
+
 /// A sum of traffic within one hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sums {
@@ -38,6 +41,13 @@ pub struct Sums {
     pub minutes_down: u64,
     /// Bit i: a flow began in that minute.
     pub minutes_begun: u64,
+    /// Flows that began while a page of another site was loading, by how long a silence between
+    /// two beginnings is taken for the end of the load: [`FOLLOWED_SECONDS`].
+    pub followed: [u64; FOLLOWED_SECONDS.len()],
+    /// The most bytes that a client sent behind its hello in one answered flow of the hour.
+    pub flow_up_max: u64,
+    /// The most bytes both ways behind the hello in one answered flow of the hour.
+    pub flow_bytes_max: u64,
     /// Stamp of the first packet.
     pub first_seen: Timestamp,
     /// Stamp of the last packet.
@@ -57,6 +67,9 @@ impl Default for Sums {
             minutes_up: 0,
             minutes_down: 0,
             minutes_begun: 0,
+            followed: [0; FOLLOWED_SECONDS.len()],
+            flow_up_max: 0,
+            flow_bytes_max: 0,
             first_seen: Timestamp::MAX,
             last_seen: Timestamp::MIN,
         }
@@ -75,6 +88,11 @@ impl Sums {
         self.minutes_up |= other.minutes_up;
         self.minutes_down |= other.minutes_down;
         self.minutes_begun |= other.minutes_begun;
+        for (mine, theirs) in self.followed.iter_mut().zip(other.followed) {
+            *mine += theirs;
+        }
+        self.flow_up_max = self.flow_up_max.max(other.flow_up_max);
+        self.flow_bytes_max = self.flow_bytes_max.max(other.flow_bytes_max);
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
     }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::generator::office::Office;
 use crate::generator::talk::{Side, Talk};
-use crate::generator::{SECOND, START_SECONDS, Traffic};
+use crate::generator::{Random, SECOND, START_SECONDS, Traffic};
 use crate::support::{self, Ended, Made, number};
 
 /// A folder with a capture and a place for a database.
@@ -55,7 +55,7 @@ impl Desk {
         support::run(arguments).expect(0);
         let mut files = support::contents(out.path());
         files.remove("manifest.json");
-        assert_eq!(files.len(), 4, "{:?}", files.keys());
+        assert_eq!(files.len(), 5, "{:?}", files.keys());
         files
     }
 }
@@ -260,4 +260,40 @@ fn totals_of_apps_are_the_sums_of_usage() {
         assert!(apps.len() >= 2, "{column}: {apps:?}");
         assert_eq!(apps, usage, "{column}");
     }
+}
+
+/// How often a run is killed; more is for whoever changes how things are kept.
+const KILLS: &str = "SHADOWSCOPE_KILLS";
+const KILLS_DEFAULT: u32 = 12;
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "moments of a run are chosen by how long one takes")]
+fn whenever_it_is_killed_the_next_run_says_all() {
+    let kills = std::env::var(KILLS).ok().map_or(KILLS_DEFAULT, |text| number(&text) as u32);
+    let desk = Desk::new();
+    let capture = desk.path("office.pcap");
+    let office = Office { visits: 4000, seconds: 4000, seed: 5, ..Office::default() };
+    office.traffic().write(&capture).unwrap();
+    let begun = std::time::Instant::now();
+    desk.read(&capture, &[]).expect(0);
+    let took = begun.elapsed();
+    let expected = desk.report();
+    let mut random = Random::new(u64::from(std::process::id()));
+    let mut interrupted = 0;
+    for kill in 0..kills {
+        for name in ["db", "db-wal", "db-shm", "db-lock"] {
+            let _missing = fs::remove_file(desk.path(name));
+        }
+        let mut command = support::program();
+        command.args(["read", "--quiet", "--workers", "2", "--signatures"]);
+        command.arg(support::signatures()).arg("--db").arg(desk.path("db")).arg(&capture);
+        let mut run = Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        // Any moment of the run is as good as another.
+        std::thread::sleep(took.mul_f64(random.below(1000) as f64 / 1000.0));
+        interrupted += u32::from(run.0.try_wait().unwrap().is_none());
+        drop(run);
+        desk.read(&capture, &[]).expect(0);
+        assert!(desk.report() == expected, "kill {kill} of {kills}");
+    }
+    assert!(interrupted > kills / 3, "{interrupted} of {kills} runs were killed");
 }

@@ -13,7 +13,9 @@
 mod addresses;
 mod attack;
 mod conformance;
+mod corpus;
 mod dns;
+mod duplicates;
 mod flows;
 mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]
@@ -23,6 +25,8 @@ mod input;
 mod installing;
 mod keeping;
 mod known_captures;
+mod ledger;
+mod live;
 mod made;
 mod memory;
 mod naming;
@@ -31,4 +35,5 @@ mod support;
 mod tidy;
 mod truth;
 mod tunnels;
+mod wire;
 mod workers;

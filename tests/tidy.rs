@@ -14,13 +14,19 @@ const LINES_MAX: usize = 600;
 const LAYERS: [&[&str]; 5] = [
     &["time", "net", "hostname", "packet", "observation", "stats", "ledger"],
     &["decode", "dissect", "catalogue"],
-    &["flow", "usage", "worker", "names", "identity"],
-    &["capture", "store", "report", "feeds", "signatures"],
+    &["flow", "usage", "evidence", "worker", "names", "identity"],
+    &["capture", "store", "report", "rights", "feeds", "signatures"],
     &["config", "pipeline", "cli"],
 ];
 
 /// Crates with one home each: path prefixes below `src/`.
-const HOMES: [(&str, &[&str]); 17] = [
+const HOMES: [(&str, &[&str]); 23] = [
+    ("libc", &["capture/socket.rs", "rights.rs"]),
+    ("rustix", &["capture/", "rights.rs"]),
+    ("caps", &["rights.rs"]),
+    ("landlock", &["rights.rs"]),
+    ("seccompiler", &["rights.rs"]),
+    ("signal_hook", &["cli/"]),
     ("pcap", &["capture/"]),
     ("glob", &["capture/"]),
     ("flate2", &["capture/", "decode/"]),

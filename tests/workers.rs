@@ -78,7 +78,7 @@ fn any_number_of_workers_says_the_same() {
             assert!(
                 expected.get(name) == Some(bytes),
                 "{name} of {workers} workers differs from that of one: {}",
-                first_difference(&expected[name], bytes),
+                support::first_difference(&expected[name], bytes),
             );
         }
     }
@@ -103,7 +103,9 @@ fn packets_by_worker(capture: &Path, workers: usize) -> Vec<u64> {
     let run = plan.open(Filter::new(None, None, None).unwrap()).unwrap();
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
+        own_domains: Vec::new(),
         autonomous_systems: None,
+        live: false,
         unmatched: false,
         catalogue: Arc::new(Catalogue::from_sources(&files, &[]).unwrap()),
         identities: Identities::default(),
@@ -113,16 +115,4 @@ fn packets_by_worker(capture: &Path, workers: usize) -> Vec<u64> {
     let mut merge = Merge::new(settings, None);
     let done = pipeline::read(run, worker::Settings::default(), None, workers, &mut merge).unwrap();
     done.packets_by_worker
-}
-
-/// The first line that is not the same in both.
-fn first_difference(one: &[u8], other: &[u8]) -> String {
-    let lines = |bytes: &[u8]| -> Vec<String> {
-        String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
-    };
-    let (one, other) = (lines(one), lines(other));
-    match one.iter().zip(&other).find(|(one, other)| one != other) {
-        Some((one, other)) => format!("\n- {one}\n+ {other}"),
-        None => format!("{} lines and {}", one.len(), other.len()),
-    }
 }

@@ -12,20 +12,31 @@ use super::{MILLISECOND, Random, Record, SECOND, START_SECONDS, Traffic, dns};
 pub fn small_packets(flows: u32, packets: usize) -> Traffic {
     let mut traffic = Traffic::default();
     let mut time = START_SECONDS * SECOND;
-    let frame = |number: u32, up: bool, turn: u32| {
-        let ends = [client(number), server(number)];
-        let (source, destination) = if up { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
-        let way = Way { source, destination, vlan: None };
-        let payload = &b"0123456789abcdefghij"[..turn as usize % 21];
-        let segment = frame::tcp(way, flag::ACK, turn, 1, payload);
-        frame::whole(way, frame::TCP, turn as u16, &segment)
-    };
+    // What each side sends next.
+    let mut sequences = vec![[1_u32; 2]; flows as usize];
     for packet in 0..packets {
         let number = packet as u32 % flows;
         let turn = packet as u32 / flows;
-        let frame = frame(number, turn.is_multiple_of(2), turn + 1);
+        let ends = [client(number), server(number)];
+        let side = turn as usize % 2;
+        let way = Way { source: ends[side], destination: ends[1 - side], vlan: None };
+        // Nothing that a protocol with names begins with.
+        let payload = &[0xfe; 20][..(turn as usize + 1) % 21];
+        let sent = &mut sequences[number as usize];
+        let segment = frame::tcp(way, flag::ACK, sent[side], sent[1 - side], payload);
+        sent[side] = sent[side].wrapping_add(payload.len() as u32);
+        let frame = frame::whole(way, frame::TCP, turn as u16 + 1, &segment);
         traffic.records.push(Record { time_nanos: time, frame });
         time += SECOND / 1_000_000;
+    }
+    traffic
+}
+
+/// The same packets, all with the first one's stamp: they can be fed again and again without time
+/// going back.
+pub fn at_one_moment(mut traffic: Traffic) -> Traffic {
+    for record in &mut traffic.records {
+        record.time_nanos = START_SECONDS * SECOND;
     }
     traffic
 }

@@ -145,18 +145,31 @@ impl Filter {
 
 /// A compiled filter: classic BPF (S. McCanne, V. Jacobson, "The BSD Packet Filter", 1993).
 #[derive(Clone, Debug)]
-struct Program(Vec<Instruction>);
+pub(super) struct Program(pub(super) Vec<Instruction>);
 
-#[derive(Clone, Copy, Debug)]
-struct Instruction {
-    code: u16,
-    jump_true: u8,
-    jump_false: u8,
-    k: u32,
+/// One step of a program, in the fields of `struct sock_filter` (linux/filter.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Instruction {
+    /// What is done, with what.
+    pub(super) code: u16,
+    /// Instructions that are skipped where a comparison holds.
+    pub(super) jump_true: u8,
+    /// Those that are skipped where it does not.
+    pub(super) jump_false: u8,
+    /// The operand.
+    pub(super) k: u32,
 }
 
 fn compile(expression: &str, link: LinkType) -> Result<Program, String> {
     let capture = Capture::dead(Linktype(libpcap_number(link))).map_err(text)?;
+    compile_for(&capture, expression)
+}
+
+/// The expression's program for packets as `capture` gives them.
+pub(super) fn compile_for<T: ::pcap::Activated>(
+    capture: &Capture<T>,
+    expression: &str,
+) -> Result<Program, String> {
     let program = capture.compile(expression, true).map_err(text)?;
     // The crate shows an instruction's fields in one way only: `tcpdump -ddd`'s.
     let instructions = program.get_instructions().iter().map(|shown| parse(&shown.to_string()));
@@ -164,7 +177,7 @@ fn compile(expression: &str, link: LinkType) -> Result<Program, String> {
     program.map(Program).ok_or_else(|| "libpcap's program cannot be read".to_owned())
 }
 
-fn text(error: ::pcap::Error) -> String {
+pub(super) fn text(error: ::pcap::Error) -> String {
     match error {
         ::pcap::Error::PcapError(message) => message,
         other => other.to_string(),
@@ -196,7 +209,7 @@ impl Program {
     }
 
     /// The program's result. Jumps only go forward, so every program ends.
-    fn run(&self, frame: &[u8], wire_length: u32) -> Option<u32> {
+    pub(super) fn run(&self, frame: &[u8], wire_length: u32) -> Option<u32> {
         let (mut accumulator, mut index) = (0_u32, 0_u32);
         let mut memory = [0_u32; MEMORY_WORDS];
         let mut next = 0_usize;

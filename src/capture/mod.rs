@@ -22,12 +22,17 @@ mod discover;
 mod filter;
 mod fingerprint;
 mod format;
+pub mod live;
 mod merge;
 mod pcap_file;
 mod pcapng_file;
 mod plan;
 mod reader;
+pub mod ring;
+mod socket;
 mod source;
+mod spread;
+mod watch;
 
 pub use filter::{Filter, FilterError};
 pub use fingerprint::{Content, Fingerprint, fingerprint};
@@ -79,6 +84,34 @@ pub struct Block {
 }
 
 impl Block {
+    /// Takes out all packets; their memory is kept.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        match self.buffers.first_mut().and_then(Arc::get_mut) {
+            Some(buffer) => buffer.clear(),
+            // Somebody still reads the old one.
+            None => self.buffers = vec![Arc::new(Vec::with_capacity(BLOCK_BYTES))],
+        }
+        self.buffers.truncate(1);
+    }
+
+    /// Adds a frame that came from a ring, by copying it: a ring's memory is the kernel's again
+    /// before the packets behind it have been seen. Only after [`Block::clear`].
+    #[inline]
+    pub fn push(&mut self, time: Timestamp, link: LinkType, wire_length: u32, frame: &[u8]) {
+        let Some(buffer) = self.buffers.first_mut().and_then(Arc::get_mut) else { return };
+        let offset = buffer.len() as u32;
+        buffer.extend_from_slice(frame);
+        let captured = frame.len() as u32;
+        let wire_length = wire_length.max(captured);
+        self.records.push(Record { time, offset, captured, wire_length, buffer: 0, link });
+    }
+
+    /// Bytes that [`Block::push`] has copied since the block was cleared.
+    pub fn bytes(&self) -> usize {
+        self.buffers.first().map_or(0, |buffer| buffer.len())
+    }
+
     /// The captured bytes of a packet of this block.
     ///
     /// # Panics

@@ -329,6 +329,15 @@ impl Catalogue {
         Some(self.app_at(self.number_of(id)?))
     }
 
+    /// The rules of an app as they stand in its file, each with its role.
+    pub fn rules_of(&self, app: &App) -> impl Iterator<Item = (Role, &str)> {
+        let owner = Owner::App(app.number);
+        self.rules
+            .iter()
+            .filter(move |rule| rule.owner == owner)
+            .map(|rule| (rule.role, self.rule_text(rule)))
+    }
+
     /// The category with this slug.
     pub fn category(&self, slug: &str) -> Option<&Category> {
         self.categories.get(slug)

@@ -9,11 +9,16 @@ use super::Mistake;
 use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
+use super::run::{self, RunArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
+use super::why::{self, WhyArgs};
+use crate::capture::live::LiveError;
 use crate::catalogue::Date;
 use crate::feeds::autonomous_systems::AsnError;
 use crate::feeds::identities::IdentitiesError;
+use crate::feeds::pseudonym_key::KeyError;
 use crate::report::ReportError;
+use crate::rights::RightsError;
 use crate::signatures::LoadError;
 use crate::store::StoreError;
 
@@ -29,8 +34,12 @@ struct Arguments {
 enum Command {
     /// Read capture files and tell which apps they show
     Read(Box<ReadArgs>),
+    /// Capture on network interfaces and keep what is found
+    Run(Box<RunArgs>),
     /// Write the CSV reports of a database
     Report(ReportArgs),
+    /// Tell why a report says what it says of an app, or why it says nothing
+    Why(WhyArgs),
     /// Tell which app each hostname belongs to
     Match(MatchArgs),
     /// Check, explain and edit signature files
@@ -41,7 +50,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let result: Result<ExitCode, Box<dyn Error>> = match Arguments::parse().command {
         Command::Read(args) => read::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {
             let today = Date(jiff::Zoned::now().date());
@@ -60,6 +71,9 @@ fn exit_code(error: &(dyn Error + 'static)) -> u8 {
         || error.is::<crate::capture::PlanError>()
         || error.is::<crate::capture::FilterError>()
         || error.is::<IdentitiesError>()
+        || error.is::<LiveError>()
+        || error.is::<KeyError>()
+        || matches!(error.downcast_ref(), Some(RightsError::NoUser(_)))
         || error.is::<AsnError>()
         || error.downcast_ref::<LoadError>().is_some()
         || matches!(error.downcast_ref::<MatchError>(), Some(MatchError::Load(_)))

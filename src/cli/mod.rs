@@ -4,15 +4,18 @@
 //! wrong goes to standard error, with the place and what to do.
 
 mod command;
+mod evidence_args;
 pub mod match_command;
 mod progress;
 mod read;
 mod report;
+mod run;
 mod settings;
 pub mod signature_args;
 pub mod signatures_command;
 mod summary;
 mod unmatched;
+mod why;
 
 pub use command::main;
 

@@ -9,13 +9,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
+use super::evidence_args::EvidenceArgs;
 use super::progress::Shown;
 use super::signature_args::SignatureArgs;
 use super::{Mistake, settings, summary, unmatched};
 use crate::capture::{CaptureFile, Filter, Outcome, Plan, Run};
 use crate::catalogue::Catalogue;
 use crate::decode;
+use crate::evidence;
 use crate::feeds;
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::hash::Seed;
@@ -78,6 +81,9 @@ pub(super) struct ReadArgs {
     /// [default: RFC 1918, RFC 4193 and link-local addresses]
     #[arg(long, value_name = "NET")]
     home: Vec<String>,
+    /// What is the organisation's own.
+    #[command(flatten)]
+    own: settings::OwnArgs,
     /// The time zone of days and hours, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     zone: String,
@@ -93,6 +99,9 @@ pub(super) struct ReadArgs {
     /// Only packets that pass this filter, as tcpdump has it (see pcap-filter(7))
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
+    /// Whether copies of packets are left out, as SPAN ports make them
+    #[arg(long, value_enum, value_name = "HOW", default_value = "off")]
+    dedup: settings::Dedup,
     /// Threads that take packets [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX as i64))]
     workers: Option<u16>,
@@ -106,6 +115,9 @@ pub(super) struct ReadArgs {
     /// Which catalogue to use.
     #[command(flatten)]
     signatures: SignatureArgs,
+    /// What counts as use.
+    #[command(flatten)]
+    evidence: EvidenceArgs,
 }
 
 impl ReadArgs {
@@ -120,6 +132,11 @@ struct Usable {
     filter: Filter,
     only: Option<NetworkSet>,
     home: NetworkSet,
+    own_domains: Vec<String>,
+    own_servers: NetworkSet,
+    sinkholes: NetworkSet,
+    evidence: evidence::Settings,
+    zone: TimeZone,
     grid: HourGrid,
     identities: Identities,
     catalogue: Arc<Catalogue>,
@@ -136,15 +153,20 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     let run = plan.open(usable.filter)?;
     let settings = Settings {
         home: usable.home,
+        own_servers: usable.own_servers,
+        sinkholes: usable.sinkholes,
         grid: usable.grid,
         observations: args.observations.is_some(),
         flows: args.flows.is_some(),
+        copies: args.dedup.copies(),
         seed: Seed::random(),
         ..Settings::default()
     };
     let merge_settings = MergeSettings {
+        live: false,
         catalogue: Arc::clone(&usable.catalogue),
         autonomous_systems: usable.autonomous_systems,
+        own_domains: usable.own_domains,
         unmatched: args.unmatched,
         identities: usable.identities,
         observations: args.observations.is_some(),
@@ -165,13 +187,16 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         check_read_once(run.files())?;
     }
     if let (Some(store), Some(folder)) = (&store, &args.report) {
-        write_reports(store, folder, ReportRange::default())?;
+        write_reports(store, folder, ReportRange::default(), &usable.evidence)?;
     }
     outputs.write(records)?;
     if !args.quiet {
         let text = match args.unmatched {
             true => unmatched::unmatched(&found, &usable.catalogue),
-            false => summary::summary(&found, run.files()),
+            false => {
+                let grading = summary::Grading { settings: &usable.evidence, zone: &usable.zone };
+                summary::summary(&found, run.files(), grading)
+            }
         };
         // Records on standard output are for a program, which wants nothing else there.
         if args.writes_to_standard_output() {
@@ -196,19 +221,26 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
     };
     let home = settings::home(&args.home)?;
     let config = serde_json::json!({
-        "client": args.client, "filter": args.filter, "from": args.from, "home": args.home,
+        "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter,
+        "from": args.from, "home": args.home,
+        "own_domain": args.own.own_domain, "own_server": args.own.own_server,
+        "sinkhole": args.own.sinkhole,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });
-    let digest = ring::digest::digest(&ring::digest::SHA256, config.to_string().as_bytes());
     Ok(Usable {
         filter: Filter::new(from, to, args.filter.as_deref())?,
         only: (!only.is_empty()).then(|| NetworkSet::new(only)),
         home,
+        own_domains: args.own.domains()?,
+        own_servers: args.own.servers()?,
+        sinkholes: args.own.sinkholes()?,
+        evidence: args.evidence.settings()?,
         grid: settings::hour_grid(&zone),
         identities,
         autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         catalogue: Arc::new(signatures::load(&args.signatures.options())?),
-        config_sha256: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        zone,
+        config_sha256: settings::sha256(&config.to_string()),
     })
 }
 
@@ -315,6 +347,7 @@ fn begin(
         again: args.again,
         program: env!("CARGO_PKG_VERSION").into(),
         config_sha256: usable.config_sha256.clone(),
+        pseudonym_key: String::new(),
     };
     let begun = store.begin_run(&start)?;
     for name in &begun.interrupted {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::evidence_args::EvidenceArgs;
 use super::settings;
 use crate::report::{ReportRange, write_reports};
 use crate::store::Store;
@@ -25,9 +26,13 @@ pub(super) struct ReportArgs {
     /// Only hours that begin before this time
     #[arg(long, value_name = "T")]
     to: Option<String>,
+    /// What counts as use.
+    #[command(flatten)]
+    evidence: EvidenceArgs,
 }
 
 pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let evidence = args.evidence.settings()?;
     let store = Store::open_read_only(&args.db)?;
     let zone = settings::zone(&store.zone()?)?;
     let moment = |option, text: &Option<String>| {
@@ -35,7 +40,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
     };
     let range = ReportRange { from: moment("--from", &args.from)?, to: moment("--to", &args.to)? };
     settings::make_folder("--out", &args.out)?;
-    for path in write_reports(&store, &args.out, range)? {
+    for path in write_reports(&store, &args.out, range, &evidence)? {
         println!("{}", path.display());
     }
     Ok(ExitCode::SUCCESS)

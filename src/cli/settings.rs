@@ -2,14 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use clap::Args;
 use ipnet::IpNet;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::Mistake;
+use crate::hostname::Hostname;
 use crate::net::NetworkSet;
 use crate::time::{HourGrid, Minute, Timestamp};
+use crate::worker::duplicates::Copies;
 
 /// The time zone with this name.
 ///
@@ -69,6 +73,64 @@ pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, Mis
     texts.iter().map(parse).collect()
 }
 
+/// What belongs to the organisation, and what answers for names that it blocks.
+#[derive(Args, Debug)]
+pub(super) struct OwnArgs {
+    /// A domain of the organisation's own: traffic to it and below is private, and no app; may be
+    /// given several times
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) own_domain: Vec<String>,
+    /// A network of the organisation's own servers outside the home networks; may be given several
+    /// times
+    #[arg(long, value_name = "NET")]
+    pub(super) own_server: Vec<String>,
+    /// An address that blocked names are answered with: connections to it are failed attempts; may
+    /// be given several times
+    #[arg(long, value_name = "NET")]
+    pub(super) sinkhole: Vec<String>,
+}
+
+impl OwnArgs {
+    /// The domains.
+    ///
+    /// # Errors
+    /// One is no hostname.
+    pub(super) fn domains(&self) -> Result<Vec<String>, Mistake> {
+        domains("--own-domain", &self.own_domain)
+    }
+
+    /// The servers' networks.
+    ///
+    /// # Errors
+    /// One is no network.
+    pub(super) fn servers(&self) -> Result<NetworkSet, Mistake> {
+        Ok(NetworkSet::new(networks("--own-server", &self.own_server)?))
+    }
+
+    /// The sinkholes' networks.
+    ///
+    /// # Errors
+    /// One is no network.
+    pub(super) fn sinkholes(&self) -> Result<NetworkSet, Mistake> {
+        Ok(NetworkSet::new(networks("--sinkhole", &self.sinkhole)?))
+    }
+}
+
+/// Names of domains, as they are compared: lower case, without a dot at either end.
+///
+/// # Errors
+/// One is no hostname.
+fn domains(option: &str, texts: &[String]) -> Result<Vec<String>, Mistake> {
+    let parse = |text: &String| {
+        let bare = text.trim_matches('.').to_ascii_lowercase();
+        match Hostname::from_wire(bare.as_bytes()) {
+            Ok(_) => Ok(bare),
+            Err(_) => Err(Mistake(format!("{option} {text}: not a domain; give acme.example"))),
+        }
+    };
+    texts.iter().map(parse).collect()
+}
+
 /// Makes a folder for results, where it is not there, and sees whether files can be made in it.
 ///
 /// # Errors
@@ -82,6 +144,33 @@ pub(super) fn make_folder(option: &str, folder: &Path) -> Result<(), Mistake> {
             let folder = folder.display();
             Mistake(format!("{option} {folder}: {error}; name a folder in which you may write"))
         })
+}
+
+/// What is done about packets that a SPAN port shows twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Dedup {
+    /// Copies are left out
+    On,
+    /// Copies are packets like others
+    Off,
+    /// Copies are left out if one in five of the first 20,000 TCP packets with payload is one
+    Auto,
+}
+
+impl Dedup {
+    pub(super) fn copies(self) -> Copies {
+        match self {
+            Dedup::On => Copies::LeftOut,
+            Dedup::Off => Copies::Kept,
+            Dedup::Auto => Copies::Sampled(Arc::default()),
+        }
+    }
+}
+
+/// SHA-256 in hex.
+pub(super) fn sha256(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The home networks: those given, or the usual ones.

@@ -1,11 +1,16 @@
 //! What `read` tells at its end: which apps, which clients, what has a name, and how good the
 //! capture is.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
+use jiff::tz::TimeZone;
+
 use crate::capture::{CaptureFile, Outcome};
+use crate::evidence::Settings;
+use crate::evidence::source::Reason;
 use crate::ledger::Bucket;
-use crate::pipeline::summary::{AppSummary, ClientSummary, Summary};
+use crate::pipeline::summary::{AppGrade, AppSummary, ClientSummary, Summary};
 use crate::stats::Counter;
 use crate::usage::Sums;
 
@@ -14,21 +19,67 @@ const LINES_MAX: usize = 20;
 /// Characters of a name in a table.
 const NAME_WIDTH: usize = 28;
 
+/// What grades what was found.
+#[derive(Clone, Copy)]
+pub(super) struct Grading<'a> {
+    /// What counts as use.
+    pub(super) settings: &'a Settings,
+    /// The zone of days.
+    pub(super) zone: &'a TimeZone,
+}
+
+impl Grading<'_> {
+    /// Grades every app, by its id.
+    fn apps<'a>(&self, found: &'a Summary) -> Vec<(&'a str, &'a AppSummary, AppGrade)> {
+        let shared: HashSet<u32> = found
+            .clients
+            .keys()
+            .copied()
+            .filter(|client| self.shared_source(found, *client).is_some())
+            .collect();
+        let grade = |(id, app): (&'a String, &'a AppSummary)| {
+            let grade = app.grade(
+                &self.settings.evidence,
+                |hour| self.day_of(hour),
+                |client| shared.contains(&client),
+            );
+            (id.as_str(), app, grade)
+        };
+        found.apps.iter().map(grade).collect()
+    }
+
+    fn shared_source(&self, found: &Summary, client: u32) -> Option<Reason> {
+        found.shared_source(client, &self.settings.shared_sources)
+    }
+
+    /// The day of an hour, by its second, in days since 1970.
+    fn day_of(&self, hour: i64) -> i64 {
+        let offset = |time| i64::from(self.zone.to_offset(time).seconds());
+        (hour + jiff::Timestamp::from_second(hour).map_or(0, offset)).div_euclid(86_400)
+    }
+}
+
 /// The summary as text, ending with a new line.
-pub(super) fn summary(found: &Summary, files: &[CaptureFile]) -> String {
+pub(super) fn summary(found: &Summary, files: &[CaptureFile], grading: Grading<'_>) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
-    let _infallible = write_all(&mut text, found, files);
+    let _infallible = write_all(&mut text, found, files, grading);
     text
 }
 
-fn write_all(text: &mut String, found: &Summary, files: &[CaptureFile]) -> std::fmt::Result {
+fn write_all(
+    text: &mut String,
+    found: &Summary,
+    files: &[CaptureFile],
+    grading: Grading<'_>,
+) -> std::fmt::Result {
     write_input(text, found, files)?;
     if found.counters.value(Counter::Packets) == 0 {
         return Ok(());
     }
-    write_apps(text, found)?;
-    write_clients(text, found)?;
+    let apps = grading.apps(found);
+    write_apps(text, &apps)?;
+    write_clients(text, found, &apps, grading)?;
     write_unmatched(text, found)?;
     write_books(text, found)?;
     write_health(text, found)
@@ -52,16 +103,18 @@ fn write_input(text: &mut String, found: &Summary, files: &[CaptureFile]) -> std
     }
 }
 
-fn write_apps(text: &mut String, found: &Summary) -> std::fmt::Result {
-    let mut used: Vec<&AppSummary> = found.apps.values().filter(|app| app.is_used()).collect();
-    let touched = found.apps.values().filter(|app| !app.is_used() && app.is_touched()).count();
-    let resolved = found.apps.len() - used.len() - touched;
-    used.sort_by(|one, other| {
-        other.used.bytes().cmp(&one.used.bytes()).then_with(|| one.name.cmp(&other.name))
+fn write_apps(text: &mut String, apps: &[(&str, &AppSummary, AppGrade)]) -> std::fmt::Result {
+    let mut used: Vec<_> = apps.iter().filter(|(.., grade)| grade.is_used).collect();
+    let touched = apps.iter().filter(|(.., grade)| !grade.is_used && grade.is_touched).count();
+    let resolved = apps.len() - used.len() - touched;
+    used.sort_by(|(_, one, one_grade), (_, other, other_grade)| {
+        let by_bytes = other_grade.used.bytes().cmp(&one_grade.used.bytes());
+        by_bytes.then_with(|| one.name.cmp(&other.name))
     });
     writeln!(
         text,
-        "\nApps: {} used, {touched} only touched (embeds, sites, telemetry), {resolved} only resolved",
+        "\nApps: {} used, {touched} only touched (embeds, sites, telemetry, single connections), \
+         {resolved} only resolved",
         used.len()
     )?;
     if used.is_empty() {
@@ -72,16 +125,16 @@ fn write_apps(text: &mut String, found: &Summary) -> std::fmt::Result {
         "\n  {:NAME_WIDTH$} {:22} {:>7} {:>7} {:>7} {:>9} {:>9}  since",
         "app", "category", "clients", "flows", "minutes", "up", "down"
     )?;
-    for app in used.iter().take(LINES_MAX) {
-        let sums = &app.used;
+    for (_, app, grade) in used.iter().take(LINES_MAX) {
+        let sums = &grade.used;
         writeln!(
             text,
             "  {:NAME_WIDTH$} {:22} {:>7} {:>7} {:>7} {:>9} {:>9}  {}",
             cut(&app.name),
             app.category,
-            app.clients.len(),
+            grade.clients.len(),
             sums.connections,
-            app.active_minutes(),
+            grade.active_minutes,
             bytes(sums.bytes_up),
             bytes(sums.bytes_down),
             moment(sums.first_seen),
@@ -90,24 +143,32 @@ fn write_apps(text: &mut String, found: &Summary) -> std::fmt::Result {
     more(text, used.len())
 }
 
-fn write_clients(text: &mut String, found: &Summary) -> std::fmt::Result {
-    let mut clients: Vec<&ClientSummary> = found.clients.values().collect();
+fn write_clients(
+    text: &mut String,
+    found: &Summary,
+    apps: &[(&str, &AppSummary, AppGrade)],
+    grading: Grading<'_>,
+) -> std::fmt::Result {
+    let mut clients: Vec<(u32, &ClientSummary)> =
+        found.clients.iter().map(|(number, client)| (*number, client)).collect();
     if clients.is_empty() {
         return Ok(());
     }
     // By address, not by volume: this is a list, not a ranking of people.
-    clients.sort_by(|one, other| one.subject.cmp(&other.subject));
+    clients.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
     writeln!(
         text,
         "\n  {:NAME_WIDTH$} {:>7} {:>7} {:>9} {:>9}",
         "client", "apps", "flows", "up", "down"
     )?;
-    for client in clients.iter().take(LINES_MAX) {
+    for (number, client) in clients.iter().take(LINES_MAX) {
+        let apps_used = apps.iter().filter(|(.., grade)| grade.clients.contains(number)).count();
+        let shared = grading.shared_source(found, *number);
+        let shared = shared.map_or_else(String::new, |reason| format!("  {}", reason.as_str()));
         writeln!(
             text,
-            "  {:NAME_WIDTH$} {:>7} {:>7} {:>9} {:>9}",
+            "  {:NAME_WIDTH$} {apps_used:>7} {:>7} {:>9} {:>9}{shared}",
             cut(&client.subject.device),
-            client.apps.len(),
             client.sums.connections,
             bytes(client.sums.bytes_up),
             bytes(client.sums.bytes_down),

@@ -9,6 +9,8 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+use std::num::NonZeroU32;
+
 use arrayvec::{ArrayString, ArrayVec};
 use ring::digest;
 
@@ -79,6 +81,30 @@ pub(crate) fn fingerprint(transport: Transport, parts: &Parts<'_>) -> ArrayStrin
     text.push('_');
     push_hash(&mut text, &extensions, &signatures);
     text
+}
+
+/// Extensions that one program sends in some hellos only: server name, padding, cookie, session
+/// ticket, early data, pre-shared key and its modes, ALPN, Encrypted ClientHello.
+const CHANGING: [u16; 9] = [SERVER_NAME, 21, 44, 35, 42, 41, 45, ALPN, 0xfe0d];
+
+/// A hash of what a client's program decides: the cipher suites in their order, and the set of
+/// extensions, since some programs shuffle them. Cheaper than JA4, and steadier: a resumed
+/// connection has the same.
+pub(crate) fn shape(parts: &Parts<'_>) -> NonZeroU32 {
+    const PRIME: u64 = 0x100_0000_01b3;
+    let pairs = parts.cipher_suites.as_chunks().0.iter().map(|&pair| u16::from_be_bytes(pair));
+    let ciphers = pairs.take(LIST_LENGTH_MAX).filter(|&value| !is_grease(value));
+    let order = ciphers.fold(0xcbf2_9ce4_8422_2325, |hash: u64, value| {
+        (hash ^ u64::from(value)).wrapping_mul(PRIME)
+    });
+    let extensions = parts.extensions.iter().copied();
+    let steady = extensions.filter(|value| !is_grease(*value) && !CHANGING.contains(value));
+    let set = steady.fold(0, |sum: u64, value| {
+        let mixed = (u64::from(value) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        sum.wrapping_add(mixed ^ mixed >> 29)
+    });
+    let mixed = (order ^ set).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    NonZeroU32::new((mixed >> 32) as u32).unwrap_or(NonZeroU32::MIN)
 }
 
 /// The values of a list of two-byte values without GREASE; `None` if there are too many.

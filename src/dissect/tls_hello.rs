@@ -52,6 +52,7 @@ pub fn client_hello(handshake: &[u8], fingerprint: Option<Transport>) -> Progres
     let Some(body) = reader.take(length) else { return Progress::Incomplete };
     let (mut walk, whole) = Walk::over(body);
     if whole.is_some() {
+        walk.hello.shape = Some(ja4::shape(&walk.parts));
         if let Some(transport) = fingerprint {
             walk.hello.ja4 = ja4::fingerprint(transport, &walk.parts);
         }

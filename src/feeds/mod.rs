@@ -2,3 +2,4 @@
 
 pub mod autonomous_systems;
 pub mod identities;
+pub mod pseudonym_key;

@@ -131,9 +131,12 @@ pub struct Cold {
     pub told: u8,
     /// `TunnelProtocol` as a number; 0 where it is none.
     pub tunnel: u8,
+    /// Bytes of each side behind the hello, of this hour, as far as they have been handed on; less
+    /// than 0 by what the slot still holds of the hello. See `worker::account`.
+    pub behind_hello: [i32; 2],
 }
 
-const _: () = assert!(size_of::<Cold>() <= 40);
+const _: () = assert!(size_of::<Cold>() <= 48);
 
 /// Bits of [`Cold::told`].
 pub mod told {
@@ -143,6 +146,8 @@ pub mod told {
     pub const HANDSHAKE: u8 = 1 << 1;
     /// Sums without a name: merge remembers a verdict until it is told of the flow's end.
     pub const ANONYMOUS: u8 = 1 << 2;
+    /// The server's address is a sinkhole: nothing that it says is an answer.
+    pub const SINKHOLED: u8 = 1 << 3;
 }
 
 impl Cold {
@@ -159,6 +164,7 @@ impl Cold {
             looked: 0,
             told: 0,
             tunnel: 0,
+            behind_hello: [0; 2],
         }
     }
 }

@@ -201,22 +201,13 @@ impl FlowTable {
     /// The next flow whose time to be looked at has come by second `now`.
     pub fn next_due(&mut self, now_seconds: i64) -> Option<FlowId> {
         let (hot, cold) = (&self.hot, &self.cold);
-        self.wheel.pop(now_seconds, |flow| {
-            let next = cold[flow as usize].next_in_wheel;
-            // Flows that fall due together lie far apart: the next one's lines are asked for while
-            // this one is looked at.
-            if let (Some(hot), Some(cold)) = (hot.get(next as usize), cold.get(next as usize)) {
-                prefetch(hot);
-                prefetch(cold);
-            }
-            next
-        })
+        self.wheel.pop(now_seconds, |flow| follower(hot, cold, flow))
     }
 
     /// The flow that would be looked at first, whatever the time: the one to evict.
     pub fn first_due(&mut self) -> Option<FlowId> {
-        let cold = &self.cold;
-        self.wheel.pop_first(|flow| cold[flow as usize].next_in_wheel)
+        let (hot, cold) = (&self.hot, &self.cold);
+        self.wheel.pop_first(|flow| follower(hot, cold, flow))
     }
 
     fn grow(&mut self) {
@@ -247,6 +238,18 @@ impl FlowTable {
         }
         self.index[gap] = VACANT;
     }
+}
+
+/// The flow behind `flow` in the wheel. Flows that fall due together lie far apart: its memory is
+/// asked for while `flow` is looked at.
+#[inline]
+fn follower(hot: &[Hot], cold: &[Cold], flow: FlowId) -> FlowId {
+    let next = cold[flow as usize].next_in_wheel;
+    if let (Some(hot), Some(cold)) = (hot.get(next as usize), cold.get(next as usize)) {
+        prefetch(hot);
+        prefetch(cold);
+    }
+    next
 }
 
 fn place(index: &mut [u64], shift: u32, entry: u64) {

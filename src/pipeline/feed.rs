@@ -1,7 +1,8 @@
 //! How workers get their packets from blocks.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -11,11 +12,14 @@ use crate::capture::{self, Block};
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
 use crate::worker::clock::{SensorClock, TimeStep};
+use crate::worker::duplicates::{self, Sample, Windows};
 use crate::worker::intake::{Frame, Intake};
 use crate::worker::{BATCH, Frames, Item, Settings, Worker};
 
 /// Blocks after which there is a tick, whatever the stamps.
 const BLOCKS_PER_TICK: u64 = 8192;
+/// Blocks that are held to see whether there are copies among their packets: 64 MiB.
+const SAMPLE_BLOCKS_MAX: usize = 256;
 /// Blocks on their way, for each worker.
 const BLOCKS_PER_WORKER: usize = 3;
 
@@ -42,11 +46,23 @@ struct Walk {
     tick: u64,
     ticked_at: Option<Timestamp>,
     blocks: u64,
+    /// Blocks that were read already, to see what they are like.
+    held: VecDeque<Block>,
 }
 
 impl Walk {
-    fn new(run: capture::Run) -> Walk {
-        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, blocks: 0 }
+    fn new(run: capture::Run, held: VecDeque<Block>) -> Walk {
+        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, blocks: 0, held }
+    }
+
+    fn next_block(&mut self, block: &mut Block) -> bool {
+        match self.held.pop_front() {
+            Some(held) => {
+                *block = held;
+                true
+            }
+            None => self.run.next_block(block),
+        }
     }
 
     /// Fills `block` with the next packets; none at the end of the input.
@@ -62,7 +78,7 @@ impl Walk {
                 (self.tick - 1, now)
             })
         });
-        if !self.run.next_block(block) {
+        if !self.next_block(block) {
             // The tick, where there is one, is that of the end.
             self.tick -= u64::from(tick.is_some());
             return None;
@@ -72,8 +88,42 @@ impl Walk {
     }
 }
 
+/// Reads the beginning of a run until `sample` is full, and answers the blocks that were read. They
+/// are bounded, and so is what is held of them.
+pub(super) fn sample(
+    run: &mut capture::Run,
+    settings: &Arc<Settings>,
+    sample: &Sample,
+) -> VecDeque<Block> {
+    struct Sampler<'a>(Item, Windows, &'a Sample);
+    impl Take for Sampler<'_> {
+        fn step(&mut self, _step: TimeStep) {}
+        fn place(&mut self) -> &mut Item {
+            &mut self.0
+        }
+        fn item(&mut self) {
+            duplicates::sample(&mut self.1, self.2, &self.0);
+        }
+    }
+
+    let mut held = VecDeque::new();
+    let mut sampler = Sampler(Item::default(), Windows::default(), sample);
+    let mut clock = SensorClock::default();
+    // What it counts is counted again when the blocks are taken.
+    let mut intake = Intake::new(Arc::clone(settings), None);
+    while held.len() < SAMPLE_BLOCKS_MAX && sample.verdict().is_none() {
+        let mut block = Block::default();
+        if !run.next_block(&mut block) {
+            break;
+        }
+        decode_block(&block, 0..block.records.len(), &mut clock, &mut intake, &mut sampler);
+        held.push_back(block);
+    }
+    held
+}
+
 /// What happens to the packets of a block.
-trait Take {
+pub(super) trait Take {
     /// A time step stands before the next packet.
     fn step(&mut self, step: TimeStep);
     /// Where the next packet is to be decoded to.
@@ -82,10 +132,18 @@ trait Take {
     fn item(&mut self);
 }
 
-/// Decodes a block's packets and hands them on in order.
+/// Decodes those packets of a block whose numbers are in `range`, and hands them on in order.
 #[inline]
-fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, take: &mut impl Take) {
-    for (number, (record, bytes)) in block.frames().enumerate() {
+pub(super) fn decode_block(
+    block: &Block,
+    range: Range<usize>,
+    clock: &mut SensorClock,
+    intake: &mut Intake,
+    take: &mut impl Take,
+) {
+    let records = block.records.get(range.clone()).unwrap_or_default();
+    for (number, record) in range.zip(records) {
+        let bytes = block.frame(record);
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
             take.step(step);
@@ -99,49 +157,63 @@ fn decode_block(block: &Block, clock: &mut SensorClock, intake: &mut Intake, tak
     }
 }
 
+/// Packets on their way to a worker that decodes them itself, in batches.
+pub(super) struct Batches<'a> {
+    worker: &'a mut Worker,
+    block: &'a Block,
+    items: &'a mut [Item; BATCH],
+    filled: usize,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) fn new(
+        worker: &'a mut Worker,
+        block: &'a Block,
+        items: &'a mut [Item; BATCH],
+    ) -> Batches<'a> {
+        Batches { worker, block, items, filled: 0 }
+    }
+
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        self.worker.process(self.items.get(..self.filled).unwrap_or_default(), self.block);
+        self.filled = 0;
+    }
+}
+
+impl Take for Batches<'_> {
+    #[cold]
+    fn step(&mut self, step: TimeStep) {
+        self.flush();
+        self.worker.time_step(step);
+    }
+
+    #[inline]
+    fn place(&mut self) -> &mut Item {
+        &mut self.items[self.filled % BATCH]
+    }
+
+    #[inline]
+    fn item(&mut self) {
+        self.worker.expect(self.items[self.filled % BATCH].hash);
+        self.filled += 1;
+        if self.filled == BATCH {
+            self.flush();
+        }
+    }
+}
+
 /// One worker that reads by itself: packets go from the decoder to their flows in batches.
 pub(super) fn alone(
     run: capture::Run,
+    held: VecDeque<Block>,
     worker: &mut Worker,
     settings: Arc<Settings>,
     only: Option<NetworkSet>,
     outbox: &Outbox,
 ) -> capture::Run {
-    struct Batches<'a> {
-        worker: &'a mut Worker,
-        block: &'a Block,
-        items: &'a mut [Item; BATCH],
-        filled: usize,
-    }
-    impl Batches<'_> {
-        #[inline]
-        fn flush(&mut self) {
-            self.worker.process(self.items.get(..self.filled).unwrap_or_default(), self.block);
-            self.filled = 0;
-        }
-    }
-    impl Take for Batches<'_> {
-        #[cold]
-        fn step(&mut self, step: TimeStep) {
-            self.flush();
-            self.worker.time_step(step);
-        }
-        #[inline]
-        fn place(&mut self) -> &mut Item {
-            &mut self.items[self.filled % BATCH]
-        }
-        #[inline]
-        fn item(&mut self) {
-            self.worker.expect(self.items[self.filled % BATCH].hash);
-            self.filled += 1;
-            if self.filled == BATCH {
-                self.flush();
-            }
-        }
-    }
-
     let mut intake = Intake::new(settings, only);
-    let mut walk = Walk::new(run);
+    let mut walk = Walk::new(run, held);
     let mut block = Block::default();
     let mut items = [Item::default(); BATCH];
     while let Some(place) = walk.next(&mut block) {
@@ -150,9 +222,8 @@ pub(super) fn alone(
         {
             return walk.run;
         }
-        let mut batches =
-            Batches { worker: &mut *worker, block: &block, items: &mut items, filled: 0 };
-        decode_block(&block, &mut walk.clock, &mut intake, &mut batches);
+        let mut batches = Batches::new(worker, &block, &mut items);
+        decode_block(&block, 0..block.records.len(), &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full() && outbox.early(place.of_tick, worker.take_part()).is_err() {
             return walk.run;
@@ -199,8 +270,8 @@ struct State {
 }
 
 impl Cursor {
-    pub(super) fn new(run: capture::Run) -> Cursor {
-        Cursor(Mutex::new(State { walk: Walk::new(run), next: 0, ended: false }))
+    pub(super) fn new(run: capture::Run, held: VecDeque<Block>) -> Cursor {
+        Cursor(Mutex::new(State { walk: Walk::new(run, held), next: 0, ended: false }))
     }
 
     pub(super) fn into_run(self) -> capture::Run {
@@ -377,7 +448,7 @@ fn sort(taken: &mut BlockLists, workers: usize, intake: &mut Intake, settings: &
         list.steps.clear();
     }
     let mut sorter = Sorter { next: Item::default(), owners: &mut taken.owners, settings };
-    decode_block(&taken.block, &mut taken.clock, intake, &mut sorter);
+    decode_block(&taken.block, 0..taken.block.records.len(), &mut taken.clock, intake, &mut sorter);
 }
 
 fn take_lists(

@@ -5,16 +5,19 @@
 //! says does not depend on how many workers there were: parts are added up, and every bound that
 //! shapes rows is applied here, over sorted input.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::gathered::{Gathered, HELD_BYTES_MAX, RowKey, SubjectNumber};
+use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
 use super::records::{FlowLine, ObservationLine, Records};
+use super::sources::Fresh;
 use super::summary::Summary;
-use super::verdicts::{TargetNumber, Verdicts};
-use crate::catalogue::Catalogue;
+use super::verdicts::{TargetNumber, Verdict, Verdicts};
+use crate::catalogue::{Catalogue, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::flow::table::FlowId;
 use crate::identity::{Identities, Subject};
@@ -24,12 +27,11 @@ use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, TotalsRow,
-    UsageRow, VisibilityRow,
+    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, UsageRow,
 };
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NameId, Sums};
-use crate::worker::part::{AnonymousSums, Answer, Books, FlowRecord, IntakeSums, Part};
+use crate::usage::{NameId, Sums, UsageKey};
+use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
 
 /// Clients with rows; those beyond are one client "other".
 const CLIENTS_MAX: usize = 1 << 20;
@@ -38,20 +40,10 @@ const UNMATCHED_MAX: usize = 65_536;
 /// Verdicts on anonymous flows remembered, for each worker.
 const VERDICTS_MAX: usize = 262_144;
 
-/// The number of a subject in merge.
-type SubjectNumber = u32;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// An anonymous flow: its worker, its number there, and its first packet's stamp.
 type OpenFlow = (usize, FlowId, Timestamp);
-
-/// What a row of usage is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct RowKey {
-    hour: Hour,
-    subject: SubjectNumber,
-    target: TargetNumber,
-    source: NameSource,
-}
 
 /// Where commits go.
 pub struct Keep {
@@ -69,12 +61,17 @@ pub struct MergeSettings {
     pub identities: Identities,
     /// Whose network an address is in, where the operator has a file that tells.
     pub autonomous_systems: Option<AutonomousSystems>,
+    /// The organisation's own domains: traffic below them is `private`.
+    pub own_domains: Vec<String>,
     /// Whether the names that no signature knows are wanted one by one.
     pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
     pub observations: bool,
     /// Whether flows are wanted as records.
     pub flows: bool,
+    /// Whether the run has no end in sight: then there is no summary, what is remembered is
+    /// forgotten day by day, and a disk that refuses is waited for.
+    pub live: bool,
 }
 
 /// See the module.
@@ -93,18 +90,25 @@ pub struct Merge {
     subjects: Vec<Subject>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
-    rows: HashMap<RowKey, Sums, RandomState>,
-    books: Books,
-    intake: BTreeMap<Hour, IntakeSums>,
+    gathered: Gathered,
+    /// Bytes in the books and bytes that came in, of the whole run.
+    balance: (u64, u64),
     /// Clients that packets were seen to.
     two_way: HashSet<SubjectNumber, RandomState>,
     /// Failed attempts of clients that no packet was seen to so far.
     held_failures: BTreeMap<RowKey, u64>,
+    /// Flows that began, until it is known what they followed.
+    loads: Loads<RowKey>,
     /// Numbers of subjects and targets in the store.
     stored_subjects: Vec<Option<SubjectId>>,
     stored_targets: Vec<Option<TargetId>>,
     sequence: u64,
     keep: Option<Keep>,
+    live: bool,
+    /// The day, in days since 1970, of what is remembered; none before the first tick.
+    day: Option<i64>,
+    /// Why the last commit was refused, where it was.
+    refused: Option<String>,
     /// What the reader is told at the end.
     pub summary: Summary,
     /// Names and flows, where they are wanted.
@@ -115,7 +119,11 @@ impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
         Merge {
-            verdicts: Verdicts::new(settings.catalogue, settings.autonomous_systems),
+            verdicts: Verdicts::new(
+                settings.catalogue,
+                settings.autonomous_systems,
+                settings.own_domains,
+            ),
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
@@ -126,15 +134,18 @@ impl Merge {
             subjects: Vec::new(),
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
-            rows: HashMap::default(),
-            books: Books::default(),
-            intake: BTreeMap::new(),
+            gathered: Gathered::default(),
+            balance: (0, 0),
             two_way: HashSet::default(),
             held_failures: BTreeMap::new(),
+            loads: Loads::default(),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,
             keep,
+            live: settings.live,
+            day: None,
+            refused: None,
             summary: Summary::new(settings.unmatched),
             records: Records::new(settings.observations, settings.flows),
         }
@@ -164,22 +175,36 @@ impl Merge {
         for (key, flow) in std::mem::take(&mut self.deferred_flows) {
             self.flow_line(&flow, None, Some(key));
         }
+        self.take_traits(&parts);
         for (worker, part) in parts {
             self.take(worker, part, horizon);
         }
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
+        self.settle_loads(horizon);
+        counters.add(Counter::BeginningDropped, self.loads.take_dropped());
         counters.merge(&self.summary.take_bounds());
         self.summary.counters.merge(&counters);
+        self.gathered.counters.merge(&counters);
         self.release_failures();
-        self.commit(counters)
+        self.close_tick()?;
+        if let Some(horizon) = horizon.filter(|_| self.live) {
+            self.turn_day(horizon)?;
+        }
+        Ok(())
+    }
+
+    /// What to tell of rows that the disk refused to the end; none where all were committed.
+    pub fn uncommitted(&self) -> Option<String> {
+        let message = self.refused.as_ref()?;
+        let rows = self.gathered.rows.len();
+        Some(format!("{rows} rows could not be kept: {message}"))
     }
 
     /// The input has ended. Gives back the store, where there was one.
     pub fn finish(self) -> (Summary, Records, Option<Keep>) {
-        let books = self.summary.books.bytes();
-        let total = self.summary.total_bytes();
+        let (books, total) = self.balance;
         assert!(books == total, "the books do not balance: {books} of {total} bytes");
         (self.summary, self.records, self.keep)
     }
@@ -232,6 +257,18 @@ impl Merge {
         }
     }
 
+    /// Takes the traits of all parts of a tick together: which values find room must not depend on
+    /// who saw them.
+    fn take_traits(&mut self, parts: &[(usize, Part)]) {
+        let mut values = BTreeSet::new();
+        for seen in parts.iter().flat_map(|(_, part)| &part.traits) {
+            let value = self.identities.trait_value(seen.value);
+            values.insert((self.subject(seen.address), seen.hour, seen.what, value));
+        }
+        let (counter, dropped) = self.summary.sources.add(values);
+        self.summary.bound(counter, dropped);
+    }
+
     fn take(&mut self, worker: usize, part: Part, horizon: Option<Timestamp>) {
         let Part {
             names,
@@ -239,16 +276,28 @@ impl Merge {
             anonymous,
             books,
             two_way,
+            beginnings,
+            accepted,
             observations,
             flows,
             intake,
             health,
+            rings,
             ..
         } = part;
-        self.books.merge(&books);
-        self.summary.health.merge(&health);
+        self.gathered.books.merge(&books);
+        self.balance.0 += books.bytes();
+        for (hour, health) in health {
+            self.gathered.health.entry(hour).or_default().merge(&health);
+            self.summary.health.merge(&health);
+        }
+        for (hour, sums) in rings {
+            self.gathered.rings.entry((hour, worker)).or_default().merge(&sums);
+        }
         for sums in intake.into_values() {
-            self.intake.entry(sums.hour).and_modify(|known| known.merge(&sums)).or_insert(sums);
+            self.balance.1 += sums.total_bytes;
+            let known = self.gathered.intake.entry(sums.hour);
+            known.and_modify(|known| known.merge(&sums)).or_insert(sums);
         }
         for client in two_way {
             let subject = self.subject(client);
@@ -261,12 +310,20 @@ impl Merge {
             // Questions have no bytes of their own: their flow is in the books as it is.
             if bucket != Some(Bucket::NetworkService) {
                 let bucket = bucket.unwrap_or(verdict.bucket);
-                self.books.add(key.hour, bucket, sums.connections, sums.bytes());
+                self.book(key.hour, bucket, &sums);
             }
             if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
                 self.summary.unmatched_name(&names[key.name as usize], &sums);
             }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
+        }
+        for beginning in beginnings {
+            let UsageKey { client, name, hour, source, .. } = beginning.key;
+            self.begin(client, verdicts[name as usize], hour, source, beginning.time);
+        }
+        for ((server, hour), flows) in accepted {
+            let subject = self.subject(server);
+            self.summary.sources.accept(subject, hour, flows);
         }
         for flow in anonymous {
             let outer = flow.outer.map(|outer| &*names[outer.name as usize]);
@@ -323,11 +380,23 @@ impl Merge {
         if flow.ended {
             self.ended.push(key);
         }
+        // Where only its end is told, there is no hour to tell of.
+        if flow.sums == Sums::default() {
+            return;
+        }
         let bucket = flow.bucket.unwrap_or(named.bucket);
-        self.books.add(flow.hour, bucket, flow.sums.connections, flow.sums.bytes());
+        self.book(flow.hour, bucket, &flow.sums);
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
+        if let (Some(verdict), true) = (named.verdict, flow.sums.connections > 0) {
+            self.begin(client, verdict, flow.hour, named.source, flow.first_seen);
+        }
         self.row(client, target, flow.bucket, flow.hour, named.source, &flow.sums);
+    }
+
+    fn book(&mut self, hour: Hour, bucket: Bucket, sums: &Sums) {
+        self.gathered.books.add(hour, bucket, sums.connections, sums.bytes());
+        self.balance.0 += sums.bytes();
     }
 
     fn remember(&mut self, key: OpenFlow, named: Named) -> Arc<Named> {
@@ -368,7 +437,41 @@ impl Merge {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
         }
-        self.rows.entry(key).or_default().add(&sums);
+        self.gathered.rows.entry(key).or_default().add(&sums);
+    }
+
+    /// Notes that a flow began, until it is known whether it followed another.
+    fn begin(
+        &mut self,
+        client: Address,
+        verdict: Verdict,
+        hour: Hour,
+        source: NameSource,
+        time: Timestamp,
+    ) {
+        let Some(target) = verdict.target else { return };
+        let site = verdict.app.map_or(Site::Domain(target), Site::App);
+        let leads = matches!(verdict.role, None | Some(Role::Visit | Role::Site));
+        let subject = self.subject(client);
+        let row = RowKey { hour, subject, target, source };
+        self.loads.begin(Begun { time, client: subject, site, leads, row });
+    }
+
+    /// Adds to rows what is known by now of the loads in which their flows began.
+    fn settle_loads(&mut self, horizon: Option<Timestamp>) {
+        let (rows, verdicts) = (&mut self.gathered.rows, &self.verdicts);
+        let order = |one: &RowKey, other: &RowKey| {
+            let target = |key: &RowKey| verdicts.target(key.target);
+            target(one)
+                .cmp(target(other))
+                .then_with(|| (one.hour, one.source).cmp(&(other.hour, other.source)))
+        };
+        self.loads.settle(horizon, order, |key, followed| {
+            // Only apps are graded.
+            if matches!(verdicts.target(key.target), Target::App { .. }) {
+                rows.entry(key).or_default().add(&Sums { followed, ..Sums::default() });
+            }
+        });
     }
 
     /// Failed attempts count once the client is known to be seen both ways: where only half of
@@ -381,7 +484,7 @@ impl Merge {
         let released: BTreeMap<RowKey, u64> = released;
         for (key, attempts_failed) in released {
             let sums = Sums { attempts_failed, ..Sums::default() };
-            self.rows.entry(key).or_default().add(&sums);
+            self.gathered.rows.entry(key).or_default().add(&sums);
         }
     }
 
@@ -410,7 +513,7 @@ impl Merge {
     /// by name.
     fn fold_unmatched(&mut self) {
         let mut fresh: HashMap<TargetNumber, u64, RandomState> = HashMap::default();
-        for (key, sums) in &self.rows {
+        for (key, sums) in &self.gathered.rows {
             let is_domain = matches!(self.verdicts.target(key.target), Target::Domain(_));
             if is_domain && !self.unmatched.contains(&key.target) {
                 *fresh.entry(key.target).or_default() += sums.bytes();
@@ -428,45 +531,69 @@ impl Merge {
             self.summary.bound(Counter::UnmatchedFolded, folded.len() as u64);
             let other = self.verdicts.other_domain();
             let moved: Vec<_> =
-                self.rows.extract_if(|key, _| folded.contains(&key.target)).collect();
+                self.gathered.rows.extract_if(|key, _| folded.contains(&key.target)).collect();
             for (key, sums) in moved {
-                self.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
+                self.gathered.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
             }
         }
         self.unmatched.extend(fresh.into_iter().map(|(target, _)| target));
     }
 
-    /// Commits the tick, and adds it to the summary.
-    fn commit(&mut self, counters: crate::stats::Counters) -> Result<(), StoreError> {
+    /// Commits what was gathered, and adds it to the summary.
+    fn close_tick(&mut self) -> Result<(), StoreError> {
         for key in self.ended.drain(..) {
             self.open.remove(&key);
         }
         self.fold_unmatched();
-        let mut rows: Vec<_> = std::mem::take(&mut self.rows).into_iter().collect();
-        rows.sort_unstable_by_key(|&(key, _)| key);
-        for (key, sums) in &rows {
-            let subject = &self.subjects[key.subject as usize];
-            self.summary.usage(
-                (key.subject, key.hour),
-                subject,
-                self.verdicts.target(key.target),
-                sums,
-            );
+        if !self.live {
+            self.summarise();
+        } else if self.is_settled() {
+            return Ok(());
         }
-        let books = std::mem::take(&mut self.books);
-        self.summary.books.merge(&books);
-        let intake = std::mem::take(&mut self.intake);
-        for sums in intake.values() {
+        match self.commit() {
+            Ok(()) => {
+                if self.refused.take().is_some() {
+                    eprintln!("shadowscope: the database takes commits again");
+                }
+                self.gathered = Gathered::default();
+                self.summary.sources.forget_fresh();
+                Ok(())
+            }
+            Err(error) if self.live && error.is_passing() => {
+                self.gathered.counters.count(Counter::CommitRefused);
+                self.gathered.shrink(HELD_BYTES_MAX);
+                let message = error.to_string();
+                if self.refused.as_ref() != Some(&message) {
+                    eprintln!("shadowscope: {message}; measuring goes on, and it is tried again");
+                    self.refused = Some(message);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn summarise(&mut self) {
+        for (key, sums) in self.gathered.sorted_rows() {
+            let subject = &self.subjects[key.subject as usize];
+            let target = self.verdicts.target(key.target);
+            self.summary.usage((key.subject, key.hour), subject, target, &sums);
+        }
+        self.summary.books.merge(&self.gathered.books);
+        for sums in self.gathered.intake.values() {
             self.summary.intake(sums);
         }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
         let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
-        let run = *run;
         let catalogue = self.verdicts.catalogue();
         let catalogue = store.catalogue_id(&CatalogueFacts {
             version: catalogue.version(),
             hash: hex(&catalogue.hash()),
         })?;
         self.stored_subjects.resize(self.subjects.len(), None);
+        let rows = self.gathered.sorted_rows();
         let mut usage = Vec::with_capacity(rows.len());
         for (key, sums) in rows {
             let subject = match &mut self.stored_subjects[key.subject as usize] {
@@ -482,30 +609,90 @@ impl Merge {
             };
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
-        let visibility = books.iter().map(|(hour, bucket, flows, bytes)| VisibilityRow {
-            hour,
-            bucket,
-            flows,
-            bytes,
-        });
-        let totals = intake.into_values().map(|sums| TotalsRow {
-            hour: sums.hour,
-            packets: sums.packets,
-            total_bytes: sums.total_bytes,
-            ip_bytes: sums.ip_bytes,
-            first_seen: sums.first_seen,
-            last_seen: sums.last_seen,
-        });
+        let subjects = &self.subjects;
+        let stored_subjects = &mut self.stored_subjects;
+        let Fresh { traits, accepted } =
+            self.summary.sources.fresh(|number| match &mut stored_subjects[number as usize] {
+                Some(id) => Ok(*id),
+                empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),
+            })?;
         let commit = Commit {
             sequence: self.sequence,
             catalogue,
             usage,
-            visibility: visibility.collect(),
-            totals: totals.collect(),
-            counters,
+            visibility: self.gathered.visibility(),
+            totals: self.gathered.totals(),
+            health: self.gathered.health(),
+            rings: self.gathered.rings(),
+            traits,
+            accepted,
+            counters: self.gathered.counters.clone(),
         };
+        store.commit(*run, &commit)?;
         self.sequence += 1;
-        store.commit(run, &commit)
+        Ok(())
+    }
+
+    /// Forgets what was remembered of another day, so that a run may go on for years. What is held
+    /// for the disk stays as it is.
+    fn turn_day(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let day = now.seconds().div_euclid(SECONDS_PER_DAY);
+        let known = *self.day.get_or_insert(day);
+        if day == known || !self.settle()? {
+            return Ok(());
+        }
+        self.day = Some(day);
+        self.forget_numbers(None);
+        self.subjects.clear();
+        self.subject_numbers.clear();
+        self.stored_subjects.clear();
+        self.two_way.clear();
+        self.held_failures.clear();
+        self.summary = Summary::new(false);
+        Ok(())
+    }
+
+    /// Commits what waits for other flows, too: it is keyed by numbers that are about to end.
+    /// Answers whether all of it could be.
+    fn settle(&mut self) -> Result<bool, StoreError> {
+        self.settle_loads(None);
+        self.close_tick()?;
+        Ok(self.is_settled())
+    }
+
+    /// Whether there is nothing to commit.
+    fn is_settled(&self) -> bool {
+        self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
+    }
+
+    /// Asks another catalogue from now on: between two commits, so that each has one. What is held
+    /// for the disk was matched with the old one, and has to be committed first.
+    ///
+    /// Answers whether it was exchanged.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn exchange_catalogue(&mut self, catalogue: Arc<Catalogue>) -> Result<bool, StoreError> {
+        let may = self.settle()?;
+        if may {
+            self.forget_numbers(Some(catalogue));
+            // Their keys hold numbers of targets.
+            self.held_failures.clear();
+        }
+        Ok(may)
+    }
+
+    /// Numbers targets anew, those of open flows first.
+    fn forget_numbers(&mut self, catalogue: Option<Arc<Catalogue>>) {
+        let old = self.verdicts.forget(catalogue);
+        for named in self.open.values_mut() {
+            let verdict = &mut Arc::make_mut(named).verdict;
+            if let Some(target) = verdict.as_mut().and_then(|verdict| verdict.target.as_mut()) {
+                *target = self.verdicts.number(old[*target as usize].clone());
+            }
+        }
+        self.unmatched.clear();
+        self.stored_targets.clear();
     }
 }
 

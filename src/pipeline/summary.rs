@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
+use super::sources::Sources;
+use crate::evidence::day::DayFacts;
+use crate::evidence::source::{Reason, SourceSettings};
+use crate::evidence::{Side, Thresholds};
 use crate::identity::Subject;
 use crate::net::Address;
 use crate::stats::{Counter, Counters};
-use crate::store::{ROLES_OF_USE, Target};
+use crate::store::Target;
 use crate::time::{Hour, Timestamp};
 use crate::usage::Sums;
 use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
@@ -18,8 +22,8 @@ const CLIENTS_MAX: usize = 1 << 20;
 /// Unmatched names kept one by one.
 const UNMATCHED_NAMES_MAX: usize = 65_536;
 
-/// Subject, hour, tenant and edition: what has minutes of its own in a report.
-type MinutesKey = (u32, Hour, Box<str>);
+/// Subject, tenant and edition, hour: what is graded, as rows of `usage.csv` are.
+type FactsKey = (u32, Box<str>, Hour, Side);
 
 /// What is told of an app.
 #[derive(Clone, Debug, Default)]
@@ -28,30 +32,55 @@ pub struct AppSummary {
     pub name: String,
     /// The category's slug.
     pub category: String,
-    /// Traffic on hosts whose role is use or login.
-    pub used: Sums,
-    /// Traffic on its other hosts.
-    pub touched: Sums,
-    /// Clients that used it.
+    /// Facts that are graded at the end.
+    facts: HashMap<FactsKey, Sums, RandomState>,
+}
+
+/// What an app amounts to.
+#[derive(Clone, Debug, Default)]
+pub struct AppGrade {
+    /// Clients that used it, by number; addresses that are no person are not among them.
     pub clients: HashSet<u32, RandomState>,
-    /// Minutes with payload from and to each client, by hour, tenant and edition, as masks.
-    minutes: HashMap<MinutesKey, (u64, u64), RandomState>,
+    /// Traffic of those who used it.
+    pub used: Sums,
+    /// Person-minutes with payload both ways of those who used it.
+    pub active_minutes: u64,
+    /// Whether anybody used it.
+    pub is_used: bool,
+    /// Whether there was any traffic.
+    pub is_touched: bool,
 }
 
 impl AppSummary {
-    /// Whether anything counts as use.
-    pub fn is_used(&self) -> bool {
-        self.used.has_traffic()
-    }
-
-    /// Person-minutes with payload both ways: the sum over rows of usage, as in `apps.csv`.
-    pub fn active_minutes(&self) -> u64 {
-        self.minutes.values().map(|(up, down)| u64::from((up & down).count_ones())).sum()
-    }
-
-    /// Whether there was traffic of any role.
-    pub fn is_touched(&self) -> bool {
-        self.touched.has_traffic()
+    /// Grades the days of each client. `day_of` tells the day of an hour, `is_shared` whether a
+    /// client is an address that is no person.
+    pub fn grade(
+        &self,
+        thresholds: &Thresholds,
+        day_of: impl Fn(i64) -> i64,
+        is_shared: impl Fn(u32) -> bool,
+    ) -> AppGrade {
+        let mut days: BTreeMap<(u32, &str, i64), DayFacts> = BTreeMap::new();
+        for ((client, part, hour, side), sums) in &self.facts {
+            let hour = hour.start_seconds();
+            let day = days.entry((*client, part, day_of(hour))).or_default();
+            day.add(hour, *side, sums);
+        }
+        let mut app = AppGrade::default();
+        for ((client, ..), facts) in days {
+            let (grade, sums) = (facts.grade(thresholds), facts.all());
+            app.is_touched |= sums.has_traffic();
+            if !grade.is_used() {
+                continue;
+            }
+            app.is_used = true;
+            app.used.add(&sums);
+            app.active_minutes += grade.active_minutes;
+            if !is_shared(client) {
+                app.clients.insert(client);
+            }
+        }
+        app
     }
 }
 
@@ -62,8 +91,6 @@ pub struct ClientSummary {
     pub subject: Subject,
     /// Named traffic.
     pub sums: Sums,
-    /// Apps used, by id.
-    pub apps: HashSet<Box<str>, RandomState>,
 }
 
 /// See the module.
@@ -78,6 +105,8 @@ pub struct Summary {
     /// The names that no signature knows, one by one, where they are wanted.
     pub unmatched_names: BTreeMap<Box<str>, Sums>,
     wants_unmatched_names: bool,
+    /// What addresses at home did that no person's device does.
+    pub sources: Sources,
     /// Where every byte ended up.
     pub books: Books,
     /// How good the capture is.
@@ -110,6 +139,13 @@ impl Summary {
         } else {
             self.bounds.count(Counter::UnmatchedFolded);
         }
+    }
+
+    /// Why a client is no person, where it is none.
+    pub fn shared_source(&self, client: u32, settings: &SourceSettings) -> Option<Reason> {
+        let known = self.clients.get(&client)?;
+        let facts = self.sources.facts(client, known.sums.connections);
+        settings.reason(&known.subject.device, &facts)
     }
 
     /// All bytes that came in.
@@ -153,10 +189,9 @@ impl Summary {
         target: &Target,
         sums: &Sums,
     ) {
-        let app_id = match target {
+        match target {
             Target::Domain(domain) => {
                 self.unmatched.entry(domain.clone()).or_default().add(sums);
-                None
             }
             Target::App { app, role, tenant, edition } => {
                 let known = match self.apps.get_mut(&app.id) {
@@ -167,27 +202,14 @@ impl Summary {
                         ..AppSummary::default()
                     }),
                 };
-                if ROLES_OF_USE.contains(&role.as_str()) {
-                    known.used.add(sums);
-                    if sums.has_traffic() {
-                        known.clients.insert(number);
-                        let part = match (tenant.as_str(), edition.as_str()) {
-                            ("", "") => Box::default(),
-                            (tenant, edition) => format!("{tenant} {edition}").into(),
-                        };
-                        let (up, down) = known.minutes.entry((number, hour, part)).or_default();
-                        *up |= sums.minutes_up;
-                        *down |= sums.minutes_down;
-                        Some(&app.id)
-                    } else {
-                        None
-                    }
-                } else {
-                    known.touched.add(sums);
-                    None
-                }
+                let part = match (tenant.as_str(), edition.as_str()) {
+                    ("", "") => Box::default(),
+                    (tenant, edition) => format!("{tenant} {edition}").into(),
+                };
+                let side = Side::of_role(role);
+                known.facts.entry((number, part, hour, side)).or_default().add(sums);
             }
-        };
+        }
         if self.clients.len() >= CLIENTS_MAX && !self.clients.contains_key(&number) {
             return;
         }
@@ -196,11 +218,6 @@ impl Summary {
             ..ClientSummary::default()
         });
         client.sums.add(sums);
-        if let Some(id) = app_id
-            && !client.apps.contains(id.as_str())
-        {
-            client.apps.insert(id.as_str().into());
-        }
     }
 
     /// Counts a bound of merge's own that was reached.

@@ -43,17 +43,24 @@ pub struct Verdict {
 pub struct Verdicts {
     catalogue: Arc<Catalogue>,
     systems: Option<AutonomousSystems>,
+    own_domains: Vec<String>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
 impl Verdicts {
-    /// With nothing asked yet; `systems` tells whose network an address is in.
-    pub fn new(catalogue: Arc<Catalogue>, systems: Option<AutonomousSystems>) -> Verdicts {
+    /// With nothing asked yet; `systems` tells whose network an address is in, and `own_domains`
+    /// are the organisation's.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        systems: Option<AutonomousSystems>,
+        own_domains: Vec<String>,
+    ) -> Verdicts {
         Verdicts {
             catalogue,
             systems,
+            own_domains,
             by_name: HashMap::default(),
             targets: Vec::new(),
             numbers: HashMap::default(),
@@ -63,6 +70,17 @@ impl Verdicts {
     /// The catalogue that is asked.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
+    }
+
+    /// Forgets all names and targets, and asks another catalogue from now on, where one is given.
+    /// Answers the targets as they were numbered.
+    pub fn forget(&mut self, catalogue: Option<Arc<Catalogue>>) -> Vec<Target> {
+        if let Some(catalogue) = catalogue {
+            self.catalogue = catalogue;
+        }
+        self.by_name.clear();
+        self.numbers.clear();
+        std::mem::take(&mut self.targets)
     }
 
     /// What a target is.
@@ -82,6 +100,9 @@ impl Verdicts {
         }
         let catalogue = Arc::clone(&self.catalogue);
         let verdict = match catalogue.match_host(name) {
+            _ if self.is_own(name) => {
+                Verdict { target: None, bucket: Bucket::Private, app: None, role: None }
+            }
             Some(found) => self.matched(&found),
             None => {
                 let domain = registrable_domain(name).unwrap_or(name);
@@ -110,6 +131,14 @@ impl Verdicts {
     /// Whether an endpoint is a public resolver's for DNS over HTTPS.
     pub fn is_resolver(&self, server: Endpoint) -> bool {
         server.port == HTTPS_PORT && self.catalogue.public_resolver(server.address).is_some()
+    }
+
+    /// Whether a name is the organisation's own or below one.
+    fn is_own(&self, name: &str) -> bool {
+        self.own_domains.iter().any(|own| {
+            let rest = name.strip_suffix(own.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
     }
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {
@@ -146,7 +175,8 @@ impl Verdicts {
         }
     }
 
-    fn number(&mut self, target: Target) -> TargetNumber {
+    /// The number of a target, a new one where it has none.
+    pub fn number(&mut self, target: Target) -> TargetNumber {
         let next = self.targets.len() as TargetNumber;
         match self.numbers.get(&target) {
             Some(&known) => known,

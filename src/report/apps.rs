@@ -1,21 +1,25 @@
-//! `apps.csv`: what was used, one row for each (date, app).
+//! `apps.csv`: what was used or touched, one row for each (date, app).
 //!
-//! Only names of role `use` and `login` are use; traffic of embeds, telemetry, pages for visitors
-//! and marketing stays in the database and is no use. An app whose name was only asked for in DNS
-//! has no row here, but one in `usage.csv`. `users` counts distinct users that are known, `devices`
-//! distinct devices. `active_minutes` are person-minutes: the sum over the rows of `usage.csv`.
-//! `catalogue_version` names the versions in force that day, joined by `+`.
+//! Every app with traffic has a row, also where that was embeds or single connections only: what it
+//! amounts to is told by `evidence_best`, the strongest evidence of the day's rows in `usage.csv`
+//! that are not incidental (of all, where there is none), and `incidental_share`, the share of the
+//! bytes that is incidental. An app was used where `evidence_best` is interactive. `users` counts
+//! distinct known users who used it, `devices` distinct devices; addresses that are no person are
+//! neither. `pattern` is `sync` where all rows with payload that are not incidental have it. An app
+//! whose name was only asked for in DNS has no row here, but one in `usage.csv`. `active_minutes`
+//! are person-minutes: the sum over the rows of `usage.csv`. `catalogue_version` names the versions
+//! in force that day, joined by `+`.
 
 use std::collections::BTreeMap;
 
 use super::ReportError;
 use super::days::{Day, Days};
 use super::output::{Finished, Output};
-use super::table::{Cell, Table};
+use super::table::{Cell, Table, ratio};
 use super::usage::AppDay;
 use crate::store::Snapshot;
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 19] = [
     "date",
     "app_id",
     "app_name",
@@ -31,6 +35,9 @@ const COLUMNS: [&str; 16] = [
     "bytes_down",
     "first_seen",
     "last_seen",
+    "evidence_best",
+    "incidental_share",
+    "pattern",
     "catalogue_version",
 ];
 
@@ -64,8 +71,8 @@ impl Apps {
                 Cell::Text(app.vendor),
                 Cell::Text(app.suite),
                 Cell::Text(app.category),
-                Cell::Number(app.users),
-                Cell::Number(app.devices),
+                Cell::Number(of_usage.users.len() as u64),
+                Cell::Number(of_usage.devices.len() as u64),
                 Cell::Number(app.sums.connections),
                 Cell::Number(app.sums.attempts_failed),
                 Cell::Number(of_usage.active_minutes),
@@ -73,6 +80,9 @@ impl Apps {
                 Cell::Number(app.sums.bytes_down),
                 Cell::Ours(&days.time(app.sums.first_seen)?),
                 Cell::Ours(&days.time(app.sums.last_seen)?),
+                Cell::Ours(of_usage.evidence.as_str()),
+                Cell::Ours(&ratio(of_usage.incidental_bytes, of_usage.bytes, 1)),
+                Cell::Ours(of_usage.pattern().as_str()),
                 Cell::Text(&versions.join("+")),
             ])
         })

@@ -14,8 +14,12 @@ use crate::time::Timestamp;
 pub(super) struct Day {
     /// As in reports: `2026-11-22`.
     pub(super) date: String,
+    /// The same for a calendar.
+    pub(super) civil: Date,
     /// Its hours, as far as they are reported on.
     pub(super) window: Window,
+    /// All its hours: what a client does all day is told from these.
+    pub(super) whole: Window,
 }
 
 /// The days of a report.
@@ -45,12 +49,24 @@ impl<'a> Days<'a> {
     ) -> Result<(), ReportError> {
         let mut rest = self.window;
         while let Some(hour) = self.snapshot.first_hour(rest)? {
-            let (date, next) = self.day_of(hour)?;
-            let end = next.clamp(hour + 1, self.window.to);
-            each(&Day { date: date.to_string(), window: Window { from: rest.from, to: end } })?;
+            let (date, whole) = self.day_of(hour)?;
+            let end = whole.to.clamp(hour + 1, self.window.to);
+            let window = Window { from: rest.from, to: end };
+            each(&Day { date: date.to_string(), civil: date, window, whole })?;
             rest.from = end;
         }
         Ok(())
+    }
+
+    /// All hours of a day, whether they are reported on or not; none of the calendar's last.
+    pub(super) fn whole(&self, date: Date) -> Result<Option<Window>, ReportError> {
+        let Ok(next) = date.tomorrow() else { return Ok(None) };
+        let begin = |date: Date| {
+            let start = date.to_zoned(self.zone.clone());
+            start.map(|start| start.timestamp().as_second())
+        };
+        let window = || Ok(Window { from: begin(date)?, to: begin(next)? });
+        window().map(Some).map_err(|source| self.out_of_range(source))
     }
 
     /// The first and the last day that have rows.
@@ -68,12 +84,13 @@ impl<'a> Days<'a> {
         Ok(time.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string())
     }
 
-    /// The day that holds the beginning of `hour`, and the second at which the next one begins.
-    fn day_of(&self, hour: i64) -> Result<(Date, i64), ReportError> {
+    /// The day that holds the beginning of `hour`, and its hours.
+    fn day_of(&self, hour: i64) -> Result<(Date, Window), ReportError> {
         let day = || {
             let start = jiff::Timestamp::from_second(hour)?.to_zoned(self.zone.clone());
-            let next = start.tomorrow()?.start_of_day()?;
-            Ok((start.date(), next.timestamp().as_second()))
+            let next = start.tomorrow()?.start_of_day()?.timestamp().as_second();
+            let first = start.start_of_day()?.timestamp().as_second();
+            Ok((start.date(), Window { from: first, to: next }))
         };
         day().map_err(|source| self.out_of_range(source))
     }

@@ -12,8 +12,10 @@ use serde::Serialize;
 use super::ReportError;
 use super::days::Days;
 use super::output::{Finished, Output, hex};
+use crate::evidence::Settings;
 use crate::stats::Counter;
-use crate::store::{RunFacts, SCHEMA_VERSION, Snapshot};
+use crate::store::{HealthFacts, RunFacts, SCHEMA_VERSION, Snapshot};
+use crate::time::NANOS_PER_SECOND;
 
 #[derive(Serialize)]
 struct Manifest<'a> {
@@ -24,6 +26,8 @@ struct Manifest<'a> {
     db_schema: i64,
     config_sha256: Vec<String>,
     catalogues: Vec<Catalogue>,
+    /// What counted as use, and which addresses were no person.
+    settings: &'a Settings,
     zone: &'a str,
     date_from: Option<String>,
     date_to: Option<String>,
@@ -33,12 +37,65 @@ struct Manifest<'a> {
     packets: u64,
     total_bytes: u64,
     ip_bytes: u64,
+    /// Whether users and devices are told by pseudonyms.
+    subjects: Subjects,
+    /// Which keys made them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pseudonym_keys: Vec<String>,
+    health: HealthOf,
+    /// What the kernel says of live captures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rings: Option<RingsOf>,
     /// Whatever was counted and is not zero, by name.
     losses: BTreeMap<String, u64>,
     bounded: Vec<Bounded>,
     captures: Vec<Capture>,
     /// SHA-256 of the report's other files, by name.
     files_sha256: BTreeMap<&'a str, &'a str>,
+}
+
+/// How users and devices are told.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Subjects {
+    Clear,
+    Pseudonyms,
+    /// Some runs in the one way, some in the other.
+    Mixed,
+}
+
+impl Subjects {
+    /// By the runs' keys, of which an empty one stands for none.
+    fn of(keys: &[String]) -> Subjects {
+        match keys.iter().any(String::is_empty) {
+            true if keys.len() == 1 => Subjects::Clear,
+            true => Subjects::Mixed,
+            false if keys.is_empty() => Subjects::Clear,
+            false => Subjects::Pseudonyms,
+        }
+    }
+}
+
+/// How good the captures are: estimates of what was lost, of which nothing is in the books.
+#[derive(Serialize)]
+struct HealthOf {
+    tcp_flows: u64,
+    tcp_one_way: u64,
+    tcp_begun_before: u64,
+    /// Payload of the TCP flows whose sequence numbers are followed, a sample, in bytes.
+    sequence_bytes: u64,
+    /// What was missing between it, in bytes: lost before it was captured.
+    gap_bytes: u64,
+    dns_questions: u64,
+    dns_answers: u64,
+}
+
+#[derive(Serialize)]
+struct RingsOf {
+    received: u64,
+    dropped: u64,
+    interface_dropped: u64,
+    interface_down_seconds: u64,
 }
 
 #[derive(Serialize)]
@@ -69,10 +126,12 @@ pub(super) fn write(
     snapshot: &Snapshot<'_>,
     days: &Days<'_>,
     zone: &str,
+    settings: &Settings,
     files: &[Finished],
 ) -> Result<Finished, ReportError> {
     let totals = snapshot.totals(days.window)?;
-    let RunFacts { programs, config_sha256, catalogues, captures, counters } =
+    let HealthFacts { health, rings } = snapshot.health(days.window)?;
+    let RunFacts { programs, config_sha256, catalogues, pseudonym_keys, captures, counters } =
         snapshot.runs(days.window)?;
     let (date_from, date_to) = days.ends()?.unzip();
     let (first_seen, last_seen) = totals.seen.unzip();
@@ -90,6 +149,7 @@ pub(super) fn write(
             .into_iter()
             .map(|(version, hash)| Catalogue { version, hash })
             .collect(),
+        settings,
         zone,
         date_from,
         date_to,
@@ -98,6 +158,23 @@ pub(super) fn write(
         packets: totals.packets,
         total_bytes: totals.total_bytes,
         ip_bytes: totals.ip_bytes,
+        subjects: Subjects::of(&pseudonym_keys),
+        pseudonym_keys: pseudonym_keys.into_iter().filter(|key| !key.is_empty()).collect(),
+        health: HealthOf {
+            tcp_flows: health.tcp_flows,
+            tcp_one_way: health.tcp_flows.saturating_sub(health.tcp_two_way),
+            tcp_begun_before: health.tcp_begun_before,
+            sequence_bytes: health.sequence_bytes,
+            gap_bytes: health.gap_bytes,
+            dns_questions: health.dns_questions,
+            dns_answers: health.dns_answers,
+        },
+        rings: rings.map(|sums| RingsOf {
+            received: sums.received,
+            dropped: sums.dropped,
+            interface_dropped: sums.interface_dropped,
+            interface_down_seconds: sums.down_nanos / NANOS_PER_SECOND as u64,
+        }),
         losses: counters.into_iter().filter(|(name, _)| name != Counter::Packets.name()).collect(),
         bounded,
         captures: captures

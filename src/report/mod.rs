@@ -11,6 +11,7 @@ mod apps;
 mod days;
 mod manifest;
 mod output;
+mod shared;
 mod table;
 mod unmatched;
 mod usage;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
+use crate::evidence::Settings;
 use crate::store::{Snapshot, Store, StoreError, Window};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 use days::Days;
@@ -74,8 +76,9 @@ pub enum ReportError {
     },
 }
 
-/// Writes `apps.csv`, `usage.csv`, `unmatched.csv`, `visibility.csv` and `manifest.json` into
-/// `folder`, which is made if need be, and answers their paths.
+/// Writes `apps.csv`, `usage.csv`, `shared_sources.csv`, `unmatched.csv`, `visibility.csv` and
+/// `manifest.json` into `folder`, which is made if need be, and answers their paths. `settings` say
+/// what counts as use.
 ///
 /// # Errors
 /// The database cannot be read, or a file not be written.
@@ -83,6 +86,7 @@ pub fn write_reports(
     store: &Store,
     folder: &Path,
     range: ReportRange,
+    settings: &Settings,
 ) -> Result<Vec<PathBuf>, ReportError> {
     let zone_name = store.zone()?;
     let Ok(zone) = TimeZone::get(&zone_name) else {
@@ -97,21 +101,24 @@ pub fn write_reports(
     let mut apps = apps::Apps::begin(Output::create(folder, "apps.csv")?)?;
     let mut usage = usage::Usage::begin(Output::create(folder, "usage.csv")?)?;
     let mut visibility = visibility::Visibility::begin(Output::create(folder, "visibility.csv")?)?;
+    let mut shared = shared::Shared::begin(Output::create(folder, "shared_sources.csv")?)?;
     days.each(|day| {
-        let by_app = usage.add_day(&snapshot, &days, day)?;
+        let sources = shared.add_day(&snapshot, day, &settings.shared_sources)?;
+        let by_app = usage.add_day(&snapshot, &days, day, &sources, &settings.evidence)?;
         apps.add_day(&snapshot, &days, day, &by_app)?;
-        visibility.add_day(&snapshot, day)
+        visibility.add_day(&snapshot, &days, day)
     })?;
     let unmatched = Output::create(folder, "unmatched.csv")?;
     let files = [
         apps.finish()?,
         usage.finish()?,
+        shared.finish()?,
         unmatched::write(unmatched, &snapshot, &days)?,
         visibility.finish()?,
     ];
     let mut paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
     let manifest = Output::create(folder, "manifest.json")?;
-    paths.push(manifest::write(manifest, &snapshot, &days, &zone_name, &files)?.path);
+    paths.push(manifest::write(manifest, &snapshot, &days, &zone_name, settings, &files)?.path);
     Ok(paths)
 }
 
@@ -138,11 +145,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::evidence::source::Trait;
     use crate::ledger::Bucket;
     use crate::observation::NameSource;
     use crate::stats::Counter;
     use crate::store::testing::{app, capture, empty_commit, stamp, start, subject};
-    use crate::store::{Commit, Sums, Target, TotalsRow, UsageRow, VisibilityRow};
+    use crate::store::{Commit, Sums, Target, TotalsRow, TraitRow, UsageRow, VisibilityRow};
     use crate::time::{Hour, HourGrid};
 
     /// Begins and finishes a run whose only commit `fill` has filled.
@@ -178,6 +186,11 @@ mod tests {
             bytes_down: 100 * connections,
             minutes_up: minutes,
             minutes_down: minutes,
+            minutes_begun: 1,
+            handshakes: connections,
+            // As somebody at work leaves it.
+            flow_up_max: 5000,
+            flow_bytes_max: 90_000,
             ..Sums::default()
         }
     }
@@ -185,8 +198,9 @@ mod tests {
     /// The report of everything, by file name.
     fn report(store: &Store, range: ReportRange) -> std::collections::BTreeMap<String, String> {
         let folder = tempfile::tempdir().unwrap();
-        let paths = write_reports(store, &folder.path().join("new/folder"), range).unwrap();
-        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 5);
+        let folder = folder.path().join("new/folder");
+        let paths = write_reports(store, &folder, range, &Settings::default()).unwrap();
+        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 6);
         let named = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())
@@ -227,15 +241,16 @@ mod tests {
             lines(&files["usage.csv"]),
             [
                 "1970-01-01,Lab,ada,10.0.0.1,slack,SLACK,,,collaboration,5,0,5,50,500,0,\
-                 1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,sni",
+                 1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,interactive,false,,sni",
                 "1970-01-01,Lab,bob,10.0.0.1,slack,SLACK,,,collaboration,1,0,1,10,100,0,\
-                 1970-01-01T12:00:00.000000+00:00,1970-01-01T12:00:30.000000+00:00,sni",
+                 1970-01-01T12:00:00.000000+00:00,1970-01-01T12:00:30.000000+00:00,interactive,false,,sni",
             ]
         );
         assert_eq!(
             lines(&files["apps.csv"]),
             ["1970-01-01,slack,SLACK,Vendor,,collaboration,2,1,6,0,6,60,600,\
-              1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,2026.11"]
+              1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,\
+              interactive,0.0000,,2026.11"]
         );
     }
 
@@ -268,10 +283,44 @@ mod tests {
             lines(&files[file]).into_iter().map(cell).collect()
         };
         // A question makes a row of usage, but no app; a failed attempt makes both.
-        assert_eq!(ids("usage.csv", 4), ["zoom", "mega"]);
-        assert_eq!(ids("apps.csv", 1), ["mega"]);
-        assert_eq!(ids("apps.csv", 6), ["0"], "nobody is attributed");
+        assert_eq!(ids("usage.csv", 4), ["zoom", "mega", "slack"]);
+        assert_eq!(ids("usage.csv", 17), ["dns_only", "address_only", "two_way_payload"]);
+        assert_eq!(ids("usage.csv", 18), ["false", "false", "false"], "slack was visited");
+        assert_eq!(ids("apps.csv", 1), ["mega", "slack"]);
+        assert_eq!(ids("apps.csv", 6), ["0", "0"], "nobody used anything");
+        assert_eq!(ids("apps.csv", 15), ["address_only", "two_way_payload"]);
+        assert_eq!(ids("apps.csv", 16), ["0.0000", "0.8000"]);
         assert_eq!(ids("unmatched.csv", 2), [""; 0]);
+    }
+
+    #[test]
+    fn who_is_no_person_is_nobodys_device() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        run_of(&mut store, 1, |store, commit| {
+            let hour = HourGrid::utc().hour(stamp(NOON, 0).minute());
+            for (user, device) in [("ada", "10.0.0.1"), ("bob", "10.0.0.2"), ("eve", "10.0.0.3")] {
+                let used = row(store, (user, device), &app("slack", "use"), NOON, traffic(2, 1));
+                commit.usage.push(used);
+                for value in 0..u64::from(user != "ada") * 5 {
+                    let what = Trait::TimeToLive;
+                    commit.traits.push(TraitRow { hour, subject: used.subject, what, value });
+                }
+            }
+        });
+        let files = report(&store, ReportRange::default());
+        let usage = lines(&files["usage.csv"]);
+        assert!(usage[0].starts_with("1970-01-01,Lab,ada,10.0.0.1,slack,SLACK,,,collaboration,2,"));
+        let nobody = "1970-01-01,,,shared_source nat_gateway,slack,SLACK,,,collaboration,4,";
+        assert!(usage[1].starts_with(nobody) && usage.len() == 2, "{usage:?}");
+        assert!(lines(&files["apps.csv"])[0].contains(",collaboration,1,1,6,0,2,"));
+        let shared = lines(&files["shared_sources.csv"]);
+        assert_eq!(
+            shared,
+            [
+                "1970-01-01,10.0.0.2,nat_gateway,2,0,20,200,5 values of time to live",
+                "1970-01-01,10.0.0.3,nat_gateway,2,0,20,200,5 values of time to live",
+            ]
+        );
     }
 
     #[test]
@@ -299,8 +348,10 @@ mod tests {
         let files = report(&store, ReportRange::default());
         let visibility = lines(&files["visibility.csv"]);
         assert_eq!(visibility.len(), 2 * Bucket::ALL.len());
-        assert_eq!(visibility[0], "1970-01-01,undecodable,0,0,0.0000");
-        assert_eq!(visibility[10], "1970-01-01,app,2,101,80.1587");
+        assert_eq!(visibility[0], "1970-01-01,undecodable,0,0,0.0000,,0.0000,0.0000,false");
+        assert_eq!(visibility[10], "1970-01-01,app,2,101,80.1587,,0.0000,0.0000,false");
+        let next_day = "1970-01-02,app,1,3,42.8571,,0.0000,0.0000,true";
+        assert_eq!(visibility[10 + Bucket::ALL.len()], next_day);
         let bytes: u64 =
             visibility.iter().map(|l| l.split(',').nth(3).unwrap().parse::<u64>().unwrap()).sum();
         let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
@@ -319,7 +370,9 @@ mod tests {
         // A part of it: the second day alone.
         let range = ReportRange { from: Some(stamp(24 * 60, 59)), to: None };
         let files = report(&store, range);
-        assert_eq!(lines(&files["visibility.csv"]).len(), Bucket::ALL.len());
+        let visibility = lines(&files["visibility.csv"]);
+        assert_eq!(visibility.len(), Bucket::ALL.len());
+        assert_eq!(visibility[10], next_day, "days before the report count");
         let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
         assert_eq!(manifest["total_bytes"], 7);
         assert_eq!(manifest["date_from"], "1970-01-02");
@@ -464,7 +517,9 @@ mod tests {
     fn a_zone_that_the_machine_does_not_know_is_named() {
         let store = Store::in_memory("Mars/Olympus_Mons").unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let error = write_reports(&store, folder.path(), ReportRange::default()).unwrap_err();
+        let error =
+            write_reports(&store, folder.path(), ReportRange::default(), &Settings::default())
+                .unwrap_err();
         assert!(error.to_string().contains("Mars/Olympus_Mons"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

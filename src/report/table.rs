@@ -95,6 +95,14 @@ pub fn neutral(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// `scale` times `part` of `whole` with four decimals, rounded half up, in whole numbers throughout;
+/// 0 of nothing. A scale of 100 gives per cent.
+pub(super) fn ratio(part: u64, whole: u64, scale: u32) -> String {
+    let (part, whole) = (u128::from(part) * u128::from(scale), u128::from(whole.max(1)));
+    let ten_thousandths = (part * 20_000 + whole) / (whole * 2);
+    format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -118,6 +126,17 @@ mod tests {
     fn lines_end_with_cr_lf_and_quotes_are_doubled() {
         let text = written(&[vec!["x,\"y\"".into(), "z".into()]]);
         assert_eq!(text, "a,b\r\n\"x,\"\"y\"\"\",z\r\n");
+    }
+
+    #[test]
+    fn ratios_are_rounded_half_up_and_never_through_floating_point() {
+        assert_eq!(ratio(1, 3, 100), "33.3333");
+        assert_eq!(ratio(2, 3, 100), "66.6667");
+        assert_eq!(ratio(1, 2_000_000, 100), "0.0001");
+        assert_eq!(ratio(1, 2_000_001, 100), "0.0000");
+        assert_eq!(ratio(u64::MAX, u64::MAX, 100), "100.0000");
+        assert_eq!(ratio(0, 0, 100), "0.0000");
+        assert_eq!(ratio(2, 3, 1), "0.6667");
     }
 
     #[test]

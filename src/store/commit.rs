@@ -3,9 +3,13 @@
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
-use super::rows::{CatalogueId, Commit, RunId, TotalsRow, UsageRow, VisibilityRow};
+use super::rows::{
+    CatalogueId, Commit, HealthRow, RingRow, RunId, SubjectId, TotalsRow, TraitRow, UsageRow,
+    VisibilityRow,
+};
 use super::{Store, intern::Interned};
 use crate::stats::Counters;
+use crate::time::Hour;
 
 impl Store {
     /// Adds what a commit holds to its run, in one transaction. After an error that
@@ -64,6 +68,10 @@ fn write(
     add_usage(&transaction, run, commit.catalogue, &commit.usage)?;
     add_visibility(&transaction, run, &commit.visibility)?;
     add_totals(&transaction, run, &commit.totals)?;
+    add_health(&transaction, run, &commit.health)?;
+    add_rings(&transaction, run, &commit.rings)?;
+    add_traits(&transaction, run, &commit.traits)?;
+    add_accepted(&transaction, run, &commit.accepted)?;
     add_counters(&transaction, run, &commit.counters)?;
     transaction.commit()?;
     Ok(Outcome::Written)
@@ -74,7 +82,13 @@ fn widen(connection: &Connection, run: RunId, commit: &Commit) -> rusqlite::Resu
     let hours = || {
         let usage = commit.usage.iter().map(|row| row.hour);
         let visibility = commit.visibility.iter().map(|row| row.hour);
-        usage.chain(visibility).chain(commit.totals.iter().map(|row| row.hour))
+        let totals = commit.totals.iter().map(|row| row.hour);
+        let health = commit.health.iter().map(|row| row.hour);
+        let rings = commit.rings.iter().map(|row| row.hour);
+        let traits = commit.traits.iter().map(|row| row.hour);
+        let accepted = commit.accepted.iter().map(|(hour, ..)| *hour);
+        let sources = traits.chain(accepted);
+        usage.chain(visibility).chain(totals).chain(health).chain(rings).chain(sources)
     };
     let first = hours().min().map(|hour| hour.start_seconds());
     let last = hours().max().map(|hour| hour.start_seconds());
@@ -99,8 +113,9 @@ fn add_usage(
         "INSERT INTO usage (
              hour, run, subject, target, name_source, catalogue,
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
-             minutes_up, minutes_down, minutes_begun, first_seen, last_seen
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             minutes_up, minutes_down, minutes_begun, first_seen, last_seen,
+             followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              connections = connections + excluded.connections,
              attempts_failed = attempts_failed + excluded.attempts_failed,
@@ -112,7 +127,12 @@ fn add_usage(
              minutes_down = minutes_down | excluded.minutes_down,
              minutes_begun = minutes_begun | excluded.minutes_begun,
              first_seen = min(first_seen, excluded.first_seen),
-             last_seen = max(last_seen, excluded.last_seen)",
+             last_seen = max(last_seen, excluded.last_seen),
+             followed_1s = followed_1s + excluded.followed_1s,
+             followed_2s = followed_2s + excluded.followed_2s,
+             followed_5s = followed_5s + excluded.followed_5s,
+             flow_up_max = max(flow_up_max, excluded.flow_up_max),
+             flow_bytes_max = max(flow_bytes_max, excluded.flow_bytes_max)",
     )?;
     for row in in_key_order(rows) {
         let sums = &row.sums;
@@ -134,6 +154,11 @@ fn add_usage(
             number(sums.minutes_begun),
             sums.first_seen.0,
             sums.last_seen.0,
+            number(sums.followed[0]),
+            number(sums.followed[1]),
+            number(sums.followed[2]),
+            number(sums.flow_up_max),
+            number(sums.flow_bytes_max),
         ])?;
     }
     Ok(())
@@ -186,6 +211,94 @@ fn add_totals(connection: &Connection, run: RunId, rows: &[TotalsRow]) -> rusqli
             row.first_seen.0,
             row.last_seen.0,
         ])?;
+    }
+    Ok(())
+}
+
+fn add_health(connection: &Connection, run: RunId, rows: &[HealthRow]) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO health (hour, run, tcp_flows, tcp_two_way, tcp_begun_before,
+             sequence_bytes, gap_bytes, dns_questions, dns_answers)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+             tcp_flows = tcp_flows + excluded.tcp_flows,
+             tcp_two_way = tcp_two_way + excluded.tcp_two_way,
+             tcp_begun_before = tcp_begun_before + excluded.tcp_begun_before,
+             sequence_bytes = sequence_bytes + excluded.sequence_bytes,
+             gap_bytes = gap_bytes + excluded.gap_bytes,
+             dns_questions = dns_questions + excluded.dns_questions,
+             dns_answers = dns_answers + excluded.dns_answers",
+    )?;
+    for HealthRow { hour, health } in rows {
+        upsert.execute(params![
+            hour.start_seconds(),
+            run.0,
+            number(health.tcp_flows),
+            number(health.tcp_two_way),
+            number(health.tcp_begun_before),
+            number(health.sequence_bytes),
+            number(health.gap_bytes),
+            number(health.dns_questions),
+            number(health.dns_answers),
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_rings(connection: &Connection, run: RunId, rows: &[RingRow]) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO rings (hour, run, ring, received, dropped, interface_dropped, down_nanos)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+             received = received + excluded.received,
+             dropped = dropped + excluded.dropped,
+             interface_dropped = interface_dropped + excluded.interface_dropped,
+             down_nanos = down_nanos + excluded.down_nanos",
+    )?;
+    for RingRow { hour, ring, sums } in rows {
+        upsert.execute(params![
+            hour.start_seconds(),
+            run.0,
+            ring,
+            number(sums.received),
+            number(sums.dropped),
+            number(sums.interface_dropped),
+            number(sums.down_nanos),
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_traits(connection: &Connection, run: RunId, rows: &[TraitRow]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO traits (hour, run, subject, trait, value) VALUES (?, ?, ?, ?, ?)",
+    )?;
+    for row in rows {
+        // A value is a hash or small: its bits are kept as they are.
+        let value = row.value.cast_signed();
+        insert.execute(params![
+            row.hour.start_seconds(),
+            run.0,
+            row.subject.0,
+            row.what as u8,
+            value
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_accepted(
+    connection: &Connection,
+    run: RunId,
+    rows: &[(Hour, SubjectId, u64)],
+) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO accepted (hour, run, subject, connections) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET connections = connections + excluded.connections",
+    )?;
+    for (hour, subject, connections) in rows {
+        let hour = hour.start_seconds();
+        upsert.execute(params![hour, run.0, subject.0, number(*connections)])?;
     }
     Ok(())
 }
@@ -262,6 +375,9 @@ mod tests {
                 minutes_begun: 1 << (2 * sequence),
                 first_seen: stamp(sequence as i32, 0),
                 last_seen: stamp(10 - sequence as i32, 0),
+                followed: [sequence, 1, 2],
+                flow_up_max: 100 - sequence,
+                flow_bytes_max: 200 + sequence,
             };
             commit.usage[0].sums = sums;
             commit.usage.push(commit.usage[0]);

@@ -16,6 +16,7 @@ mod query;
 mod rows;
 mod run;
 mod schema;
+mod sources;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -29,16 +30,17 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use error::StoreError;
 pub use query::{
-    AppFact, CaptureFact, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact, VisibilityFact,
-    Window,
+    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
+    VisibilityFact, Window,
 };
 pub use rows::{
-    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, Plan, ROLES_OF_USE,
-    RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
-    UsageRow, VisibilityRow,
+    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
+    RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
+    TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
+pub use sources::SourceFact;
 
 use error::explain;
 use intern::Interned;

@@ -1,7 +1,7 @@
 //! What reports ask: facts of a window of hours, in total order, from one consistent state.
 //!
-//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only the roles `use`
-//! and `login` are use here; only runs that are visible count at all.
+//! Rows are handed over one by one; SQLite sorts, on disk where it must. Only runs that are
+//! visible count. What is use is not decided here: see [`crate::evidence`].
 
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, Transaction, params};
@@ -12,6 +12,7 @@ use super::rows::Sums;
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::time::Timestamp;
+use crate::worker::part::{Health, RingSums};
 
 /// Hours by their beginnings, in UTC seconds: from `from` up to, but without, `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Window {
     pub const ALL: Window = Window { from: i64::MIN, to: i64::MAX };
 }
 
-/// One stored row of use, in words.
+/// One stored row of an app, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageFact<'a> {
     /// Empty when unknown.
@@ -52,11 +53,13 @@ pub struct UsageFact<'a> {
     pub name_source: NameSource,
     /// The version of the catalogue.
     pub catalogue_version: &'a str,
+    /// The role of the app's hosts, in the catalogue's word.
+    pub role: &'a str,
     /// How much.
     pub sums: Sums,
 }
 
-/// All use of one app in a window.
+/// All traffic of one app in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppFact<'a> {
     /// The catalogue's id.
@@ -69,10 +72,6 @@ pub struct AppFact<'a> {
     pub suite: &'a str,
     /// The category.
     pub category: &'a str,
-    /// Different users; the unattributed do not count.
-    pub users: u64,
-    /// Different devices.
-    pub devices: u64,
     /// How much. The masks of minutes are empty: hours cannot share them.
     pub sums: Sums,
 }
@@ -136,10 +135,21 @@ pub struct RunFacts {
     pub config_sha256: Vec<String>,
     /// Versions and SHA-256 of the catalogues.
     pub catalogues: Vec<(String, String)>,
+    /// Keys of the pseudonyms that subjects have; an empty one where they are in the clear.
+    pub pseudonym_keys: Vec<String>,
     /// The captures.
     pub captures: Vec<CaptureFact>,
     /// Counters by name; those of whole runs, also where a window holds only a part of them.
     pub counters: Vec<(String, u64)>,
+}
+
+/// How good the capture is, and what was lost before it was seen: estimates, never a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HealthFacts {
+    /// What the packets tell.
+    pub health: Health,
+    /// What the kernel tells; none where nothing was captured live.
+    pub rings: Option<RingSums>,
 }
 
 /// One consistent state of the database, whatever is written meanwhile.
@@ -159,9 +169,6 @@ impl Store {
         Ok(Snapshot { store: self, transaction })
     }
 }
-
-/// Roles of an app's hosts that are use of it. The view `apps_daily` says the same.
-const OF_USE: &str = "t.role IN ('use', 'login')";
 
 /// [`Sums::has_traffic`] in SQL.
 const TRAFFIC: &str =
@@ -189,8 +196,8 @@ impl Snapshot<'_> {
         self.end_hour(window, "DESC", "max")
     }
 
-    /// Each row of use, ordered by department, user, device, app, tenant, edition and hour. Rows
-    /// that hold only DNS questions are among them.
+    /// Each row of an app, whatever the role of its hosts, ordered by department, user, device, app,
+    /// tenant, edition and hour. Rows that hold only DNS questions are among them.
     ///
     /// # Errors
     /// The database cannot be read, or `each` fails.
@@ -199,28 +206,27 @@ impl Snapshot<'_> {
         window: Window,
         mut each: impl FnMut(&UsageFact<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!(
-            "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
+        let sql = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
                 a.category, u.hour, u.name_source, c.version,
                 u.connections, u.attempts_failed, u.handshakes, u.dns_queries,
                 u.bytes_up, u.bytes_down, u.minutes_up, u.minutes_down, u.minutes_begun,
-                u.first_seen, u.last_seen
+                u.first_seen, u.last_seen, t.role,
+                u.followed_1s, u.followed_2s, u.followed_5s, u.flow_up_max, u.flow_bytes_max
             FROM usage AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
             JOIN catalogues AS c ON c.id = u.catalogue
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND {OF_USE}
-            ORDER BY 1, 2, 3, 4, 6, 7, u.hour"
-        );
-        self.rows(&sql, window, |row| {
+            ORDER BY 1, 2, 3, 4, 6, 7, u.hour";
+        self.rows(sql, window, |row| {
             let fact = usage_fact(row).map_err(|error| self.failed(error))?;
             each(&fact)
         })
     }
 
-    /// Use of each app, ordered by its id. Rows that hold only DNS questions do not count.
+    /// Traffic of each app on hosts of any role, ordered by its id. Rows that hold only DNS
+    /// questions do not count.
     ///
     /// # Errors
     /// The database cannot be read, or `each` fails.
@@ -236,7 +242,7 @@ impl Snapshot<'_> {
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND {OF_USE} AND {TRAFFIC}
+                AND {TRAFFIC}
             GROUP BY a.app
             ORDER BY a.app"
         );
@@ -295,6 +301,21 @@ impl Snapshot<'_> {
         Ok(facts)
     }
 
+    /// Bytes in rows of usage that have a user, and all bytes in rows of usage.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn attributed_bytes(&self, window: Window) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT ifnull(sum(iif(s.user = '', 0, u.bytes_up + u.bytes_down)), 0),
+                ifnull(sum(u.bytes_up + u.bytes_down), 0)
+            FROM usage AS u JOIN subjects AS s ON s.id = u.subject
+            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible";
+        let bytes = self.transaction.query_row(sql, params![window.from, window.to], |row| {
+            Ok((unsigned(row, 0)?, unsigned(row, 1)?))
+        });
+        bytes.map_err(|error| self.failed(error))
+    }
+
     /// What came in.
     ///
     /// # Errors
@@ -313,6 +334,44 @@ impl Snapshot<'_> {
             })
         });
         totals.map_err(|error| self.failed(error))
+    }
+
+    /// How good the capture is.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn health(&self, window: Window) -> Result<HealthFacts, StoreError> {
+        let params = params![window.from, window.to];
+        let health = "SELECT ifnull(sum(tcp_flows), 0), ifnull(sum(tcp_two_way), 0),
+                ifnull(sum(tcp_begun_before), 0), ifnull(sum(sequence_bytes), 0),
+                ifnull(sum(gap_bytes), 0), ifnull(sum(dns_questions), 0),
+                ifnull(sum(dns_answers), 0)
+            FROM health WHERE hour >= ? AND hour < ? AND run IN runs_visible";
+        let health = self.transaction.query_row(health, params, |row| {
+            Ok(Health {
+                tcp_flows: unsigned(row, 0)?,
+                tcp_two_way: unsigned(row, 1)?,
+                tcp_begun_before: unsigned(row, 2)?,
+                sequence_bytes: unsigned(row, 3)?,
+                gap_bytes: unsigned(row, 4)?,
+                dns_questions: unsigned(row, 5)?,
+                dns_answers: unsigned(row, 6)?,
+            })
+        });
+        let rings = "SELECT ifnull(sum(received), 0), ifnull(sum(dropped), 0),
+                ifnull(sum(interface_dropped), 0), ifnull(sum(down_nanos), 0), count(*)
+            FROM rings WHERE hour >= ? AND hour < ? AND run IN runs_visible";
+        let rings = self.transaction.query_row(rings, params, |row| {
+            let sums = RingSums {
+                received: unsigned(row, 0)?,
+                dropped: unsigned(row, 1)?,
+                interface_dropped: unsigned(row, 2)?,
+                down_nanos: unsigned(row, 3)?,
+            };
+            Ok((unsigned(row, 4)? > 0).then_some(sums))
+        });
+        let failed = |error| self.failed(error);
+        Ok(HealthFacts { health: health.map_err(failed)?, rings: rings.map_err(failed)? })
     }
 
     /// What is known of the runs that have rows in `window`, and of those that have none at all.
@@ -342,6 +401,11 @@ impl Snapshot<'_> {
                  ORDER BY 1, 2",
                 window,
                 |row| Ok((row.get(0)?, row.get(1)?)),
+            )?,
+            pseudonym_keys: self.list(
+                "SELECT DISTINCT pseudonym_key FROM runs WHERE id IN touching ORDER BY 1",
+                window,
+                first,
             )?,
             captures: self.list(
                 "SELECT fingerprint, size_bytes, damaged_at, in_part FROM captures
@@ -398,7 +462,7 @@ impl Snapshot<'_> {
         hour.map_err(|error| self.failed(error))
     }
 
-    fn rows<E: From<StoreError>>(
+    pub(super) fn rows<E: From<StoreError>>(
         &self,
         sql: &str,
         window: Window,
@@ -413,7 +477,7 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    fn failed(&self, error: rusqlite::Error) -> StoreError {
+    pub(super) fn failed(&self, error: rusqlite::Error) -> StoreError {
         explain(&self.store.path, error)
     }
 }
@@ -448,20 +512,22 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
             minutes_begun: unsigned(row, 19)?,
             first_seen: Timestamp(row.get(20)?),
             last_seen: Timestamp(row.get(21)?),
+            followed: [unsigned(row, 23)?, unsigned(row, 24)?, unsigned(row, 25)?],
+            flow_up_max: unsigned(row, 26)?,
+            flow_bytes_max: unsigned(row, 27)?,
         },
+        role: text(row, 22)?,
     })
 }
 
 fn app_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<AppFact<'a>> {
-    let (users, devices, sums) = summed(row, 5)?;
+    let (_, _, sums) = summed(row, 5)?;
     Ok(AppFact {
         app_id: text(row, 0)?,
         name: text(row, 1)?,
         vendor: text(row, 2)?,
         suite: text(row, 3)?,
         category: text(row, 4)?,
-        users,
-        devices,
         sums,
     })
 }
@@ -487,7 +553,7 @@ fn summed(row: &Row<'_>, column: usize) -> rusqlite::Result<(u64, u64, Sums)> {
     Ok((unsigned(row, column)?, unsigned(row, column + 1)?, sums))
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
     let value = row.get_ref(column)?;
     value.as_str().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error))
@@ -495,7 +561,7 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
 }
 
 /// A number that is never negative, as it was stored; see `number` in `commit`.
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     Ok(value.unsigned_abs())
 }

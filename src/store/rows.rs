@@ -3,16 +3,14 @@
 //! Merge makes them. Subjects and targets are handed over once and then named by small numbers,
 //! so that a row of usage is integers only.
 
+use crate::evidence::source::Trait;
 pub use crate::identity::Subject;
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
 pub use crate::usage::Sums;
-
-/// The roles of an app's hosts that count as use of it; the others are facts, kept but not use.
-/// The store's queries say the same.
-pub const ROLES_OF_USE: [&str; 2] = ["use", "login"];
+use crate::worker::part::{Health, RingSums};
 
 /// What the catalogue says of an app, as far as reports show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +34,8 @@ pub enum Target {
     App {
         /// Which app.
         app: AppFacts,
-        /// The role of the name that matched, in the catalogue's word. Only `use` and `login` are
-        /// reported as use; the others are facts, kept but not use.
+        /// The role of the name that matched, in the catalogue's word; which of them may be use is
+        /// decided in reports.
         role: String,
         /// The organisation's instance; empty when the name does not show it.
         tenant: String,
@@ -118,6 +116,40 @@ pub struct TotalsRow {
     pub last_seen: Timestamp,
 }
 
+/// How good the capture is within an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthRow {
+    /// The hour in which flows were seen last, and questions asked.
+    pub hour: Hour,
+    /// What there is to tell.
+    pub health: Health,
+}
+
+/// What the kernel says of a live run's ring within an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingRow {
+    /// The hour of sensor time.
+    pub hour: Hour,
+    /// Its worker's number.
+    pub ring: u32,
+    /// What the kernel says.
+    pub sums: RingSums,
+}
+
+/// One value of a trait of a subject: see [`crate::evidence::source`]. What is there already stays
+/// as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraitRow<I = SubjectId> {
+    /// The hour of the packets' own stamps.
+    pub hour: Hour,
+    /// Whose.
+    pub subject: I,
+    /// Which trait.
+    pub what: Trait,
+    /// Which value.
+    pub value: u64,
+}
+
 /// What one transaction adds. All numbers are what has come since the commit before.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -131,6 +163,14 @@ pub struct Commit {
     pub visibility: Vec<VisibilityRow>,
     /// In any order.
     pub totals: Vec<TotalsRow>,
+    /// In any order.
+    pub health: Vec<HealthRow>,
+    /// In any order.
+    pub rings: Vec<RingRow>,
+    /// In any order.
+    pub traits: Vec<TraitRow>,
+    /// Flows that subjects accepted and answered, in any order.
+    pub accepted: Vec<(Hour, SubjectId, u64)>,
     /// What was lost, refused or bounded.
     pub counters: Counters,
 }
@@ -192,6 +232,8 @@ pub struct RunStart {
     pub program: String,
     /// SHA-256 in hex of the configuration, as far as it changes results.
     pub config_sha256: String,
+    /// Which key makes the pseudonyms of subjects; empty where they are in the clear.
+    pub pseudonym_key: String,
 }
 
 /// What to do about the captures that were given.

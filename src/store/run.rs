@@ -238,8 +238,9 @@ fn begin(connection: &mut Connection, start: &RunStart) -> rusqlite::Result<Begu
         RunKind::Live => "live",
     };
     transaction.execute(
-        "INSERT INTO runs (kind, state, program, config_sha256) VALUES (?, 'open', ?, ?)",
-        params![kind, start.program, start.config_sha256],
+        "INSERT INTO runs (kind, state, program, config_sha256, pseudonym_key)
+         VALUES (?, 'open', ?, ?, ?)",
+        params![kind, start.program, start.config_sha256, start.pseudonym_key],
     )?;
     let run = transaction.last_insert_rowid();
     for capture in &start.captures {
@@ -304,7 +305,7 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
     for run in runs {
         // A run's hours are known, so that the tables, which begin with the hour, need not be
         // walked as a whole.
-        for table in ["usage", "visibility", "totals"] {
+        for table in ["usage", "visibility", "totals", "health", "rings", "traits", "accepted"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE run = ?1
                      AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)
@@ -318,7 +319,9 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
         connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
     }
     connection.execute_batch(
-        "DELETE FROM subjects WHERE id NOT IN (SELECT subject FROM usage);
+        "DELETE FROM subjects WHERE id NOT IN (
+             SELECT subject FROM usage UNION ALL SELECT subject FROM traits
+             UNION ALL SELECT subject FROM accepted);
          DELETE FROM targets WHERE id NOT IN (SELECT target FROM usage);",
     )
 }

@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -27,8 +27,11 @@ struct Migration {
     sql: &'static str,
 }
 
-/// In ascending order without gaps; the last leads to [`SCHEMA_VERSION`]. There is none yet.
-const MIGRATIONS: &[Migration] = &[];
+/// In ascending order without gaps; the last leads to [`SCHEMA_VERSION`].
+const MIGRATIONS: &[Migration] = &[
+    Migration { to: 2, sql: include_str!("migrations/2.sql") },
+    Migration { to: 3, sql: include_str!("migrations/3.sql") },
+];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that
 /// an existing one keeps hours of the same zone.
@@ -145,7 +148,7 @@ mod tests {
         let error = prepare(&mut connection, Path::new("test.db"), "UTC").unwrap_err();
         assert!(matches!(error, StoreError::NewerSchema { .. }));
         let text = error.to_string();
-        assert!(text.contains("test.db") && text.contains("schema version 2"), "{text}");
+        assert!(text.contains("test.db") && text.contains("schema version 3"), "{text}");
     }
 
     #[test]
@@ -170,18 +173,64 @@ mod tests {
     fn migrations_run_once_each_in_order_and_a_failing_one_leaves_no_trace() {
         let mut connection = fresh();
         let steps = [
-            Migration { to: 2, sql: "CREATE TABLE step (n INTEGER); INSERT INTO step VALUES (2)" },
-            Migration { to: 3, sql: "INSERT INTO step VALUES (3)" },
-            Migration { to: 4, sql: "INSERT INTO step VALUES (4); INSERT INTO nowhere VALUES (4)" },
+            Migration { to: 12, sql: "CREATE TABLE step (n INTEGER); INSERT INTO step VALUES (2)" },
+            Migration { to: 13, sql: "INSERT INTO step VALUES (3)" },
+            Migration {
+                to: 14,
+                sql: "INSERT INTO step VALUES (4); INSERT INTO nowhere VALUES (4)",
+            },
         ];
-        assert!(migrate(&mut connection, &steps, 1).is_err());
+        assert!(migrate(&mut connection, &steps, 11).is_err());
         let steps_done = |connection: &Connection| -> (i64, i64) {
             let sql = "SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM step";
             connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
         };
-        assert_eq!(steps_done(&connection), (2, 3));
-        migrate(&mut connection, &steps[..2], 3).unwrap();
-        assert_eq!(steps_done(&connection), (2, 3));
+        assert_eq!(steps_done(&connection), (2, 13));
+        migrate(&mut connection, &steps[..2], 13).unwrap();
+        assert_eq!(steps_done(&connection), (2, 13));
+    }
+
+    /// A database of the first version, as that made it.
+    const SCHEMA_OF_VERSION_1: &str = include_str!("migrations/from_1.sql");
+
+    fn columns(connection: &Connection) -> Vec<(String, String, String)> {
+        let sql = "SELECT s.name, c.name, c.type || c.\"notnull\" || c.pk
+            FROM sqlite_schema AS s, pragma_table_info(s.name) AS c
+            WHERE s.type = 'table' ORDER BY 1, 2";
+        let mut statement = connection.prepare(sql).unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        statement.query_map([], row).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_becomes_one_of_this() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA_OF_VERSION_1).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = OFF;
+                 INSERT INTO settings VALUES ('zone', 'UTC');
+                 INSERT INTO usage VALUES (0, 1, 1, 1, 0, 1, 1, 0, 1, 2, 70, 700, 1, 1, 1, 0, 0);
+                 INSERT INTO usage VALUES (0, 1, 2, 1, 0, 1, 1, 1, 0, 2, 70, 0, 1, 0, 1, 0, 0);
+                 PRAGMA user_version = 1;",
+            )
+            .unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        assert!(matches!(
+            check(&connection, Path::new("old.db")),
+            Err(StoreError::OlderSchema { found: 1, .. })
+        ));
+        prepare(&mut connection, Path::new("old.db"), "UTC").unwrap();
+        check(&connection, Path::new("old.db")).unwrap();
+        assert_eq!(columns(&connection), columns(&fresh()));
+        let sql = "SELECT flow_up_max, flow_bytes_max, followed_2s FROM usage ORDER BY subject";
+        let mut statement = connection.prepare(sql).unwrap();
+        let facts: Vec<(i64, i64, i64)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(facts, [(70, 770, 0), (0, 0, 0)], "what was not answered had no payload");
     }
 
     #[test]

@@ -1,4 +1,4 @@
--- The database of shadowscope, version 1 (PRAGMA user_version).
+-- The database of shadowscope, version 3 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -23,7 +23,9 @@ CREATE TABLE runs (
     program       TEXT NOT NULL,   -- version of the program that made it
     config_sha256 TEXT NOT NULL,   -- of the configuration as far as it changes results, hex
     first_hour    INTEGER,         -- earliest and latest hour that it has rows in;
-    last_hour     INTEGER          -- null as long as it has none
+    last_hour     INTEGER,         -- null as long as it has none
+    pseudonym_key TEXT NOT NULL    -- which key made the pseudonyms of its subjects (a short hash of
+                   DEFAULT ''      -- it), '' where they are in the clear
 ) STRICT;
 
 -- The captures of a run. What came from a pipe is there too, if it was read to its end.
@@ -115,7 +117,35 @@ CREATE TABLE usage (
     minutes_begun   INTEGER NOT NULL,  -- bit i: a flow began in that minute
     first_seen      INTEGER NOT NULL,
     last_seen       INTEGER NOT NULL,
+    followed_1s     INTEGER NOT NULL DEFAULT 0,  -- of the connections, those that began while a
+                                                 -- page of another site was loading, where a
+                                                 -- silence of 1 s ends a load
+    followed_2s     INTEGER NOT NULL DEFAULT 0,  -- the same for 2 s
+    followed_5s     INTEGER NOT NULL DEFAULT 0,  -- the same for 5 s
+    flow_up_max     INTEGER NOT NULL DEFAULT 0,  -- the most bytes that the client sent behind its
+                                                 -- hello in one answered connection
+    flow_bytes_max  INTEGER NOT NULL DEFAULT 0,  -- the same for bytes both ways
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
+) STRICT, WITHOUT ROWID;
+
+-- What subjects did that tells whether they are people: distinct values of traits.
+CREATE TABLE traits (
+    hour    INTEGER NOT NULL,
+    run     INTEGER NOT NULL REFERENCES runs (id),
+    subject INTEGER NOT NULL REFERENCES subjects (id),
+    trait   INTEGER NOT NULL,  -- 0 answered DNS of, 1 proxy of, 2 asks for, 3 time to live,
+                               -- 4 shape of a TLS hello, 5 served, 6 took mail of, 7 sent mail to
+    value   INTEGER NOT NULL,  -- a number, or the hash of an address
+    PRIMARY KEY (hour, run, subject, trait, value)
+) STRICT, WITHOUT ROWID;
+
+-- Connections that others opened to a subject and it answered.
+CREATE TABLE accepted (
+    hour        INTEGER NOT NULL,
+    run         INTEGER NOT NULL REFERENCES runs (id),
+    subject     INTEGER NOT NULL REFERENCES subjects (id),
+    connections INTEGER NOT NULL,
+    PRIMARY KEY (hour, run, subject)
 ) STRICT, WITHOUT ROWID;
 
 -- The books: where every byte ended up.
@@ -144,6 +174,32 @@ CREATE TABLE totals (
     first_seen  INTEGER NOT NULL,
     last_seen   INTEGER NOT NULL,
     PRIMARY KEY (hour, run)
+) STRICT, WITHOUT ROWID;
+
+-- How good the capture is, by the hour in which a flow was seen last or a question asked.
+CREATE TABLE health (
+    hour             INTEGER NOT NULL,
+    run              INTEGER NOT NULL REFERENCES runs (id),
+    tcp_flows        INTEGER NOT NULL,  -- that ended
+    tcp_two_way      INTEGER NOT NULL,  -- of these, seen in both directions
+    tcp_begun_before INTEGER NOT NULL,  -- of these, begun before the capture
+    sequence_bytes   INTEGER NOT NULL,  -- payload of the sample of TCP flows that is followed
+    gap_bytes        INTEGER NOT NULL,  -- what was missing between it
+    dns_questions    INTEGER NOT NULL,
+    dns_answers      INTEGER NOT NULL,
+    PRIMARY KEY (hour, run)
+) STRICT, WITHOUT ROWID;
+
+-- What the kernel says of a live run's rings, of which each worker has one.
+CREATE TABLE rings (
+    hour              INTEGER NOT NULL,
+    run               INTEGER NOT NULL REFERENCES runs (id),
+    ring              INTEGER NOT NULL,
+    received          INTEGER NOT NULL,  -- frames, also those that were dropped
+    dropped           INTEGER NOT NULL,  -- frames for which the ring had no room
+    interface_dropped INTEGER NOT NULL,  -- frames that the interfaces say they dropped
+    down_nanos        INTEGER NOT NULL,  -- how long interfaces were down
+    PRIMARY KEY (hour, run, ring)
 ) STRICT, WITHOUT ROWID;
 
 -- What was lost, refused or bounded in a run.

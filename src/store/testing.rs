@@ -25,6 +25,7 @@ pub(crate) fn start(captures: &[CaptureFacts], again: bool) -> RunStart {
         again,
         program: "0.1.0".into(),
         config_sha256: "c0".into(),
+        pseudonym_key: String::new(),
     }
 }
 
@@ -62,6 +63,10 @@ pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
         usage: Vec::new(),
         visibility: Vec::new(),
         totals: Vec::new(),
+        health: Vec::new(),
+        rings: Vec::new(),
+        traits: Vec::new(),
+        accepted: Vec::new(),
         counters: Counters::default(),
     }
 }

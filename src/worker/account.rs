@@ -9,13 +9,14 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::part::{ANONYMOUS_MAX, AnonymousSums, End, HINTS_MAX, Outer, Part};
+use super::bucket::{BY_NAME, fixed_bucket};
+use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
 use super::{Item, Worker, tunnels};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
-use crate::net::{Address, Endpoint, Mac, NetworkSet, protocol};
+use crate::net::{Address, Endpoint, Mac, protocol};
 use crate::observation::NameSource;
 use crate::packet::{Packet, TcpFlags};
 use crate::stats::Counter;
@@ -24,11 +25,12 @@ use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey};
 
 /// A flow whose sums have not been handed on is looked at again after this many seconds.
 const HAND_ON_SECONDS: i64 = 60;
+/// What a QUIC client sends behind its hello without payload: every datagram with an Initial in it
+/// is padded to 1,200 bytes (RFC 9000, 14.1), and there are two more to acknowledge and, where
+/// something is slow, to probe.
+const QUIC_PADDING_BYTES: u32 = 2 * 1280;
 /// The name of everything that no longer fits.
 pub(super) const OTHER: &str = "other";
-
-/// [`Hot::bucket`] of flows whose name decides.
-pub(super) const BY_NAME: u8 = u8::MAX;
 
 /// Sums of undecided flows, of minutes that are over.
 pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
@@ -40,14 +42,14 @@ impl Worker {
             && let Some(oldest) = self.table.first_due()
         {
             self.count_event(Counter::FlowEvicted);
-            self.close(oldest, End::Evicted);
-            self.free(oldest);
+            self.end(oldest, End::Evicted);
         }
         let (hot, cold) = self.new_flow(item);
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
         self.note_link(flow, &item.packet, frame);
+        self.note_time_to_live(item);
         if item.packet.protocol == protocol::IPCOMP {
             self.count_event(Counter::IpcompOpaque);
         }
@@ -125,8 +127,12 @@ impl Worker {
             bucket: BY_NAME,
         };
         hot.set_client(client);
-        hot.bucket = fixed_bucket(&hot, home);
-        (hot, Cold::new(item.time))
+        hot.bucket = fixed_bucket(&hot, &self.settings);
+        let mut cold = Cold::new(item.time);
+        if self.settings.sinkholes.contains(hot.addresses[1 - client]) {
+            cold.told |= told::SINKHOLED;
+        }
+        (hot, cold)
     }
 
     /// The other side of a flow shows itself.
@@ -173,18 +179,19 @@ impl Worker {
 
     /// Corrects who the client is. What has been handed on stays as it was.
     pub(super) fn set_client(&mut self, flow: FlowId, side: Side) {
-        let home = &self.settings.home;
         let hot = self.table.hot(flow);
         if hot.client() == side {
             return;
         }
         hot.set_client(side);
-        hot.bucket = fixed_bucket(hot, home);
+        hot.bucket = fixed_bucket(hot, &self.settings);
         let (hot, cold) = self.table.both(flow);
         tunnels::apply(hot, cold);
         for (_, sums) in self.pending.get_mut(&flow).into_iter().flatten() {
             std::mem::swap(&mut sums.bytes_up, &mut sums.bytes_down);
             std::mem::swap(&mut sums.minutes_up, &mut sums.minutes_down);
+            // They are of one flow.
+            sums.flow_up_max = sums.flow_bytes_max - sums.flow_up_max;
         }
     }
 
@@ -192,6 +199,10 @@ impl Worker {
     #[cold]
     pub(super) fn turn_minute(&mut self, flow: FlowId, item: &Item) {
         self.hand_on(flow);
+        let old_minute = self.table.hot(flow).minute;
+        if self.hour(old_minute) != self.hour(item.minute) {
+            self.table.cold(flow).behind_hello = [0; 2];
+        }
         let hot = self.table.hot(flow);
         self.totals.note_last(flow, hot.last_seen);
         hot.minute = item.minute;
@@ -211,8 +222,10 @@ impl Worker {
             return;
         }
         let client = hot.client();
+        let is_sinkholed = cold.told & told::SINKHOLED != 0;
         let minute_bit = |side: Side| {
-            if hot.is_marked(mark::PAYLOAD_0, side) { hour.bit(minute) } else { 0 }
+            let counts = hot.is_marked(mark::PAYLOAD_0, side) && !is_sinkholed;
+            if counts { hour.bit(minute) } else { 0 }
         };
         let mut sums = Sums {
             attempts_failed,
@@ -228,11 +241,20 @@ impl Worker {
             cold.told |= told::BEGINNING;
             sums.connections = 1;
             sums.minutes_begun = hour.bit(cold.first_seen.minute());
+            sums.attempts_failed += u64::from(is_sinkholed);
         }
         let both_spoke = hot.marks & mark::SPOKE_0 != 0 && hot.marks & (mark::SPOKE_0 << 1) != 0;
-        if both_spoke && cold.told & told::HANDSHAKE == 0 {
-            cold.told |= told::HANDSHAKE;
-            sums.handshakes = 1;
+        for (behind, bytes) in cold.behind_hello.iter_mut().zip(hot.bytes) {
+            *behind = behind.saturating_add_unsigned(bytes);
+        }
+        if both_spoke && !is_sinkholed {
+            if cold.told & told::HANDSHAKE == 0 {
+                cold.told |= told::HANDSHAKE;
+                sums.handshakes = 1;
+            }
+            let behind = |side: Side| u64::from(cold.behind_hello[side].max(0).unsigned_abs());
+            sums.flow_up_max = behind(client);
+            sums.flow_bytes_max = behind(client) + behind(1 - client);
         }
         let (packets, bytes) = (hot.packets, hot.bytes);
         hot.bytes = [0; 2];
@@ -278,6 +300,7 @@ impl Worker {
         if self.table.hot(flow).marks & mark::DECIDED != 0 {
             self.hand_on(flow);
             self.end_anonymous(flow);
+            self.table.cold(flow).behind_hello = [0; 2];
         }
         let name = self.intern(name);
         let cold = self.table.cold(flow);
@@ -287,6 +310,16 @@ impl Worker {
             self.names.release(old);
         }
         self.decide(flow);
+    }
+
+    /// The hello of a flow ends with this packet, which is not counted yet: from here on bytes are
+    /// behind it.
+    pub(super) fn hello_ends(&mut self, flow: FlowId, side: Side, packet_bytes: u32) {
+        let (hot, cold) = self.table.both(flow);
+        let mut before = hot.bytes;
+        let padding = if hot.protocol == protocol::UDP { QUIC_PADDING_BYTES } else { 0 };
+        before[side] = before[side].saturating_add(packet_bytes).saturating_add(padding);
+        cold.behind_hello = before.map(|bytes| 0i32.saturating_sub_unsigned(bytes));
     }
 
     /// Holds a name; where too many are held, its registrable domain, or "other".
@@ -309,12 +342,16 @@ impl Worker {
 
     /// Adds sums where they belong.
     fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums) {
-        let (hot, cold) = self.table.both(flow);
+        let hot = self.table.hot(flow);
         let bucket = Bucket::from_number(hot.bucket);
         let client =
             Endpoint { address: hot.addresses[hot.client()], port: hot.ports[hot.client()] };
         let server_side = 1 - hot.client();
         let server = Endpoint { address: hot.addresses[server_side], port: hot.ports[server_side] };
+        if sums.handshakes > 0 && bucket != Some(Bucket::NetworkService) {
+            self.note_service(client.address, server, hour);
+        }
+        let (hot, cold) = self.table.both(flow);
         let at_home = !matches!(bucket, Some(Bucket::Inbound))
             && (bucket.is_none() || self.settings.home.contains(client.address));
         let nameless = match bucket {
@@ -329,6 +366,7 @@ impl Worker {
             self.part.books.add(hour, bucket, sums.connections, sums.bytes());
             return;
         }
+        let begun = (sums.connections > 0).then_some(cold.first_seen);
         let outer = self.inspector.outer(flow);
         if cold.name != NONE && outer.is_none() {
             let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
@@ -344,6 +382,7 @@ impl Worker {
             if is_new {
                 self.names.hold_again(key.name);
             }
+            self.part.beginnings.extend(begun.map(|time| Beginning { key, time }));
             return;
         }
         if self.part.anonymous.len() >= ANONYMOUS_MAX {
@@ -406,13 +445,16 @@ impl Worker {
         }
         self.finish_inspection(flow);
         self.decide(flow);
+        let cold_told = self.table.cold(flow).told;
         let hot = self.table.hot(flow);
         let server = 1 - hot.client();
+        let is_sinkholed = cold_told & told::SINKHOLED != 0;
         let unanswered = hot.protocol == protocol::TCP
             && hot.marks & mark::BEGAN != 0
             && hot.marks & mark::WENT_ON == 0
             && !hot.is_marked(mark::SENT_0, server);
-        let failed = unanswered || hot.marks & mark::REFUSED != 0;
+        // A sinkhole's flow has been counted as an attempt when it began.
+        let failed = (unanswered || hot.marks & mark::REFUSED != 0) && !is_sinkholed;
         self.hand_on_with(flow, u64::from(failed));
         self.record_health(flow);
         self.record_flow(flow, end);
@@ -426,17 +468,19 @@ impl Worker {
         }
     }
 
-    /// Takes a closed flow out of the table; it is out of the wheel already.
-    pub(super) fn free(&mut self, flow: FlowId) {
+    /// Ends a flow that is out of the wheel already, and takes it out of the table.
+    fn end(&mut self, flow: FlowId, end: End) {
         let tunnelled = self.tunnelled.remove(&flow);
         let hash = tunnelled.unwrap_or_else(|| self.settings.seed.flow_of(self.table.hot(flow)));
+        // At hand by the time the flow is closed.
+        self.expect(hash);
+        self.close(flow, end);
         self.table.remove(hash, flow);
     }
 
     pub(super) fn close_all(&mut self, end: End) {
         while let Some(flow) = self.table.first_due() {
-            self.close(flow, end);
-            self.free(flow);
+            self.end(flow, end);
         }
     }
 
@@ -454,8 +498,7 @@ impl Worker {
     fn look_again(&mut self, flow: FlowId, now: Timestamp) {
         let hot = self.table.hot(flow);
         if hot.is_over(now) {
-            self.close(flow, End::Idle);
-            self.free(flow);
+            self.end(flow, End::Idle);
             return;
         }
         if hot.minute < now.minute() {
@@ -494,6 +537,10 @@ impl Worker {
         for outer in part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut()) {
             held.push(outer.name);
             number(&mut outer.name);
+        }
+        // Each is in the part's usage too, which holds its name.
+        for beginning in &mut part.beginnings {
+            number(&mut beginning.key.name);
         }
         for record in &mut part.flows {
             if let Some((name, _)) = &mut record.name {
@@ -538,63 +585,4 @@ fn note_two_way(part: &mut Part, client: Address) {
     } else {
         part.counters.count(Counter::HintDropped);
     }
-}
-
-/// The link addresses that were handed on last: most of those that come again are among them.
-pub(super) struct Links(Box<[(Address, Mac); Links::PLACES]>);
-
-impl Links {
-    const PLACES: usize = 1024;
-
-    pub(super) fn new() -> Links {
-        Links(Box::new([(Address::default(), Mac::default()); Links::PLACES]))
-    }
-
-    /// Whether this pair is not among them; then it is from now on.
-    fn is_news(&mut self, address: Address, mac: Mac) -> bool {
-        // Neighbours differ in their last bytes; a clash costs nothing but telling it again.
-        let [.., a, b] = address.0;
-        let place = &mut self.0[usize::from(u16::from_be_bytes([a, b])) % Links::PLACES];
-        let is_news = *place != (address, mac);
-        *place = (address, mac);
-        is_news
-    }
-}
-
-/// Ports of network services whose traffic is nobody's use of anything: DNS, DHCP, NTP, NetBIOS
-/// name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service names).
-const SERVICE_PORTS_UDP: [u16; 12] = [53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355];
-/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250).
-const ENCRYPTED_DNS_PORT: u16 = 853;
-
-/// The bucket of a flow, where it is known whatever its name.
-fn fixed_bucket(hot: &Hot, home: &NetworkSet) -> u8 {
-    let (client, server) = (hot.addresses[hot.client()], hot.addresses[1 - hot.client()]);
-    let is_service = match hot.protocol {
-        protocol::TCP => hot.ports.contains(&53),
-        protocol::UDP => hot.ports.iter().any(|port| SERVICE_PORTS_UDP.contains(port)),
-        protocol::ICMP | protocol::ICMPV6 | protocol::IGMP => true,
-        _ => false,
-    };
-    let bucket = if is_service || server.is_multicast() || client.is_multicast() {
-        Bucket::NetworkService
-    } else if !home.contains(client) {
-        Bucket::Inbound
-    } else if home.contains(server) {
-        Bucket::Private
-    } else {
-        match hot.protocol {
-            // GRE here is one whose content cannot be read.
-            protocol::ESP | protocol::AH | protocol::GRE => Bucket::Tunnel,
-            protocol::TCP | protocol::UDP => {
-                return if hot.ports.contains(&ENCRYPTED_DNS_PORT) {
-                    Bucket::EncryptedDns as u8
-                } else {
-                    BY_NAME
-                };
-            }
-            _ => Bucket::OtherIp,
-        }
-    };
-    bucket as u8
 }

@@ -57,6 +57,11 @@ impl SensorClock {
         Some(TimeStep { before, after })
     }
 
+    /// Time steps so far.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
     /// Sensor time now; none before the first packet.
     pub fn now(&self) -> Option<Timestamp> {
         self.now

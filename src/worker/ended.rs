@@ -1,13 +1,14 @@
 //! What is told of a flow once it has ended: a record of it, where that is wanted, and what it
 //! says about the health of the capture.
 
-use super::part::{End, FlowRecord};
+use super::gaps::Gaps;
+use super::part::{End, FlowRecord, Health};
 use super::{Worker, tunnels};
 use crate::flow::slot::{NONE, mark, told};
 use crate::flow::table::FlowId;
 use crate::net::{Endpoint, protocol};
 use crate::observation::NameSource;
-use crate::time::Timestamp;
+use crate::time::{Minute, Timestamp};
 
 /// Packets and bytes (side 0, side 1) over the whole life of flows; kept only where every flow is
 /// wanted as a record.
@@ -67,11 +68,28 @@ impl Worker {
         if hot.protocol != protocol::TCP {
             return;
         }
+        let (marks, minute, [one, other]) = (hot.marks, hot.minute, hot.ports);
         let both = mark::SENT_0 | mark::SENT_0 << 1;
-        let health = &mut self.part.health;
+        let is_followed = Gaps::follows_ports(one, other);
+        let (sequence_bytes, gap_bytes) = if is_followed { self.gaps.end(flow) } else { (0, 0) };
+        let health = self.health(minute);
         health.tcp_flows += 1;
-        health.tcp_two_way += u64::from(hot.marks & both == both);
-        health.tcp_begun_before += u64::from(hot.marks & mark::BEGAN == 0);
+        health.tcp_two_way += u64::from(marks & both == both);
+        health.tcp_begun_before += u64::from(marks & mark::BEGAN == 0);
+        health.sequence_bytes += sequence_bytes;
+        health.gap_bytes += gap_bytes;
+    }
+
+    /// The health of the hour that holds `minute`.
+    pub(super) fn health(&mut self, minute: Minute) -> &mut Health {
+        let hour = self.hour(minute);
+        let known = &mut self.part.health;
+        // There are hardly ever two hours in a part.
+        let at = known.iter().rposition(|&(of, _)| of == hour).unwrap_or_else(|| {
+            known.push((hour, Health::default()));
+            known.len() - 1
+        });
+        &mut known[at].1
     }
 
     /// Tells of a flow that ended, where every flow is wanted as a record.

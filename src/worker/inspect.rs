@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 
-use super::account::BY_NAME;
+use super::bucket::BY_NAME;
 use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
 use super::questions::name_protocol;
 use super::{Item, Worker};
@@ -20,6 +20,7 @@ use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
 use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
 use crate::dissect::{Advance, Finding, Progress};
+use crate::evidence::source::Trait;
 use crate::flow::reassembly::{Consumer, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
@@ -90,6 +91,7 @@ enum Found {
     Request(Box<Request>),
     Certificate(Hostname),
     ProxyTarget(Hostname),
+    ForwardedFor(Address),
     Dns(Vec<u8>),
     Tunnel { protocol: TunnelProtocol, by_client: bool },
     OpenVpn(openvpn::Packet),
@@ -132,8 +134,7 @@ fn keep(finding: Finding<'_>) -> Option<Found> {
         Finding::Tunnel { protocol, by_client } => Found::Tunnel { protocol, by_client },
         Finding::OpenVpn(packet) => Found::OpenVpn(packet),
         Finding::Refused(counter) => Found::Refused(counter),
-        // A hint who asks from behind a proxy: nothing uses it yet.
-        Finding::ForwardedFor(_) => return None,
+        Finding::ForwardedFor(address) => Found::ForwardedFor(address),
     })
 }
 
@@ -163,6 +164,8 @@ impl Worker {
     }
 
     fn look(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+        #[cfg(test)]
+        tests::panic_if_asked(payload);
         let packet = &item.packet;
         if packet.protocol == protocol::TCP {
             self.look_at_stream(flow, side, item, payload);
@@ -201,7 +204,7 @@ impl Worker {
         if done {
             *slot = None;
         }
-        let fruitful = self.take_findings(flow, side, item.time);
+        let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
         if done && !fruitful {
             self.give_up_for_now(flow, side, packet, payload);
         }
@@ -259,7 +262,7 @@ impl Worker {
                 }
             }
         }
-        self.take_findings(flow, side, item.time);
+        self.take_findings(flow, side, item.time, Some(item.packet.bytes));
         self.settle(flow);
     }
 
@@ -376,33 +379,41 @@ impl Worker {
                 None => {}
             }
             let time = self.table.hot(flow).last_seen;
-            self.take_findings(flow, side, time);
+            self.take_findings(flow, side, time, None);
         }
     }
 
-    /// Draws the conclusions from what was found. Says whether there was anything.
-    fn take_findings(&mut self, flow: FlowId, side: Side, time: Timestamp) -> bool {
+    /// Draws the conclusions from what was found in a packet of so many bytes, which is not counted
+    /// yet; without bytes, at the end of the flow. Says whether there was anything.
+    fn take_findings(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        time: Timestamp,
+        packet_bytes: Option<u32>,
+    ) -> bool {
         let mut found = std::mem::take(&mut self.inspector.found);
         let mut fruitful = false;
         for finding in found.drain(..) {
             fruitful |= !matches!(finding, Found::Refused(_) | Found::OpenVpn(_));
             match finding {
-                Found::Hello(hello) => self.hello(flow, side, time, &hello),
+                Found::Hello(hello) => {
+                    self.hello(flow, side, time, &hello);
+                    if let Some(bytes) = packet_bytes {
+                        self.hello_ends(flow, side, bytes);
+                    }
+                }
                 Found::Request(request) => self.request(flow, side, time, &request),
                 Found::Certificate(name) => self.certificate(flow, side, &name),
                 Found::ProxyTarget(host) => {
                     self.set_client(flow, side);
                     self.set_name(flow, &host, NameSource::Host);
+                    self.note_proxy(flow, time);
                 }
+                Found::ForwardedFor(address) => self.note_asks_for(flow, time, address),
                 Found::Dns(message) => self.dns(flow, side, time, &message),
                 Found::Tunnel { protocol, by_client } => {
-                    if by_client {
-                        self.set_client(flow, side);
-                    }
-                    self.mark_tunnel(flow, protocol);
-                    if protocol == TunnelProtocol::Ssh || protocol == TunnelProtocol::Pptp {
-                        self.leave_alone(flow);
-                    }
+                    self.tunnel_in_stream(flow, side, protocol, by_client);
                 }
                 Found::OpenVpn(packet) => self.openvpn_packet(flow, side, packet),
                 Found::Refused(counter) => self.count_event(counter),
@@ -414,6 +425,11 @@ impl Worker {
 
     fn hello(&mut self, flow: FlowId, side: Side, time: Timestamp, hello: &ClientHello) {
         self.set_client(flow, side);
+        if let Some(shape) = hello.shape {
+            let (client, _) = self.endpoints(flow);
+            let hour = self.hour(time.minute());
+            self.note_trait(client.address, hour, Trait::HelloShape, shape.get().into());
+        }
         let is_quic = self.table.hot(flow).protocol == protocol::UDP;
         let (source, seen) =
             if is_quic { (NameSource::Quic, Seen::Quic) } else { (NameSource::Sni, Seen::Tls) };
@@ -455,6 +471,13 @@ impl Worker {
         }
         if let Some(name) = request.authority.or(request.host) {
             self.set_name(flow, &name, NameSource::Host);
+        }
+        // Only a proxy is asked for an absolute target (RFC 9112, 3.2.2).
+        if request.authority.is_some() {
+            self.note_proxy(flow, time);
+        }
+        if let Some(address) = request.forwarded_for {
+            self.note_asks_for(flow, time, address);
         }
     }
 
@@ -519,4 +542,64 @@ fn count_version(counts: &mut Vec<(u32, u64)>, version: Option<u32>) {
 fn sequence(packet: &Packet) -> u32 {
     let syn = packet.flags.has(crate::packet::TcpFlags::SYN);
     packet.sequence.wrapping_add(u32::from(syn))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::net::Address;
+    use crate::packet::Packet;
+    use crate::stats::Counter;
+    use crate::time::Timestamp;
+    use crate::worker::{Frames, Settings};
+
+    /// Payload at which a dissector of these tests panics. No dissector that we know of does.
+    const PANIC: &[u8] = b"a dissector shall panic at this";
+
+    pub(super) fn panic_if_asked(payload: &[u8]) {
+        assert!(payload != PANIC, "a dissector panicked, as the test asked");
+    }
+
+    struct Payloads<'a>(&'a [&'a [u8]]);
+
+    impl Frames for Payloads<'_> {
+        fn frame(&self, record: u32) -> &[u8] {
+            self.0[record as usize]
+        }
+    }
+
+    #[test]
+    fn a_panic_costs_one_flow_its_name_and_no_byte() {
+        let mut worker = Worker::new(Arc::new(Settings::default()));
+        let payloads: [&[u8]; 3] = [PANIC, b"something", PANIC];
+        let items: Vec<Item> = (0..3_u8)
+            .map(|number| {
+                let packet = Packet {
+                    source: Address::v4([10, 0, 0, 1 + number % 2]),
+                    destination: Address::v4([198, 51, 100, 1]),
+                    source_port: 5000,
+                    destination_port: 4000,
+                    protocol: protocol::UDP,
+                    bytes: 100,
+                    payload_captured: payloads[usize::from(number)].len() as u32,
+                    payload_length: payloads[usize::from(number)].len() as u32,
+                    ..Packet::default()
+                };
+                let time = Timestamp(1_000_000 * i64::from(number));
+                let hash = worker.settings.seed.flow(&packet);
+                let record = number.into();
+                Item { packet, time, sensor: time, hash, record, ..Item::default() }
+            })
+            .collect();
+        worker.process(&items, &Payloads(&payloads));
+        worker.finish(Some(Timestamp(10_000_000)));
+        let part = worker.take_part();
+        // The flow is left alone from then on, and counted like any other without a name.
+        assert_eq!(part.counters.value(Counter::DissectorPanic), 1);
+        let mut bytes: Vec<u64> = part.anonymous.iter().map(|flow| flow.sums.bytes()).collect();
+        bytes.sort_unstable();
+        assert_eq!(bytes, [100, 200]);
+    }
 }

@@ -8,20 +8,30 @@
 //! - `intake`: from frame to item, before a packet has an owner
 //! - `mod`: the packet path
 //! - `account`: where sums go, and when a flow begins, is named and ends
+//! - `bucket`: buckets that no name changes
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
+//! - `sources`: what tells that an address is no person
+//! - `links`: link addresses that were told
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `tunnels`: flows that turn out to be tunnels
 //! - `fragments`: datagrams in pieces
+//! - `duplicates`: packets that a SPAN port shows twice
+//! - `gaps`: what is missing between TCP segments
 
 mod account;
+mod bucket;
 pub mod clock;
+pub mod duplicates;
 mod ended;
 mod fragments;
+mod gaps;
 mod inspect;
 pub mod intake;
+mod links;
 pub mod part;
 mod questions;
+mod sources;
 mod tunnels;
 
 use std::collections::HashMap;
@@ -38,11 +48,14 @@ use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
 use crate::usage::{NameTable, SUMS_MAX, UsageTable};
-use account::{Links, Pending};
+use account::Pending;
 use clock::TimeStep;
+use duplicates::{Copies, Windows};
 use ended::Totals;
 use fragments::Fragments;
+use gaps::Gaps;
 use inspect::Inspector;
+use links::Links;
 use part::Part;
 
 /// Packets whose memory is asked for together.
@@ -55,12 +68,19 @@ const EXPIRY_PER_BATCH: usize = 64;
 pub struct Settings {
     /// Where users are looked for.
     pub home: NetworkSet,
+    /// Addresses that take the place of servers that nobody is to reach: what goes there is a
+    /// failed attempt.
+    pub sinkholes: NetworkSet,
+    /// The organisation's own servers outside the home networks: their bytes are `private`.
+    pub own_servers: NetworkSet,
     /// Where full hours begin.
     pub grid: HourGrid,
     /// Whether every name seen is wanted as a record of its own.
     pub observations: bool,
     /// Whether every flow is wanted as a record of its own.
     pub flows: bool,
+    /// What is done about copies of packets.
+    pub copies: Copies,
     /// Flows held at most.
     pub flows_max: usize,
     /// The seed of the run's hashes.
@@ -71,9 +91,12 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             home: NetworkSet::default_home(),
+            sinkholes: NetworkSet::default(),
+            own_servers: NetworkSet::default(),
             grid: HourGrid::utc(),
             observations: false,
             flows: false,
+            copies: Copies::default(),
             flows_max: FLOWS_MAX,
             seed: Seed::random(),
         }
@@ -112,8 +135,12 @@ pub struct Worker {
     pending: Pending,
     totals: Totals,
     links: Links,
+    told: sources::Told,
     inspector: Inspector,
     fragments: Fragments,
+    gaps: Gaps,
+    /// Where copies of packets are looked for.
+    windows: Option<Box<Windows>>,
     /// Hashes of flows inside tunnels that came in fragments: see `fragments`.
     tunnelled: HashMap<FlowId, u64, RandomState>,
     part: Part,
@@ -133,8 +160,14 @@ impl Worker {
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
             links: Links::new(),
+            told: sources::Told::new(),
             inspector: Inspector::default(),
             fragments: Fragments::default(),
+            gaps: Gaps::default(),
+            windows: match settings.copies {
+                Copies::Kept => None,
+                Copies::LeftOut | Copies::Sampled(_) => Some(Box::default()),
+            },
             tunnelled: HashMap::default(),
             part: Part::default(),
             sensor: Timestamp::MIN,
@@ -154,6 +187,15 @@ impl Worker {
     /// Takes packets in input order.
     pub fn process(&mut self, items: &[Item], frames: &impl Frames) {
         self.packets += items.len() as u64;
+        if self.windows.is_some() {
+            self.process_originals(items, frames);
+        } else {
+            self.process_all(items, frames);
+        }
+    }
+
+    #[inline]
+    fn process_all(&mut self, items: &[Item], frames: &impl Frames) {
         let mut behind = items;
         while let Some((batch, rest)) = behind.split_at_checked(BATCH.min(behind.len()))
             && !batch.is_empty()
@@ -200,6 +242,7 @@ impl Worker {
             || self.part.anonymous.len() >= part::ANONYMOUS_MAX / 2
             || self.part.answers.len() >= part::ANSWERS_MAX / 2
             || self.part.books.hours() >= part::HOURS_MAX
+            || self.part.beginnings.len() >= part::BEGINNINGS_MAX
     }
 
     /// What was gathered since the last part.
@@ -271,6 +314,9 @@ impl Worker {
         }
         if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
             self.tcp_event(flow, side, packet);
+        }
+        if Gaps::follows(packet) {
+            self.gaps.segment(flow, side, packet);
         }
         if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
             match payload(packet, frames.frame(item.record)) {

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 
 use crate::dissect::device_name::DeviceName;
 use crate::dissect::tunnel::TunnelProtocol;
+use crate::evidence::source::Trait;
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
@@ -26,6 +27,9 @@ pub const QUIC_VERSIONS_MAX: usize = 32;
 /// Clients and link addresses in a part.
 pub const HINTS_MAX: usize = 65_536;
 
+/// Beginnings of flows in a part; one with more is sent early.
+pub const BEGINNINGS_MAX: usize = 262_144;
+
 /// What a worker gathered since the part before. Numbers are of that time alone.
 #[derive(Default)]
 pub struct Part {
@@ -45,6 +49,12 @@ pub struct Part {
     pub two_way: Vec<Address>,
     /// Link addresses of home clients.
     pub links: Vec<(Address, Mac)>,
+    /// When flows with a name of their own began.
+    pub beginnings: Vec<Beginning>,
+    /// What tells of an address that it is no person; something may be told several times.
+    pub traits: Vec<TraitSeen>,
+    /// Flows that addresses at home accepted and answered, by hour.
+    pub accepted: HashMap<(Address, Hour), u64, RandomState>,
     /// What devices call themselves: never use of an app.
     pub device_names: Vec<(Address, DeviceName)>,
     /// Versions of QUIC Initials that no known key opens, by version, in flows.
@@ -57,8 +67,10 @@ pub struct Part {
     pub counters: Counters,
     /// What came in.
     pub intake: BTreeMap<Hour, IntakeSums>,
-    /// How good the capture is.
-    pub health: Health,
+    /// How good the capture is; an hour may occur more than once.
+    pub health: Vec<(Hour, Health)>,
+    /// What the kernel says of the worker's ring.
+    pub rings: BTreeMap<Hour, RingSums>,
 }
 
 /// A flow without a name of its own, as far as it went since it was last handed on.
@@ -84,6 +96,28 @@ pub struct AnonymousSums {
     pub outer: Option<Outer>,
     /// Whether this is the last that is heard of the flow.
     pub ended: bool,
+}
+
+/// When a flow with a name of its own began. Its sums are in the same part, under the same key.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// Whose, and under which name.
+    pub key: UsageKey,
+    /// Stamp of its first packet.
+    pub time: Timestamp,
+}
+
+/// One value of a trait of an address at home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraitSeen {
+    /// Whose.
+    pub address: Address,
+    /// When.
+    pub hour: Hour,
+    /// Which trait.
+    pub what: Trait,
+    /// Which value.
+    pub value: u64,
 }
 
 /// What a ClientHello with Encrypted ClientHello shows (RFC 9849).
@@ -286,6 +320,35 @@ impl IntakeSums {
     }
 }
 
+/// What the kernel says of a worker's ring within an hour of sensor time. An estimate of what was
+/// lost, and never a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingSums {
+    /// Frames that came by, those that were dropped among them.
+    pub received: u64,
+    /// Frames for which the ring had no room.
+    pub dropped: u64,
+    /// Frames that the interface or its driver had no room for, by its own account.
+    pub interface_dropped: u64,
+    /// How long an interface was down, in nanoseconds; of several, added up.
+    pub down_nanos: u64,
+}
+
+impl RingSums {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &RingSums) {
+        self.received += other.received;
+        self.dropped += other.dropped;
+        self.interface_dropped += other.interface_dropped;
+        self.down_nanos += other.down_nanos;
+    }
+
+    /// Whether there is nothing to be told.
+    pub fn is_empty(&self) -> bool {
+        *self == RingSums::default()
+    }
+}
+
 /// What tells how good a capture is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
@@ -295,6 +358,10 @@ pub struct Health {
     pub tcp_two_way: u64,
     /// Those of them that began before the capture.
     pub tcp_begun_before: u64,
+    /// Payload of those of them that are followed by their sequence numbers, in bytes.
+    pub sequence_bytes: u64,
+    /// What was missing between it, in bytes: lost before it was seen.
+    pub gap_bytes: u64,
     /// DNS questions.
     pub dns_questions: u64,
     /// DNS answers.
@@ -307,6 +374,8 @@ impl Health {
         self.tcp_flows += other.tcp_flows;
         self.tcp_two_way += other.tcp_two_way;
         self.tcp_begun_before += other.tcp_begun_before;
+        self.sequence_bytes += other.sequence_bytes;
+        self.gap_bytes += other.gap_bytes;
         self.dns_questions += other.dns_questions;
         self.dns_answers += other.dns_answers;
     }

@@ -9,6 +9,7 @@ use super::part::{ANSWERS_MAX, Answer, EchOffer, HINTS_MAX};
 use crate::dissect::Progress;
 use crate::dissect::device_name::{self, NameProtocol, NameUse};
 use crate::dissect::dns;
+use crate::evidence::source::{Trait, value_of};
 use crate::flow::slot::Side;
 use crate::flow::table::FlowId;
 use crate::hostname::NotAHostname;
@@ -54,7 +55,7 @@ impl Worker {
                     continue;
                 }
             };
-            self.part.health.dns_questions += 1;
+            self.health(time.minute()).dns_questions += 1;
             if server.port == dns::PORT {
                 self.observe(flow, time, Seen::Dns, name, Hints::default());
             }
@@ -85,7 +86,10 @@ impl Worker {
         if let Err(counter) = response.read_answers(&mut answers) {
             return self.count_event(counter);
         }
-        self.part.health.dns_answers += 1;
+        self.health(time.minute()).dns_answers += 1;
+        let hour = self.hour(time.minute());
+        let asker = value_of(client.address);
+        self.note_trait(resolver.address, hour, Trait::AnswersDns, asker);
         let mut text = dns::NameText::new();
         let mut last: Option<(u8, u32)> = None;
         for answer in &answers.addresses {

@@ -72,6 +72,23 @@ impl Worker {
         }
     }
 
+    /// Takes what a stream said of itself.
+    pub(super) fn tunnel_in_stream(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        protocol: TunnelProtocol,
+        by_client: bool,
+    ) {
+        if by_client {
+            self.set_client(flow, side);
+        }
+        self.mark_tunnel(flow, protocol);
+        if matches!(protocol, TunnelProtocol::Ssh | TunnelProtocol::Pptp) {
+            self.leave_alone(flow);
+        }
+    }
+
     /// The flow is a tunnel into which nobody can look.
     pub(super) fn tunnel(&mut self, flow: FlowId, recognised: Recognised) {
         if let Some(client) = recognised.client {

@@ -189,3 +189,15 @@ pub fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     };
     entries.map(|entry| file(entry.expect("it can be listed").path())).collect()
 }
+
+/// The first line that is not the same in both.
+pub fn first_difference(one: &[u8], other: &[u8]) -> String {
+    let lines = |bytes: &[u8]| -> Vec<String> {
+        String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
+    };
+    let (one, other) = (lines(one), lines(other));
+    match one.iter().zip(&other).find(|(one, other)| one != other) {
+        Some((one, other)) => format!("\n- {one}\n+ {other}"),
+        None => format!("{} lines and {}", one.len(), other.len()),
+    }
+}

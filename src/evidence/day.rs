@@ -1,0 +1,175 @@
+//! A day of one client and one app: the hours' classes together, and their pattern.
+
+use std::ops::Range;
+
+use super::pattern::{Pattern, pattern};
+use super::{Because, Evidence, Grade, HourFacts, Side, Thresholds, grade};
+use crate::usage::Sums;
+
+/// Facts of a day by hour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DayFacts {
+    /// Beginnings of hours in seconds, ascending, with their facts.
+    hours: Vec<(i64, HourFacts)>,
+}
+
+/// What a day amounts to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayGrade {
+    /// The strongest of the hours that are not incidental; of all, where there is none.
+    pub evidence: Evidence,
+    /// Whether all hours with traffic are incidental; of a day without traffic, all hours.
+    pub incidental: bool,
+    /// Whether the day looks like synchronisation: then it is not interactive.
+    pub pattern: Pattern,
+    /// Minutes with payload both ways.
+    pub active_minutes: u64,
+    /// Bytes of incidental hours, and of incidental hosts in the others.
+    pub incidental_bytes: u64,
+}
+
+impl DayGrade {
+    /// Whether this counts as use.
+    pub fn is_used(&self) -> bool {
+        self.evidence == Evidence::Interactive
+    }
+}
+
+impl DayFacts {
+    /// Adds to an hour; it costs least where hours come in ascending order.
+    pub fn add(&mut self, hour: i64, side: Side, sums: &Sums) {
+        let at = match self.hours.last() {
+            Some((last, _)) if *last == hour => self.hours.len() - 1,
+            Some((last, _)) if *last > hour => {
+                match self.hours.binary_search_by_key(&hour, |h| h.0) {
+                    Ok(at) => at,
+                    Err(at) => {
+                        self.hours.insert(at, (hour, HourFacts::default()));
+                        at
+                    }
+                }
+            }
+            _ => {
+                self.hours.push((hour, HourFacts::default()));
+                self.hours.len() - 1
+            }
+        };
+        self.hours[at].1.add(side, sums);
+    }
+
+    /// The hours and their facts, ascending.
+    pub fn hours(&self) -> &[(i64, HourFacts)] {
+        &self.hours
+    }
+
+    /// Sums of the day; masks of minutes mean nothing in them.
+    pub fn all(&self) -> Sums {
+        let mut sums = Sums::default();
+        self.hours.iter().for_each(|(_, facts)| sums.add(&facts.all()));
+        sums
+    }
+
+    /// The pattern of the day, by the minutes of hosts that are not incidental.
+    pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
+        let mask = |facts: &HourFacts| {
+            let sums = facts.directed();
+            sums.minutes_up & sums.minutes_down
+        };
+        let hours: Vec<_> = self.hours.iter().map(|(hour, facts)| (*hour, mask(facts))).collect();
+        pattern(&hours, thresholds)
+    }
+
+    /// The class of an hour's facts within its day: of synchronisation no hour is interactive.
+    pub fn hour_grade(facts: &HourFacts, pattern: Pattern, thresholds: &Thresholds) -> Grade {
+        let grade = grade(facts, thresholds);
+        if pattern == Pattern::Sync && grade.evidence == Evidence::Interactive {
+            return Grade { evidence: Evidence::TwoWayPayload, because: Because::Sync, ..grade };
+        }
+        grade
+    }
+
+    /// The class of the day.
+    pub fn grade(&self, thresholds: &Thresholds) -> DayGrade {
+        self.grade_within(i64::MIN..i64::MAX, thresholds)
+    }
+
+    /// The class of those hours of the day that begin within `range`. Its pattern is that of the
+    /// whole day.
+    pub fn grade_within(&self, range: Range<i64>, thresholds: &Thresholds) -> DayGrade {
+        let pattern = self.pattern(thresholds);
+        let mut day = DayGrade { pattern, incidental: true, ..DayGrade::default() };
+        let mut best: Option<(bool, bool, Evidence)> = None;
+        for (_, facts) in self.hours.iter().filter(|(hour, _)| range.contains(hour)) {
+            let grade = DayFacts::hour_grade(facts, pattern, thresholds);
+            let all = facts.all();
+            day.active_minutes += all.active_minutes();
+            day.incidental_bytes += match grade.incidental {
+                true => all.bytes(),
+                false => facts.side(Side::Incidental).bytes(),
+            };
+            let rank = (all.has_traffic(), !grade.incidental, grade.evidence);
+            best = best.max(Some(rank));
+        }
+        if let Some((_, directed, evidence)) = best {
+            (day.incidental, day.evidence) = (!directed, evidence);
+        }
+        day
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traffic(up: u64, down: u64, minutes: u64) -> Sums {
+        Sums {
+            connections: 1,
+            handshakes: 1,
+            bytes_up: up,
+            bytes_down: down,
+            minutes_up: minutes,
+            minutes_down: minutes,
+            minutes_begun: 1,
+            flow_up_max: up,
+            flow_bytes_max: up + down,
+            ..Sums::default()
+        }
+    }
+
+    fn graded(hours: &[(i64, Side, Sums)]) -> DayGrade {
+        let mut day = DayFacts::default();
+        for (hour, side, sums) in hours {
+            day.add(hour * 3600, *side, sums);
+        }
+        day.grade(&Thresholds::default())
+    }
+
+    #[test]
+    fn the_best_hour_speaks_for_the_day() {
+        let use_ = traffic(5000, 60_000, 0b11);
+        let embed = traffic(900, 500, 0b1);
+        let day = graded(&[(9, Side::Use, use_), (8, Side::Incidental, embed)]);
+        assert!(day.is_used() && !day.incidental);
+        assert_eq!((day.active_minutes, day.incidental_bytes), (3, 1400));
+    }
+
+    #[test]
+    fn a_question_makes_an_embed_no_use() {
+        let embed = traffic(900, 500, 0b1);
+        let asked = Sums { dns_queries: 1, ..Sums::default() };
+        let day = graded(&[(8, Side::Incidental, embed), (9, Side::Use, asked)]);
+        assert_eq!((day.evidence, day.incidental), (Evidence::TwoWayPayload, true));
+        let day = graded(&[(9, Side::Use, asked)]);
+        assert_eq!((day.evidence, day.incidental), (Evidence::DnsOnly, false));
+    }
+
+    #[test]
+    fn synchronisation_is_not_interactive() {
+        let every_ten = (0..6).fold(0, |mask, n| mask | 1 << (10 * n));
+        let hour = traffic(9000, 90_000, every_ten);
+        let hours: Vec<_> = (0..8).map(|n| (n, Side::Use, hour)).collect();
+        let day = graded(&hours);
+        assert_eq!((day.pattern, day.evidence), (Pattern::Sync, Evidence::TwoWayPayload));
+        assert!(graded(&hours[..5]).is_used());
+    }
+}

@@ -1,0 +1,394 @@
+//! What counts as use: from the facts of an hour to a class of evidence.
+//!
+//! Pure: facts and thresholds in, a class out. The store keeps facts, and classes are computed
+//! when a report is made, so that a changed [threshold](Thresholds) needs no capture to be read
+//! again. Every threshold is a setting; why each has its value, with the curve over other values,
+//! is in `src/evidence/README.md`.
+//!
+//! - `mod`: the class of an hour, and whether it is incidental
+//! - `day`: the hours of a day together
+//! - `pattern`: background synchronisation, from the minutes of a day
+//! - `source`: addresses that are no person
+//! - `settings`: thresholds as a file
+//!
+//! Assumes that bytes are those of IP packets and that a handshake ends with the client's hello
+//! for the client's bytes: what a client sends behind it is at least a `Finished`, and at most 1.4
+//! kB of padding in QUIC. It does not know who a client is.
+
+pub mod day;
+pub mod pattern;
+pub mod settings;
+pub mod source;
+
+use crate::usage::{FOLLOWED_SECONDS, Sums};
+pub use settings::{Settings, Thresholds};
+
+/// How strong the evidence is that an app was used. Ordered: the strongest is the largest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// A name was asked for in DNS, and no connection was seen.
+    #[default]
+    DnsOnly,
+    /// A connection was tried; nothing shows that the server answered.
+    AddressOnly,
+    /// Both sides spoke, and the client had nothing to say beyond its handshake.
+    Handshake,
+    /// Payload both ways, less than a person at work leaves.
+    TwoWayPayload,
+    /// Hosts of role `use`, with payload as somebody at work leaves it.
+    Interactive,
+}
+
+impl Evidence {
+    /// The word used in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Evidence::DnsOnly => "dns_only",
+            Evidence::AddressOnly => "address_only",
+            Evidence::Handshake => "handshake",
+            Evidence::TwoWayPayload => "two_way_payload",
+            Evidence::Interactive => "interactive",
+        }
+    }
+}
+
+/// What an app's host is for, as far as evidence is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Role `use`.
+    Use = 0,
+    /// Role `login`: a person, but no work yet.
+    Login = 1,
+    /// Role `visit`: pages that outsiders see.
+    Visit = 2,
+    /// Roles `embed`, `telemetry`, `site`, `infra`: no use, whoever it was.
+    Incidental = 3,
+}
+
+impl Side {
+    /// All of them, in their order.
+    pub const ALL: [Side; 4] = [Side::Use, Side::Login, Side::Visit, Side::Incidental];
+
+    /// The side that a role of the catalogue, by its word, belongs to.
+    pub fn of_role(role: &str) -> Side {
+        match role {
+            "use" => Side::Use,
+            "login" => Side::Login,
+            "visit" => Side::Visit,
+            _ => Side::Incidental,
+        }
+    }
+}
+
+/// Facts of one client and one app in one hour, by [`Side`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HourFacts {
+    /// In the order of [`Side::ALL`].
+    pub sides: [Sums; Side::ALL.len()],
+}
+
+impl HourFacts {
+    /// Adds to a side.
+    pub fn add(&mut self, side: Side, sums: &Sums) {
+        self.sides[side as usize].add(sums);
+    }
+
+    /// Sums of one side.
+    pub fn side(&self, side: Side) -> &Sums {
+        &self.sides[side as usize]
+    }
+
+    /// Sums of all sides.
+    pub fn all(&self) -> Sums {
+        self.sides_summed(|_| true)
+    }
+
+    /// Sums of what is not incidental by its role.
+    pub fn directed(&self) -> Sums {
+        self.sides_summed(|side| side != Side::Incidental)
+    }
+
+    fn sides_summed(&self, wanted: impl Fn(Side) -> bool) -> Sums {
+        let mut sums = Sums::default();
+        for side in Side::ALL.into_iter().filter(|side| wanted(*side)) {
+            sums.add(self.side(side));
+        }
+        sums
+    }
+}
+
+/// What an hour amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grade {
+    /// How strong the evidence is.
+    pub evidence: Evidence,
+    /// Whether it is no use whatever its class: never together with [`Evidence::Interactive`].
+    pub incidental: bool,
+    /// What decided.
+    pub because: Because,
+}
+
+/// What decided on a [`Grade`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// No flow at all.
+    OnlyAsked,
+    /// No flow in which both sides spoke.
+    Unanswered,
+    /// No flow with payload beyond its handshake.
+    OnlyHandshakes,
+    /// Payload, but on no host of role `use`.
+    NoHostOfUse,
+    /// Payload on hosts of role `use`, below every threshold.
+    BelowThresholds,
+    /// Only hosts of roles that are no use.
+    IncidentalRoles,
+    /// Hosts of use that appeared only while pages of other sites loaded, with the bytes of an
+    /// embed.
+    Shadow,
+    /// One flow with enough bytes both ways.
+    Bytes,
+    /// One flow with enough bytes from the client.
+    BytesUp,
+    /// Payload both ways in enough quarter-hours.
+    Quarters,
+    /// It would be interactive, but the day has a machine's spacing.
+    Sync,
+}
+
+impl Because {
+    /// The end of a sentence that begins with "because".
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Because::OnlyAsked => "its names were only asked for in DNS",
+            Because::Unanswered => "no connection was answered",
+            Because::OnlyHandshakes => "no connection went beyond its handshake",
+            Because::NoHostOfUse => "no host of role use had payload (login and visit are no use)",
+            Because::BelowThresholds => "hosts of role use stayed below every threshold",
+            Because::IncidentalRoles => {
+                "only hosts of role embed, telemetry, site or infra were seen"
+            }
+            Because::Shadow => {
+                "its hosts appeared only while pages of other sites loaded, with the bytes of an \
+                 embed"
+            }
+            Because::Bytes => "one connection to a host of role use had enough bytes",
+            Because::BytesUp => "one connection to a host of role use had enough bytes up",
+            Because::Quarters => "hosts of role use had payload both ways in enough quarter-hours",
+            Because::Sync => "the day has the spacing of background synchronisation",
+        }
+    }
+}
+
+/// The class of an hour's facts.
+pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
+    let all = facts.all();
+    let directed = facts.directed();
+    // Where there is traffic, a mere question for another host of the app says nothing.
+    let incidental_roles = match (all.has_traffic(), directed.has_traffic()) {
+        (true, directed) => !directed,
+        (false, _) => directed.dns_queries == 0,
+    };
+    let is_shadow = !incidental_roles && is_shadow(&directed, thresholds);
+    let incidental = incidental_roles || is_shadow;
+    if !all.has_traffic() {
+        return Grade { evidence: Evidence::DnsOnly, incidental, because: Because::OnlyAsked };
+    }
+    let because = match () {
+        () if all.handshakes == 0 && all.flow_bytes_max == 0 => Because::Unanswered,
+        () if !has_payload(&all, thresholds) => Because::OnlyHandshakes,
+        () if incidental_roles => Because::IncidentalRoles,
+        () if is_shadow => Because::Shadow,
+        () => interactive(facts.side(Side::Use), thresholds),
+    };
+    let evidence = match because {
+        Because::OnlyAsked => Evidence::DnsOnly,
+        Because::Unanswered => Evidence::AddressOnly,
+        Because::OnlyHandshakes => Evidence::Handshake,
+        Because::Bytes | Because::BytesUp | Because::Quarters => Evidence::Interactive,
+        _ => Evidence::TwoWayPayload,
+    };
+    Grade { evidence, incidental, because }
+}
+
+/// Whether an app's hosts appeared only while pages of other sites loaded, with the bytes of an
+/// embed; `sums` are those of the hosts that are not incidental by role.
+fn is_shadow(sums: &Sums, thresholds: &Thresholds) -> bool {
+    let loads = u64::from(sums.minutes_begun.count_ones());
+    sums.connections > 0
+        && sums.followed[thresholds.followed_index()] >= sums.connections
+        && sums.flow_up_max < thresholds.shadow_bytes_up
+        && sums.bytes() <= thresholds.shadow_bytes.saturating_mul(loads)
+}
+
+/// Quarter-hours with minutes in which there was payload both ways.
+pub fn quarters(sums: &Sums) -> u64 {
+    const QUARTER: u64 = (1 << 15) - 1;
+    let both = sums.minutes_up & sums.minutes_down;
+    (0..4).filter(|quarter| both >> (15 * quarter) & QUARTER != 0).count() as u64
+}
+
+/// Whether a flow went beyond its handshake.
+fn has_payload(sums: &Sums, thresholds: &Thresholds) -> bool {
+    sums.flow_up_max >= thresholds.payload_bytes_up
+        || sums.flow_bytes_max >= thresholds.payload_bytes
+}
+
+fn interactive(sums: &Sums, thresholds: &Thresholds) -> Because {
+    if !has_payload(sums, thresholds) {
+        return Because::NoHostOfUse;
+    }
+    match () {
+        () if sums.flow_bytes_max >= thresholds.interactive_bytes => Because::Bytes,
+        () if sums.flow_up_max >= thresholds.interactive_bytes_up => Because::BytesUp,
+        () if quarters(sums) >= thresholds.interactive_quarters => Because::Quarters,
+        () => Because::BelowThresholds,
+    }
+}
+
+impl Thresholds {
+    /// Which of [`Sums::followed`] is looked at: the longest silence that is not over the setting.
+    pub fn followed_index(&self) -> usize {
+        let fits = |seconds: &u8| u64::from(*seconds) <= self.shadow_seconds;
+        FOLLOWED_SECONDS.iter().rposition(fits).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn flow(up: u64, down: u64) -> Sums {
+        Sums {
+            connections: 1,
+            handshakes: 1,
+            bytes_up: up + 2000,
+            bytes_down: down + 3000,
+            minutes_up: 1,
+            minutes_down: 1,
+            minutes_begun: 1,
+            flow_up_max: up,
+            flow_bytes_max: up + down,
+            ..Sums::default()
+        }
+    }
+
+    fn graded(parts: &[(Side, Sums)]) -> (Evidence, bool) {
+        let mut facts = HourFacts::default();
+        for (side, sums) in parts {
+            facts.add(*side, sums);
+        }
+        let grade = grade(&facts, &Thresholds::default());
+        (grade.evidence, grade.incidental)
+    }
+
+    #[test]
+    fn each_class_has_its_facts() {
+        let asked = Sums { dns_queries: 1, ..Sums::default() };
+        let silent = Sums { connections: 1, bytes_up: 9000, ..Sums::default() };
+        assert_eq!(graded(&[(Side::Use, asked)]), (Evidence::DnsOnly, false));
+        assert_eq!(graded(&[(Side::Use, silent)]), (Evidence::AddressOnly, false));
+        assert_eq!(graded(&[(Side::Use, flow(400, 5000))]), (Evidence::Handshake, false));
+        assert_eq!(graded(&[(Side::Use, flow(1500, 6000))]), (Evidence::TwoWayPayload, false));
+        assert_eq!(graded(&[(Side::Use, flow(1500, 60_000))]), (Evidence::Interactive, false));
+        assert_eq!(graded(&[(Side::Use, flow(4500, 1000))]), (Evidence::Interactive, false));
+    }
+
+    #[test]
+    fn two_quarter_hours_need_payload_beyond_handshakes() {
+        let twice =
+            |up| Sums { minutes_up: 1 | 1 << 20, minutes_down: 1 | 1 << 20, ..flow(up, 900) };
+        assert_eq!(graded(&[(Side::Use, twice(800))]).0, Evidence::Interactive);
+        assert_eq!(graded(&[(Side::Use, twice(300))]).0, Evidence::Handshake);
+        let same_quarter = Sums { minutes_up: 3, minutes_down: 3, ..flow(800, 900) };
+        assert_eq!(graded(&[(Side::Use, same_quarter)]).0, Evidence::TwoWayPayload);
+    }
+
+    #[test]
+    fn other_roles_are_never_interactive() {
+        let much = flow(50_000, 900_000);
+        assert_eq!(graded(&[(Side::Incidental, much)]), (Evidence::TwoWayPayload, true));
+        assert_eq!(graded(&[(Side::Login, much)]), (Evidence::TwoWayPayload, false));
+        assert_eq!(graded(&[(Side::Visit, much)]), (Evidence::TwoWayPayload, false));
+        // A look-up of a host of use beside embeds is no use either.
+        let asked = Sums { dns_queries: 1, ..Sums::default() };
+        assert!(graded(&[(Side::Incidental, much), (Side::Use, asked)]).1);
+        assert!(!graded(&[(Side::Incidental, much), (Side::Use, flow(300, 300))]).1);
+    }
+
+    #[test]
+    fn a_shadow_is_followed_wholly_and_small() {
+        let shadow = |up, down| Sums { followed: [1, 1, 1], ..flow(up, down) };
+        assert_eq!(graded(&[(Side::Use, shadow(1500, 40_000))]), (Evidence::TwoWayPayload, true));
+        assert_eq!(graded(&[(Side::Use, shadow(1500, 900_000))]), (Evidence::Interactive, false));
+        assert_eq!(graded(&[(Side::Use, shadow(9000, 40_000))]), (Evidence::Interactive, false));
+        let mut twice = shadow(1500, 40_000);
+        twice.add(&flow(1500, 1000));
+        assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::Interactive, false));
+    }
+
+    fn any_sums() -> impl Strategy<Value = Sums> {
+        let numbers = (0..3u64, 0..3u64, 0..3u64, 0..30_000u64, 0..200_000u64);
+        (numbers, any::<[u64; 2]>(), 0..3u64).prop_map(
+            |((connections, handshakes, dns_queries, up, down), minutes, followed)| Sums {
+                connections: connections.max(handshakes),
+                handshakes,
+                dns_queries,
+                bytes_up: if connections > 0 { up + 500 } else { 0 },
+                bytes_down: if connections > 0 { down } else { 0 },
+                minutes_up: minutes[0] >> 4,
+                minutes_down: minutes[1] >> 4,
+                minutes_begun: u64::from(connections > 0),
+                followed: [followed.min(connections); 3],
+                flow_up_max: if handshakes > 0 { up } else { 0 },
+                flow_bytes_max: if handshakes > 0 { up + down } else { 0 },
+                ..Sums::default()
+            },
+        )
+    }
+
+    proptest! {
+        /// The promises that every reader of a report relies on.
+        #[test]
+        fn interactive_is_never_incidental_and_needs_a_host_of_use(
+            sides in prop::array::uniform4(any_sums()),
+        ) {
+            let facts = HourFacts { sides };
+            let grade = grade(&facts, &Thresholds::default());
+            if grade.evidence == Evidence::Interactive {
+                prop_assert!(!grade.incidental);
+                prop_assert!(facts.side(Side::Use).handshakes > 0);
+            }
+            prop_assert_eq!(grade.evidence == Evidence::DnsOnly, !facts.all().has_traffic());
+        }
+
+        /// A stricter threshold never makes evidence stronger.
+        #[test]
+        fn stricter_thresholds_never_strengthen(
+            sides in prop::array::uniform4(any_sums()), bytes in 0..100_000u64, up in 0..20_000u64,
+        ) {
+            let facts = HourFacts { sides };
+            let lax = Thresholds::default();
+            let strict = Thresholds {
+                interactive_bytes: lax.interactive_bytes + bytes,
+                interactive_bytes_up: lax.interactive_bytes_up + up,
+                interactive_quarters: 4,
+                ..lax
+            };
+            prop_assert!(grade(&facts, &strict).evidence <= grade(&facts, &lax).evidence);
+        }
+
+        /// More traffic on the app's hosts of use never weakens evidence, unless all of it came
+        /// behind other sites' pages.
+        #[test]
+        fn more_use_never_weakens(sides in prop::array::uniform4(any_sums()), more in any_sums()) {
+            let mut facts = HourFacts { sides };
+            let before = grade(&facts, &Thresholds::default()).evidence;
+            facts.add(Side::Use, &Sums { followed: [0; 3], ..more });
+            let after = grade(&facts, &Thresholds::default());
+            prop_assert!(after.evidence >= before || after.incidental);
+        }
+    }
+}

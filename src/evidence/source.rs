@@ -1,0 +1,293 @@
+//! Addresses that are no person: resolvers, forward proxies, mail relays, NAT gateways, servers.
+//!
+//! Recognised from what an address did, within a day, or named by the operator. Their traffic is
+//! many people's or nobody's, and is never credited to one.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::net::Address;
+
+/// Something that tells of an address what it is; each with distinct values, which are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Trait {
+    /// It answered a DNS question; value: of whom.
+    AnswersDns = 0,
+    /// It was asked for something as a proxy; value: by whom.
+    Proxies = 1,
+    /// It says that it asks for another (`X-Forwarded-For`, PROXY protocol); value: for whom.
+    AsksFor = 2,
+    /// It opens connections with this time to live (or hop limit).
+    TimeToLive = 3,
+    /// It sends TLS hellos of this shape.
+    HelloShape = 4,
+    /// It answered on a connection that another opened; value: who.
+    Serves = 5,
+    /// It takes mail (ports 25, 465, 587); value: from whom.
+    TakesMail = 6,
+    /// It hands mail on (port 25); value: to whom.
+    SendsMail = 7,
+}
+
+impl Trait {
+    /// All of them, in their order.
+    pub const ALL: [Trait; 8] = [
+        Trait::AnswersDns,
+        Trait::Proxies,
+        Trait::AsksFor,
+        Trait::TimeToLive,
+        Trait::HelloShape,
+        Trait::Serves,
+        Trait::TakesMail,
+        Trait::SendsMail,
+    ];
+
+    /// Distinct values kept of an address and an hour: more change no verdict.
+    pub const VALUES_MAX: usize = 48;
+
+    /// What its values are, in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trait::AnswersDns => "clients whose DNS questions it answered",
+            Trait::Proxies => "clients that it is a proxy of",
+            Trait::AsksFor => "addresses that it says it asks for",
+            Trait::TimeToLive => "values of time to live",
+            Trait::HelloShape => "shapes of TLS hellos",
+            Trait::Serves => "clients that it served",
+            Trait::TakesMail => "clients that it took mail from",
+            Trait::SendsMail => "servers that it handed mail on to",
+        }
+    }
+}
+
+/// The value that stands for an address among those of a [`Trait`]: FNV-1a (64 bits), the same in
+/// every version of this program.
+pub fn value_of(address: Address) -> u64 {
+    address.0.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+/// What an address did in a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// Distinct values, in the order of [`Trait::ALL`].
+    pub distinct: [u64; Trait::ALL.len()],
+    /// Connections that others opened to it and it answered.
+    pub accepted: u64,
+    /// Connections that it opened.
+    pub opened: u64,
+}
+
+impl SourceFacts {
+    /// Distinct values of one trait.
+    pub fn of(&self, what: Trait) -> u64 {
+        self.distinct[what as usize]
+    }
+}
+
+/// Why an address is no person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Answers DNS for others.
+    Resolver,
+    /// Asks for others.
+    ForwardProxy,
+    /// Takes mail from others and hands it on.
+    MailRelay,
+    /// Several machines behind one address.
+    NatGateway,
+    /// Accepts more than it opens.
+    Server,
+}
+
+impl Reason {
+    /// The word used in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Resolver => "resolver",
+            Reason::ForwardProxy => "forward_proxy",
+            Reason::MailRelay => "mail_relay",
+            Reason::NatGateway => "nat_gateway",
+            Reason::Server => "server",
+        }
+    }
+}
+
+/// When an address is taken for no person, and what the operator says of some.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceSettings {
+    /// Clients whose questions an address answers, from which on it is a resolver.
+    pub resolver_clients: u64,
+    /// Clients that an address is a proxy of, or says it asks for, from which on it is one.
+    pub proxy_clients: u64,
+    /// Clients that an address takes mail from, from which on it is a relay if it sends some too.
+    pub mail_clients: u64,
+    /// Values of time to live of an address, from which on there are several machines behind it.
+    pub nat_times_to_live: u64,
+    /// Shapes of TLS hellos of an address, from which on there are several machines behind it; half
+    /// as many are enough where there are two values of time to live.
+    pub nat_hello_shapes: u64,
+    /// Clients that an address serves, from which on it is a server if it accepts more than it
+    /// opens.
+    pub server_clients: u64,
+    /// Networks and addresses that the operator knows better; the narrowest counts.
+    pub known: Vec<Known>,
+}
+
+impl Default for SourceSettings {
+    fn default() -> SourceSettings {
+        SourceSettings {
+            resolver_clients: 2,
+            proxy_clients: 2,
+            mail_clients: 2,
+            nat_times_to_live: 3,
+            nat_hello_shapes: 20,
+            server_clients: 8,
+            known: Vec::new(),
+        }
+    }
+}
+
+/// What the operator says of an address or a network.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// The network; an address alone is one of its own.
+    #[serde(deserialize_with = "super::settings::network", serialize_with = "as_text")]
+    pub network: IpNet,
+    /// What it is.
+    #[serde(rename = "is")]
+    pub verdict: Verdict,
+}
+
+fn as_text<S: Serializer>(network: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(network)
+}
+
+/// What the operator may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// A person's device, whatever it does.
+    Person,
+    /// As [`Reason::Resolver`].
+    Resolver,
+    /// As [`Reason::ForwardProxy`].
+    ForwardProxy,
+    /// As [`Reason::MailRelay`].
+    MailRelay,
+    /// As [`Reason::NatGateway`].
+    NatGateway,
+    /// As [`Reason::Server`].
+    Server,
+}
+
+impl Verdict {
+    fn reason(self) -> Option<Reason> {
+        match self {
+            Verdict::Person => None,
+            Verdict::Resolver => Some(Reason::Resolver),
+            Verdict::ForwardProxy => Some(Reason::ForwardProxy),
+            Verdict::MailRelay => Some(Reason::MailRelay),
+            Verdict::NatGateway => Some(Reason::NatGateway),
+            Verdict::Server => Some(Reason::Server),
+        }
+    }
+}
+
+impl SourceSettings {
+    /// Why the address is no person: what the operator says of it, else what it did. `device` is
+    /// its text; what is no address is only judged by what it did.
+    pub fn reason(&self, device: &str, facts: &SourceFacts) -> Option<Reason> {
+        let address: Option<std::net::IpAddr> = device.parse().ok();
+        let holds =
+            |known: &&Known| address.is_some_and(|address| known.network.contains(&address));
+        let widest_last = |known: &&Known| known.network.prefix_len();
+        match self.known.iter().filter(holds).max_by_key(widest_last) {
+            Some(known) => known.verdict.reason(),
+            None => self.by_behaviour(facts),
+        }
+    }
+
+    fn by_behaviour(&self, facts: &SourceFacts) -> Option<Reason> {
+        let asks_for_others = facts.of(Trait::Proxies).max(facts.of(Trait::AsksFor));
+        let (lives, shapes) = (facts.of(Trait::TimeToLive), facts.of(Trait::HelloShape));
+        let takes_mail = facts.of(Trait::TakesMail);
+        Some(match () {
+            () if facts.of(Trait::AnswersDns) >= self.resolver_clients => Reason::Resolver,
+            () if asks_for_others >= self.proxy_clients => Reason::ForwardProxy,
+            () if takes_mail >= self.mail_clients && facts.of(Trait::SendsMail) > 0 => {
+                Reason::MailRelay
+            }
+            () if lives >= self.nat_times_to_live
+                || shapes >= self.nat_hello_shapes
+                || (lives >= 2 && shapes * 2 >= self.nat_hello_shapes) =>
+            {
+                Reason::NatGateway
+            }
+            () if facts.of(Trait::Serves) >= self.server_clients
+                && facts.accepted > facts.opened =>
+            {
+                Reason::Server
+            }
+            () => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(traits: &[(Trait, u64)], accepted: u64, opened: u64) -> SourceFacts {
+        let mut facts = SourceFacts { accepted, opened, ..SourceFacts::default() };
+        for &(what, number) in traits {
+            facts.distinct[what as usize] = number;
+        }
+        facts
+    }
+
+    #[test]
+    fn behaviour_tells() {
+        let settings = SourceSettings::default();
+        let reason = |facts| settings.reason("10.0.0.1", &facts);
+        assert_eq!(reason(facts(&[(Trait::AnswersDns, 5)], 0, 90)), Some(Reason::Resolver));
+        assert_eq!(reason(facts(&[(Trait::Proxies, 2)], 0, 9)), Some(Reason::ForwardProxy));
+        assert_eq!(reason(facts(&[(Trait::AsksFor, 2)], 0, 9)), Some(Reason::ForwardProxy));
+        let mail = [(Trait::TakesMail, 3), (Trait::SendsMail, 1)];
+        assert_eq!(reason(facts(&mail, 3, 9)), Some(Reason::MailRelay));
+        assert_eq!(reason(facts(&[(Trait::TimeToLive, 3)], 0, 9)), Some(Reason::NatGateway));
+        let both = [(Trait::TimeToLive, 2), (Trait::HelloShape, 10)];
+        assert_eq!(reason(facts(&both, 0, 9)), Some(Reason::NatGateway));
+        assert_eq!(reason(facts(&[(Trait::Serves, 9)], 30, 9)), Some(Reason::Server));
+    }
+
+    #[test]
+    fn people_stay_people() {
+        let settings = SourceSettings::default();
+        let reason = |facts| settings.reason("10.0.0.1", &facts);
+        assert_eq!(reason(SourceFacts::default()), None);
+        // A second browser and an updater; a machine behind it; a share for colleagues.
+        assert_eq!(reason(facts(&[(Trait::HelloShape, 12), (Trait::TimeToLive, 1)], 0, 9)), None);
+        assert_eq!(reason(facts(&[(Trait::HelloShape, 4), (Trait::TimeToLive, 2)], 0, 9)), None);
+        assert_eq!(reason(facts(&[(Trait::Serves, 9)], 30, 300)), None);
+        assert_eq!(reason(facts(&[(Trait::SendsMail, 4)], 0, 300)), None);
+    }
+
+    #[test]
+    fn the_operator_knows_better() {
+        let text = "known = [
+            { network = '10.0.0.0/8', is = 'nat_gateway' },
+            { network = '10.0.0.1', is = 'person' },
+        ]";
+        let settings: SourceSettings = toml::from_str(text).unwrap();
+        let busy = facts(&[(Trait::AnswersDns, 5)], 0, 0);
+        assert_eq!(settings.reason("10.0.0.1", &busy), None);
+        assert_eq!(settings.reason("10.0.0.2", &busy), Some(Reason::NatGateway));
+        assert_eq!(settings.reason("fd00::1", &busy), Some(Reason::Resolver));
+        assert_eq!(settings.reason("other", &SourceFacts::default()), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! What merge has gathered and not committed yet: sums that go into the next commit.
+//!
+//! A commit takes all of it or nothing. As long as a disk refuses, a live run keeps what it has
+//! here and adds to it, within a bound: then rows of the oldest hour go first, and are counted.
+
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::RandomState;
+
+use super::verdicts::TargetNumber;
+use crate::observation::NameSource;
+use crate::stats::{Counter, Counters};
+use crate::store::{HealthRow, RingRow, TotalsRow, VisibilityRow};
+use crate::time::Hour;
+use crate::usage::Sums;
+use crate::worker::part::{Books, Health, IntakeSums, RingSums};
+
+/// Memory for rows of usage while the disk refuses, in bytes.
+pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
+/// What a row costs in memory, with what a table keeps free.
+const ROW_BYTES: usize = 2 * size_of::<(RowKey, Sums)>();
+
+/// The number of a subject in merge.
+pub(super) type SubjectNumber = u32;
+
+/// What a row of usage is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct RowKey {
+    pub(super) hour: Hour,
+    pub(super) subject: SubjectNumber,
+    pub(super) target: TargetNumber,
+    pub(super) source: NameSource,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) rows: HashMap<RowKey, Sums, RandomState>,
+    pub(super) books: Books,
+    pub(super) intake: BTreeMap<Hour, IntakeSums>,
+    pub(super) health: BTreeMap<Hour, Health>,
+    /// By hour and worker.
+    pub(super) rings: BTreeMap<(Hour, usize), RingSums>,
+    pub(super) counters: Counters,
+}
+
+impl Gathered {
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+            && self.books.hours() == 0
+            && self.intake.is_empty()
+            && self.health.is_empty()
+            && self.rings.is_empty()
+            && self.counters == Counters::default()
+    }
+
+    /// Drops rows of the oldest hours until the rest needs no more than `bytes_max`.
+    pub(super) fn shrink(&mut self, bytes_max: usize) {
+        let rows_max = bytes_max / ROW_BYTES;
+        while self.rows.len() > rows_max {
+            let Some(oldest) = self.rows.keys().map(|key| key.hour).min() else { return };
+            let before = self.rows.len();
+            self.rows.retain(|key, _| key.hour != oldest);
+            let dropped = before - self.rows.len();
+            self.counters.add(Counter::RowDropped, dropped as u64);
+        }
+    }
+
+    /// The rows of usage in total order.
+    pub(super) fn sorted_rows(&self) -> Vec<(RowKey, Sums)> {
+        let mut rows: Vec<_> = self.rows.iter().map(|(key, sums)| (*key, *sums)).collect();
+        rows.sort_unstable_by_key(|&(key, _)| key);
+        rows
+    }
+
+    /// The books as rows.
+    pub(super) fn visibility(&self) -> Vec<VisibilityRow> {
+        let row = |(hour, bucket, flows, bytes)| VisibilityRow { hour, bucket, flows, bytes };
+        self.books.iter().map(row).collect()
+    }
+
+    /// What came in as rows.
+    pub(super) fn totals(&self) -> Vec<TotalsRow> {
+        let row = |sums: &IntakeSums| TotalsRow {
+            hour: sums.hour,
+            packets: sums.packets,
+            total_bytes: sums.total_bytes,
+            ip_bytes: sums.ip_bytes,
+            first_seen: sums.first_seen,
+            last_seen: sums.last_seen,
+        };
+        self.intake.values().map(row).collect()
+    }
+
+    /// The health of the capture as rows.
+    pub(super) fn health(&self) -> Vec<HealthRow> {
+        let row = |(&hour, &health)| HealthRow { hour, health };
+        self.health.iter().map(row).collect()
+    }
+
+    /// What the kernel says of rings as rows.
+    pub(super) fn rings(&self) -> Vec<RingRow> {
+        let row = |(&(hour, worker), &sums): (&(Hour, usize), &RingSums)| RingRow {
+            hour,
+            ring: worker as u32,
+            sums,
+        };
+        self.rings.iter().map(row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_hours_go_first_and_are_counted() {
+        let mut gathered = Gathered::default();
+        for hour in 0..4 {
+            for subject in 0..10 {
+                let hour = Hour(60 * hour);
+                let key = RowKey { hour, subject, target: 0, source: NameSource::Sni };
+                gathered.rows.insert(key, Sums::default());
+            }
+        }
+        gathered.shrink(40 * ROW_BYTES);
+        assert_eq!(gathered.rows.len(), 40);
+        gathered.shrink(25 * ROW_BYTES);
+        assert_eq!(gathered.rows.len(), 20);
+        assert_eq!(gathered.counters.value(Counter::RowDropped), 20);
+        assert!(gathered.rows.keys().all(|key| key.hour >= Hour(120)));
+        gathered.shrink(0);
+        assert_eq!(gathered.counters.value(Counter::RowDropped), 40);
+        assert!(!gathered.is_empty() && Gathered::default().is_empty());
+    }
+}

@@ -1,0 +1,104 @@
+//! What addresses at home did that no person's device does: distinct values of their traits, and
+//! flows that they accepted. Facts only; [`crate::evidence::source`] judges.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::evidence::source::{SourceFacts, Trait};
+use crate::stats::Counter;
+use crate::store::TraitRow;
+use crate::time::Hour;
+
+/// Values kept of a run.
+const VALUES_MAX: usize = 1 << 21;
+
+/// What is known of addresses, by the number of their subject.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    values: BTreeMap<(u32, Hour, Trait), BTreeSet<u64>>,
+    accepted: BTreeMap<(u32, Hour), u64>,
+    kept: usize,
+    /// What has come since the last time it was taken.
+    fresh: BTreeSet<(u32, Hour, Trait, u64)>,
+    fresh_accepted: BTreeMap<(u32, Hour), u64>,
+}
+
+/// What has come, for the store; `I` is a subject's number there.
+pub struct Fresh<I> {
+    /// Values of traits.
+    pub traits: Vec<TraitRow<I>>,
+    /// Flows that subjects accepted, by hour.
+    pub accepted: Vec<(Hour, I, u64)>,
+}
+
+impl Sources {
+    /// Takes values in ascending order, so that those that find room are always the same. Answers
+    /// the counter of those that found none in the run, and how many.
+    pub fn add(&mut self, seen: BTreeSet<(u32, Hour, Trait, u64)>) -> (Counter, u64) {
+        let mut dropped = 0;
+        for (subject, hour, what, value) in seen {
+            let known = self.values.entry((subject, hour, what)).or_default();
+            // Enough of an address is enough; too much of a run is a bound.
+            if known.len() >= Trait::VALUES_MAX || known.contains(&value) {
+                continue;
+            }
+            if self.kept >= VALUES_MAX {
+                dropped += 1;
+                continue;
+            }
+            known.insert(value);
+            self.kept += 1;
+            self.fresh.insert((subject, hour, what, value));
+        }
+        (Counter::HintDropped, dropped)
+    }
+
+    /// Adds flows that a subject accepted.
+    pub fn accept(&mut self, subject: u32, hour: Hour, flows: u64) {
+        *self.accepted.entry((subject, hour)).or_default() += flows;
+        *self.fresh_accepted.entry((subject, hour)).or_default() += flows;
+    }
+
+    /// What has come since [`Sources::forget_fresh`], for the store; `id` gives a subject's number
+    /// there.
+    pub fn fresh<I: Copy, E>(
+        &self,
+        mut id: impl FnMut(u32) -> Result<I, E>,
+    ) -> Result<Fresh<I>, E> {
+        let mut traits = Vec::with_capacity(self.fresh.len());
+        for &(subject, hour, what, value) in &self.fresh {
+            traits.push(TraitRow { hour, subject: id(subject)?, what, value });
+        }
+        let mut accepted = Vec::with_capacity(self.fresh_accepted.len());
+        for (&(subject, hour), &flows) in &self.fresh_accepted {
+            accepted.push((hour, id(subject)?, flows));
+        }
+        Ok(Fresh { traits, accepted })
+    }
+
+    /// What had come is kept elsewhere now.
+    pub fn forget_fresh(&mut self) {
+        self.fresh.clear();
+        self.fresh_accepted.clear();
+    }
+
+    /// Whether all that has come is kept elsewhere.
+    pub fn has_nothing_fresh(&self) -> bool {
+        self.fresh.is_empty() && self.fresh_accepted.is_empty()
+    }
+
+    /// What a subject did in the whole run; `opened`: connections that it opened.
+    pub fn facts(&self, subject: u32, opened: u64) -> SourceFacts {
+        let mut distinct: [BTreeSet<u64>; Trait::ALL.len()] = Default::default();
+        let hours = (subject, Hour(i32::MIN), Trait::AnswersDns)
+            ..=(subject, Hour(i32::MAX), Trait::SendsMail);
+        for ((.., what), values) in self.values.range(hours) {
+            distinct[*what as usize].extend(values);
+        }
+        let hours = (subject, Hour(i32::MIN))..=(subject, Hour(i32::MAX));
+        SourceFacts {
+            distinct: distinct.map(|values| values.len() as u64),
+            accepted: self.accepted.range(hours).map(|(_, flows)| flows).sum(),
+            opened,
+        }
+    }
+}

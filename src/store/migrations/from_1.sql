@@ -1,0 +1,237 @@
+-- The database of shadowscope, version 1 (PRAGMA user_version).
+--
+-- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
+-- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
+-- Texts are joined in by small integers, so that the tables that grow hold integers only.
+-- References are kept true by the program, which makes all numbers in one place, and not checked
+-- row by row (PRAGMA foreign_keys is off, PRAGMA foreign_key_check finds nothing).
+-- Who wants to read it with other tools begins with the views at the end.
+
+-- What holds for the whole file.
+CREATE TABLE settings (
+    name  TEXT PRIMARY KEY,  -- 'zone': the IANA time zone whose full hours begin the buckets
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row for each reading of captures, and one for each time a live sensor ran.
+CREATE TABLE runs (
+    id            INTEGER PRIMARY KEY,
+    kind          TEXT NOT NULL CHECK (kind IN ('capture', 'live')),
+    state         TEXT NOT NULL CHECK (state IN ('open', 'done', 'interrupted')),
+                                   -- a 'capture' run is seen in views and reports once it is
+                                   -- 'done', a 'live' run always
+    program       TEXT NOT NULL,   -- version of the program that made it
+    config_sha256 TEXT NOT NULL,   -- of the configuration as far as it changes results, hex
+    first_hour    INTEGER,         -- earliest and latest hour that it has rows in;
+    last_hour     INTEGER          -- null as long as it has none
+) STRICT;
+
+-- The captures of a run. What came from a pipe is there too, if it was read to its end.
+CREATE TABLE captures (
+    run          INTEGER NOT NULL REFERENCES runs (id),
+    fingerprint  BLOB NOT NULL,      -- 32 bytes, BLAKE3 over size and samples of the file; of a
+                                     -- pipe, what `content` says
+    content      BLOB,               -- 32 bytes, BLAKE3 over the unpacked beginning, length and
+                                     -- end; null when it was not read to its end
+    beginning    BLOB,               -- 32 bytes, BLAKE3 over the first unpacked MiB; null likewise
+    size_bytes   INTEGER NOT NULL,
+    name         TEXT NOT NULL,      -- as it was given; for messages to people only
+    damaged_at   INTEGER,            -- offset in bytes at which the file could not be read on
+    in_part      INTEGER NOT NULL DEFAULT 0 CHECK (in_part IN (0, 1)),  -- 1 when its reading
+                                     -- stopped though there is more of it
+    done         INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),  -- 1 once its run is done and
+                                     -- has read all of all its captures; else it is read again
+    PRIMARY KEY (run, fingerprint)
+) STRICT, WITHOUT ROWID;
+
+-- No capture is ever counted twice.
+CREATE UNIQUE INDEX captures_done ON captures (fingerprint) WHERE done = 1;
+CREATE UNIQUE INDEX captures_done_content ON captures (content) WHERE done = 1;
+
+-- The numbered commits of a run: a repeat is refused by this key.
+CREATE TABLE commits (
+    run       INTEGER NOT NULL REFERENCES runs (id),
+    sequence  INTEGER NOT NULL,  -- as merge numbers them
+    catalogue INTEGER NOT NULL REFERENCES catalogues (id),  -- that all its names were matched with
+    PRIMARY KEY (run, sequence)
+) STRICT, WITHOUT ROWID;
+
+-- The catalogues that names were matched with.
+CREATE TABLE catalogues (
+    id      INTEGER PRIMARY KEY,
+    version TEXT NOT NULL,
+    hash  TEXT NOT NULL,  -- hex
+    UNIQUE (version, hash)
+) STRICT;
+
+-- Who: the only table with users, devices and addresses.
+CREATE TABLE subjects (
+    id         INTEGER PRIMARY KEY,
+    user       TEXT NOT NULL,  -- '' when nobody is attributed
+    department TEXT NOT NULL,  -- '' when unknown
+    device     TEXT NOT NULL,  -- the client's address until devices are known
+    UNIQUE (user, department, device)
+) STRICT;
+
+-- The apps met so far, as the catalogue that was last used describes them.
+CREATE TABLE apps (
+    id       INTEGER PRIMARY KEY,
+    app      TEXT NOT NULL UNIQUE,  -- the catalogue's id; survives renames
+    name     TEXT NOT NULL,
+    vendor   TEXT NOT NULL,
+    suite    TEXT NOT NULL,         -- '' when it belongs to none
+    category TEXT NOT NULL
+) STRICT;
+
+-- What was used: a side of an app, or a registrable domain that no signature knows.
+CREATE TABLE targets (
+    id      INTEGER PRIMARY KEY,
+    app     INTEGER REFERENCES apps (id),  -- null for an unmatched domain
+    role    TEXT NOT NULL,  -- use, login, visit, embed, telemetry, site, infra; '' without app
+    tenant  TEXT NOT NULL,  -- the organisation's instance, as far as the name shows it, or ''
+    edition TEXT NOT NULL,  -- personal, business, mixed, or ''
+    domain  TEXT NOT NULL   -- registrable domain when unmatched, else ''
+) STRICT;
+
+CREATE UNIQUE INDEX targets_text ON targets (ifnull(app, 0), role, tenant, edition, domain);
+
+-- Usage: who, what, in which hour. The first key column is the hour, since reports and the
+-- removal of a run (whose hours are known) both look for a range of them.
+CREATE TABLE usage (
+    hour            INTEGER NOT NULL,
+    run             INTEGER NOT NULL REFERENCES runs (id),
+    subject         INTEGER NOT NULL REFERENCES subjects (id),
+    target          INTEGER NOT NULL REFERENCES targets (id),
+    name_source     INTEGER NOT NULL,  -- 0 sni, 1 quic, 2 host, 3 cert, 4 dns, 5 net
+    catalogue       INTEGER NOT NULL REFERENCES catalogues (id),
+    connections     INTEGER NOT NULL,  -- flows that began in this hour
+    attempts_failed INTEGER NOT NULL,  -- flows without an answer, or reset before one
+    handshakes      INTEGER NOT NULL,  -- flows in which both sides spoke
+    dns_queries     INTEGER NOT NULL,
+    bytes_up        INTEGER NOT NULL,  -- client to server, of IP packets
+    bytes_down      INTEGER NOT NULL,  -- server to client
+    minutes_up      INTEGER NOT NULL,  -- bit i: payload from the client in minute i of the hour
+    minutes_down    INTEGER NOT NULL,  -- bit i: payload from the server in that minute
+    minutes_begun   INTEGER NOT NULL,  -- bit i: a flow began in that minute
+    first_seen      INTEGER NOT NULL,
+    last_seen       INTEGER NOT NULL,
+    PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
+) STRICT, WITHOUT ROWID;
+
+-- The books: where every byte ended up.
+CREATE TABLE visibility (
+    hour   INTEGER NOT NULL,
+    run    INTEGER NOT NULL REFERENCES runs (id),
+    bucket INTEGER NOT NULL REFERENCES buckets (id),
+    flows  INTEGER NOT NULL,
+    bytes  INTEGER NOT NULL,
+    PRIMARY KEY (hour, run, bucket)
+) STRICT, WITHOUT ROWID;
+
+-- Names of the buckets, in the order of reports. A byte is in the first that fits.
+CREATE TABLE buckets (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- What came in, counted once at the decoder: the other side of the books.
+CREATE TABLE totals (
+    hour        INTEGER NOT NULL,
+    run         INTEGER NOT NULL REFERENCES runs (id),
+    packets     INTEGER NOT NULL,
+    total_bytes INTEGER NOT NULL,  -- equals the sum of visibility.bytes
+    ip_bytes    INTEGER NOT NULL,  -- of IP packets only
+    first_seen  INTEGER NOT NULL,
+    last_seen   INTEGER NOT NULL,
+    PRIMARY KEY (hour, run)
+) STRICT, WITHOUT ROWID;
+
+-- What was lost, refused or bounded in a run.
+CREATE TABLE counters (
+    run   INTEGER NOT NULL REFERENCES runs (id),
+    name  TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
+
+-- Runs whose rows count: captures only when all of them was read.
+CREATE VIEW runs_visible AS
+SELECT id FROM runs WHERE kind = 'live' OR state = 'done';
+
+-- Usage in words, one row for each row of `usage`. active_minutes are minutes with payload both
+-- ways: the bits that both masks have, added up pairwise.
+CREATE VIEW usage_readable AS
+WITH
+    both AS (
+        SELECT *, minutes_up & minutes_down AS m FROM usage WHERE run IN runs_visible
+    ),
+    pairs AS (
+        SELECT *, m - ((m >> 1) & 0x5555555555555555) AS p FROM both
+    ),
+    nibbles AS (
+        SELECT *, (p & 0x3333333333333333) + ((p >> 2) & 0x3333333333333333) AS n FROM pairs
+    )
+SELECT
+    strftime('%Y-%m-%dT%H:%M:%SZ', u.hour, 'unixepoch') AS hour_utc,
+    s.user,
+    s.department,
+    s.device,
+    a.app AS app_id,
+    a.name AS app_name,
+    a.vendor AS app_vendor,
+    a.suite AS app_suite,
+    a.category AS app_category,
+    t.role AS role,
+    t.tenant AS app_tenant,
+    t.edition AS app_edition,
+    t.domain AS unmatched_domain,
+    CASE u.name_source WHEN 0 THEN 'sni' WHEN 1 THEN 'quic' WHEN 2 THEN 'host'
+        WHEN 3 THEN 'cert' WHEN 4 THEN 'dns' WHEN 5 THEN 'net' END AS name_source,
+    c.version AS catalogue_version,
+    u.connections,
+    u.attempts_failed,
+    u.dns_queries,
+    ((u.n + (u.n >> 4)) & 0x0f0f0f0f0f0f0f0f) % 255 AS active_minutes,
+    u.bytes_up,
+    u.bytes_down,
+    strftime('%Y-%m-%dT%H:%M:%SZ', u.first_seen / 1000000000, 'unixepoch') AS first_seen_utc,
+    strftime('%Y-%m-%dT%H:%M:%SZ', u.last_seen / 1000000000, 'unixepoch') AS last_seen_utc
+FROM nibbles AS u
+JOIN subjects AS s ON s.id = u.subject
+JOIN targets AS t ON t.id = u.target
+JOIN catalogues AS c ON c.id = u.catalogue
+LEFT JOIN apps AS a ON a.id = t.app;
+
+-- Use of apps by day of UTC; the reports have days of the configured zone.
+CREATE VIEW apps_daily AS
+SELECT
+    substr(hour_utc, 1, 10) AS date_utc,
+    app_id,
+    app_name,
+    app_vendor,
+    app_suite,
+    app_category,
+    count(DISTINCT nullif(user, '')) AS users,
+    count(DISTINCT device) AS devices,
+    sum(connections) AS connections,
+    sum(attempts_failed) AS attempts_failed,
+    sum(bytes_up) AS bytes_up,
+    sum(bytes_down) AS bytes_down,
+    min(first_seen_utc) AS first_seen_utc,
+    max(last_seen_utc) AS last_seen_utc
+FROM usage_readable
+WHERE role IN ('use', 'login')
+    AND connections + attempts_failed + bytes_up + bytes_down > 0
+GROUP BY date_utc, app_id;
+
+-- The books by day of UTC.
+CREATE VIEW visibility_daily AS
+SELECT
+    strftime('%Y-%m-%d', v.hour, 'unixepoch') AS date_utc,
+    b.name AS bucket,
+    sum(v.flows) AS flows,
+    sum(v.bytes) AS bytes
+FROM visibility AS v
+JOIN buckets AS b ON b.id = v.bucket
+WHERE v.run IN runs_visible
+GROUP BY date_utc, v.bucket;

@@ -1,0 +1,74 @@
+//! What reports ask of devices as sources: whether one is a person's at all.
+
+use std::collections::BTreeMap;
+
+use super::error::StoreError;
+use super::query::{Snapshot, Window, text, unsigned};
+use crate::evidence::source::{SourceFacts, Trait};
+
+/// What a device did in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceFact {
+    /// What tells whether it is a person's.
+    pub facts: SourceFacts,
+    /// Bytes that it sent, of named traffic.
+    pub bytes_up: u64,
+    /// Bytes that it received.
+    pub bytes_down: u64,
+}
+
+impl Snapshot<'_> {
+    /// What each device did that tells whether it is a person's.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn sources(&self, window: Window) -> Result<BTreeMap<String, SourceFact>, StoreError> {
+        let mut devices: BTreeMap<String, SourceFact> = BTreeMap::new();
+        let sql = "SELECT s.device, x.trait, count(DISTINCT x.value)
+            FROM traits AS x JOIN subjects AS s ON s.id = x.subject
+            WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
+            GROUP BY s.device, x.trait";
+        self.rows(sql, window, |row| {
+            let read = || Ok((text(row, 0)?, row.get::<_, u8>(1)?, unsigned(row, 2)?));
+            let (device, what, values) = read().map_err(|error| self.failed(error))?;
+            // A newer program may know more of them.
+            if usize::from(what) < Trait::ALL.len() {
+                let known = devices.entry(device.to_owned()).or_default();
+                known.facts.distinct[usize::from(what)] = values;
+            }
+            Ok::<(), StoreError>(())
+        })?;
+        let sql = "SELECT s.device, sum(x.connections), 0, 0
+            FROM accepted AS x JOIN subjects AS s ON s.id = x.subject
+            WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
+            GROUP BY s.device";
+        self.add_sums(sql, window, |device, [accepted, ..]| {
+            devices.entry(device.to_owned()).or_default().facts.accepted = accepted;
+        })?;
+        let sql = "SELECT s.device, sum(x.connections), sum(x.bytes_up), sum(x.bytes_down)
+            FROM usage AS x JOIN subjects AS s ON s.id = x.subject
+            WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
+            GROUP BY s.device";
+        self.add_sums(sql, window, |device, [opened, bytes_up, bytes_down]| {
+            let known = devices.entry(device.to_owned()).or_default();
+            known.facts.opened = opened;
+            (known.bytes_up, known.bytes_down) = (bytes_up, bytes_down);
+        })?;
+        Ok(devices)
+    }
+
+    fn add_sums(
+        &self,
+        sql: &str,
+        window: Window,
+        mut each: impl FnMut(&str, [u64; 3]),
+    ) -> Result<(), StoreError> {
+        self.rows(sql, window, |row| {
+            let read =
+                || Ok((text(row, 0)?, [unsigned(row, 1)?, unsigned(row, 2)?, unsigned(row, 3)?]));
+            let (device, sums) = read().map_err(|error| self.failed(error))?;
+            each(device, sums);
+            Ok(())
+        })
+    }
+}
