@@ -48,17 +48,20 @@ enum Class {
     Never,
     Lower,
     Upper,
+    Underscore,
     Dot,
     Unicode,
 }
 
-/// The class of every byte: letters, digits, hyphen and, for what is seen on the wire, underscore.
+/// The class of every byte: letters, digits, hyphen and, for what is seen on the wire, underscore
+/// inside labels. At the beginning it makes a label of a service (RFC 8552), which is no host.
 const CLASSES: [Class; 256] = {
     let mut classes = [Class::Never; 256];
     let mut byte = 0;
     while byte < 256 {
         classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => Class::Lower,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => Class::Lower,
+            b'_' => Class::Underscore,
             b'A'..=b'Z' => Class::Upper,
             b'.' => Class::Dot,
             0x80..=0xff => Class::Unicode,
@@ -82,6 +85,8 @@ fn survey(name: &[u8]) -> Option<Form> {
             Class::Upper if form == Form::Normal => form = Form::Upper,
             Class::Upper => {}
             Class::Unicode => form = Form::Unicode,
+            Class::Underscore if position == label_start => return None,
+            Class::Underscore => {}
             Class::Dot => {
                 if position == label_start || position - label_start > LABEL_LENGTH_MAX {
                     return None;
@@ -114,7 +119,7 @@ mod tests {
         assert_eq!(normal("app.slack.com").as_deref(), Some("app.slack.com"));
         assert_eq!(normal("App.SLACK.com.").as_deref(), Some("app.slack.com"));
         assert_eq!(normal("bücher.example").as_deref(), Some("xn--bcher-kva.example"));
-        assert_eq!(normal("_dmarc.slack.com").as_deref(), Some("_dmarc.slack.com"));
+        assert_eq!(normal("a_b.slack.com").as_deref(), Some("a_b.slack.com"));
     }
 
     #[test]
@@ -134,6 +139,8 @@ mod tests {
             "1.2.0.192.in-addr.arpa",
             "a b.slack.com",
             "*.slack.com",
+            "_dmarc.slack.com",
+            "_sip._tls.slack.com",
             "user@slack.com",
             "slack.com/path",
             "slack.com:443",
