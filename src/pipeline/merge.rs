@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use super::gathered::{Gathered, HELD_BYTES_MAX, RowKey, SubjectNumber};
 use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
+use super::possible;
 use super::records::{FlowLine, ObservationLine, Records};
 use super::sources::Fresh;
 use super::summary::Summary;
@@ -27,7 +28,8 @@ use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, RunId, Store, StoreError, SubjectId, Target, TargetId, UsageRow,
+    CatalogueFacts, Commit, PossibleRow, RunId, Store, StoreError, SubjectId, Target, TargetId,
+    UsageRow,
 };
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums, UsageKey};
@@ -391,7 +393,14 @@ impl Merge {
         if let (Some(verdict), true) = (named.verdict, flow.sums.connections > 0) {
             self.begin(client, verdict, flow.hour, named.source, flow.first_seen);
         }
-        self.row(client, target, flow.bucket, flow.hour, named.source, &flow.sums);
+        let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
+        let bucket = flow.bucket.or(hidden);
+        self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
+        if target.is_none() && flow.bucket.is_none() {
+            let possible = &mut self.gathered.possible;
+            let verdicts = &mut self.verdicts;
+            possible::add(possible, &named.candidates, flow.hour, &flow.sums, verdicts);
+        }
     }
 
     fn book(&mut self, hour: Hour, bucket: Bucket, sums: &Sums) {
@@ -433,6 +442,9 @@ impl Merge {
         let subject = self.subject(client);
         let key = RowKey { hour, subject, target, source };
         let mut sums = *sums;
+        if bucket.is_some() {
+            (sums.elsewhere_flows, sums.elsewhere_bytes) = (sums.connections, sums.bytes());
+        }
         if sums.attempts_failed > 0 && !self.two_way.contains(&subject) {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
@@ -609,6 +621,11 @@ impl Merge {
             };
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
+        let mut possible = Vec::with_capacity(self.gathered.possible.len());
+        for (&(hour, target), &sums) in &self.gathered.possible {
+            let target = store.target_id(self.verdicts.target(target))?;
+            possible.push(PossibleRow { hour, target, sums });
+        }
         let subjects = &self.subjects;
         let stored_subjects = &mut self.stored_subjects;
         let Fresh { traits, accepted } =
@@ -620,6 +637,7 @@ impl Merge {
             sequence: self.sequence,
             catalogue,
             usage,
+            possible,
             visibility: self.gathered.visibility(),
             totals: self.gathered.totals(),
             health: self.gathered.health(),

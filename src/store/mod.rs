@@ -30,13 +30,13 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use error::StoreError;
 pub use query::{
-    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
-    VisibilityFact, Window,
+    AppFact, CaptureFact, HealthFacts, PossibleFact, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
+    UsageFact, VisibilityFact, Window,
 };
 pub use rows::{
     AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
-    RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
-    TraitRow, UsageRow, VisibilityRow,
+    PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums,
+    Target, TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;

@@ -8,7 +8,7 @@ use rusqlite::{Row, Transaction, params};
 
 use super::Store;
 use super::error::{StoreError, explain};
-use super::rows::Sums;
+use super::rows::{PossibleSums, Sums};
 use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::time::Timestamp;
@@ -74,6 +74,23 @@ pub struct AppFact<'a> {
     pub category: &'a str,
     /// How much. The masks of minutes are empty: hours cannot share them.
     pub sums: Sums,
+}
+
+/// What may have been use of an app, in a window, by flows whose name is hidden or ambiguous.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PossibleFact {
+    /// The catalogue's id.
+    pub app_id: String,
+    /// Its name.
+    pub name: String,
+    /// Who sells it.
+    pub vendor: String,
+    /// The suite, or empty.
+    pub suite: String,
+    /// The category.
+    pub category: String,
+    /// How much.
+    pub sums: PossibleSums,
 }
 
 /// All use of one domain that no signature knows, in a window.
@@ -216,7 +233,7 @@ impl Snapshot<'_> {
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
-            JOIN catalogues AS c ON c.id = u.catalogue
+            JOIN catalogues AS c ON c.id = ifnull(t.catalogue, u.catalogue)
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
             ORDER BY 1, 2, 3, 4, 6, 7, u.hour";
         self.rows(sql, window, |row| {
@@ -297,6 +314,43 @@ impl Snapshot<'_> {
             };
             (fact.flows, fact.bytes) = (flows, bytes);
             Ok(())
+        })?;
+        Ok(facts)
+    }
+
+    /// What may have been use of each app, ordered by its id.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn possible(&self, window: Window) -> Result<Vec<PossibleFact>, StoreError> {
+        let sql = "SELECT a.app, a.name, a.vendor, a.suite, a.category, sum(p.flows),
+                sum(p.bytes), sum(p.bytes_expected), min(p.first_seen), max(p.last_seen)
+            FROM possible AS p
+            JOIN targets AS t ON t.id = p.target
+            JOIN apps AS a ON a.id = t.app
+            WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
+            GROUP BY a.app
+            ORDER BY a.app";
+        let mut facts = Vec::new();
+        self.rows(sql, window, |row| {
+            let read = || {
+                Ok(PossibleFact {
+                    app_id: row.get(0)?,
+                    name: row.get(1)?,
+                    vendor: row.get(2)?,
+                    suite: row.get(3)?,
+                    category: row.get(4)?,
+                    sums: PossibleSums {
+                        flows: unsigned(row, 5)?,
+                        bytes: unsigned(row, 6)?,
+                        bytes_expected: unsigned(row, 7)?,
+                        first_seen: Timestamp(row.get(8)?),
+                        last_seen: Timestamp(row.get(9)?),
+                    },
+                })
+            };
+            facts.push(read().map_err(|error| self.failed(error))?);
+            Ok::<(), StoreError>(())
         })?;
         Ok(facts)
     }
@@ -515,6 +569,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
             followed: [unsigned(row, 23)?, unsigned(row, 24)?, unsigned(row, 25)?],
             flow_up_max: unsigned(row, 26)?,
             flow_bytes_max: unsigned(row, 27)?,
+            ..Sums::default()
         },
         role: text(row, 22)?,
     })
