@@ -8,6 +8,7 @@
 //! It does not decide what a row says: names, apps, users and bounds are merge's. It knows no
 //! clock and no time zone but the name of the one whose hours it keeps.
 
+mod bounds;
 mod commit;
 mod error;
 mod intern;
@@ -28,10 +29,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, FileControl, OpenFlags};
 
+pub use bounds::PossibleFact;
 pub use error::StoreError;
 pub use query::{
-    AppFact, CaptureFact, HealthFacts, PossibleFact, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
-    UsageFact, VisibilityFact, Window,
+    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
+    VisibilityFact, Window,
 };
 pub use rows::{
     AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
