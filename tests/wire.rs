@@ -210,9 +210,17 @@ fn timeless(report: &Path) -> BTreeMap<String, Vec<BTreeMap<String, String>>> {
     let file = |name: &str| {
         let mut rows = support::csv_rows(&report.join(name));
         for row in &mut rows {
-            for time in
-                ["date", "date_from", "date_to", "first_seen", "last_seen", "active_minutes"]
-            {
+            // What is incidental is told by how soon one flow follows another, so it is a time too.
+            for time in [
+                "date",
+                "date_from",
+                "date_to",
+                "first_seen",
+                "last_seen",
+                "active_minutes",
+                "incidental",
+                "incidental_share",
+            ] {
                 row.remove(time);
             }
         }

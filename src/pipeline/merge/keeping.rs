@@ -1,0 +1,219 @@
+//! How merge keeps what it has gathered: commits, what happens while the disk refuses them, and
+//! what a run that goes on for years forgets.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::super::gathered::{Gathered, HELD_BYTES_MAX, RowKey};
+use super::super::sources::Fresh;
+use super::super::summary::Summary;
+use super::super::verdicts::TargetNumber;
+use super::{Keep, Merge};
+use crate::catalogue::Catalogue;
+use crate::stats::Counter;
+use crate::store::{CatalogueFacts, Commit, PossibleRow, StoreError, Target, UsageRow};
+use crate::time::Timestamp;
+
+/// Distinct unmatched domains of a run; those beyond are one domain "other".
+const UNMATCHED_MAX: usize = 65_536;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+impl Merge {
+    /// Folds unmatched domains for which there is no room: those with the most bytes stay, ties
+    /// by name.
+    pub(super) fn fold_unmatched(&mut self) {
+        let mut fresh: HashMap<TargetNumber, u64, RandomState> = HashMap::default();
+        for (key, sums) in &self.gathered.rows {
+            let is_domain = matches!(self.verdicts.target(key.target), Target::Domain(_));
+            if is_domain && !self.unmatched.contains(&key.target) {
+                *fresh.entry(key.target).or_default() += sums.bytes();
+            }
+        }
+        let mut fresh: Vec<_> = fresh.into_iter().collect();
+        let room = UNMATCHED_MAX - self.unmatched.len();
+        if fresh.len() > room {
+            fresh.sort_by(|&(one, one_bytes), &(other, other_bytes)| {
+                let targets = (self.verdicts.target(one), self.verdicts.target(other));
+                other_bytes.cmp(&one_bytes).then_with(|| targets.0.cmp(targets.1))
+            });
+            let folded: HashSet<_, RandomState> =
+                fresh.drain(room..).map(|(target, _)| target).collect();
+            self.summary.bound(Counter::UnmatchedFolded, folded.len() as u64);
+            let other = self.verdicts.other_domain();
+            let moved: Vec<_> =
+                self.gathered.rows.extract_if(|key, _| folded.contains(&key.target)).collect();
+            for (key, sums) in moved {
+                self.gathered.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
+            }
+        }
+        self.unmatched.extend(fresh.into_iter().map(|(target, _)| target));
+    }
+
+    /// Commits what was gathered, and adds it to the summary.
+    pub(super) fn close_tick(&mut self) -> Result<(), StoreError> {
+        for key in self.ended.drain(..) {
+            self.open.remove(&key);
+        }
+        self.fold_unmatched();
+        if !self.live {
+            self.summarise();
+        } else if self.is_settled() {
+            return Ok(());
+        }
+        match self.commit() {
+            Ok(()) => {
+                if self.refused.take().is_some() {
+                    eprintln!("shadowscope: the database takes commits again");
+                }
+                self.gathered = Gathered::default();
+                self.summary.sources.forget_fresh();
+                Ok(())
+            }
+            Err(error) if self.live && error.is_passing() => {
+                self.gathered.counters.count(Counter::CommitRefused);
+                self.gathered.shrink(HELD_BYTES_MAX);
+                let message = error.to_string();
+                if self.refused.as_ref() != Some(&message) {
+                    eprintln!("shadowscope: {message}; measuring goes on, and it is tried again");
+                    self.refused = Some(message);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn summarise(&mut self) {
+        for (key, sums) in self.gathered.sorted_rows() {
+            let subject = &self.subjects[key.subject as usize];
+            let target = self.verdicts.target(key.target);
+            self.summary.usage((key.subject, key.hour), subject, target, &sums);
+        }
+        self.summary.books.merge(&self.gathered.books);
+        for sums in self.gathered.intake.values() {
+            self.summary.intake(sums);
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
+        let catalogue = self.verdicts.catalogue();
+        let catalogue = store.catalogue_id(&CatalogueFacts {
+            version: catalogue.version(),
+            hash: hex(&catalogue.hash()),
+        })?;
+        self.stored_subjects.resize(self.subjects.len(), None);
+        let rows = self.gathered.sorted_rows();
+        let mut usage = Vec::with_capacity(rows.len());
+        for (key, sums) in rows {
+            let subject = match &mut self.stored_subjects[key.subject as usize] {
+                Some(id) => *id,
+                empty => *empty.insert(store.subject_id(&self.subjects[key.subject as usize])?),
+            };
+            if self.stored_targets.len() <= key.target as usize {
+                self.stored_targets.resize(key.target as usize + 1, None);
+            }
+            let target = match &mut self.stored_targets[key.target as usize] {
+                Some(id) => *id,
+                empty => *empty.insert(store.target_id(self.verdicts.target(key.target))?),
+            };
+            usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
+        }
+        let mut possible = Vec::with_capacity(self.gathered.possible.len());
+        for (&(hour, target), &sums) in &self.gathered.possible {
+            let target = store.target_id(self.verdicts.target(target))?;
+            possible.push(PossibleRow { hour, target, sums });
+        }
+        let subjects = &self.subjects;
+        let stored_subjects = &mut self.stored_subjects;
+        let Fresh { traits, accepted } =
+            self.summary.sources.fresh(|number| match &mut stored_subjects[number as usize] {
+                Some(id) => Ok(*id),
+                empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),
+            })?;
+        let commit = Commit {
+            sequence: self.sequence,
+            catalogue,
+            usage,
+            possible,
+            visibility: self.gathered.visibility(),
+            totals: self.gathered.totals(),
+            health: self.gathered.health(),
+            rings: self.gathered.rings(),
+            traits,
+            accepted,
+            counters: self.gathered.counters.clone(),
+        };
+        store.commit(*run, &commit)?;
+        self.sequence += 1;
+        Ok(())
+    }
+
+    /// Forgets what was remembered of another day, so that a run may go on for years. What is held
+    /// for the disk stays as it is.
+    pub(super) fn turn_day(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let day = now.seconds().div_euclid(SECONDS_PER_DAY);
+        let known = *self.day.get_or_insert(day);
+        if day == known || !self.settle()? {
+            return Ok(());
+        }
+        self.day = Some(day);
+        self.forget_numbers(None);
+        self.subjects.clear();
+        self.subject_numbers.clear();
+        self.stored_subjects.clear();
+        self.two_way.clear();
+        self.held_failures.clear();
+        self.summary = Summary::new(false);
+        Ok(())
+    }
+
+    /// Commits what waits for other flows, too: it is keyed by numbers that are about to end.
+    /// Answers whether all of it could be.
+    pub(super) fn settle(&mut self) -> Result<bool, StoreError> {
+        self.settle_loads(None);
+        self.close_tick()?;
+        Ok(self.is_settled())
+    }
+
+    /// Whether there is nothing to commit.
+    fn is_settled(&self) -> bool {
+        self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
+    }
+
+    /// Asks another catalogue from now on: between two commits, so that each has one. What is held
+    /// for the disk was matched with the old one, and has to be committed first.
+    ///
+    /// Answers whether it was exchanged.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn exchange_catalogue(&mut self, catalogue: Arc<Catalogue>) -> Result<bool, StoreError> {
+        let may = self.settle()?;
+        if may {
+            self.forget_numbers(Some(catalogue));
+            // Their keys hold numbers of targets.
+            self.held_failures.clear();
+        }
+        Ok(may)
+    }
+
+    /// Numbers targets anew, those of open flows first.
+    fn forget_numbers(&mut self, catalogue: Option<Arc<Catalogue>>) {
+        let old = self.verdicts.forget(catalogue);
+        for named in self.open.values_mut() {
+            let verdict = &mut Arc::make_mut(named).verdict;
+            if let Some(target) = verdict.as_mut().and_then(|verdict| verdict.target.as_mut()) {
+                *target = self.verdicts.number(old[*target as usize].clone());
+            }
+        }
+        self.unmatched.clear();
+        self.stored_targets.clear();
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
