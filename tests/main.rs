@@ -31,6 +31,7 @@ mod made;
 mod memory;
 mod naming;
 mod other_tool;
+mod reclassify;
 mod support;
 mod tidy;
 mod truth;

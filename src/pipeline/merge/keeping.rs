@@ -32,7 +32,7 @@ impl Merge {
             }
         }
         let mut fresh: Vec<_> = fresh.into_iter().collect();
-        let room = UNMATCHED_MAX - self.unmatched.len();
+        let room = UNMATCHED_MAX.saturating_sub(self.unmatched.len());
         if fresh.len() > room {
             fresh.sort_by(|&(one, one_bytes), &(other, other_bytes)| {
                 let targets = (self.verdicts.target(one), self.verdicts.target(other));
@@ -48,7 +48,9 @@ impl Merge {
                 self.gathered.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
             }
         }
-        self.unmatched.extend(fresh.into_iter().map(|(target, _)| target));
+        // What was only asked for takes no room from what is used.
+        let used = fresh.into_iter().filter(|&(_, bytes)| bytes > 0);
+        self.unmatched.extend(used.map(|(target, _)| target));
     }
 
     /// Commits what was gathered, and adds it to the summary.
