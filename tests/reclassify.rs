@@ -25,10 +25,13 @@ sources = ["https://wetransfer.com/"]
 role = "visit"
 domains = ["wetransfer.com"]
 
-[test]
-must_match = ["wetransfer.com"]
-must_not_match = ["wetransfer.example"]
+[[test]]
+host = "TESTED"
+app = "wetransfer"
+role = "visit"
 "#;
+
+const VENDORS: &str = "schema = 1\n[vendors.local]\nname = \"Local\"\n";
 
 struct Desk {
     folder: tempfile::TempDir,
@@ -40,7 +43,9 @@ impl Desk {
         let office = Office { visits: 400, seconds: 7_000, seed: 8, ..Office::default() };
         office.traffic().write(&desk.path("made.pcap")).unwrap();
         fs::create_dir(desk.path("extra")).unwrap();
-        fs::write(desk.path("extra/wetransfer.toml"), SIGNATURE).unwrap();
+        let signature = SIGNATURE.replace("TESTED", "wetransfer.com");
+        fs::write(desk.path("extra/wetransfer.toml"), signature).unwrap();
+        fs::write(desk.path("extra/vendors.toml"), VENDORS).unwrap();
         desk
     }
 
@@ -116,7 +121,7 @@ fn single_names_below_a_domain_apply_from_now_on_only() {
     let path: &Path = &desk.path("extra/wetransfer.toml");
     let single = SIGNATURE
         .replace(r#"domains = ["wetransfer.com"]"#, r#"hosts = ["files.wetransfer.com"]"#)
-        .replace(r#"must_match = ["wetransfer.com"]"#, r#"must_match = ["files.wetransfer.com"]"#);
+        .replace("TESTED", "files.wetransfer.com");
     fs::write(path, single).unwrap();
     desk.read("before.db", false);
     let before = desk.report("before.db");
