@@ -10,6 +10,7 @@
 mod apps;
 mod days;
 mod manifest;
+mod new_apps;
 mod output;
 mod shared;
 mod table;
@@ -76,7 +77,7 @@ pub enum ReportError {
     },
 }
 
-/// Writes `apps.csv`, `usage.csv`, `shared_sources.csv`, `unmatched.csv`, `visibility.csv` and
+/// Writes `apps.csv`, `usage.csv`, `shared_sources.csv`, `new_apps.csv`, `unmatched.csv`, `visibility.csv` and
 /// `manifest.json` into `folder`, which is made if need be, and answers their paths. `settings` say
 /// what counts as use.
 ///
@@ -108,11 +109,13 @@ pub fn write_reports(
         apps.add_day(&snapshot, &days, day, &by_app)?;
         visibility.add_day(&snapshot, &days, day)
     })?;
+    let new_apps = Output::create(folder, "new_apps.csv")?;
     let unmatched = Output::create(folder, "unmatched.csv")?;
     let files = [
         apps.finish()?,
         usage.finish()?,
         shared.finish()?,
+        new_apps::write(new_apps, &snapshot, &days)?,
         unmatched::write(unmatched, &snapshot, &days)?,
         visibility.finish()?,
     ];
@@ -200,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new/folder");
         let paths = write_reports(store, &folder, range, &Settings::default()).unwrap();
-        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 6);
+        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 7);
         let named = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())

@@ -36,7 +36,7 @@ pub use query::{
     AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
     VisibilityFact, Window,
 };
-pub use rename::{NewName, Renamed};
+pub use rename::{NamedLater, NewName, Renamed};
 pub use rows::{
     AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
     PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums,

@@ -11,6 +11,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::Store;
 use super::error::{StoreError, explain};
 use super::intern::Interned;
+use super::query::{Snapshot, Window, unsigned};
 use super::rows::{AppFacts, CatalogueFacts, Target};
 use crate::ledger::Bucket;
 use crate::time::Timestamp;
@@ -70,6 +71,64 @@ impl Store {
         let interned = Interned::continuing(&self.connection);
         self.interned = interned.map_err(|error| explain(&self.path, error))?;
         Ok(renamed)
+    }
+}
+
+/// An app that was in use before it had a name, in a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedLater {
+    /// The catalogue's id.
+    pub app_id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it first got its name, in seconds since 1970.
+    pub named_at: i64,
+    /// Different users; the unattributed do not count.
+    pub users: u64,
+    /// Bytes from clients.
+    pub bytes_up: u64,
+}
+
+impl Snapshot<'_> {
+    /// Apps that got their name after rows of them were written, ordered by id.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn named_later(&self, window: Window) -> Result<Vec<NamedLater>, StoreError> {
+        let any = "SELECT EXISTS (SELECT 1 FROM targets WHERE named_at IS NOT NULL)";
+        let any = self.transaction.query_row(any, [], |row| row.get(0));
+        if !any.map_err(|error| self.failed(error))? {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
+                count(DISTINCT nullif(s.user, '')), sum(u.bytes_up)
+            FROM usage AS u
+            JOIN targets AS t ON t.id = u.target
+            JOIN apps AS a ON a.id = t.app
+            JOIN subjects AS s ON s.id = u.subject
+            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
+                AND t.named_at IS NOT NULL
+                AND u.connections + u.attempts_failed + u.bytes_up + u.bytes_down > 0
+            GROUP BY a.app
+            ORDER BY a.app";
+        let mut found = Vec::new();
+        self.rows(sql, window, |row| {
+            let read = || {
+                Ok(NamedLater {
+                    app_id: row.get(0)?,
+                    name: row.get(1)?,
+                    first_seen: Timestamp(row.get(2)?),
+                    named_at: row.get(3)?,
+                    users: unsigned(row, 4)?,
+                    bytes_up: unsigned(row, 5)?,
+                })
+            };
+            found.push(read().map_err(|error| self.failed(error))?);
+            Ok::<(), StoreError>(())
+        })?;
+        Ok(found)
     }
 }
 
