@@ -8,7 +8,7 @@
 
 mod keeping;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -88,6 +88,8 @@ pub struct Merge {
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
     gathered: Gathered,
+    /// What was gathered in all ticks, for the summary: by subject, target and hour.
+    totals: HashMap<(SubjectNumber, TargetNumber, Hour), Sums, RandomState>,
     /// Bytes in the books and bytes that came in, of the whole run.
     balance: (u64, u64),
     /// Clients that packets were seen to.
@@ -132,6 +134,7 @@ impl Merge {
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
             gathered: Gathered::default(),
+            totals: HashMap::default(),
             balance: (0, 0),
             two_way: HashSet::default(),
             held_failures: BTreeMap::new(),
@@ -200,7 +203,8 @@ impl Merge {
     }
 
     /// The input has ended. Gives back the store, where there was one.
-    pub fn finish(self) -> (Summary, Records, Option<Keep>) {
+    pub fn finish(mut self) -> (Summary, Records, Option<Keep>) {
+        self.tell_summary();
         let (books, total) = self.balance;
         assert!(books == total, "the books do not balance: {books} of {total} bytes");
         (self.summary, self.records, self.keep)
@@ -257,11 +261,13 @@ impl Merge {
     /// Takes the traits of all parts of a tick together: which values find room must not depend on
     /// who saw them.
     fn take_traits(&mut self, parts: &[(usize, Part)]) {
-        let mut values = BTreeSet::new();
+        let mut values = Vec::new();
         for seen in parts.iter().flat_map(|(_, part)| &part.traits) {
             let value = self.identities.trait_value(seen.value);
-            values.insert((self.subject(seen.address), seen.hour, seen.what, value));
+            values.push((self.subject(seen.address), seen.hour, seen.what, value));
         }
+        values.sort_unstable();
+        values.dedup();
         let (counter, dropped) = self.summary.sources.add(values);
         self.summary.bound(counter, dropped);
     }

@@ -33,7 +33,7 @@ pub struct Fresh<I> {
 impl Sources {
     /// Takes values in ascending order, so that those that find room are always the same. Answers
     /// the counter of those that found none in the run, and how many.
-    pub fn add(&mut self, seen: BTreeSet<(u32, Hour, Trait, u64)>) -> (Counter, u64) {
+    pub fn add(&mut self, seen: Vec<(u32, Hour, Trait, u64)>) -> (Counter, u64) {
         let mut dropped = 0;
         for (subject, hour, what, value) in seen {
             let known = self.values.entry((subject, hour, what)).or_default();

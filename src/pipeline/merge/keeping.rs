@@ -87,15 +87,23 @@ impl Merge {
         }
     }
 
+    /// Adds what was gathered to what the summary will be made of. One look-up a row: names are
+    /// compared once for all ticks, in [`Merge::tell_summary`].
     fn summarise(&mut self) {
-        for (key, sums) in self.gathered.sorted_rows() {
-            let subject = &self.subjects[key.subject as usize];
-            let target = self.verdicts.target(key.target);
-            self.summary.usage((key.subject, key.hour), subject, target, &sums);
+        for (key, sums) in &self.gathered.rows {
+            self.totals.entry((key.subject, key.target, key.hour)).or_default().add(sums);
         }
         self.summary.books.merge(&self.gathered.books);
         for sums in self.gathered.intake.values() {
             self.summary.intake(sums);
+        }
+    }
+
+    /// Tells the summary all rows, at the end.
+    pub(super) fn tell_summary(&mut self) {
+        for ((subject, target, hour), sums) in std::mem::take(&mut self.totals) {
+            let target = self.verdicts.target(target);
+            self.summary.usage((subject, hour), &self.subjects[subject as usize], target, &sums);
         }
     }
 
