@@ -251,7 +251,7 @@ mod tests {
         );
         assert_eq!(
             lines(&files["apps.csv"]),
-            ["1970-01-01,slack,SLACK,Vendor,,collaboration,2,1,6,0,6,60,600,\
+            ["1970-01-01,slack,SLACK,Vendor,,collaboration,2,1,6,0,6,60,600,660,\
               1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,\
               interactive,0.0000,,2026.11"]
         );
@@ -291,8 +291,8 @@ mod tests {
         assert_eq!(ids("usage.csv", 18), ["false", "false", "false"], "slack was visited");
         assert_eq!(ids("apps.csv", 1), ["mega", "slack"]);
         assert_eq!(ids("apps.csv", 6), ["0", "0"], "nobody used anything");
-        assert_eq!(ids("apps.csv", 15), ["address_only", "two_way_payload"]);
-        assert_eq!(ids("apps.csv", 16), ["0.0000", "0.8000"]);
+        assert_eq!(ids("apps.csv", 16), ["address_only", "two_way_payload"]);
+        assert_eq!(ids("apps.csv", 17), ["0.0000", "0.8000"]);
         assert_eq!(ids("unmatched.csv", 2), [""; 0]);
     }
 
@@ -476,7 +476,7 @@ mod tests {
         let files = report(&store, ReportRange::default());
         let starts: Vec<&str> = lines(&files["apps.csv"])
             .into_iter()
-            .flat_map(|line| [line.split(',').next().unwrap(), line.split(',').nth(13).unwrap()])
+            .flat_map(|line| [line.split(',').next().unwrap(), line.split(',').nth(14).unwrap()])
             .collect();
         assert_eq!(
             starts,
