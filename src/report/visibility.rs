@@ -6,7 +6,7 @@
 //! day's bytes in per cent.
 //!
 //! Of the day, and the same in each of its rows: `kernel_drops` are frames that live rings and
-//! interfaces dropped, empty where only files were read; `capture_loss_pct` is the share of TCP
+//! interfaces dropped, 0 where only files were read; `capture_loss_pct` is the share of TCP
 //! payload that was missing between what was seen, in a sample; `identity_pct` is the share of the
 //! bytes in rows of usage that have a user. All three are estimates of what lies outside the books.
 //!
@@ -72,7 +72,6 @@ impl Visibility {
         let total = facts.iter().map(|fact| fact.bytes).sum();
         let health = snapshot.health(day.window)?;
         let dropped = health.rings.map(|rings| rings.dropped + rings.interface_dropped);
-        let dropped = dropped.map_or_else(String::new, |frames| frames.to_string());
         let (missing, followed) = (health.health.gap_bytes, health.health.sequence_bytes);
         let (attributed, of_clients) = snapshot.attributed_bytes(day.window)?;
         let today = shares(&facts);
@@ -85,7 +84,7 @@ impl Visibility {
                 Cell::Number(fact.flows),
                 Cell::Number(fact.bytes),
                 Cell::Ours(&ratio(fact.bytes, total, 100)),
-                Cell::Ours(&dropped),
+                Cell::Number(dropped.unwrap_or_default()),
                 Cell::Ours(&ratio(missing, missing + followed, 100)),
                 Cell::Ours(&ratio(attributed, of_clients, 100)),
                 Cell::Ours(if is_break(share, &earlier) { "true" } else { "false" }),
