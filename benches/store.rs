@@ -50,6 +50,7 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         sequence,
         catalogue,
         usage,
+        possible: Vec::new(),
         visibility: Vec::new(),
         totals: Vec::new(),
         health: Vec::new(),

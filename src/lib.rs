@@ -170,6 +170,26 @@
 //! (*confirmed*), or the catalogue lists the outer name as a front (*likely*). Then the flow is
 //! named as an anonymous one, and its bytes are `ech_hidden`.
 //!
+//! ## Tunnels
+//!
+//! What carries other traffic where nobody can look is known by what it says ([`dissect::tunnel`]):
+//! a message that can be nothing else, a reply that names its question, a counter that goes on. A
+//! port alone is no sign. It is looked for as long as a flow has no name of its own, and its bytes
+//! are in `tunnel`. Products are the catalogue's, by name.
+//!
+//! ## Bounds
+//!
+//! A flow whose name is hidden or ambiguous is in no app's certain sums. Each app among its
+//! candidates may have had all of it: that is kept apart, with the share of the candidates that are
+//! the app's, and is what `bytes_upper_bound` adds.
+//!
+//! ## Names that come later
+//!
+//! Use of a domain that no signature knows is kept in the same rows as that of an app, questions
+//! included, so that [`store::Store::rename`] only has to point the domain's target at the app and to
+//! move its bytes in the books. That holds for rules of whole registrable domains: a row does not
+//! know which host below the domain it was.
+//!
 //! ## Users
 //!
 //! Rows are made for clients in the [home networks](net::NetworkSet::default_home) only; others are
@@ -225,6 +245,7 @@
 //! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
+//! | flows that may be tunnels, a worker | 16,384 | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
 //! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |
 //! | questions, answers, alias chain of a DNS message | [`QUESTIONS_MAX`](dissect::dns::QUESTIONS_MAX), [`ANSWERS_MAX`](dissect::dns::ANSWERS_MAX), [`CHAIN_LENGTH_MAX`](dissect::dns::CHAIN_LENGTH_MAX) | refused, `dns_malformed` |

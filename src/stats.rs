@@ -120,6 +120,8 @@ counters! {
     QuicMalformed => "quic_malformed",
     /// Bound: flows with more Initials than are tried.
     QuicOverflow => "quic_overflow",
+    /// Bound: flows that may be tunnels, for whose next packets nothing could be remembered.
+    TunnelOverflow => "tunnel_overflow",
     /// A dissector panicked: one flow lost its name.
     DissectorPanic => "dissector_panic",
 }

@@ -48,6 +48,10 @@ pub struct Sums {
     pub flow_up_max: u64,
     /// The most bytes both ways behind the hello in one answered flow of the hour.
     pub flow_bytes_max: u64,
+    /// Of the flows, those whose bytes belong to another bucket than their name's.
+    pub elsewhere_flows: u64,
+    /// Of the bytes, those of such flows.
+    pub elsewhere_bytes: u64,
     /// Stamp of the first packet.
     pub first_seen: Timestamp,
     /// Stamp of the last packet.
@@ -70,6 +74,8 @@ impl Default for Sums {
             followed: [0; FOLLOWED_SECONDS.len()],
             flow_up_max: 0,
             flow_bytes_max: 0,
+            elsewhere_flows: 0,
+            elsewhere_bytes: 0,
             first_seen: Timestamp::MAX,
             last_seen: Timestamp::MIN,
         }
@@ -93,6 +99,8 @@ impl Sums {
         }
         self.flow_up_max = self.flow_up_max.max(other.flow_up_max);
         self.flow_bytes_max = self.flow_bytes_max.max(other.flow_bytes_max);
+        self.elsewhere_flows += other.elsewhere_flows;
+        self.elsewhere_bytes += other.elsewhere_bytes;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
     }

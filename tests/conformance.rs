@@ -201,7 +201,7 @@ fn the_books_of_captures_balance() {
 }
 
 /// The files of the subfolders, but for what is expected of them.
-fn captures_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn captures_below(folder: &Path) -> Vec<PathBuf> {
     let list = |folder: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
         entries.map(|entry| entry.unwrap().path()).collect()

@@ -29,6 +29,8 @@ mod stream;
 mod tls;
 #[path = "fuzz/entry/tls_message.rs"]
 mod tls_message;
+#[path = "fuzz/entry/tunnel.rs"]
+mod tunnel;
 
 use std::path::Path;
 
@@ -61,6 +63,11 @@ fn decode_corpus() {
 #[test]
 fn dns_corpus() {
     replay("dns", dns::run);
+}
+
+#[test]
+fn tunnel_corpus() {
+    replay("tunnel", tunnel::run);
 }
 
 #[test]

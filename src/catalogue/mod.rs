@@ -303,6 +303,15 @@ impl Catalogue {
         name::normalise(host, &mut NameBuffer::new()).map(str::to_owned)
     }
 
+    /// How many rules are for names below a domain, and not for all of it.
+    pub fn rules_below(&self, domain: &str) -> usize {
+        let is_below = |rule: &&Rule| {
+            let rest = self.rule_text(rule).strip_suffix(domain);
+            rest.is_some_and(|rest| rest.ends_with('.'))
+        };
+        self.rules.iter().filter(is_below).count()
+    }
+
     /// Whether a name is the outer one of Encrypted ClientHello: then it does not tell the server.
     pub fn is_ech_public_name(&self, host: &str) -> bool {
         self.ech_hosts.binary_search_by(|known| (**known).cmp(host)).is_ok()

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use super::Mistake;
 use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
+use super::reclassify::{self, ReclassifyArgs};
 use super::report::{self, ReportArgs};
 use super::run::{self, RunArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
@@ -38,6 +39,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Write the CSV reports of a database
     Report(ReportArgs),
+    /// Name the past with what the catalogue knows now
+    Reclassify(ReclassifyArgs),
     /// Tell why a report says what it says of an app, or why it says nothing
     Why(WhyArgs),
     /// Tell which app each hostname belongs to
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Reclassify(args) => reclassify::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {

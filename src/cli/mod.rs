@@ -8,6 +8,7 @@ mod evidence_args;
 pub mod match_command;
 mod progress;
 mod read;
+mod reclassify;
 mod report;
 mod run;
 mod settings;

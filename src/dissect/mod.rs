@@ -10,6 +10,7 @@ use crate::hostname::Hostname;
 use crate::net::Address;
 use crate::observation::{CertificateNames, ClientHello, Request};
 use crate::stats::Counter;
+use tunnel::TunnelProtocol;
 
 mod certificate;
 pub mod device_name;
@@ -25,6 +26,7 @@ mod reader;
 pub mod stream;
 pub mod tls;
 mod tls_hello;
+pub mod tunnel;
 
 /// How far a dissector got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,16 @@ pub enum Finding<'a> {
     /// A DNS message out of a TCP stream (RFC 7766, 8), without its length; to be given to the
     /// DNS dissector.
     DnsMessage(&'a [u8]),
+    /// The flow is a tunnel; the sender is the client, where that shows. What follows in it is looked
+    /// at anew where it can be read.
+    Tunnel {
+        /// Which one.
+        protocol: TunnelProtocol,
+        /// Whether the sender is its client.
+        by_client: bool,
+    },
+    /// A packet that may be OpenVPN's: to be held against those of the other side.
+    OpenVpn(tunnel::openvpn::Packet),
     /// Something that was refused and is to be counted.
     Refused(Counter),
 }

@@ -45,6 +45,8 @@ pub(crate) enum Told<'a> {
     Nothing,
     /// The name to which a SOCKS client wants to be connected, as it was sent.
     Target(&'a [u8]),
+    /// A SOCKS 5 client wants to be connected to an address.
+    SocksTarget,
     /// The source of the connection behind a proxy.
     ForwardedFor(Address),
 }
@@ -128,9 +130,9 @@ fn user_and_password(bytes: &[u8]) -> Option<usize> {
 fn socks5_target<'a>(reader: &mut Reader<'a>) -> Option<Option<Told<'a>>> {
     reader.take(3)?;
     let told = match reader.u8()? {
-        1 => reader.take(4).map(|_| Told::Nothing)?,
+        1 => reader.take(4).map(|_| Told::SocksTarget)?,
         3 => Told::Target(reader.vector8()?),
-        4 => reader.take(16).map(|_| Told::Nothing)?,
+        4 => reader.take(16).map(|_| Told::SocksTarget)?,
         _ => return Some(None),
     };
     reader.u16()?;
@@ -382,7 +384,7 @@ mod tests {
             assert_eq!(socks5_request(&request[..end]), (Preamble::Incomplete, false));
         }
         let by_address = b"\x05\x01\0\x01\xc0\0\x02\x01\x01\xbb";
-        assert_eq!(socks5_request(by_address), (complete_of(10, Told::Nothing), true));
+        assert_eq!(socks5_request(by_address), (complete_of(10, Told::SocksTarget), true));
         assert_eq!(socks5_request(b"\x05\x01\0\x02"), (Preamble::No, false));
     }
 

@@ -1,7 +1,7 @@
 //! One direction of a TCP connection: which protocol it speaks, and what that tells.
 //!
 //! Protocols are known by their first bytes, on any port: TLS, HTTP/1, HTTP/2 with prior
-//! knowledge; and what may come before them (SOCKS, CONNECT, the PROXY protocol, requests for
+//! knowledge; tunnels ([`super::tunnel`]); and what may come before them (SOCKS, CONNECT, the PROXY protocol, requests for
 //! encryption), behind which the search begins anew. Only DNS needs its port. Each side is looked
 //! at for itself, so that either may turn out to be the client.
 //!
@@ -17,6 +17,7 @@ use memchr::{memchr, memchr2};
 use super::http::{self, Body, Head};
 use super::http2::{self, Connection, Frame};
 use super::preamble::{self, Preamble, Told};
+use super::tunnel::{self, TunnelProtocol, openvpn};
 use super::{Advance, Finding, Progress, tls};
 use crate::hostname::Hostname;
 use crate::stats::Counter;
@@ -35,6 +36,8 @@ const LINE_LENGTH_MAX: usize = 2048;
 const CHUNK_LINE_LENGTH_MAX: usize = 1024;
 /// The longest request line that is waited for where a body may stand instead, in bytes.
 const REQUEST_LINE_LENGTH_MAX: usize = 8192;
+/// Packets of OpenVPN that are looked at: enough for its handshake.
+const OPENVPN_PACKETS_MAX: u8 = 12;
 /// The port of DNS (RFC 7766).
 const DNS_PORT: u16 = 53;
 /// The header of a DNS message (RFC 1035, 4.1.1).
@@ -83,6 +86,8 @@ enum State {
     Dns,
     /// A frame of HTTP/2.
     Http2(Box<Connection>),
+    /// The length before a packet of OpenVPN; how many more are looked at.
+    OpenVpn(u8),
     /// Nothing that is wanted.
     Done,
 }
@@ -236,6 +241,7 @@ impl SideStream {
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
             State::Dns => dns(bytes, emit),
+            State::OpenVpn(_) => self.openvpn(bytes, emit),
             State::Http2(connection) => match connection.frame(bytes) {
                 Frame::Incomplete(length) => Step::Wait(length),
                 Frame::Complete(length, head) => {
@@ -270,9 +276,13 @@ impl SideStream {
                     Told::Nothing => {}
                     Told::ForwardedFor(address) => emit(Finding::ForwardedFor(address)),
                     Told::Target(text) => {
+                        emit(Finding::Tunnel { protocol: TunnelProtocol::Socks, by_client: true });
                         if let Ok(name) = Hostname::from_wire(text) {
                             emit(Finding::ProxyTarget(name));
                         }
+                    }
+                    Told::SocksTarget => {
+                        emit(Finding::Tunnel { protocol: TunnelProtocol::Socks, by_client: true });
                     }
                 }
                 (length, next)
@@ -313,6 +323,7 @@ impl SideStream {
             }
             [b'P', ..] if http2::PREFACE.starts_with(bytes) => Step::Wait(http2::PREFACE.len()),
             [b' '..=b'~', ..] => self.text(bytes, emit),
+            [0..=7, ..] if matches!(self.state, State::Anew) => self.openvpn(bytes, emit),
             _ => Step::Done,
         }
     }
@@ -334,6 +345,10 @@ impl SideStream {
         // What is given up before its end is here must be given up with it, too.
         let is_line = is_line(line, end);
         if !begins_with_method && !is_line {
+            return Step::Done;
+        }
+        if tunnel::is_ssh_banner(line) {
+            emit(Finding::Tunnel { protocol: TunnelProtocol::Ssh, by_client: false });
             return Step::Done;
         }
         // Behind lines of another protocol a request line is text like any other.
@@ -375,6 +390,9 @@ impl SideStream {
         };
         let body = head.body;
         emit_head(head, emit);
+        if let Some(protocol) = tunnel::of_request(bytes) {
+            emit(Finding::Tunnel { protocol, by_client: true });
+        }
         self.lines_left = LINES_MAX;
         let body_length = match body {
             Body::Tunnel => return self.begin_anew(State::Anew, length),
@@ -412,6 +430,33 @@ impl SideStream {
         };
         self.scanned = 0;
         if is_request == Some(true) { self.step(bytes, emit) } else { Step::Consumed(length) }
+    }
+
+    /// A length, and behind it a packet of OpenVPN or PPTP's start.
+    fn openvpn(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+        let left = match self.state {
+            State::OpenVpn(left) => left,
+            _ if tunnel::may_be_pptp_start(bytes) => {
+                if bytes.len() < tunnel::PPTP_START_LENGTH {
+                    return Step::Wait(tunnel::PPTP_START_LENGTH);
+                }
+                emit(Finding::Tunnel { protocol: TunnelProtocol::Pptp, by_client: false });
+                return Step::Done;
+            }
+            _ if !openvpn::may_be_stream(bytes) => return Step::Done,
+            _ => OPENVPN_PACKETS_MAX,
+        };
+        match (openvpn::record(bytes), left.checked_sub(1)) {
+            (openvpn::Record::Incomplete(wanted), _) => Step::Wait(wanted),
+            (openvpn::Record::Packet(packet, length), Some(left))
+                if left + 1 < OPENVPN_PACKETS_MAX || openvpn::may_begin_stream(&packet) =>
+            {
+                emit(Finding::OpenVpn(packet));
+                self.state = State::OpenVpn(left);
+                Step::Consumed(length)
+            }
+            _ => Step::Done,
+        }
     }
 
     fn chunk_size(&mut self, bytes: &[u8]) -> Step {

@@ -129,6 +129,8 @@ pub struct Cold {
     pub looked: u8,
     /// What has been handed on of the flow: see [`told`].
     pub told: u8,
+    /// `TunnelProtocol` as a number; 0 where it is none.
+    pub tunnel: u8,
     /// Bytes of each side behind the hello, of this hour, as far as they have been handed on; less
     /// than 0 by what the slot still holds of the hello. See `worker::account`.
     pub behind_hello: [i32; 2],
@@ -161,6 +163,7 @@ impl Cold {
             name_source: 0,
             looked: 0,
             told: 0,
+            tunnel: 0,
             behind_hello: [0; 2],
         }
     }

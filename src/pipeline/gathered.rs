@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
+use super::possible::Possible;
 use super::verdicts::TargetNumber;
 use crate::observation::NameSource;
 use crate::stats::{Counter, Counters};
@@ -36,6 +37,7 @@ pub(super) struct RowKey {
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) rows: HashMap<RowKey, Sums, RandomState>,
+    pub(super) possible: Possible,
     pub(super) books: Books,
     pub(super) intake: BTreeMap<Hour, IntakeSums>,
     pub(super) health: BTreeMap<Hour, Health>,
@@ -48,6 +50,7 @@ impl Gathered {
     /// Whether there is nothing to commit.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
+            && self.possible.is_empty()
             && self.books.hours() == 0
             && self.intake.is_empty()
             && self.health.is_empty()

@@ -16,6 +16,7 @@ use foldhash::fast::RandomState;
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
+use super::possible;
 use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::Summary;
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
@@ -96,7 +97,7 @@ pub struct Merge {
     /// Failed attempts of clients that no packet was seen to so far.
     held_failures: BTreeMap<RowKey, u64>,
     /// Flows that began, until it is known what they followed.
-    loads: Loads<RowKey>,
+    loads: Loads<(RowKey, bool)>,
     /// Numbers of subjects and targets in the store.
     stored_subjects: Vec<Option<SubjectId>>,
     stored_targets: Vec<Option<TargetId>>,
@@ -320,8 +321,9 @@ impl Merge {
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
         }
         for beginning in beginnings {
-            let UsageKey { client, name, hour, source, .. } = beginning.key;
-            self.begin(client, verdicts[name as usize], hour, source, beginning.time);
+            let UsageKey { client, name, hour, source, bucket } = beginning.key;
+            let at_home = bucket == Bucket::Private as u8;
+            self.begin(client, verdicts[name as usize], at_home, hour, source, beginning.time);
         }
         for ((server, hour), flows) in accepted {
             let subject = self.subject(server);
@@ -391,9 +393,17 @@ impl Merge {
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
         if let (Some(verdict), true) = (named.verdict, flow.sums.connections > 0) {
-            self.begin(client, verdict, flow.hour, named.source, flow.first_seen);
+            let at_home = flow.bucket == Some(Bucket::Private);
+            self.begin(client, verdict, at_home, flow.hour, named.source, flow.first_seen);
         }
-        self.row(client, target, flow.bucket, flow.hour, named.source, &flow.sums);
+        let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
+        let bucket = flow.bucket.or(hidden);
+        self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
+        if target.is_none() && flow.bucket.is_none() {
+            let possible = &mut self.gathered.possible;
+            let verdicts = &mut self.verdicts;
+            possible::add(possible, &named.candidates, flow.hour, &flow.sums, verdicts);
+        }
     }
 
     fn book(&mut self, hour: Hour, bucket: Bucket, sums: &Sums) {
@@ -428,13 +438,17 @@ impl Merge {
         }
         let Some(target) = target else { return };
         let is_domain = matches!(self.verdicts.target(target), Target::Domain(_));
-        // What is at home is no blind spot of the catalogue, and a question alone no use.
-        if is_domain && matches!(bucket, Some(Bucket::Private | Bucket::NetworkService)) {
+        // What is at home is no blind spot of the catalogue. Questions are kept: the domain may turn
+        // out to be an app one day.
+        if is_domain && bucket == Some(Bucket::Private) {
             return;
         }
         let subject = self.subject(client);
         let key = RowKey { hour, subject, target, source };
         let mut sums = *sums;
+        if bucket.is_some() {
+            (sums.elsewhere_flows, sums.elsewhere_bytes) = (sums.connections, sums.bytes());
+        }
         if sums.attempts_failed > 0 && !self.two_way.contains(&subject) {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
@@ -447,6 +461,7 @@ impl Merge {
         &mut self,
         client: Address,
         verdict: Verdict,
+        at_home: bool,
         hour: Hour,
         source: NameSource,
         time: Timestamp,
@@ -456,21 +471,23 @@ impl Merge {
         let leads = matches!(verdict.role, None | Some(Role::Visit | Role::Site));
         let subject = self.subject(client);
         let row = RowKey { hour, subject, target, source };
-        self.loads.begin(Begun { time, client: subject, site, leads, row });
+        // What is at home has no row, unless it is an app.
+        let has_row = !at_home || verdict.app.is_some();
+        self.loads.begin(Begun { time, client: subject, site, leads, row: (row, has_row) });
     }
 
     /// Adds to rows what is known by now of the loads in which their flows began.
     fn settle_loads(&mut self, horizon: Option<Timestamp>) {
         let (rows, verdicts) = (&mut self.gathered.rows, &self.verdicts);
-        let order = |one: &RowKey, other: &RowKey| {
+        let order = |(one, _): &(RowKey, bool), (other, _): &(RowKey, bool)| {
             let target = |key: &RowKey| verdicts.target(key.target);
             target(one)
                 .cmp(target(other))
                 .then_with(|| (one.hour, one.source).cmp(&(other.hour, other.source)))
         };
-        self.loads.settle(horizon, order, |key, followed| {
-            // Only apps are graded.
-            if matches!(verdicts.target(key.target), Target::App { .. }) {
+        self.loads.settle(horizon, order, |(key, has_row), followed| {
+            // A domain may turn out to be an app one day.
+            if has_row {
                 rows.entry(key).or_default().add(&Sums { followed, ..Sums::default() });
             }
         });

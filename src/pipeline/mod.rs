@@ -22,6 +22,7 @@ pub mod live;
 pub mod loads;
 pub mod merge;
 pub mod naming;
+mod possible;
 pub mod records;
 pub mod sources;
 pub mod summary;

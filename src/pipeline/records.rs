@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::naming::{EchState, Named};
 use super::verdicts::Verdicts;
 use crate::catalogue::Role;
+use crate::dissect::tunnel::TunnelProtocol;
 use crate::net::{Endpoint, protocol};
 use crate::observation::NameSource;
 use crate::store::Target;
@@ -42,6 +43,7 @@ pub struct FlowLine {
     bytes_up: u64,
     bytes_down: u64,
     end: End,
+    tunnel: Option<TunnelProtocol>,
 }
 
 impl FlowLine {
@@ -86,6 +88,7 @@ impl FlowLine {
             bytes_up: flow.bytes_up,
             bytes_down: flow.bytes_down,
             end: flow.end,
+            tunnel: flow.tunnel,
         }
     }
 }
@@ -133,6 +136,8 @@ struct FlowJson<'a> {
     candidates: &'a [Box<str>],
     #[serde(skip_serializing_if = "Option::is_none")]
     ech: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel: Option<&'a str>,
     app: Option<&'a str>,
     role: Option<&'a str>,
     packets: u64,
@@ -217,6 +222,7 @@ impl Records {
                 name_source: line.name_source.map(NameSource::as_str),
                 candidates: &line.candidates,
                 ech: line.ech.map(EchState::as_str),
+                tunnel: line.tunnel.map(TunnelProtocol::as_str),
                 app: line.app.as_deref(),
                 role: line.role.map(|role| role.as_str()),
                 packets: line.packets,

@@ -23,6 +23,9 @@ const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
 /// The port of HTTPS, and so of DNS over HTTPS (RFC 8484).
 const HTTPS_PORT: u16 = 443;
 
+/// A label that no signature has.
+const ANY_HOST: &str = "shadowscope-any-host";
+
 /// The number of a [`Target`] in [`Verdicts`].
 pub type TargetNumber = u32;
 
@@ -115,6 +118,17 @@ impl Verdicts {
         }
         self.by_name.insert(name.into(), verdict);
         verdict
+    }
+
+    /// The app that all names below a registrable domain stand for, and its bucket; none where there
+    /// is none, or where single names decide.
+    pub fn whole_domain(&mut self, domain: &str) -> Option<(Target, Bucket)> {
+        // No rule names this host, so that only one for all of the domain matches it.
+        let below = self.name(&format!("{ANY_HOST}.{domain}"));
+        let itself = self.name(domain);
+        let target = below.target.filter(|_| below == itself)?;
+        let target = self.target(target).clone();
+        matches!(target, Target::App { .. }).then_some((target, below.bucket))
     }
 
     /// What the server of a flow without any name stands for.

@@ -7,7 +7,10 @@
 //! distinct known users who used it, `devices` distinct devices; addresses that are no person are
 //! neither. `pattern` is `sync` where all rows with payload that are not incidental have it. An app
 //! whose name was only asked for in DNS has no row here, but one in `usage.csv`. `active_minutes`
-//! are person-minutes: the sum over the rows of `usage.csv`. `catalogue_version` names the versions
+//! are person-minutes: the sum over the rows of `usage.csv`. `bytes_up` and `bytes_down` are certain;
+//! `bytes_upper_bound` adds to them the bytes of flows whose name is hidden (Encrypted ClientHello) or
+//! ambiguous, and which may have been the app's by what DNS had told the same client. An app that is
+//! only possible has a row without users, connections and evidence. `catalogue_version` names the versions
 //! in force that day, joined by `+`.
 
 use std::collections::BTreeMap;
@@ -17,9 +20,9 @@ use super::days::{Day, Days};
 use super::output::{Finished, Output};
 use super::table::{Cell, Table, ratio};
 use super::usage::AppDay;
-use crate::store::Snapshot;
+use crate::store::{PossibleFact, Snapshot};
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "date",
     "app_id",
     "app_name",
@@ -33,6 +36,7 @@ const COLUMNS: [&str; 19] = [
     "active_minutes",
     "bytes_up",
     "bytes_down",
+    "bytes_upper_bound",
     "first_seen",
     "last_seen",
     "evidence_best",
@@ -60,7 +64,13 @@ impl Apps {
         by_app: &BTreeMap<String, AppDay>,
     ) -> Result<(), ReportError> {
         let none = AppDay::default();
-        snapshot.apps(day.window, |app| {
+        let mut possible = snapshot.possible(day.window)?.into_iter().peekable();
+        snapshot.apps::<ReportError>(day.window, |app| {
+            while let Some(only) = possible.next_if(|fact| fact.app_id.as_str() < app.app_id) {
+                self.only_possible(days, day, &only)?;
+            }
+            let more = possible.next_if(|fact| fact.app_id == app.app_id);
+            let certain = app.sums.bytes_up + app.sums.bytes_down;
             let of_usage = by_app.get(app.app_id).unwrap_or(&none);
             let versions: Vec<&str> =
                 of_usage.catalogue_versions.iter().map(String::as_str).collect();
@@ -78,6 +88,7 @@ impl Apps {
                 Cell::Number(of_usage.active_minutes),
                 Cell::Number(app.sums.bytes_up),
                 Cell::Number(app.sums.bytes_down),
+                Cell::Number(certain + more.map_or(0, |fact| fact.sums.bytes)),
                 Cell::Ours(&days.time(app.sums.first_seen)?),
                 Cell::Ours(&days.time(app.sums.last_seen)?),
                 Cell::Ours(of_usage.evidence.as_str()),
@@ -85,7 +96,39 @@ impl Apps {
                 Cell::Ours(of_usage.pattern().as_str()),
                 Cell::Text(&versions.join("+")),
             ])
-        })
+        })?;
+        possible.try_for_each(|only| self.only_possible(days, day, &only))
+    }
+
+    /// Adds the row of an app that no flow is certain to have been.
+    fn only_possible(
+        &mut self,
+        days: &Days<'_>,
+        day: &Day,
+        app: &PossibleFact,
+    ) -> Result<(), ReportError> {
+        self.table.row(&[
+            Cell::Ours(&day.date),
+            Cell::Text(&app.app_id),
+            Cell::Text(&app.name),
+            Cell::Text(&app.vendor),
+            Cell::Text(&app.suite),
+            Cell::Text(&app.category),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(0),
+            Cell::Number(app.sums.bytes),
+            Cell::Ours(&days.time(app.sums.first_seen)?),
+            Cell::Ours(&days.time(app.sums.last_seen)?),
+            Cell::Ours(""),
+            Cell::Ours(&ratio(0, 0, 1)),
+            Cell::Ours(""),
+            Cell::Ours(""),
+        ])
     }
 
     pub(super) fn finish(self) -> Result<Finished, ReportError> {

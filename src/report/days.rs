@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 pub(super) struct Day {
     /// As in reports: `2026-11-22`.
     pub(super) date: String,
+    /// The same for a calendar.
+    pub(super) civil: Date,
     /// Its hours, as far as they are reported on.
     pub(super) window: Window,
     /// All its hours: what a client does all day is told from these.
@@ -50,10 +52,21 @@ impl<'a> Days<'a> {
             let (date, whole) = self.day_of(hour)?;
             let end = whole.to.clamp(hour + 1, self.window.to);
             let window = Window { from: rest.from, to: end };
-            each(&Day { date: date.to_string(), window, whole })?;
+            each(&Day { date: date.to_string(), civil: date, window, whole })?;
             rest.from = end;
         }
         Ok(())
+    }
+
+    /// All hours of a day, whether they are reported on or not; none of the calendar's last.
+    pub(super) fn whole(&self, date: Date) -> Result<Option<Window>, ReportError> {
+        let Ok(next) = date.tomorrow() else { return Ok(None) };
+        let begin = |date: Date| {
+            let start = date.to_zoned(self.zone.clone());
+            start.map(|start| start.timestamp().as_second())
+        };
+        let window = || Ok(Window { from: begin(date)?, to: begin(next)? });
+        window().map(Some).map_err(|source| self.out_of_range(source))
     }
 
     /// The first and the last day that have rows.

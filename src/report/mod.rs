@@ -10,6 +10,7 @@
 mod apps;
 mod days;
 mod manifest;
+mod new_apps;
 mod output;
 mod shared;
 mod table;
@@ -76,7 +77,7 @@ pub enum ReportError {
     },
 }
 
-/// Writes `apps.csv`, `usage.csv`, `shared_sources.csv`, `unmatched.csv`, `visibility.csv` and
+/// Writes `apps.csv`, `usage.csv`, `shared_sources.csv`, `new_apps.csv`, `unmatched.csv`, `visibility.csv` and
 /// `manifest.json` into `folder`, which is made if need be, and answers their paths. `settings` say
 /// what counts as use.
 ///
@@ -106,13 +107,15 @@ pub fn write_reports(
         let sources = shared.add_day(&snapshot, day, &settings.shared_sources)?;
         let by_app = usage.add_day(&snapshot, &days, day, &sources, &settings.evidence)?;
         apps.add_day(&snapshot, &days, day, &by_app)?;
-        visibility.add_day(&snapshot, day)
+        visibility.add_day(&snapshot, &days, day)
     })?;
+    let new_apps = Output::create(folder, "new_apps.csv")?;
     let unmatched = Output::create(folder, "unmatched.csv")?;
     let files = [
         apps.finish()?,
         usage.finish()?,
         shared.finish()?,
+        new_apps::write(new_apps, &snapshot, &days)?,
         unmatched::write(unmatched, &snapshot, &days)?,
         visibility.finish()?,
     ];
@@ -200,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new/folder");
         let paths = write_reports(store, &folder, range, &Settings::default()).unwrap();
-        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 6);
+        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 7);
         let named = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())
@@ -248,7 +251,7 @@ mod tests {
         );
         assert_eq!(
             lines(&files["apps.csv"]),
-            ["1970-01-01,slack,SLACK,Vendor,,collaboration,2,1,6,0,6,60,600,\
+            ["1970-01-01,slack,SLACK,Vendor,,collaboration,2,1,6,0,6,60,600,660,\
               1970-01-01T12:00:00.000000+00:00,1970-01-01T13:00:30.000000+00:00,\
               interactive,0.0000,,2026.11"]
         );
@@ -288,8 +291,8 @@ mod tests {
         assert_eq!(ids("usage.csv", 18), ["false", "false", "false"], "slack was visited");
         assert_eq!(ids("apps.csv", 1), ["mega", "slack"]);
         assert_eq!(ids("apps.csv", 6), ["0", "0"], "nobody used anything");
-        assert_eq!(ids("apps.csv", 15), ["address_only", "two_way_payload"]);
-        assert_eq!(ids("apps.csv", 16), ["0.0000", "0.8000"]);
+        assert_eq!(ids("apps.csv", 16), ["address_only", "two_way_payload"]);
+        assert_eq!(ids("apps.csv", 17), ["0.0000", "0.8000"]);
         assert_eq!(ids("unmatched.csv", 2), [""; 0]);
     }
 
@@ -348,8 +351,10 @@ mod tests {
         let files = report(&store, ReportRange::default());
         let visibility = lines(&files["visibility.csv"]);
         assert_eq!(visibility.len(), 2 * Bucket::ALL.len());
-        assert_eq!(visibility[0], "1970-01-01,undecodable,0,0,0.0000");
-        assert_eq!(visibility[10], "1970-01-01,app,2,101,80.1587");
+        assert_eq!(visibility[0], "1970-01-01,undecodable,0,0,0.0000,0,0.0000,0.0000,false");
+        assert_eq!(visibility[10], "1970-01-01,app,2,101,80.1587,0,0.0000,0.0000,false");
+        let next_day = "1970-01-02,app,1,3,42.8571,0,0.0000,0.0000,true";
+        assert_eq!(visibility[10 + Bucket::ALL.len()], next_day);
         let bytes: u64 =
             visibility.iter().map(|l| l.split(',').nth(3).unwrap().parse::<u64>().unwrap()).sum();
         let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
@@ -368,7 +373,9 @@ mod tests {
         // A part of it: the second day alone.
         let range = ReportRange { from: Some(stamp(24 * 60, 59)), to: None };
         let files = report(&store, range);
-        assert_eq!(lines(&files["visibility.csv"]).len(), Bucket::ALL.len());
+        let visibility = lines(&files["visibility.csv"]);
+        assert_eq!(visibility.len(), Bucket::ALL.len());
+        assert_eq!(visibility[10], next_day, "days before the report count");
         let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
         assert_eq!(manifest["total_bytes"], 7);
         assert_eq!(manifest["date_from"], "1970-01-02");
@@ -469,7 +476,7 @@ mod tests {
         let files = report(&store, ReportRange::default());
         let starts: Vec<&str> = lines(&files["apps.csv"])
             .into_iter()
-            .flat_map(|line| [line.split(',').next().unwrap(), line.split(',').nth(13).unwrap()])
+            .flat_map(|line| [line.split(',').next().unwrap(), line.split(',').nth(14).unwrap()])
             .collect();
         assert_eq!(
             starts,

@@ -4,8 +4,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
 use super::rows::{
-    CatalogueId, Commit, HealthRow, RingRow, RunId, SubjectId, TotalsRow, TraitRow, UsageRow,
-    VisibilityRow,
+    CatalogueId, Commit, HealthRow, PossibleRow, RingRow, RunId, SubjectId, TotalsRow, TraitRow,
+    UsageRow, VisibilityRow,
 };
 use super::{Store, intern::Interned};
 use crate::stats::Counters;
@@ -66,6 +66,7 @@ fn write(
     }
     interned.write(&transaction)?;
     add_usage(&transaction, run, commit.catalogue, &commit.usage)?;
+    add_possible(&transaction, run, &commit.possible)?;
     add_visibility(&transaction, run, &commit.visibility)?;
     add_totals(&transaction, run, &commit.totals)?;
     add_health(&transaction, run, &commit.health)?;
@@ -81,6 +82,7 @@ fn write(
 fn widen(connection: &Connection, run: RunId, commit: &Commit) -> rusqlite::Result<bool> {
     let hours = || {
         let usage = commit.usage.iter().map(|row| row.hour);
+        let possible = commit.possible.iter().map(|row| row.hour);
         let visibility = commit.visibility.iter().map(|row| row.hour);
         let totals = commit.totals.iter().map(|row| row.hour);
         let health = commit.health.iter().map(|row| row.hour);
@@ -88,7 +90,13 @@ fn widen(connection: &Connection, run: RunId, commit: &Commit) -> rusqlite::Resu
         let traits = commit.traits.iter().map(|row| row.hour);
         let accepted = commit.accepted.iter().map(|(hour, ..)| *hour);
         let sources = traits.chain(accepted);
-        usage.chain(visibility).chain(totals).chain(health).chain(rings).chain(sources)
+        usage
+            .chain(possible)
+            .chain(visibility)
+            .chain(totals)
+            .chain(health)
+            .chain(rings)
+            .chain(sources)
     };
     let first = hours().min().map(|hour| hour.start_seconds());
     let last = hours().max().map(|hour| hour.start_seconds());
@@ -114,8 +122,9 @@ fn add_usage(
              hour, run, subject, target, name_source, catalogue,
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
              minutes_up, minutes_down, minutes_begun, first_seen, last_seen,
-             followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
+             elsewhere_flows, elsewhere_bytes
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              connections = connections + excluded.connections,
              attempts_failed = attempts_failed + excluded.attempts_failed,
@@ -132,7 +141,9 @@ fn add_usage(
              followed_2s = followed_2s + excluded.followed_2s,
              followed_5s = followed_5s + excluded.followed_5s,
              flow_up_max = max(flow_up_max, excluded.flow_up_max),
-             flow_bytes_max = max(flow_bytes_max, excluded.flow_bytes_max)",
+             flow_bytes_max = max(flow_bytes_max, excluded.flow_bytes_max),
+             elsewhere_flows = elsewhere_flows + excluded.elsewhere_flows,
+             elsewhere_bytes = elsewhere_bytes + excluded.elsewhere_bytes",
     )?;
     for row in in_key_order(rows) {
         let sums = &row.sums;
@@ -159,6 +170,8 @@ fn add_usage(
             number(sums.followed[2]),
             number(sums.flow_up_max),
             number(sums.flow_bytes_max),
+            number(sums.elsewhere_flows),
+            number(sums.elsewhere_bytes),
         ])?;
     }
     Ok(())
@@ -169,6 +182,33 @@ fn in_key_order(rows: &[UsageRow]) -> Vec<&UsageRow> {
     let mut sorted: Vec<&UsageRow> = rows.iter().collect();
     sorted.sort_unstable_by_key(|row| (row.hour, row.subject, row.target, row.name_source));
     sorted
+}
+
+fn add_possible(connection: &Connection, run: RunId, rows: &[PossibleRow]) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO possible (
+             hour, run, target, flows, bytes, bytes_expected, first_seen, last_seen
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+             flows = flows + excluded.flows,
+             bytes = bytes + excluded.bytes,
+             bytes_expected = bytes_expected + excluded.bytes_expected,
+             first_seen = min(first_seen, excluded.first_seen),
+             last_seen = max(last_seen, excluded.last_seen)",
+    )?;
+    for PossibleRow { hour, target, sums } in rows {
+        upsert.execute(params![
+            hour.start_seconds(),
+            run.0,
+            target.0,
+            number(sums.flows),
+            number(sums.bytes),
+            number(sums.bytes_expected),
+            sums.first_seen.0,
+            sums.last_seen.0,
+        ])?;
+    }
+    Ok(())
 }
 
 fn add_visibility(
@@ -378,6 +418,7 @@ mod tests {
                 followed: [sequence, 1, 2],
                 flow_up_max: 100 - sequence,
                 flow_bytes_max: 200 + sequence,
+                ..Sums::default()
             };
             commit.usage[0].sums = sums;
             commit.usage.push(commit.usage[0]);

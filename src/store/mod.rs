@@ -8,11 +8,13 @@
 //! It does not decide what a row says: names, apps, users and bounds are merge's. It knows no
 //! clock and no time zone but the name of the one whose hours it keeps.
 
+mod bounds;
 mod commit;
 mod error;
 mod intern;
 mod lock;
 mod query;
+mod rename;
 mod rows;
 mod run;
 mod schema;
@@ -28,15 +30,17 @@ use std::time::Duration;
 
 use rusqlite::{Connection, FileControl, OpenFlags};
 
+pub use bounds::PossibleFact;
 pub use error::StoreError;
 pub use query::{
     AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
     VisibilityFact, Window,
 };
+pub use rename::{NamedLater, NewName, Renamed};
 pub use rows::{
     AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
-    RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
-    TraitRow, UsageRow, VisibilityRow,
+    PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums,
+    Target, TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;

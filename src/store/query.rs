@@ -154,8 +154,8 @@ pub struct HealthFacts {
 
 /// One consistent state of the database, whatever is written meanwhile.
 pub struct Snapshot<'a> {
-    store: &'a Store,
-    transaction: Transaction<'a>,
+    pub(super) store: &'a Store,
+    pub(super) transaction: Transaction<'a>,
 }
 
 impl Store {
@@ -216,7 +216,7 @@ impl Snapshot<'_> {
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
             JOIN subjects AS s ON s.id = u.subject
-            JOIN catalogues AS c ON c.id = u.catalogue
+            JOIN catalogues AS c ON c.id = ifnull(t.catalogue, u.catalogue)
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
             ORDER BY 1, 2, 3, 4, 6, 7, u.hour";
         self.rows(sql, window, |row| {
@@ -500,6 +500,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
             followed: [unsigned(row, 23)?, unsigned(row, 24)?, unsigned(row, 25)?],
             flow_up_max: unsigned(row, 26)?,
             flow_bytes_max: unsigned(row, 27)?,
+            ..Sums::default()
         },
         role: text(row, 22)?,
     })

@@ -86,6 +86,43 @@ pub struct UsageRow {
     pub sums: Sums,
 }
 
+/// What flows may have been whose name is hidden or ambiguous. Rows with the same key are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PossibleRow {
+    /// The hour of the packets' own stamps.
+    pub hour: Hour,
+    /// One target of an app.
+    pub target: TargetId,
+    /// How much.
+    pub sums: PossibleSums,
+}
+
+/// How much of something that is only possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PossibleSums {
+    /// Flows that began.
+    pub flows: u64,
+    /// All their bytes.
+    pub bytes: u64,
+    /// Their bytes, weighted.
+    pub bytes_expected: u64,
+    /// Stamp of the first packet.
+    pub first_seen: Timestamp,
+    /// Stamp of the last packet.
+    pub last_seen: Timestamp,
+}
+
+impl PossibleSums {
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: &PossibleSums) {
+        self.flows += other.flows;
+        self.bytes += other.bytes;
+        self.bytes_expected += other.bytes_expected;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+    }
+}
+
 /// One row of the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VisibilityRow {
@@ -159,6 +196,8 @@ pub struct Commit {
     pub catalogue: CatalogueId,
     /// In any order; keys may occur more than once.
     pub usage: Vec<UsageRow>,
+    /// In any order.
+    pub possible: Vec<PossibleRow>,
     /// In any order.
     pub visibility: Vec<VisibilityRow>,
     /// In any order.

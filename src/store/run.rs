@@ -305,7 +305,9 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
     for run in runs {
         // A run's hours are known, so that the tables, which begin with the hour, need not be
         // walked as a whole.
-        for table in ["usage", "visibility", "totals", "health", "rings", "traits", "accepted"] {
+        for table in
+            ["usage", "visibility", "totals", "health", "rings", "traits", "accepted", "possible"]
+        {
             let sql = format!(
                 "DELETE FROM {table} WHERE run = ?1
                      AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)
@@ -322,7 +324,8 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
         "DELETE FROM subjects WHERE id NOT IN (
              SELECT subject FROM usage UNION ALL SELECT subject FROM traits
              UNION ALL SELECT subject FROM accepted);
-         DELETE FROM targets WHERE id NOT IN (SELECT target FROM usage);",
+         DELETE FROM targets WHERE id NOT IN (
+             SELECT target FROM usage UNION ALL SELECT target FROM possible);",
     )
 }
 

@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -31,6 +31,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { to: 2, sql: include_str!("migrations/2.sql") },
     Migration { to: 3, sql: include_str!("migrations/3.sql") },
+    Migration { to: 4, sql: include_str!("migrations/4.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that

@@ -1,4 +1,4 @@
--- The database of shadowscope, version 3 (PRAGMA user_version).
+-- The database of shadowscope, version 4 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -92,7 +92,11 @@ CREATE TABLE targets (
     role    TEXT NOT NULL,  -- use, login, visit, embed, telemetry, site, infra; '' without app
     tenant  TEXT NOT NULL,  -- the organisation's instance, as far as the name shows it, or ''
     edition TEXT NOT NULL,  -- personal, business, mixed, or ''
-    domain  TEXT NOT NULL   -- registrable domain when unmatched, else ''
+    domain  TEXT NOT NULL,  -- registrable domain when unmatched; what it was before it got its
+                            -- app, where `catalogue` is set; else ''
+    catalogue INTEGER REFERENCES catalogues (id),  -- that gave a domain its app after its rows
+                            -- were written; null for all others
+    named_at INTEGER        -- when that was, in seconds since 1970-01-01
 ) STRICT;
 
 CREATE UNIQUE INDEX targets_text ON targets (ifnull(app, 0), role, tenant, edition, domain);
@@ -125,6 +129,8 @@ CREATE TABLE usage (
     flow_up_max     INTEGER NOT NULL DEFAULT 0,  -- the most bytes that the client sent behind its
                                                  -- hello in one answered connection
     flow_bytes_max  INTEGER NOT NULL DEFAULT 0,  -- the same for bytes both ways
+    elsewhere_flows INTEGER NOT NULL DEFAULT 0,  -- of the connections and bytes, those that the
+    elsewhere_bytes INTEGER NOT NULL DEFAULT 0,  -- books have in another bucket than the target's
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
 ) STRICT, WITHOUT ROWID;
 
@@ -156,6 +162,20 @@ CREATE TABLE visibility (
     flows  INTEGER NOT NULL,
     bytes  INTEGER NOT NULL,
     PRIMARY KEY (hour, run, bucket)
+) STRICT, WITHOUT ROWID;
+
+-- What flows may have been whose name is hidden or ambiguous, by what DNS had told the same client.
+CREATE TABLE possible (
+    hour           INTEGER NOT NULL,
+    run            INTEGER NOT NULL REFERENCES runs (id),
+    target         INTEGER NOT NULL REFERENCES targets (id),  -- one of each app that is possible
+    flows          INTEGER NOT NULL,  -- that began in this hour
+    bytes          INTEGER NOT NULL,  -- all of theirs: what the app had at most, besides `usage`
+    bytes_expected INTEGER NOT NULL,  -- the same, weighted with the share of the names that are
+                                      -- the app's
+    first_seen     INTEGER NOT NULL,
+    last_seen      INTEGER NOT NULL,
+    PRIMARY KEY (hour, run, target)
 ) STRICT, WITHOUT ROWID;
 
 -- Names of the buckets, in the order of reports. A byte is in the first that fits.
@@ -240,7 +260,7 @@ SELECT
     t.role AS role,
     t.tenant AS app_tenant,
     t.edition AS app_edition,
-    t.domain AS unmatched_domain,
+    iif(t.app IS NULL, t.domain, '') AS unmatched_domain,
     CASE u.name_source WHEN 0 THEN 'sni' WHEN 1 THEN 'quic' WHEN 2 THEN 'host'
         WHEN 3 THEN 'cert' WHEN 4 THEN 'dns' WHEN 5 THEN 'net' END AS name_source,
     c.version AS catalogue_version,

@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::bucket::{BY_NAME, fixed_bucket};
 use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
-use super::{Item, Worker};
+use super::{Item, Worker, tunnels};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
 use crate::hostname::registrable_domain;
@@ -185,6 +185,8 @@ impl Worker {
         }
         hot.set_client(side);
         hot.bucket = fixed_bucket(hot, &self.settings);
+        let (hot, cold) = self.table.both(flow);
+        tunnels::apply(hot, cold);
         for (_, sums) in self.pending.get_mut(&flow).into_iter().flatten() {
             std::mem::swap(&mut sums.bytes_up, &mut sums.bytes_down);
             std::mem::swap(&mut sums.minutes_up, &mut sums.minutes_down);
@@ -353,9 +355,7 @@ impl Worker {
         let at_home = !matches!(bucket, Some(Bucket::Inbound))
             && (bucket.is_none() || self.settings.home.contains(client.address));
         let nameless = match bucket {
-            Some(Bucket::NetworkService | Bucket::Inbound | Bucket::Tunnel | Bucket::OtherIp) => {
-                bucket
-            }
+            Some(Bucket::NetworkService | Bucket::Inbound | Bucket::OtherIp) => bucket,
             _ if !at_home => bucket,
             _ => None,
         };
@@ -460,6 +460,7 @@ impl Worker {
         self.record_flow(flow, end);
         self.end_anonymous(flow);
         self.inspector.forget_outer(flow);
+        self.forget_tunnel(flow);
         let cold = self.table.cold(flow);
         let name = std::mem::replace(&mut cold.name, NONE);
         if name != NONE {

@@ -32,7 +32,8 @@ pub(super) fn fixed_bucket(hot: &Hot, settings: &Settings) -> u8 {
         Bucket::Private
     } else {
         match hot.protocol {
-            protocol::ESP | protocol::AH => Bucket::Tunnel,
+            // GRE here is one whose content cannot be read.
+            protocol::ESP | protocol::AH | protocol::GRE => Bucket::Tunnel,
             protocol::TCP | protocol::UDP => {
                 return if hot.ports.contains(&ENCRYPTED_DNS_PORT) {
                     Bucket::EncryptedDns as u8

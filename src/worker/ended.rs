@@ -1,9 +1,9 @@
 //! What is told of a flow once it has ended: a record of it, where that is wanted, and what it
 //! says about the health of the capture.
 
-use super::Worker;
 use super::gaps::Gaps;
 use super::part::{End, FlowRecord, Health};
+use super::{Worker, tunnels};
 use crate::flow::slot::{NONE, mark, told};
 use crate::flow::table::FlowId;
 use crate::net::{Endpoint, protocol};
@@ -112,6 +112,7 @@ impl Worker {
             let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
             (self.names.hold_again(cold.name), source)
         });
+        let (hot, cold) = self.table.both(flow);
         let (client, server) = (hot.client(), 1 - hot.client());
         self.part.flows.push(FlowRecord {
             first_seen: cold.first_seen,
@@ -125,6 +126,7 @@ impl Worker {
             bytes_up: bytes[client],
             bytes_down: bytes[server],
             end,
+            tunnel: tunnels::protocol_of(hot, cold),
         });
     }
 }

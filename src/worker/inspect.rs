@@ -18,6 +18,7 @@ use crate::decode;
 use crate::dissect::dns;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
+use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
 use crate::dissect::{Advance, Finding, Progress};
 use crate::evidence::source::Trait;
 use crate::flow::reassembly::{Consumer, Outcome, Reassembler};
@@ -49,6 +50,8 @@ pub(super) struct Inspector {
     begun: u64,
     /// Config ids of flows whose hello has Encrypted ClientHello.
     outer: HashMap<FlowId, u8, RandomState>,
+    /// What was seen of flows that may be tunnels.
+    pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
     scratch: quic::Scratch,
     found: Vec<Found>,
 }
@@ -90,6 +93,8 @@ enum Found {
     ProxyTarget(Hostname),
     ForwardedFor(Address),
     Dns(Vec<u8>),
+    Tunnel { protocol: TunnelProtocol, by_client: bool },
+    OpenVpn(openvpn::Packet),
     Refused(Counter),
 }
 
@@ -126,6 +131,8 @@ fn keep(finding: Finding<'_>) -> Option<Found> {
         Finding::Certificate(names) => Found::Certificate(names.first()?.hostname),
         Finding::ProxyTarget(host) => Found::ProxyTarget(host),
         Finding::DnsMessage(message) => Found::Dns(message.to_vec()),
+        Finding::Tunnel { protocol, by_client } => Found::Tunnel { protocol, by_client },
+        Finding::OpenVpn(packet) => Found::OpenVpn(packet),
         Finding::Refused(counter) => Found::Refused(counter),
         Finding::ForwardedFor(address) => Found::ForwardedFor(address),
     })
@@ -232,6 +239,10 @@ impl Worker {
         let cold = self.table.cold(flow);
         let has_inspection = cold.inspection != NONE;
         if !has_inspection && !quic::may_be_initial(payload) {
+            if self.is_tunnel_datagram(flow, side, item, payload) {
+                return;
+            }
+            let cold = self.table.cold(flow);
             cold.looked = cold.looked.saturating_add(1);
             if cold.looked >= LOOKED_MAX / 2 {
                 self.leave_alone(flow);
@@ -255,6 +266,11 @@ impl Worker {
                 count_version(&mut self.part.unopened_quic, initials.unopened_version());
                 *slot = None;
                 self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
+                // What begins with noise may begin like QUIC.
+                if self.is_tunnel_datagram(flow, side, item, payload) {
+                    self.inspector.found.clear();
+                    return;
+                }
             }
         }
         self.take_findings(flow, side, item.time, Some(item.packet.bytes));
@@ -322,13 +338,14 @@ impl Worker {
     fn settle(&mut self, flow: FlowId) {
         let hot = self.table.hot(flow);
         if hot.marks & (mark::WANTED_0 | mark::WANTED_0 << 1) == 0 {
+            self.forget_tunnel(flow);
             self.drop_inspection(flow);
             self.decide(flow);
         }
     }
 
     /// No dissector is to be shown anything of this flow any more.
-    fn leave_alone(&mut self, flow: FlowId) {
+    pub(super) fn leave_alone(&mut self, flow: FlowId) {
         self.table.hot(flow).marks &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
         self.settle(flow);
     }
@@ -389,7 +406,7 @@ impl Worker {
         let mut found = std::mem::take(&mut self.inspector.found);
         let mut fruitful = false;
         for finding in found.drain(..) {
-            fruitful |= !matches!(finding, Found::Refused(_));
+            fruitful |= !matches!(finding, Found::Refused(_) | Found::OpenVpn(_));
             match finding {
                 Found::Hello(hello) => {
                     self.hello(flow, side, time, &hello);
@@ -406,6 +423,10 @@ impl Worker {
                 }
                 Found::ForwardedFor(address) => self.note_asks_for(flow, time, address),
                 Found::Dns(message) => self.dns(flow, side, time, &message),
+                Found::Tunnel { protocol, by_client } => {
+                    self.tunnel_in_stream(flow, side, protocol, by_client);
+                }
+                Found::OpenVpn(packet) => self.openvpn_packet(flow, side, packet),
                 Found::Refused(counter) => self.count_event(counter),
             }
         }
@@ -430,6 +451,10 @@ impl Worker {
         if hot.bucket == BY_NAME && hello.alpn.iter().any(speaks_dns) {
             hot.bucket = Bucket::EncryptedDns as u8;
         }
+        if !is_quic && tunnel::is_tor_hello(hello) {
+            self.mark_tunnel(flow, TunnelProtocol::Tor);
+        }
+        let hot = self.table.hot(flow);
         if hello.esni {
             self.part.counters.count(Counter::TlsEsni);
         }

@@ -14,6 +14,7 @@
 //! - `sources`: what tells that an address is no person
 //! - `links`: link addresses that were told
 //! - `inspect`: what dissectors are shown, and what follows from their findings
+//! - `tunnels`: flows that turn out to be tunnels
 //! - `fragments`: datagrams in pieces
 //! - `duplicates`: packets that a SPAN port shows twice
 //! - `gaps`: what is missing between TCP segments
@@ -31,6 +32,7 @@ mod links;
 pub mod part;
 mod questions;
 mod sources;
+mod tunnels;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 
 use crate::dissect::device_name::DeviceName;
+use crate::dissect::tunnel::TunnelProtocol;
 use crate::evidence::source::Trait;
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
@@ -232,6 +233,8 @@ pub struct FlowRecord {
     pub bytes_down: u64,
     /// How it ended.
     pub end: End,
+    /// The tunnel that it is.
+    pub tunnel: Option<TunnelProtocol>,
 }
 
 /// Bytes and flows by hour and bucket.

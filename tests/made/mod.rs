@@ -10,6 +10,7 @@ use std::fs;
 use crate::support;
 
 mod capture;
+mod detours;
 mod names;
 mod preambles;
 mod tunnels;
@@ -28,6 +29,7 @@ fn scenes() -> Vec<Scene> {
     let mut scenes = names::scenes();
     scenes.extend(preambles::scenes());
     scenes.extend(tunnels::scenes());
+    scenes.extend(detours::scenes());
     scenes
 }
 

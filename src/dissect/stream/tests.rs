@@ -64,6 +64,8 @@ fn show(finding: &Finding<'_>) -> String {
         Finding::ProxyTarget(name) => format!("target {name}"),
         Finding::ForwardedFor(address) => format!("forwarded {address}"),
         Finding::DnsMessage(message) => format!("dns {message:x?}"),
+        Finding::Tunnel { protocol, .. } => format!("tunnel {}", protocol.as_str()),
+        Finding::OpenVpn(packet) => format!("openvpn {packet:?}"),
         Finding::Refused(counter) => format!("refused {}", counter.name()),
     }
 }
@@ -114,13 +116,13 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
         ),
         (
             before_tls(b"\x05\x02\0\x02\x01\x01u\x01p\x05\x01\0\x03\x09b.example\x01\xbb"),
-            vec!["target b.example", HELLO_FOUND],
+            vec!["tunnel socks", "target b.example", HELLO_FOUND],
         ),
         (
             before_tls(
                 b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n\x04\x01\x01\xbb\0\0\0\x01\0c.example\0",
             ),
-            vec!["forwarded 192.0.2.1", "target c.example", HELLO_FOUND],
+            vec!["forwarded 192.0.2.1", "tunnel socks", "target c.example", HELLO_FOUND],
         ),
         (
             b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 20\r\n\r\n\
@@ -139,6 +141,13 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
               \0\0\x02\x01\x05\0\0\0\x03\x82\xbe"
                 .to_vec(),
             vec!["request www.example.com -", "request www.example.com -"],
+        ),
+        (b"SSH-2.0-OpenSSH_9.6p1\r\n\0\0\x05\xdc".to_vec(), vec!["tunnel ssh"]),
+        (b"hello\r\nSSH-1.99-Cisco-1.25\n".to_vec(), vec!["tunnel ssh"]),
+        (b"\0\x9c\0\x01\x1a\x2b\x3c\x4d\0\x01\0\0\x01\0".to_vec(), vec!["tunnel pptp"]),
+        (
+            b"GET /tor/server/authority HTTP/1.0\r\nHost: a.example\r\n\r\n".to_vec(),
+            vec!["request a.example -", "tunnel tor"],
         ),
         (b"# a log\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), vec![]),
         (b"\r\n\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), vec![
@@ -219,7 +228,9 @@ fn too_long_a_head_tells_its_host_and_is_counted() {
 fn what_is_of_no_interest_is_left_at_once() {
     for bytes in [
         &b"\x13BitTorrent protocol"[..],
-        b"SSH-2.0-OpenSSH\r\n\0\0\x05\xdc",
+        b"SSH is what comes next\r\n\0\0\x05\xdc",
+        b"\0\0\0\x85\xffSMB",
+        b"\x01\x02\x03",
         b"HTTP/1.1 200 OK\r\n",
         b"\x17\x03\x03\x01\0abc",
         b"\x80\x2e\x01\0\x02\0\x15",

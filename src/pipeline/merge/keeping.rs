@@ -13,7 +13,7 @@ use super::super::verdicts::TargetNumber;
 use super::{Keep, Merge};
 use crate::catalogue::Catalogue;
 use crate::stats::Counter;
-use crate::store::{CatalogueFacts, Commit, StoreError, Target, UsageRow};
+use crate::store::{CatalogueFacts, Commit, PossibleRow, StoreError, Target, UsageRow};
 use crate::time::Timestamp;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
@@ -32,7 +32,7 @@ impl Merge {
             }
         }
         let mut fresh: Vec<_> = fresh.into_iter().collect();
-        let room = UNMATCHED_MAX - self.unmatched.len();
+        let room = UNMATCHED_MAX.saturating_sub(self.unmatched.len());
         if fresh.len() > room {
             fresh.sort_by(|&(one, one_bytes), &(other, other_bytes)| {
                 let targets = (self.verdicts.target(one), self.verdicts.target(other));
@@ -48,7 +48,9 @@ impl Merge {
                 self.gathered.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
             }
         }
-        self.unmatched.extend(fresh.into_iter().map(|(target, _)| target));
+        // What was only asked for takes no room from what is used.
+        let used = fresh.into_iter().filter(|&(_, bytes)| bytes > 0);
+        self.unmatched.extend(used.map(|(target, _)| target));
     }
 
     /// Commits what was gathered, and adds it to the summary.
@@ -129,6 +131,11 @@ impl Merge {
             };
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
+        let mut possible = Vec::with_capacity(self.gathered.possible.len());
+        for (&(hour, target), &sums) in &self.gathered.possible {
+            let target = store.target_id(self.verdicts.target(target))?;
+            possible.push(PossibleRow { hour, target, sums });
+        }
         let subjects = &self.subjects;
         let stored_subjects = &mut self.stored_subjects;
         let Fresh { traits, accepted } =
@@ -140,6 +147,7 @@ impl Merge {
             sequence: self.sequence,
             catalogue,
             usage,
+            possible,
             visibility: self.gathered.visibility(),
             totals: self.gathered.totals(),
             health: self.gathered.health(),

@@ -1,0 +1,78 @@
+//! `shadowscope reclassify`: names the past with what the catalogue knows now.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::signature_args::SignatureArgs;
+use crate::pipeline::verdicts::Verdicts;
+use crate::signatures;
+use crate::store::{CatalogueFacts, NewName, Renamed, Store};
+use crate::time::Timestamp;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// The command's arguments.
+#[derive(Args)]
+pub(super) struct ReclassifyArgs {
+    /// The database, as `read --db` made it
+    #[arg(long, value_name = "FILE")]
+    db: PathBuf,
+    /// Which catalogue to use.
+    #[command(flatten)]
+    signatures: SignatureArgs,
+}
+
+pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let zone = Store::open_read_only(&args.db)?.zone()?;
+    let mut store = Store::open(&args.db, &zone)?;
+    let catalogue = Arc::new(signatures::load(&args.signatures.options())?);
+    let facts = CatalogueFacts {
+        version: catalogue.version(),
+        hash: catalogue.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let mut verdicts = Verdicts::new(Arc::clone(&catalogue), None, Vec::new());
+    let mut names = Vec::new();
+    for domain in store.unmatched_domains()? {
+        let below = catalogue.rules_below(&domain);
+        match verdicts.whole_domain(&domain) {
+            Some((target, bucket)) => {
+                if below > 0 {
+                    println!("{domain}: {}", from_now_on(below));
+                }
+                names.push(NewName { domain, target, bucket });
+            }
+            None if below > 0 => println!("{domain}: not named as a whole; {}", from_now_on(below)),
+            None => {}
+        }
+    }
+    let now_seconds = jiff::Timestamp::now().as_second();
+    let renamed = store.rename(&facts, &names, now_seconds)?;
+    for named in &renamed {
+        println!("{}", line(named, now_seconds));
+    }
+    println!("{} domains named with catalogue {}", renamed.len(), facts.version);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn from_now_on(rules: usize) -> String {
+    match rules {
+        1 => "a rule for names below it applies from now on only".to_owned(),
+        _ => format!("{rules} rules for names below it apply from now on only"),
+    }
+}
+
+fn line(named: &Renamed, now_seconds: i64) -> String {
+    let Renamed { domain, app_id, first_seen } = named;
+    match first_seen.map(|first| days_before(first, now_seconds)) {
+        Some(days) => format!("{app_id} ({domain}): first seen {days} days before it had a name"),
+        None => format!("{app_id} ({domain}): only asked for in DNS"),
+    }
+}
+
+fn days_before(first_seen: Timestamp, now_seconds: i64) -> i64 {
+    (now_seconds - first_seen.seconds()).max(0) / SECONDS_PER_DAY
+}

@@ -1,0 +1,317 @@
+//! Tunnels: protocols that carry other traffic where nobody can see it.
+//!
+//! Each is known by what it says and never by its port alone; a port is at most one of several
+//! signs. One file a protocol. What a single datagram cannot prove is held against what follows
+//! ([`Datagrams`]): a reply that names the question, a counter that goes on.
+//!
+//! Assumes the payloads of one flow, told apart by side, each with its length on the wire; bytes
+//! cut off by a snap length cost certainty and nothing else. Does not look inside, and does not
+//! know products: that is the catalogue's, by name.
+
+use crate::dissect::Progress;
+/// Side 0 or side 1 of a flow: whoever sent its first packet is 0.
+pub type Side = usize;
+
+mod anyconnect;
+mod esp_in_udp;
+mod ike;
+mod l2tp;
+pub mod openvpn;
+mod pptp;
+mod ssh;
+mod tailscale;
+mod tor;
+mod wireguard;
+mod zerotier;
+
+pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
+pub(crate) use ssh::is_banner as is_ssh_banner;
+pub use tor::is_hello as is_tor_hello;
+
+/// A protocol by which a flow is known as a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum TunnelProtocol {
+    /// WireGuard (Donenfeld, "WireGuard", 5.4).
+    WireGuard = 1,
+    /// OpenVPN over UDP or TCP, also scrambled.
+    OpenVpn = 2,
+    /// IKE (RFC 2408, RFC 7296), ESP (RFC 4303), ESP in UDP (RFC 3948), AH (RFC 4302).
+    Ipsec = 3,
+    /// L2TP (RFC 2661, RFC 3931).
+    L2tp = 4,
+    /// PPTP (RFC 2637), by its control connection.
+    Pptp = 5,
+    /// SSH (RFC 4253).
+    Ssh = 6,
+    /// Tor: a connection to a relay, or a question to a directory.
+    Tor = 7,
+    /// Tailscale: its disco messages.
+    Tailscale = 8,
+    /// ZeroTier: its HELLO.
+    ZeroTier = 9,
+    /// Cisco AnyConnect and what is compatible with it, by its dialect of DTLS.
+    AnyConnect = 10,
+    /// SOCKS 4a and 5 (RFC 1928).
+    Socks = 11,
+    /// MASQUE's requests in clear text (RFC 9298, RFC 9484).
+    Masque = 12,
+    /// GRE (RFC 2784) whose content cannot be read.
+    Gre = 13,
+}
+
+impl TunnelProtocol {
+    /// Every protocol.
+    pub const ALL: [TunnelProtocol; 13] = [
+        TunnelProtocol::WireGuard,
+        TunnelProtocol::OpenVpn,
+        TunnelProtocol::Ipsec,
+        TunnelProtocol::L2tp,
+        TunnelProtocol::Pptp,
+        TunnelProtocol::Ssh,
+        TunnelProtocol::Tor,
+        TunnelProtocol::Tailscale,
+        TunnelProtocol::ZeroTier,
+        TunnelProtocol::AnyConnect,
+        TunnelProtocol::Socks,
+        TunnelProtocol::Masque,
+        TunnelProtocol::Gre,
+    ];
+
+    /// The word used in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TunnelProtocol::WireGuard => "wireguard",
+            TunnelProtocol::OpenVpn => "openvpn",
+            TunnelProtocol::Ipsec => "ipsec",
+            TunnelProtocol::L2tp => "l2tp",
+            TunnelProtocol::Pptp => "pptp",
+            TunnelProtocol::Ssh => "ssh",
+            TunnelProtocol::Tor => "tor",
+            TunnelProtocol::Tailscale => "tailscale",
+            TunnelProtocol::ZeroTier => "zerotier",
+            TunnelProtocol::AnyConnect => "anyconnect",
+            TunnelProtocol::Socks => "socks",
+            TunnelProtocol::Masque => "masque",
+            TunnelProtocol::Gre => "gre",
+        }
+    }
+
+    /// The protocol with this number; 0 stands for none.
+    pub fn from_number(number: u8) -> Option<TunnelProtocol> {
+        TunnelProtocol::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+}
+
+/// A flow that is a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// Which one.
+    pub protocol: TunnelProtocol,
+    /// Which side is the client, where that shows.
+    pub client: Option<Side>,
+}
+
+/// A datagram of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// What was captured of its payload.
+    pub bytes: &'a [u8],
+    /// The length of its payload on the wire, in bytes.
+    pub length: usize,
+    /// Whether one of its ports is that of IKE behind NAT (RFC 3947), 4500.
+    pub is_nat_traversal: bool,
+}
+
+impl<'a> Datagram<'a> {
+    /// `count` bytes at `at`, where they were captured.
+    fn array<const COUNT: usize>(&self, at: usize) -> Option<[u8; COUNT]> {
+        self.bytes.get(at..)?.first_chunk().copied()
+    }
+
+    /// Whether all of it was captured.
+    fn is_whole(&self) -> bool {
+        self.bytes.len() == self.length
+    }
+}
+
+/// What is known of a flow of datagrams that may be a tunnel's. Begins with its first datagram that
+/// looks like it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Datagrams {
+    /// WireGuard.
+    WireGuard(wireguard::Handshake),
+    /// OpenVPN.
+    OpenVpn(openvpn::Handshake),
+    /// ESP in UDP.
+    EspInUdp(esp_in_udp::Counters),
+}
+
+impl Datagrams {
+    /// Takes the first datagram of a flow of which nothing is known: a tunnel by that alone, perhaps
+    /// one (then what to hold the next against), or none.
+    pub fn begin(side: Side, datagram: &Datagram<'_>) -> Result<Recognised, Option<Datagrams>> {
+        let alone = |protocol| Ok(Recognised { protocol, client: None });
+        if let Some(client) = ike::initiator(side, datagram) {
+            return Ok(Recognised { protocol: TunnelProtocol::Ipsec, client });
+        }
+        if tailscale::is_disco(datagram) {
+            return alone(TunnelProtocol::Tailscale);
+        }
+        if anyconnect::is_handshake(datagram) {
+            return alone(TunnelProtocol::AnyConnect);
+        }
+        if l2tp::is_control(datagram) {
+            return alone(TunnelProtocol::L2tp);
+        }
+        if zerotier::is_hello(datagram) {
+            return alone(TunnelProtocol::ZeroTier);
+        }
+        let mut known = if datagram.is_nat_traversal {
+            Datagrams::EspInUdp(esp_in_udp::Counters::default())
+        } else if wireguard::may_begin(datagram) {
+            Datagrams::WireGuard(wireguard::Handshake::default())
+        } else if openvpn::may_begin(datagram) {
+            Datagrams::OpenVpn(openvpn::Handshake::default())
+        } else {
+            return Err(None);
+        };
+        match known.next(side, datagram) {
+            Progress::Complete(recognised) => Ok(recognised),
+            Progress::Incomplete => Err(Some(known)),
+            Progress::Reject(_) => Err(None),
+        }
+    }
+
+    /// Takes the next datagram.
+    pub fn next(&mut self, side: Side, datagram: &Datagram<'_>) -> Progress<Recognised> {
+        match self {
+            Datagrams::WireGuard(handshake) => handshake.datagram(side, datagram),
+            Datagrams::OpenVpn(handshake) => {
+                let Some(packet) = openvpn::Packet::of(datagram) else {
+                    return Progress::Reject(None);
+                };
+                handshake.packet(side, packet, datagram.bytes)
+            }
+            Datagrams::EspInUdp(counters) => {
+                // The negotiation may come late.
+                match ike::initiator(side, datagram) {
+                    Some(client) => {
+                        Progress::Complete(Recognised { protocol: TunnelProtocol::Ipsec, client })
+                    }
+                    None => counters.datagram(side, datagram),
+                }
+            }
+        }
+    }
+}
+
+/// Whether a request in clear text is that of a tunnel, by its target: the directory of Tor, or
+/// MASQUE.
+pub(crate) fn of_request(head: &[u8]) -> Option<TunnelProtocol> {
+    let target = head.strip_prefix(b"GET ").or_else(|| head.strip_prefix(b"POST "))?;
+    of_request_target(target)
+}
+
+fn of_request_target(target: &[u8]) -> Option<TunnelProtocol> {
+    if tor::is_target(target) {
+        return Some(TunnelProtocol::Tor);
+    }
+    // RFC 9298, 2 and RFC 9484, 3: the default templates.
+    const MASQUE: [&[u8]; 2] = [b"/.well-known/masque/udp/", b"/.well-known/masque/ip/"];
+    MASQUE.iter().any(|path| target.starts_with(path)).then_some(TunnelProtocol::Masque)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    pub(crate) fn bytes_of(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte =
+            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    pub(crate) fn whole(bytes: &[u8]) -> Datagram<'_> {
+        Datagram { bytes, length: bytes.len(), is_nat_traversal: false }
+    }
+
+    pub(crate) fn nat_traversal(bytes: &[u8]) -> Datagram<'_> {
+        Datagram { is_nat_traversal: true, ..whole(bytes) }
+    }
+
+    /// What a flow of datagrams comes to, and with which of them (from 0).
+    pub(crate) fn run(
+        datagrams: &[(Side, Datagram<'_>)],
+    ) -> Option<(TunnelProtocol, Option<Side>, usize)> {
+        let mut known: Option<Datagrams> = None;
+        for (index, (side, datagram)) in datagrams.iter().enumerate() {
+            let found = match &mut known {
+                Some(state) => match state.next(*side, datagram) {
+                    Progress::Complete(found) => Some(found),
+                    Progress::Incomplete => None,
+                    Progress::Reject(_) => {
+                        known = None;
+                        None
+                    }
+                },
+                None => match Datagrams::begin(*side, datagram) {
+                    Ok(found) => Some(found),
+                    Err(state) => {
+                        known = state;
+                        None
+                    }
+                },
+            };
+            if let Some(found) = found {
+                return Some((found.protocol, found.client, index));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::testing::{run, whole};
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_are_unique() {
+        for protocol in TunnelProtocol::ALL {
+            assert_eq!(TunnelProtocol::from_number(protocol as u8), Some(protocol));
+        }
+        assert_eq!(TunnelProtocol::from_number(0), None);
+        assert_eq!(TunnelProtocol::from_number(14), None);
+        let words: std::collections::BTreeSet<_> =
+            TunnelProtocol::ALL.iter().map(|protocol| protocol.as_str()).collect();
+        assert_eq!(words.len(), TunnelProtocol::ALL.len());
+    }
+
+    #[test]
+    fn requests_of_tunnels_are_known_by_their_targets() {
+        let of = |target: &str| of_request_target(target.as_bytes());
+        assert_eq!(of("/tor/status-vote/current/consensus.z"), Some(TunnelProtocol::Tor));
+        assert_eq!(of("/.well-known/masque/udp/192.0.2.6/443/"), Some(TunnelProtocol::Masque));
+        assert_eq!(of("/tor/"), None);
+        assert_eq!(of("/torrents/"), None);
+    }
+
+    proptest! {
+        /// Random datagrams are no tunnel, whatever their length and however many there are.
+        #[test]
+        fn noise_is_no_tunnel(
+            datagrams in proptest::collection::vec(
+                (0..2usize, proptest::collection::vec(any::<u8>(), 0..200), any::<bool>()), 0..8),
+        ) {
+            let shown: Vec<_> = datagrams
+                .iter()
+                .map(|(side, bytes, nat)| (*side, Datagram { is_nat_traversal: *nat, ..whole(bytes) }))
+                .collect();
+            prop_assert_eq!(run(&shown), None);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! WireGuard (Donenfeld, "WireGuard: Next Generation Kernel Network Tunnel", 5.4).
+//!
+//! A message begins with its type, 1 to 4, and three reserved bytes (zero; some providers put a
+//! client's number there). Handshake messages have one length each and, unless the receiver is
+//! under load, end with sixteen zero bytes (mac2); a reply names the sender's index. Data carries
+//! an index and a counter that goes up.
+
+use super::{Datagram, Recognised, Side, TunnelProtocol};
+use crate::dissect::Progress;
+
+const INITIATION: u8 = 1;
+const RESPONSE: u8 = 2;
+const COOKIE_REPLY: u8 = 3;
+const DATA: u8 = 4;
+
+const INITIATION_LENGTH: usize = 148;
+const RESPONSE_LENGTH: usize = 92;
+const COOKIE_REPLY_LENGTH: usize = 64;
+/// Header and authentication tag of an empty packet.
+const DATA_LENGTH_MIN: usize = 32;
+/// Packets are padded to this many bytes.
+const DATA_PADDING: usize = 16;
+/// The sixteen bytes at the end of initiation and response.
+const MAC_2_LENGTH: usize = 16;
+/// How far the counters of two datagrams one after the other may be apart.
+const COUNTER_STEP_MAX: u64 = 1 << 16;
+/// A counter that a tunnel does not reach before it is keyed anew, after two minutes.
+const COUNTER_MAX: u64 = 1 << 40;
+
+/// What was seen of the handshake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handshake {
+    /// The index that a side gave in its initiation.
+    sender: [Option<[u8; 4]>; 2],
+    /// Type, reserved bytes and receiver's index of a side's last data, and its counter.
+    data: [Option<([u8; 8], u64)>; 2],
+}
+
+/// Whether a datagram's type and length are those of a message.
+pub(super) fn may_begin(datagram: &Datagram<'_>) -> bool {
+    let length = datagram.length;
+    match datagram.bytes.first() {
+        Some(&INITIATION) => length == INITIATION_LENGTH,
+        Some(&RESPONSE) => length == RESPONSE_LENGTH,
+        Some(&COOKIE_REPLY) => length == COOKIE_REPLY_LENGTH,
+        Some(&DATA) => length >= DATA_LENGTH_MIN && length.is_multiple_of(DATA_PADDING),
+        _ => false,
+    }
+}
+
+impl Handshake {
+    /// Takes a datagram of a side.
+    pub(super) fn datagram(&mut self, side: Side, datagram: &Datagram<'_>) -> Progress<Recognised> {
+        if !may_begin(datagram) {
+            return Progress::Reject(None);
+        }
+        let is = |client| {
+            let protocol = TunnelProtocol::WireGuard;
+            Progress::Complete(Recognised { protocol, client })
+        };
+        let (Some([kind, ..]), Some(index)) = (datagram.array::<4>(0), datagram.array::<4>(4))
+        else {
+            return Progress::Reject(None);
+        };
+        let (Some(own), Some(others)) = (self.sender.get(side), self.sender.get(1 - side.min(1)))
+        else {
+            return Progress::Reject(None);
+        };
+        match kind {
+            INITIATION if ends_with_zeros(datagram) => is(Some(side)),
+            INITIATION => {
+                // A second one is a retry, with an index of its own.
+                let _ = own;
+                if let Some(sender) = self.sender.get_mut(side) {
+                    *sender = Some(index);
+                }
+                Progress::Incomplete
+            }
+            RESPONSE => {
+                let is_reply = others.is_some() && datagram.array(8) == *others;
+                if is_reply || ends_with_zeros(datagram) {
+                    is(Some(1 - side.min(1)))
+                } else {
+                    Progress::Incomplete
+                }
+            }
+            COOKIE_REPLY => match others {
+                Some(sender) if *sender == index => is(Some(1 - side.min(1))),
+                _ => Progress::Incomplete,
+            },
+            _ => self.data(side, datagram),
+        }
+    }
+
+    fn data(&mut self, side: Side, datagram: &Datagram<'_>) -> Progress<Recognised> {
+        let (Some(header), Some(counter)) = (datagram.array::<8>(0), datagram.array::<8>(8)) else {
+            return Progress::Reject(None);
+        };
+        let counter = u64::from_le_bytes(counter);
+        let Some(last) = self.data.get_mut(side).filter(|_| counter < COUNTER_MAX) else {
+            return Progress::Reject(None);
+        };
+        match last.replace((header, counter)) {
+            Some((known, before))
+                if known == header && counter > before && counter - before <= COUNTER_STEP_MAX =>
+            {
+                let protocol = TunnelProtocol::WireGuard;
+                Progress::Complete(Recognised { protocol, client: None })
+            }
+            _ => Progress::Incomplete,
+        }
+    }
+}
+
+/// Whether the message ends with a mac2 of zeros: no cookie was asked for.
+fn ends_with_zeros(datagram: &Datagram<'_>) -> bool {
+    datagram.is_whole() && datagram.bytes.ends_with(&[0; MAC_2_LENGTH])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{run, whole};
+    use super::*;
+
+    /// A message of this type and length with these indices behind the header.
+    fn message(kind: u8, length: usize, indices: &[u32], mac_2: u8) -> Vec<u8> {
+        let mut bytes = vec![kind, 0, 0, 0];
+        bytes.extend(indices.iter().flat_map(|index| index.to_le_bytes()));
+        bytes.resize(length - MAC_2_LENGTH, 0x5a);
+        bytes.resize(length, mac_2);
+        bytes
+    }
+
+    fn data(index: u32, counter: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![4, 0, 0, 0];
+        bytes.extend(index.to_le_bytes());
+        bytes.extend(counter.to_le_bytes());
+        bytes.resize(length, 0xa5);
+        bytes
+    }
+
+    #[test]
+    fn an_initiation_without_cookie_is_enough() {
+        let initiation = message(INITIATION, INITIATION_LENGTH, &[7], 0);
+        let found = Some((TunnelProtocol::WireGuard, Some(1), 0));
+        assert_eq!(run(&[(1, whole(&initiation))]), found);
+        let response = message(RESPONSE, RESPONSE_LENGTH, &[9, 7], 0);
+        assert_eq!(run(&[(1, whole(&response))]), Some((TunnelProtocol::WireGuard, Some(0), 0)));
+    }
+
+    #[test]
+    fn with_cookies_the_reply_must_name_the_sender() {
+        let initiation = message(INITIATION, INITIATION_LENGTH, &[7], 1);
+        let right = message(RESPONSE, RESPONSE_LENGTH, &[9, 7], 1);
+        let wrong = message(RESPONSE, RESPONSE_LENGTH, &[9, 8], 1);
+        let cookie = message(COOKIE_REPLY, COOKIE_REPLY_LENGTH, &[7], 1);
+        let flow = |reply| run(&[(0, whole(&initiation)), (1, whole(reply))]);
+        assert_eq!(flow(&right), Some((TunnelProtocol::WireGuard, Some(0), 1)));
+        assert_eq!(flow(&cookie), Some((TunnelProtocol::WireGuard, Some(0), 1)));
+        assert_eq!(flow(&wrong), None);
+        assert_eq!(run(&[(0, whole(&right)), (0, whole(&right))]), None);
+    }
+
+    #[test]
+    fn in_the_middle_of_a_tunnel_the_counter_tells() {
+        let flow = |counters: [u64; 2], indices: [u32; 2]| {
+            let one = data(indices[0], counters[0], 128);
+            let two = data(indices[1], counters[1], 32);
+            run(&[(0, whole(&one)), (0, whole(&two))])
+        };
+        assert_eq!(flow([5, 7], [3, 3]), Some((TunnelProtocol::WireGuard, None, 1)));
+        assert_eq!(flow([5, 5], [3, 3]), None);
+        assert_eq!(flow([5, 4], [3, 3]), None);
+        assert_eq!(flow([5, 6], [3, 4]), None);
+        assert_eq!(flow([5, 5 + (1 << 17)], [3, 3]), None);
+        assert_eq!(flow([1 << 50, (1 << 50) + 1], [3, 3]), None);
+    }
+
+    #[test]
+    fn other_lengths_are_other_protocols() {
+        let initiation = message(INITIATION, 123, &[7], 0);
+        assert_eq!(run(&[(0, whole(&initiation))]), None);
+        let odd = [data(3, 5, 129), data(3, 6, 129)];
+        assert_eq!(run(&[(0, whole(&odd[0])), (0, whole(&odd[1]))]), None);
+    }
+
+    #[test]
+    fn a_cut_initiation_needs_its_response() {
+        let initiation = message(INITIATION, INITIATION_LENGTH, &[7], 0);
+        let response = message(RESPONSE, RESPONSE_LENGTH, &[9, 7], 0);
+        let cut = |bytes: &'static [u8], length| super::super::Datagram {
+            bytes,
+            length,
+            is_nat_traversal: false,
+        };
+        let (one, two): (&'static [u8], &'static [u8]) =
+            (initiation.leak().split_at(60).0, response.leak().split_at(60).0);
+        let flow = [(0, cut(one, INITIATION_LENGTH)), (1, cut(two, RESPONSE_LENGTH))];
+        assert_eq!(run(&flow[..1]), None);
+        assert_eq!(run(&flow), Some((TunnelProtocol::WireGuard, Some(0), 1)));
+    }
+}

@@ -1,0 +1,80 @@
+//! What reports ask about what is not certain: apps that flows may have been, and how much of the
+//! traffic has a user.
+
+use rusqlite::params;
+
+use super::error::StoreError;
+use super::query::{Snapshot, Window, unsigned};
+use super::rows::PossibleSums;
+use crate::time::Timestamp;
+
+/// What may have been use of an app, in a window, by flows whose name is hidden or ambiguous.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PossibleFact {
+    /// The catalogue's id.
+    pub app_id: String,
+    /// Its name.
+    pub name: String,
+    /// Who sells it.
+    pub vendor: String,
+    /// The suite, or empty.
+    pub suite: String,
+    /// The category.
+    pub category: String,
+    /// How much.
+    pub sums: PossibleSums,
+}
+
+impl Snapshot<'_> {
+    /// What may have been use of each app, ordered by its id.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn possible(&self, window: Window) -> Result<Vec<PossibleFact>, StoreError> {
+        let sql = "SELECT a.app, a.name, a.vendor, a.suite, a.category, sum(p.flows),
+                sum(p.bytes), sum(p.bytes_expected), min(p.first_seen), max(p.last_seen)
+            FROM possible AS p
+            JOIN targets AS t ON t.id = p.target
+            JOIN apps AS a ON a.id = t.app
+            WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
+            GROUP BY a.app
+            ORDER BY a.app";
+        let mut facts = Vec::new();
+        self.rows(sql, window, |row| {
+            let read = || {
+                Ok(PossibleFact {
+                    app_id: row.get(0)?,
+                    name: row.get(1)?,
+                    vendor: row.get(2)?,
+                    suite: row.get(3)?,
+                    category: row.get(4)?,
+                    sums: PossibleSums {
+                        flows: unsigned(row, 5)?,
+                        bytes: unsigned(row, 6)?,
+                        bytes_expected: unsigned(row, 7)?,
+                        first_seen: Timestamp(row.get(8)?),
+                        last_seen: Timestamp(row.get(9)?),
+                    },
+                })
+            };
+            facts.push(read().map_err(|error| self.failed(error))?);
+            Ok::<(), StoreError>(())
+        })?;
+        Ok(facts)
+    }
+
+    /// Bytes in rows of usage that have a user, and all bytes in rows of usage.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn attributed_bytes(&self, window: Window) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT ifnull(sum(iif(s.user = '', 0, u.bytes_up + u.bytes_down)), 0),
+                ifnull(sum(u.bytes_up + u.bytes_down), 0)
+            FROM usage AS u JOIN subjects AS s ON s.id = u.subject
+            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible";
+        let bytes = self.transaction.query_row(sql, params![window.from, window.to], |row| {
+            Ok((unsigned(row, 0)?, unsigned(row, 1)?))
+        });
+        bytes.map_err(|error| self.failed(error))
+    }
+}

@@ -1,0 +1,267 @@
+//! Names the past: gives domains that no signature knew the app that they are known by now.
+//!
+//! Rows of usage point at targets, so a domain's target becomes the app's and no row is written
+//! anew, however many there are. The domain stays beside it. What moves is in the books: the bytes
+//! of the domain's rows, as far as they were in `unmatched`, go to the bucket of the app.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::Store;
+use super::error::{StoreError, explain};
+use super::intern::Interned;
+use super::query::{Snapshot, Window, unsigned};
+use super::rows::{AppFacts, CatalogueFacts, Target};
+use crate::ledger::Bucket;
+use crate::time::Timestamp;
+
+/// What a domain is from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewName {
+    /// The registrable domain.
+    pub domain: String,
+    /// An app's side.
+    pub target: Target,
+    /// Where bytes of that belong.
+    pub bucket: Bucket,
+}
+
+/// A domain whose past has a name now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The registrable domain.
+    pub domain: String,
+    /// The app's id.
+    pub app_id: String,
+    /// When it was first seen; none where it was only asked for.
+    pub first_seen: Option<Timestamp>,
+}
+
+/// Flows and bytes by hour and run, in an app's bucket.
+type Moves = BTreeMap<(i64, i64, u8), (i64, i64)>;
+
+impl Store {
+    /// The domains that no signature knows.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn unmatched_domains(&self) -> Result<Vec<String>, StoreError> {
+        let list = || -> rusqlite::Result<Vec<String>> {
+            let sql = "SELECT domain FROM targets WHERE app IS NULL ORDER BY domain";
+            self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+        };
+        list().map_err(|error| explain(&self.path, error))
+    }
+
+    /// Gives domains their names, in one transaction. `now_seconds` is when that is. Domains that
+    /// are not there, and what is no app, are left as they are.
+    ///
+    /// # Errors
+    /// The database cannot be written; nothing is changed then.
+    pub fn rename(
+        &mut self,
+        catalogue: &CatalogueFacts,
+        names: &[NewName],
+        now_seconds: i64,
+    ) -> Result<Vec<Renamed>, StoreError> {
+        self.check_in_place()?;
+        let renamed = rename(&mut self.connection, catalogue, names, now_seconds);
+        let renamed = renamed.map_err(|error| explain(&self.path, error))?;
+        let interned = Interned::continuing(&self.connection);
+        self.interned = interned.map_err(|error| explain(&self.path, error))?;
+        Ok(renamed)
+    }
+}
+
+/// An app that was in use before it had a name, in a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedLater {
+    /// The catalogue's id.
+    pub app_id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it first got its name, in seconds since 1970.
+    pub named_at: i64,
+    /// Different users; the unattributed do not count.
+    pub users: u64,
+    /// Bytes from clients.
+    pub bytes_up: u64,
+}
+
+impl Snapshot<'_> {
+    /// Apps that got their name after rows of them were written, ordered by id.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn named_later(&self, window: Window) -> Result<Vec<NamedLater>, StoreError> {
+        let any = "SELECT EXISTS (SELECT 1 FROM targets WHERE named_at IS NOT NULL)";
+        let any = self.transaction.query_row(any, [], |row| row.get(0));
+        if !any.map_err(|error| self.failed(error))? {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
+                count(DISTINCT nullif(s.user, '')), sum(u.bytes_up)
+            FROM usage AS u
+            JOIN targets AS t ON t.id = u.target
+            JOIN apps AS a ON a.id = t.app
+            JOIN subjects AS s ON s.id = u.subject
+            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
+                AND t.named_at IS NOT NULL
+                AND u.connections + u.attempts_failed + u.bytes_up + u.bytes_down > 0
+            GROUP BY a.app
+            ORDER BY a.app";
+        let mut found = Vec::new();
+        self.rows(sql, window, |row| {
+            let read = || {
+                Ok(NamedLater {
+                    app_id: row.get(0)?,
+                    name: row.get(1)?,
+                    first_seen: Timestamp(row.get(2)?),
+                    named_at: row.get(3)?,
+                    users: unsigned(row, 4)?,
+                    bytes_up: unsigned(row, 5)?,
+                })
+            };
+            found.push(read().map_err(|error| self.failed(error))?);
+            Ok::<(), StoreError>(())
+        })?;
+        Ok(found)
+    }
+}
+
+fn rename(
+    connection: &mut Connection,
+    catalogue: &CatalogueFacts,
+    names: &[NewName],
+    now_seconds: i64,
+) -> rusqlite::Result<Vec<Renamed>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute(
+        "INSERT OR IGNORE INTO catalogues (version, hash) VALUES (?, ?)",
+        [&catalogue.version, &catalogue.hash],
+    )?;
+    let mut known = BTreeMap::new();
+    for name in names {
+        let Target::App { app, .. } = &name.target else { continue };
+        let sql = "SELECT id FROM targets WHERE app IS NULL AND domain = ?";
+        let mut found = transaction.prepare_cached(sql)?;
+        let ids = found.query_map([&name.domain], |row| row.get(0))?;
+        for id in ids.collect::<rusqlite::Result<Vec<i64>>>()? {
+            known.insert(id, (name, app));
+        }
+    }
+    let (moves, first_seen) = moves(&transaction, &known)?;
+    move_books(&transaction, &moves)?;
+    let mut renamed = Vec::new();
+    for (id, (name, app)) in known {
+        describe(&transaction, app)?;
+        if point(&transaction, id, &name.target, catalogue, now_seconds)? {
+            renamed.push(Renamed {
+                domain: name.domain.clone(),
+                app_id: app.id.clone(),
+                first_seen: first_seen.get(&id).copied(),
+            });
+        }
+    }
+    transaction.commit()?;
+    renamed.sort_by(|one, other| (&one.app_id, &one.domain).cmp(&(&other.app_id, &other.domain)));
+    Ok(renamed)
+}
+
+/// What the books have to move, and when each target was first seen.
+fn moves(
+    connection: &Connection,
+    known: &BTreeMap<i64, (&NewName, &AppFacts)>,
+) -> rusqlite::Result<(Moves, BTreeMap<i64, Timestamp>)> {
+    let (mut moves, mut first_seen) = (Moves::new(), BTreeMap::new());
+    if known.is_empty() {
+        return Ok((moves, first_seen));
+    }
+    // One walk over all rows, in the order of their keys, is all the time this takes.
+    let ids: Vec<String> = known.keys().map(ToString::to_string).collect();
+    let sql = format!(
+        "SELECT hour, run, target, connections - elsewhere_flows,
+             bytes_up + bytes_down - elsewhere_bytes, first_seen,
+             connections + attempts_failed + bytes_up + bytes_down > 0
+         FROM usage WHERE target IN ({})",
+        ids.join(", ")
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let target: i64 = row.get(2)?;
+        let Some((name, _)) = known.get(&target) else { continue };
+        let (flows, bytes) =
+            moves.entry((row.get(0)?, row.get(1)?, name.bucket as u8)).or_default();
+        *flows += row.get::<_, i64>(3)?;
+        *bytes += row.get::<_, i64>(4)?;
+        if row.get(6)? {
+            let first = Timestamp(row.get(5)?);
+            first_seen
+                .entry(target)
+                .and_modify(|known: &mut Timestamp| *known = first.min(*known))
+                .or_insert(first);
+        }
+    }
+    Ok((moves, first_seen))
+}
+
+fn move_books(connection: &Connection, moves: &Moves) -> rusqlite::Result<()> {
+    let mut take = connection.prepare_cached(
+        "UPDATE visibility SET flows = flows - ?4, bytes = bytes - ?5
+         WHERE hour = ?1 AND run = ?2 AND bucket = ?3",
+    )?;
+    let mut give = connection.prepare_cached(
+        "INSERT INTO visibility (hour, run, bucket, flows, bytes) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+             flows = flows + excluded.flows,
+             bytes = bytes + excluded.bytes",
+    )?;
+    for (&(hour, run, bucket), &(flows, bytes)) in moves {
+        take.execute(params![hour, run, Bucket::Unmatched as u8, flows, bytes])?;
+        if flows != 0 || bytes != 0 {
+            give.execute(params![hour, run, bucket, flows, bytes])?;
+        }
+    }
+    let empty = "DELETE FROM visibility WHERE bucket = ? AND flows = 0 AND bytes = 0";
+    connection.execute(empty, [Bucket::Unmatched as u8])?;
+    Ok(())
+}
+
+fn describe(connection: &Connection, app: &AppFacts) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO apps (app, name, vendor, suite, category) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (app) DO UPDATE SET name = excluded.name, vendor = excluded.vendor,
+             suite = excluded.suite, category = excluded.category",
+        [&app.id, &app.name, &app.vendor, &app.suite, &app.category],
+    )?;
+    Ok(())
+}
+
+/// Makes the target the app's. Where this domain got this app once before, its new rows join those.
+fn point(
+    connection: &Connection,
+    id: i64,
+    target: &Target,
+    catalogue: &CatalogueFacts,
+    now_seconds: i64,
+) -> rusqlite::Result<bool> {
+    let Target::App { app, role, tenant, edition } = target else { return Ok(false) };
+    let changed = connection.execute(
+        "UPDATE OR IGNORE targets SET app = (SELECT id FROM apps WHERE app = ?2), role = ?3,
+             tenant = ?4, edition = ?5, named_at = ?6,
+             catalogue = (SELECT id FROM catalogues WHERE version = ?7 AND hash = ?8)
+         WHERE id = ?1",
+        params![id, app.id, role, tenant, edition, now_seconds, catalogue.version, catalogue.hash],
+    )?;
+    if changed == 0 {
+        // The same domain and app: a space makes it another text, and no report shows it.
+        return connection
+            .execute("UPDATE targets SET domain = domain || ' ' WHERE id = ?", [id])
+            .and_then(|_| point(connection, id, target, catalogue, now_seconds));
+    }
+    Ok(changed == 1)
+}

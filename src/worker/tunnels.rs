@@ -1,0 +1,145 @@
+//! Flows that turn out to be tunnels: what their first packets are held against, and what follows.
+//!
+//! Only flows that nobody has a name for are looked at, and each as long as other dissectors look
+//! at it. A tunnel keeps its name, if DNS gave it one; its bytes are in the bucket `tunnel`.
+
+use super::inspect::INSPECTIONS_MAX;
+use super::{Item, Worker};
+use crate::dissect::Progress;
+use crate::dissect::tunnel::openvpn::Packet as OpenVpnPacket;
+use crate::dissect::tunnel::{Datagram, Datagrams, Recognised, TunnelProtocol};
+use crate::flow::slot::{Cold, Hot, Side, mark};
+use crate::flow::table::FlowId;
+use crate::ledger::Bucket;
+use crate::net::protocol;
+use crate::stats::Counter;
+
+/// The port of IKE and ESP behind NAT (RFC 3947, 4).
+const NAT_TRAVERSAL_PORT: u16 = 4500;
+
+impl Worker {
+    /// Holds a datagram against tunnels. Says whether the flow is one.
+    pub(super) fn is_tunnel_datagram(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        item: &Item,
+        payload: &[u8],
+    ) -> bool {
+        let packet = &item.packet;
+        let datagram = Datagram {
+            bytes: payload,
+            length: packet.payload_length as usize,
+            is_nat_traversal: [packet.source_port, packet.destination_port]
+                .contains(&NAT_TRAVERSAL_PORT),
+        };
+        let known = &mut self.inspector.tunnels;
+        let recognised = match known.get_mut(&flow) {
+            Some(state) => match state.next(side, &datagram) {
+                Progress::Complete(recognised) => recognised,
+                Progress::Incomplete => return false,
+                Progress::Reject(_) => {
+                    known.remove(&flow);
+                    return false;
+                }
+            },
+            None => match Datagrams::begin(side, &datagram) {
+                Ok(recognised) => recognised,
+                Err(state) => {
+                    if let Some(state) = state {
+                        self.follow(flow, state);
+                    }
+                    return false;
+                }
+            },
+        };
+        self.tunnel(flow, recognised);
+        true
+    }
+
+    /// Holds a packet that may be OpenVPN's against those of the flow's other side.
+    pub(super) fn openvpn_packet(&mut self, flow: FlowId, side: Side, packet: OpenVpnPacket) {
+        let fresh = || Datagrams::OpenVpn(Default::default());
+        let is_new = !self.inspector.tunnels.contains_key(&flow);
+        if is_new && !self.follow(flow, fresh()) {
+            return;
+        }
+        let Some(Datagrams::OpenVpn(handshake)) = self.inspector.tunnels.get_mut(&flow) else {
+            return;
+        };
+        if let Progress::Complete(recognised) = handshake.packet(side, packet, &[]) {
+            self.tunnel(flow, recognised);
+        }
+    }
+
+    /// Takes what a stream said of itself.
+    pub(super) fn tunnel_in_stream(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        protocol: TunnelProtocol,
+        by_client: bool,
+    ) {
+        if by_client {
+            self.set_client(flow, side);
+        }
+        self.mark_tunnel(flow, protocol);
+        if matches!(protocol, TunnelProtocol::Ssh | TunnelProtocol::Pptp) {
+            self.leave_alone(flow);
+        }
+    }
+
+    /// The flow is a tunnel into which nobody can look.
+    pub(super) fn tunnel(&mut self, flow: FlowId, recognised: Recognised) {
+        if let Some(client) = recognised.client {
+            self.set_client(flow, client);
+        }
+        self.mark_tunnel(flow, recognised.protocol);
+        self.leave_alone(flow);
+    }
+
+    /// The flow is a tunnel; what is inside may have a name.
+    pub(super) fn mark_tunnel(&mut self, flow: FlowId, protocol: TunnelProtocol) {
+        if self.table.hot(flow).marks & mark::DECIDED != 0 {
+            self.hand_on(flow);
+        }
+        let (hot, cold) = self.table.both(flow);
+        if cold.tunnel == 0 {
+            cold.tunnel = protocol as u8;
+        }
+        apply(hot, cold);
+    }
+
+    pub(super) fn forget_tunnel(&mut self, flow: FlowId) {
+        if !self.inspector.tunnels.is_empty() {
+            self.inspector.tunnels.remove(&flow);
+        }
+    }
+
+    /// Keeps what is known of a flow for its next packet, if there is room.
+    fn follow(&mut self, flow: FlowId, state: Datagrams) -> bool {
+        if self.inspector.tunnels.len() >= INSPECTIONS_MAX {
+            self.count_event(Counter::TunnelOverflow);
+            return false;
+        }
+        self.inspector.tunnels.insert(flow, state);
+        true
+    }
+}
+
+/// Puts a tunnel's bytes where they belong, unless an earlier bucket has them.
+pub(super) fn apply(hot: &mut Hot, cold: &Cold) {
+    let is_later = Bucket::from_number(hot.bucket).is_none_or(|bucket| bucket > Bucket::Tunnel);
+    if cold.tunnel != 0 && is_later {
+        hot.bucket = Bucket::Tunnel as u8;
+    }
+}
+
+/// What a flow is known as, by what was seen of it or by its protocol number.
+pub(super) fn protocol_of(hot: &Hot, cold: &Cold) -> Option<TunnelProtocol> {
+    match hot.protocol {
+        protocol::ESP | protocol::AH => Some(TunnelProtocol::Ipsec),
+        protocol::GRE => Some(TunnelProtocol::Gre),
+        _ => TunnelProtocol::from_number(cold.tunnel),
+    }
+}

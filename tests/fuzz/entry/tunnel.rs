@@ -1,0 +1,61 @@
+//! Datagrams of a flow that may be a tunnel's: as they come, or begun like one of those that are
+//! known.
+
+use shadowscope::dissect::Progress;
+use shadowscope::dissect::tunnel::{Datagram, Datagrams, Recognised, Side};
+
+use super::choices::Choices;
+
+/// Beginnings that are worth going on with.
+const BEGINNINGS: [&[u8]; 9] = [
+    b"",
+    b"\x01\0\0\0\x07\0\0\0",
+    b"\x04\0\0\0\x07\0\0\0\x01\0\0\0\0\0\0\0",
+    b"\x38\xa5\xf6\x34\x99\x6d\x29\x5c\x25",
+    b"\x40\x7e\xde\xe5\xb2\xe2\xc1\x28\x7e\x01\0\0\0\0\xa5\xf6\x34\x99\x6d\x29\x5c\x25",
+    b"\xc0\xff\xee\0\0\0\0\x01",
+    b"\xc8\x02\0\x1c\0\0\0\0\0\0\0\0\x80\x08\0\0\0\0\0\x01",
+    b"TS\xf0\x9f\x92\xac",
+    b"\x16\x01\0\0\0\0\0\0\0\0\0\0\x56\x01",
+];
+/// Datagrams of a flow.
+const DATAGRAMS_MAX: usize = 16;
+
+/// The bytes decide on datagrams until they end.
+pub(crate) fn run(data: &[u8]) {
+    let mut choices = Choices(data);
+    let is_nat_traversal = choices.byte() % 2 == 1;
+    let mut known: Option<Datagrams> = None;
+    for _ in 0..DATAGRAMS_MAX {
+        if choices.is_empty() {
+            return;
+        }
+        let side: Side = choices.below(2);
+        let mut bytes = choices.one_of(&BEGINNINGS).to_vec();
+        let length = usize::from(choices.number() % 1500);
+        let rest = choices.take(length.saturating_sub(bytes.len()));
+        bytes.extend_from_slice(rest);
+        bytes.resize(length, 0);
+        choices.damage(&mut bytes);
+        let kept = if choices.rarely() { bytes.len() / 2 } else { bytes.len() };
+        let datagram = Datagram { bytes: &bytes[..kept], length: bytes.len(), is_nat_traversal };
+        let found = match &mut known {
+            Some(state) => state.next(side, &datagram),
+            None => match Datagrams::begin(side, &datagram) {
+                Ok(found) => Progress::Complete(found),
+                Err(state) => {
+                    known = state;
+                    Progress::Incomplete
+                }
+            },
+        };
+        match found {
+            Progress::Complete(Recognised { client, .. }) => {
+                assert!(client.is_none_or(|side| side < 2));
+                return;
+            }
+            Progress::Incomplete => {}
+            Progress::Reject(_) => known = None,
+        }
+    }
+}
