@@ -51,7 +51,7 @@ fn bench(criterion: &mut Criterion) {
                                 identities: Identities::default(),
                                 observations: false,
                                 flows: false,
-                            live: false,
+                                live: false,
                             };
                             (open(&path), Merge::new(settings, None))
                         },

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 5] = [
     &["decode", "dissect", "catalogue"],
     &["flow", "usage", "worker", "names", "identity"],
     &["capture", "store", "report", "rights", "feeds", "signatures"],
-    &["config", "pipeline", "cli"],
+    &["config", "pipeline", "service", "cli"],
 ];
 
 /// Crates with one home each: path prefixes below `src/`.
@@ -26,7 +26,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("caps", &["rights.rs"]),
     ("landlock", &["rights.rs"]),
     ("seccompiler", &["rights.rs"]),
-    ("signal_hook", &["cli/"]),
+    ("signal_hook", &["cli/", "service/"]),
     ("pcap", &["capture/"]),
     ("glob", &["capture/"]),
     ("flate2", &["capture/", "decode/"]),

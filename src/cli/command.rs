@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::Mistake;
+use super::config::{self, ConfigArgs};
 use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
@@ -13,6 +14,7 @@ use super::run::{self, RunArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
 use crate::capture::live::LiveError;
 use crate::catalogue::Date;
+use crate::config::ConfigError;
 use crate::feeds::autonomous_systems::AsnError;
 use crate::feeds::identities::IdentitiesError;
 use crate::feeds::pseudonym_key::KeyError;
@@ -35,6 +37,8 @@ enum Command {
     Read(Box<ReadArgs>),
     /// Capture on network interfaces and keep what is found
     Run(Box<RunArgs>),
+    /// Show each setting of `run`, its value and where it comes from
+    Config(Box<ConfigArgs>),
     /// Write the CSV reports of a database
     Report(ReportArgs),
     /// Tell which app each hostname belongs to
@@ -48,6 +52,7 @@ pub fn main() -> ExitCode {
     let result: Result<ExitCode, Box<dyn Error>> = match Arguments::parse().command {
         Command::Read(args) => read::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {
@@ -69,6 +74,7 @@ fn exit_code(error: &(dyn Error + 'static)) -> u8 {
         || error.is::<IdentitiesError>()
         || error.is::<LiveError>()
         || error.is::<KeyError>()
+        || error.is::<ConfigError>()
         || matches!(error.downcast_ref(), Some(RightsError::NoUser(_)))
         || error.is::<AsnError>()
         || error.downcast_ref::<LoadError>().is_some()

@@ -4,6 +4,7 @@
 //! wrong goes to standard error, with the place and what to do.
 
 mod command;
+mod config;
 pub mod match_command;
 mod progress;
 mod read;

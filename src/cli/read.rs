@@ -189,7 +189,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
-    let zone = settings::zone(&args.zone)?;
+    let zone = settings::zone_named("--zone", &args.zone)?;
     let moment = |option, text: &Option<String>| {
         text.as_deref().map(|text| settings::moment(option, text, &zone)).transpose()
     };
@@ -199,7 +199,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         Some(path) => feeds::identities::read(path)?,
         None => Identities::default(),
     };
-    let home = settings::home(&args.home)?;
+    let home = settings::home_of("--home", &args.home)?;
     let config = serde_json::json!({
         "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter, "from": args.from, "home": args.home,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),

@@ -29,7 +29,7 @@ pub(super) struct ReportArgs {
 
 pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
     let store = Store::open_read_only(&args.db)?;
-    let zone = settings::zone(&store.zone()?)?;
+    let zone = settings::zone_named("--zone", &store.zone()?)?;
     let moment = |option, text: &Option<String>| {
         text.as_deref().map(|text| settings::moment(option, text, &zone)).transpose()
     };
