@@ -194,7 +194,7 @@
 //! | L1 pure | [`decode`] [`dissect`] [`catalogue`] | bytes or text in, values out; no I/O, clock or lasting state |
 //! | L2 state | [`flow`] [`usage`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
 //! | L3 edges | [`capture`] [`store`] [`report`] [`rights`] [`feeds`] [`signatures`] | all I/O |
-//! | L4 composition | [`config`] [`pipeline`] [`cli`] | threads, settings, merge |
+//! | L4 composition | [`config`] [`pipeline`] [`service`] [`cli`] | threads, settings, merge |
 //!
 //! `tests/tidy.rs` reads the sources and refuses an import that goes up, and a crate outside its
 //! one home: `etherparse` in `decode`, `tls-parser`, `dns-parser` and `httparse` in `dissect`,
@@ -265,6 +265,7 @@ pub mod packet;
 pub mod pipeline;
 pub mod report;
 pub mod rights;
+pub mod service;
 pub mod signatures;
 pub mod stats;
 pub mod store;

@@ -22,11 +22,11 @@ const LAYERS: [&[&str]; 5] = [
 /// Crates with one home each: path prefixes below `src/`.
 const HOMES: [(&str, &[&str]); 23] = [
     ("libc", &["capture/socket.rs", "rights.rs"]),
-    ("rustix", &["capture/", "rights.rs"]),
+    ("rustix", &["capture/", "rights.rs", "store/"]),
     ("caps", &["rights.rs"]),
     ("landlock", &["rights.rs"]),
     ("seccompiler", &["rights.rs"]),
-    ("signal_hook", &["cli/", "service/"]),
+    ("signal_hook", &["cli/"]),
     ("pcap", &["capture/"]),
     ("glob", &["capture/"]),
     ("flate2", &["capture/", "decode/"]),
@@ -38,7 +38,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("rusqlite", &["store/"]),
     ("clap", &["cli/", "config", "signatures.rs"]),
     ("indicatif", &["cli/"]),
-    ("crossbeam_channel", &["pipeline/", "cli/progress.rs"]),
+    ("crossbeam_channel", &["pipeline/", "service/", "cli/progress.rs"]),
     ("dashmap", &["pipeline/"]),
     ("maxminddb", &["feeds/"]),
     ("psl", &["hostname.rs", "catalogue/lint/"]),

@@ -12,6 +12,8 @@ use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
 use super::run::{self, RunArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
+use super::status::{self, StatusArgs};
+use super::unmatched::{self, UnmatchedArgs};
 use crate::capture::live::LiveError;
 use crate::catalogue::Date;
 use crate::config::ConfigError;
@@ -20,6 +22,7 @@ use crate::feeds::identities::IdentitiesError;
 use crate::feeds::pseudonym_key::KeyError;
 use crate::report::ReportError;
 use crate::rights::RightsError;
+use crate::service::listen::ListenError;
 use crate::signatures::LoadError;
 use crate::store::StoreError;
 
@@ -41,6 +44,10 @@ enum Command {
     Config(Box<ConfigArgs>),
     /// Write the CSV reports of a database
     Report(ReportArgs),
+    /// Tell how a running sensor is
+    Status(StatusArgs),
+    /// List the names of today that no signature of a running sensor knows, with drafts of files
+    Unmatched(UnmatchedArgs),
     /// Tell which app each hostname belongs to
     Match(MatchArgs),
     /// Check, explain and edit signature files
@@ -54,6 +61,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Unmatched(args) => unmatched::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {
             let today = Date(jiff::Zoned::now().date());
@@ -75,6 +84,7 @@ fn exit_code(error: &(dyn Error + 'static)) -> u8 {
         || error.is::<LiveError>()
         || error.is::<KeyError>()
         || error.is::<ConfigError>()
+        || error.is::<ListenError>()
         || matches!(error.downcast_ref(), Some(RightsError::NoUser(_)))
         || error.is::<AsnError>()
         || error.downcast_ref::<LoadError>().is_some()

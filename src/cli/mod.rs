@@ -13,6 +13,7 @@ mod run;
 mod settings;
 pub mod signature_args;
 pub mod signatures_command;
+mod status;
 mod summary;
 mod unmatched;
 

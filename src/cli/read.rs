@@ -175,7 +175,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     outputs.write(records)?;
     if !args.quiet {
         let text = match args.unmatched {
-            true => unmatched::unmatched(&found, &usable.catalogue),
+            true => unmatched::unmatched(&found.unmatched_names, &usable.catalogue),
             false => summary::summary(&found, run.files()),
         };
         // Records on standard output are for a program, which wants nothing else there.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Mistake, settings};
 use crate::capture::live::{self, LiveRing, LiveSettings, RING_BYTES, SNAP_BYTES};
@@ -19,10 +19,15 @@ use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::feeds::pseudonym_key;
 use crate::identity::Pseudonyms;
 use crate::net::NetworkSet;
-use crate::pipeline::live::{LiveDone, Pulse};
+use crate::pipeline::board::Board;
+use crate::pipeline::live::LiveDone;
 use crate::pipeline::merge::{Keep, Merge, MergeSettings};
 use crate::pipeline::{self, WORKERS_MAX};
 use crate::rights::{self, Needs};
+use crate::service::listen::Listeners;
+use crate::service::notify::Notifier;
+use crate::service::reload::{self, Reloader};
+use crate::service::{Tender, TenderSettings};
 use crate::signatures;
 use crate::store::{RunKind, RunStart, Store};
 use crate::worker::Settings;
@@ -60,6 +65,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     let zone = settings::zone(&config)?;
     let home = settings::home(&config)?;
     let live_settings = live_settings(&config)?;
+    let copies = settings::dedup(&config);
     let merge_settings = merge_settings(&config)?;
     let pseudonyms = match (config.flag("identity.clear"), config.path("identity.pseudonym_key")) {
         (true, None) => None,
@@ -73,17 +79,20 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
         }
         (false, path) => Some(pseudonym_key::load(path.as_deref())?),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    let (stop, hangup) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    for (signal, flag) in [(SIGTERM, &stop), (SIGINT, &stop), (SIGHUP, &hangup)] {
+        signal_hook::flag::register(signal, Arc::clone(flag))?;
     }
-    let rings = live::open(&live_settings, stop)?;
+    let notifier = Notifier::from_environment()?;
+    let rings = live::open(&live_settings, Arc::clone(&stop))?;
     check_links(&rings)?;
     if let Some(user) = config.text("service.user") {
         rights::become_user(user)?;
     }
     let keep = begin(&config, &home, pseudonyms.as_ref())?;
-    restrict(&keep)?;
+    let socket = config.path("service.socket");
+    let listeners = Listeners::open(socket.as_deref(), config.text("service.metrics"))?;
+    restrict(&config, &keep, !listeners.is_empty())?;
     eprintln!(
         "shadowscope: capturing on {} with {} workers, kept in {}, {}",
         live_settings.interfaces.join(", "),
@@ -96,21 +105,32 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     );
 
     let merge_settings = MergeSettings {
-        identities: match pseudonyms {
-            Some(pseudonyms) => merge_settings.identities.with_pseudonyms(pseudonyms),
+        identities: match &pseudonyms {
+            Some(pseudonyms) => merge_settings.identities.with_pseudonyms(pseudonyms.clone()),
             None => merge_settings.identities,
         },
         ..merge_settings
     };
     let mut merge = Merge::new(merge_settings, Some(keep));
-    let pulses: Vec<Arc<Pulse>> = rings.iter().map(|_| Arc::default()).collect();
+    let board = Arc::new(Board::new(rings.len()));
+    let _listening = listeners.serve(&board);
+    let mut tender = Tender::new(TenderSettings {
+        board: Arc::clone(&board),
+        notifier,
+        stop,
+        reloads: reloader(&args.given, &config, hangup).start(),
+        pseudonyms,
+        config,
+    });
     let settings = Settings {
         home,
         grid: settings::hour_grid(&zone),
-        copies: settings::dedup(&config).copies(),
+        copies: copies.copies(),
         ..Settings::default()
     };
-    let done = pipeline::live::run(rings, settings, &mut merge, &pulses, |_| ())?;
+    let done = pipeline::live::run(rings, settings, &mut merge, &board.pulses, |merge| {
+        tender.tend(merge)
+    })?;
     let lost = merge.uncommitted();
     if let (.., Some(Keep { mut store, run })) = merge.finish() {
         store.finish_run(run, &[])?;
@@ -186,10 +206,10 @@ fn live_settings(config: &Config) -> Result<LiveSettings, Mistake> {
 fn merge_settings(config: &Config) -> Result<MergeSettings, Box<dyn Error>> {
     let asn_db = config.path("catalogue.asn_db");
     Ok(MergeSettings {
-        catalogue: Arc::new(signatures::load(&settings::signatures(config))?),
+        catalogue: Arc::new(signatures::load(&reload::options(config))?),
         identities: settings::identities(config)?,
         autonomous_systems: asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
-        unmatched: false,
+        unmatched: true,
         observations: false,
         flows: false,
         live: true,
@@ -236,9 +256,33 @@ fn begin(
     Ok(Keep { store, run: begun.run })
 }
 
-fn restrict(keep: &Keep) -> Result<(), Box<dyn Error>> {
-    let needs = Needs { write: vec![settings::folder_of(keep.store.path())], ..Needs::default() };
-    if !rights::restrict(&needs)?.files {
+/// What reads anew what a reload may change.
+fn reloader(given: &Given, config: &Config, asked: Arc<AtomicBool>) -> Reloader {
+    let given = given.clone();
+    Reloader {
+        config: config.clone(),
+        asked,
+        read_config: Box::new(move || settings::load(&given).map_err(|error| error.to_string())),
+        read_identities: Box::new(|config| {
+            settings::identities(config).map_err(|error| error.to_string())
+        }),
+        read_home: Box::new(|config| settings::home(config).map_err(|error| error.to_string())),
+    }
+}
+
+/// Gives up all rights but those that a run needs: to write its database, to remove its socket, and
+/// to read what can be reloaded. Whoever replaces a file makes another one beside it, so the right
+/// is to the folder.
+fn restrict(config: &Config, keep: &Keep, accept: bool) -> Result<(), Box<dyn Error>> {
+    let mut write = vec![settings::folder_of(keep.store.path())];
+    write.extend(config.path("service.socket").as_deref().map(settings::folder_of));
+    let files = [config.file().map(Path::to_path_buf), config.path("identity.file")];
+    let mut read: Vec<_> = files.iter().flatten().map(|file| settings::folder_of(file)).collect();
+    for path in ["catalogue.signatures", "catalogue.signatures_extra"] {
+        let Some(path) = config.path(path) else { continue };
+        read.push(if path.is_dir() { path } else { settings::folder_of(&path) });
+    }
+    if !rights::restrict(&Needs { read, write, accept })?.files {
         eprintln!("shadowscope: this kernel has no Landlock: files are not out of reach");
     }
     Ok(())

@@ -15,7 +15,6 @@ use crate::config::{Config, ConfigError, setting};
 use crate::feeds::{self, identities::IdentitiesError};
 use crate::identity::Identities;
 use crate::net::NetworkSet;
-use crate::signatures::SignatureOptions;
 use crate::time::{HourGrid, Minute, Timestamp};
 use crate::worker::duplicates::Copies;
 
@@ -58,14 +57,6 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_path_buf(),
         _ => PathBuf::from("."),
-    }
-}
-
-/// Which catalogue to use.
-pub(super) fn signatures(config: &Config) -> SignatureOptions {
-    SignatureOptions {
-        signatures: config.path("catalogue.signatures"),
-        signatures_extra: config.path("catalogue.signatures_extra"),
     }
 }
 

@@ -5,6 +5,8 @@
 //! says does not depend on how many workers there were: parts are added up, and every bound that
 //! shapes rows is applied here, over sorted input.
 
+mod renew;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use foldhash::fast::RandomState;
 
 use super::gathered::{Gathered, HELD_BYTES_MAX, RowKey, SubjectNumber};
 use super::naming::{Named, Offers, name_flow};
+use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::Summary;
 use super::verdicts::{TargetNumber, Verdicts};
@@ -37,8 +40,6 @@ const CLIENTS_MAX: usize = 1 << 20;
 const UNMATCHED_MAX: usize = 65_536;
 /// Verdicts on anonymous flows remembered, for each worker.
 const VERDICTS_MAX: usize = 262_144;
-
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// An anonymous flow: its worker, its number there, and its first packet's stamp.
 type OpenFlow = (usize, FlowId, Timestamp);
@@ -103,6 +104,8 @@ pub struct Merge {
     day: Option<i64>,
     /// Why the last commit was refused, where it was.
     refused: Option<String>,
+    /// How far it is, for whoever watches a live run.
+    pub progress: Progress,
     /// What the reader is told at the end.
     pub summary: Summary,
     /// Names and flows, where they are wanted.
@@ -135,6 +138,7 @@ impl Merge {
             live: settings.live,
             day: None,
             refused: None,
+            progress: Progress::default(),
             summary: Summary::new(settings.unmatched),
             records: Records::new(settings.observations, settings.flows),
         }
@@ -542,53 +546,9 @@ impl Merge {
             counters: self.gathered.counters.clone(),
         };
         store.commit(*run, &commit)?;
+        self.progress.committed(&commit, &self.subjects);
         self.sequence += 1;
         Ok(())
-    }
-
-    /// Forgets what was remembered of another day, so that a run may go on for years. What is held
-    /// for the disk stays as it is.
-    fn turn_day(&mut self, now: Timestamp) {
-        let day = now.seconds().div_euclid(SECONDS_PER_DAY);
-        let known = *self.day.get_or_insert(day);
-        if day == known || !self.gathered.is_empty() {
-            return;
-        }
-        self.day = Some(day);
-        self.forget_numbers(None);
-        self.subjects.clear();
-        self.subject_numbers.clear();
-        self.stored_subjects.clear();
-        self.two_way.clear();
-        self.held_failures.clear();
-        self.summary = Summary::new(false);
-    }
-
-    /// Asks another catalogue from now on: between two commits, so that each has one. What is held
-    /// for the disk was matched with the old one, and has to be committed first.
-    ///
-    /// Answers whether it was exchanged.
-    pub fn exchange_catalogue(&mut self, catalogue: Arc<Catalogue>) -> bool {
-        let may = self.gathered.is_empty();
-        if may {
-            self.forget_numbers(Some(catalogue));
-            // Their keys hold numbers of targets.
-            self.held_failures.clear();
-        }
-        may
-    }
-
-    /// Numbers targets anew, those of open flows first.
-    fn forget_numbers(&mut self, catalogue: Option<Arc<Catalogue>>) {
-        let old = self.verdicts.forget(catalogue);
-        for named in self.open.values_mut() {
-            let verdict = &mut Arc::make_mut(named).verdict;
-            if let Some(target) = verdict.as_mut().and_then(|verdict| verdict.target.as_mut()) {
-                *target = self.verdicts.number(old[*target as usize].clone());
-            }
-        }
-        self.unmatched.clear();
-        self.stored_targets.clear();
     }
 }
 

@@ -16,11 +16,13 @@
     reason = "the cursor is handed from worker to worker once a block, and merge waits for parts"
 )]
 
+pub mod board;
 mod feed;
 mod gathered;
 pub mod live;
 pub mod merge;
 pub mod naming;
+pub mod progress;
 pub mod records;
 pub mod summary;
 pub mod verdicts;
@@ -196,7 +198,9 @@ fn gather(
         }
         while let Some((parts, horizon)) = gathering.next() {
             merge.tick(parts, horizon)?;
+            merge.progress.horizon = horizon.or(merge.progress.horizon);
         }
+        merge.progress.parts_waiting = receiver.len();
         between(merge);
     }
 }

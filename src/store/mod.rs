@@ -11,6 +11,7 @@
 mod commit;
 mod error;
 mod intern;
+mod keep;
 mod lock;
 mod query;
 mod rows;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use error::StoreError;
+pub use keep::{Keeping, Pruned};
 pub use query::{
     AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
     VisibilityFact, Window,
@@ -246,6 +248,10 @@ fn immutable_uri(path: &Path) -> String {
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // What is deleted is overwritten.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+    // Of a new file, so that it can be cut; of an older one, free pages are used again.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // The answer is the mode in force: "memory" for a database in memory.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // In WAL mode a loss of power can cost the last commits, but never the database.
