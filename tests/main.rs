@@ -29,6 +29,8 @@ mod made;
 mod memory;
 mod naming;
 mod other_tool;
+mod packaging;
+mod service;
 mod support;
 mod tidy;
 mod truth;

@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 use super::Mistake;
 use super::config::{self, ConfigArgs};
+use super::db::{self, DbArgs};
+use super::doctor::{self, DoctorArgs};
 use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
 use super::report::{self, ReportArgs};
@@ -46,6 +48,10 @@ enum Command {
     Report(ReportArgs),
     /// Tell how a running sensor is
     Status(StatusArgs),
+    /// Say what an interface shows, and what it will not
+    Doctor(Box<DoctorArgs>),
+    /// Check or copy a database, also while a sensor writes to it
+    Db(DbArgs),
     /// List the names of today that no signature of a running sensor knows, with drafts of files
     Unmatched(UnmatchedArgs),
     /// Tell which app each hostname belongs to
@@ -62,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Db(args) => db::run(&args),
         Command::Unmatched(args) => unmatched::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {

@@ -5,6 +5,8 @@
 
 mod command;
 mod config;
+mod db;
+mod doctor;
 pub mod match_command;
 mod progress;
 mod read;

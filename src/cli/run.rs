@@ -180,7 +180,7 @@ fn check_root(config: &Config) -> Result<(), Mistake> {
     }
 }
 
-fn live_settings(config: &Config) -> Result<LiveSettings, Mistake> {
+pub(super) fn live_settings(config: &Config) -> Result<LiveSettings, Mistake> {
     let interfaces = config.list("capture.interface").to_vec();
     if interfaces.is_empty() {
         let file = config.file().unwrap_or(Path::new(DEFAULT_PATH)).display();

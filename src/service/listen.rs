@@ -246,7 +246,7 @@ mod tests {
         assert!(answer.contains("shadowscope_worker_packets_total{worker=\"1\"} 0\n"), "{answer}");
         assert!(http_get(address, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
         assert!(http_get(address, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
-        assert!(ask(&path, "status").unwrap().contains("\"commits\": 3"));
+        assert!(ask(&path, "status").unwrap().contains("\"commits\":3"));
         assert!(ask(&path, "nonsense").is_err());
         let merge = Arc::clone(&board);
         let merge = std::thread::spawn(move || {

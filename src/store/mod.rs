@@ -19,6 +19,7 @@ mod run;
 mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::io;
@@ -41,6 +42,7 @@ pub use rows::{
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
+pub use upkeep::free_bytes;
 
 use error::explain;
 use intern::Interned;
