@@ -67,6 +67,13 @@ fn status(socket: &str) -> Value {
     serde_json::from_str(&told).unwrap()
 }
 
+/// The small catalogue as one file.
+fn pack(file: &str) {
+    let folder = support::signatures();
+    let arguments = ["signatures", "pack", file, "--dir"].map(std::ffi::OsStr::new);
+    support::run(arguments.into_iter().chain([folder.as_os_str()])).expect(0);
+}
+
 /// A signature file of one domain.
 fn signature(id: &str, domain: &str) -> String {
     format!(
@@ -84,15 +91,7 @@ fn a_sensor_says_how_it_is_and_takes_what_is_reloaded() {
     let text = |name: &str| cable.path(name).into_os_string().into_string().unwrap();
     let [packed, extra, config, socket, notify] =
         ["catalogue.packed", "extra", "scope.toml", "scope.sock", "notify"].map(text);
-    let folder = support::signatures();
-    support::run([
-        "signatures".as_ref(),
-        "pack".as_ref(),
-        packed.as_ref(),
-        "--dir".as_ref(),
-        folder.as_os_str(),
-    ])
-    .expect(0);
+    pack(&packed);
     fs::create_dir(&extra).unwrap();
     let capture = cable.path("office.pcap");
     office(7, 300).write(&capture).unwrap();
@@ -105,12 +104,18 @@ fn a_sensor_says_how_it_is_and_takes_what_is_reloaded() {
     };
     write_config("");
     let manager = UnixDatagram::bind(&notify).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let listen = || {
+    // Few datagrams wait for somebody to read them.
+    let (sender, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let mut buffer = [0; 256];
-        let length = manager.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
-    };
+        while let Ok(length) = manager.recv(&mut buffer) {
+            let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    let listen = || heard.recv_timeout(Duration::from_secs(30)).unwrap();
     let options = ["--signatures", &packed, "--config", &config, "--workers", "2", "--ring", "8"];
     // The watchdog is fed four times as often as it wants.
     let environment = [("NOTIFY_SOCKET", notify.as_str()), ("WATCHDOG_USEC", "2000000")];
@@ -181,11 +186,14 @@ fn a_sensor_says_how_it_is_and_takes_what_is_reloaded() {
 fn unmatched_names_and_users_of_a_reload_are_told_after_a_minute() {
     let Some(cable) = Cable::new() else { return };
     let text = |name: &str| cable.path(name).into_os_string().into_string().unwrap();
-    let [socket, people, key] = ["scope.sock", "people.csv", "key"].map(text);
+    let [socket, people, key, packed] =
+        ["scope.sock", "people.csv", "key", "catalogue.packed"].map(text);
+    pack(&packed);
     let capture = cable.path("office.pcap");
     office(8, 200).write(&capture).unwrap();
     fs::write(&people, "address_or_network,user,department\n192.0.2.1,nobody,\n").unwrap();
-    let options = ["--identities", &people, "--pseudonym-key", &key, "--socket", &socket];
+    let of_people = ["--identities", &people, "--pseudonym-key", &key];
+    let options = [&of_people[..], &["--socket", &socket, "--signatures", &packed]].concat();
     let mut sensor = cable.run(&options);
     fs::write(&people, "address_or_network,user,department\n10.0.0.0/8,anna,Sales\n").unwrap();
     sensor.signal("-HUP");
@@ -248,8 +256,7 @@ fn nightly_reports_come_and_go() {
     let [db, config, reports] =
         ["usage.db", "scope.toml", "reports"].map(|n| folder.path().join(n));
     let input = support::fixtures().join("first-look/input.pcap");
-    support::read(["--quiet".as_ref(), "--db".as_ref(), db.as_os_str(), input.as_os_str()])
-        .expect(0);
+    support::read(["--db".as_ref(), db.as_os_str(), input.as_os_str()]).expect(0);
     let text =
         format!("[store]\ndb = {:?}\n[report]\nfolder = {:?}\nkeep_days = 30\n", db, reports);
     fs::write(&config, text).unwrap();

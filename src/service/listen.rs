@@ -159,19 +159,21 @@ fn answer(mut stream: UnixStream, board: &Board) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let question = read_until(&mut stream, b"\n")?;
     let answer = match question.trim_ascii() {
-        b"status" => render::status_now(board),
-        b"unmatched" => unmatched(board),
+        b"status" => soon(|| render::status_now(board)),
+        b"unmatched" => {
+            board.ask_unmatched();
+            soon(|| board.read(Page::Unmatched).map(|page| page.to_string()))
+        }
         _ => None,
     };
     stream.write_all(answer.unwrap_or_default().as_bytes())
 }
 
-/// The page of unmatched names, which merge makes when it comes to it.
-fn unmatched(board: &Board) -> Option<String> {
-    board.ask_unmatched();
+/// What merge will have said when it comes to it.
+fn soon(read: impl Fn() -> Option<String>) -> Option<String> {
     for _ in 0..STEPS {
-        if let Some(page) = board.read(Page::Unmatched) {
-            return Some(page.to_string());
+        if let Some(text) = read() {
+            return Some(text);
         }
         std::thread::sleep(PATIENCE / STEPS);
     }
