@@ -2,7 +2,7 @@
 //! loopback for Prometheus.
 //!
 //! Both are opened before rights are given up, and then served by a thread each, one question at a
-//! time and within [`PATIENCE`]. They read what is pinned to the board and the workers' pulses, so
+//! time and within seconds. They read what is pinned to the board and the workers' pulses, so
 //! that nobody who asks can hold up anything.
 
 use std::io::{self, Read, Write};

@@ -49,10 +49,13 @@ pub struct Reloader {
     /// Reads the configuration anew.
     pub read_config: Box<dyn Fn() -> Result<Config, String> + Send>,
     /// Reads what a configuration names.
-    pub read_identities: Box<dyn Fn(&Config) -> Result<Identities, String> + Send>,
+    pub read_identities: Reads<Identities>,
     /// Reads the home networks.
-    pub read_home: Box<dyn Fn(&Config) -> Result<NetworkSet, String> + Send>,
+    pub read_home: Reads<NetworkSet>,
 }
+
+/// Reads what a configuration names; else what is wrong with it.
+pub type Reads<T> = Box<dyn Fn(&Config) -> Result<T, String> + Send>;
 
 /// Names, sizes and times of a catalogue's files.
 type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
