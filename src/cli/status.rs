@@ -129,8 +129,12 @@ fn told(status: &Value, now: i64) -> String {
     line("DNS answers", number("dns_answers").to_string());
     let known = share(number("clients_known"), number("clients"));
     line("clients", format!("{} today, a user is known of {known}", number("clients")));
-    line("names", pairs("names").join(", "));
-    line("losses", pairs("losses").join(", "));
+    for key in ["names", "losses"] {
+        let pairs = pairs(key);
+        if !pairs.is_empty() {
+            line(key, pairs.join(", "));
+        }
+    }
     for (index, worker) in status["workers"].as_array().into_iter().flatten().enumerate() {
         let name = format!("worker {index}");
         line(&name, format!("{} packets, holds {} flows", worker["packets"], worker["flows"]));
