@@ -431,8 +431,8 @@ fn it_gives_up_what_it_may_do() {
     let key = key.to_string_lossy();
     let sensor = cable.run(&["--user", "nobody", "--pseudonym-key", &key, "--workers", "2"]);
     let process = PathBuf::from(format!("/proc/{}/task", sensor.child.id()));
-    // Merge and two workers.
-    wait_for("threads", || fs::read_dir(&process).unwrap().count() == 3);
+    // Merge, two workers, and the one that reloads.
+    wait_for("threads", || fs::read_dir(&process).unwrap().count() == 4);
     for thread in fs::read_dir(&process).unwrap() {
         let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
         let field = |name: &str| {
