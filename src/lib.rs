@@ -87,6 +87,10 @@
 //! part of the same tick. Where merge is slow, workers that
 //! read files wait; live, they keep adding to what they have.
 //!
+//! Between two ticks, [`service`] exchanges what was reloaded, pins what merge says of itself to a
+//! [board](pipeline::board) for those who ask, tells the service manager that there was progress,
+//! and deletes what is too old.
+//!
 //! Merge is one thread and owns what is global: the [cache of DNS names](names::NameCache),
 //! verdicts on names and on flows without one, the numbers of rows, the store. The catalogue is
 //! asked there, once a distinct name, and never on the packet path.

@@ -10,6 +10,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use shadowscope::service::reload::load_checked;
+use shadowscope::signatures::SignatureOptions;
 
 use crate::support;
 use crate::wire::{Cable, Sensor, office, output, tool, wait_for};
@@ -48,6 +50,27 @@ fn the_configuration_is_told_with_its_places_and_mistakes_too() {
     fs::write(&path, "[service]\nallow_root = true\n").unwrap();
     let said = support::run(["run", "--config", name]).expect(2).stderr;
     assert!(said.contains("no interface to capture on"));
+}
+
+#[test]
+fn a_catalogue_that_fails_its_own_tests_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = support::signatures();
+    for file in shadowscope::signatures::read_catalogue(&from).unwrap() {
+        let path = folder.path().join(&file.path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file.text).unwrap();
+    }
+    let options =
+        SignatureOptions { signatures: Some(folder.path().to_path_buf()), signatures_extra: None };
+    let ours = folder.path().join("o/ours.toml");
+    fs::create_dir_all(ours.parent().unwrap()).unwrap();
+    let wrong = "[[test]]\nhost = \"elsewhere.example\"\napp = \"ours\"\n";
+    fs::write(&ours, signature("ours", "ours.example") + wrong).unwrap();
+    // It can be used, but does not do what it says.
+    shadowscope::signatures::load(&options).unwrap();
+    let findings = load_checked(&options).unwrap_err().to_string();
+    assert!(findings.contains("ours.toml") && findings.contains("elsewhere.example"), "{findings}");
 }
 
 /// Reads on until the sensor says this; answers the line.
