@@ -40,6 +40,24 @@ fn units_are_tight() {
     }
 }
 
+/// What the program calls to give up its rights is not in the groups that the unit allows.
+#[test]
+fn the_unit_lets_the_sensor_give_up_its_rights() {
+    let text = fs::read_to_string(file("shadowscope.service")).unwrap();
+    let filters = text.lines().filter_map(|line| line.strip_prefix("SystemCallFilter="));
+    // Of several lines, the later one wins.
+    let last = filters.last().unwrap();
+    for call in [
+        "capset",
+        "landlock_create_ruleset",
+        "landlock_add_rule",
+        "landlock_restrict_self",
+        "seccomp",
+    ] {
+        assert!(last.split(' ').any(|allowed| allowed == call), "{call}");
+    }
+}
+
 #[test]
 fn units_say_nothing_that_systemd_does_not_know() {
     let folder = tempfile::tempdir().unwrap();
