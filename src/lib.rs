@@ -87,6 +87,10 @@
 //! part of the same tick. Where merge is slow, workers that
 //! read files wait; live, they keep adding to what they have.
 //!
+//! Between two ticks, [`service`] exchanges what was reloaded, pins what merge says of itself to a
+//! [board](pipeline::board) for those who ask, tells the service manager that there was progress,
+//! and deletes what is too old.
+//!
 //! Merge is one thread and owns what is global: the [cache of DNS names](names::NameCache),
 //! verdicts on names and on flows without one, the numbers of rows, the store. The catalogue is
 //! asked there, once a distinct name, and never on the packet path.
@@ -226,7 +230,7 @@
 //! | L1 pure | [`decode`] [`dissect`] [`catalogue`] | bytes or text in, values out; no I/O, clock or lasting state |
 //! | L2 state | [`flow`] [`usage`] [`evidence`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
 //! | L3 edges | [`capture`] [`store`] [`report`] [`rights`] [`feeds`] [`signatures`] | all I/O |
-//! | L4 composition | [`pipeline`] [`cli`] | threads, settings, merge |
+//! | L4 composition | [`config`] [`pipeline`] [`service`] [`cli`] | threads, settings, merge |
 //!
 //! `tests/tidy.rs` reads the sources and refuses an import that goes up, and a crate outside its
 //! one home: `etherparse` in `decode`, `tls-parser`, `dns-parser` and `httparse` in `dissect`,
@@ -286,6 +290,7 @@
 pub mod capture;
 pub mod catalogue;
 pub mod cli;
+pub mod config;
 pub mod decode;
 pub mod dissect;
 pub mod evidence;
@@ -301,6 +306,7 @@ pub mod packet;
 pub mod pipeline;
 pub mod report;
 pub mod rights;
+pub mod service;
 pub mod signatures;
 pub mod stats;
 pub mod store;

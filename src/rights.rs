@@ -65,6 +65,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether the program may open interfaces for capturing (CAP_NET_RAW).
+pub fn may_capture() -> bool {
+    caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_NET_RAW).unwrap_or(false)
+}
+
 /// Goes on as another user, for good: needs to be root. With the user go all capabilities.
 ///
 /// # Errors

@@ -16,13 +16,13 @@ const LAYERS: [&[&str]; 5] = [
     &["decode", "dissect", "catalogue"],
     &["flow", "usage", "evidence", "worker", "names", "identity"],
     &["capture", "store", "report", "rights", "feeds", "signatures"],
-    &["config", "pipeline", "cli"],
+    &["config", "pipeline", "service", "cli"],
 ];
 
 /// Crates with one home each: path prefixes below `src/`.
 const HOMES: [(&str, &[&str]); 23] = [
     ("libc", &["capture/socket.rs", "rights.rs"]),
-    ("rustix", &["capture/", "rights.rs"]),
+    ("rustix", &["capture/", "rights.rs", "store/"]),
     ("caps", &["rights.rs"]),
     ("landlock", &["rights.rs"]),
     ("seccompiler", &["rights.rs"]),
@@ -38,7 +38,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("rusqlite", &["store/"]),
     ("clap", &["cli/", "config", "signatures.rs"]),
     ("indicatif", &["cli/"]),
-    ("crossbeam_channel", &["pipeline/", "cli/progress.rs"]),
+    ("crossbeam_channel", &["pipeline/", "service/", "cli/progress.rs"]),
     ("dashmap", &["pipeline/"]),
     ("maxminddb", &["feeds/"]),
     ("psl", &["hostname.rs", "catalogue/lint/"]),

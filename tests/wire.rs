@@ -23,15 +23,15 @@ use crate::support;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Two namespaces, the sender's with the interface `va`, the sensor's with `vb`.
-struct Cable {
+pub(crate) struct Cable {
     sender: String,
-    sensor: String,
+    pub(crate) sensor: String,
     folder: tempfile::TempDir,
 }
 
 impl Cable {
     /// `None`, having said why, where there can be none.
-    fn new() -> Option<Cable> {
+    pub(crate) fn new() -> Option<Cable> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = |end: &str| format!("scope-{}-{number}{end}", std::process::id());
@@ -77,20 +77,27 @@ impl Cable {
         });
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Starts the sensor, and waits until it captures.
-    fn run(&self, options: &[&str]) -> Sensor {
+    pub(crate) fn run(&self, options: &[&str]) -> Sensor {
+        self.run_with(options, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn run_with(&self, options: &[&str], environment: &[(&str, &str)]) -> Sensor {
+        let signatures = support::signatures();
+        let signatures = ["--signatures".as_ref(), signatures.as_os_str()];
         let mut child = Command::new("ip")
+            .envs(environment.iter().copied())
             .args(["netns", "exec", &self.sensor, env!("CARGO_BIN_EXE_shadowscope"), "run"])
             .args(["--interface", "vb"])
             .args((!options.contains(&"--user")).then_some("--allow-root"))
             .arg("--db")
             .arg(self.path("db"))
-            .arg("--signatures")
-            .arg(support::signatures())
+            .args(signatures.into_iter().filter(|_| !options.contains(&"--signatures")))
             .args(options)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -104,7 +111,7 @@ impl Cable {
     }
 
     /// Sends a capture. The number of packets that were sent.
-    fn replay(&self, capture: &Path, options: &[&str]) -> u64 {
+    pub(crate) fn replay(&self, capture: &Path, options: &[&str]) -> u64 {
         let output = Command::new("ip")
             .args(["netns", "exec", &self.sender, "tcpreplay", "-q", "-i", "va"])
             .args(options)
@@ -118,7 +125,7 @@ impl Cable {
     }
 
     /// The report of the database.
-    fn report(&self) -> PathBuf {
+    pub(crate) fn report(&self) -> PathBuf {
         let out = self.path("report");
         let arguments: [OsString; 5] = [
             "report".into(),
@@ -131,7 +138,7 @@ impl Cable {
         out
     }
 
-    fn ask(&self, sql: &str) -> i64 {
+    pub(crate) fn ask(&self, sql: &str) -> i64 {
         Connection::open(self.path("db")).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 }
@@ -145,26 +152,26 @@ impl Drop for Cable {
 }
 
 /// A running sensor. `ip netns exec` becomes the program, so that signals reach it.
-struct Sensor {
-    child: Child,
-    said: BufReader<ChildStderr>,
+pub(crate) struct Sensor {
+    pub(crate) child: Child,
+    pub(crate) said: BufReader<ChildStderr>,
 }
 
 impl Sensor {
     /// Asks for its end: the exit code, and how long it took.
-    fn end(self) -> (i32, Duration) {
+    pub(crate) fn end(self) -> (i32, Duration) {
         let asked = Instant::now();
         self.signal("-TERM");
         let (code, _) = self.wait();
         (code, asked.elapsed())
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         assert!(tool("kill", &[signal, &self.child.id().to_string()]));
     }
 
     /// Waits for its end: the exit code, and what it had said.
-    fn wait(mut self) -> (i32, String) {
+    pub(crate) fn wait(mut self) -> (i32, String) {
         let mut ended = None;
         wait_for("the sensor to end", || {
             ended = self.child.try_wait().unwrap();
@@ -175,19 +182,19 @@ impl Sensor {
     }
 }
 
-fn tool(name: &str, arguments: &[&str]) -> bool {
+pub(crate) fn tool(name: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(name);
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-fn output(name: &str, arguments: &[&str]) -> String {
+pub(crate) fn output(name: &str, arguments: &[&str]) -> String {
     let output = Command::new(name).args(arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "waited too long for {what}");
@@ -196,7 +203,7 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// The traffic of an office in a few seconds.
-fn office(seed: u64, visits: usize) -> Traffic {
+pub(crate) fn office(seed: u64, visits: usize) -> Traffic {
     let mut traffic = Office { visits, seconds: 300, seed, ..Office::default() }.traffic();
     let begin = traffic.records[0].time_nanos;
     for record in &mut traffic.records {
@@ -432,8 +439,8 @@ fn it_gives_up_what_it_may_do() {
     let key = key.to_string_lossy();
     let sensor = cable.run(&["--user", "nobody", "--pseudonym-key", &key, "--workers", "2"]);
     let process = PathBuf::from(format!("/proc/{}/task", sensor.child.id()));
-    // Merge and two workers.
-    wait_for("threads", || fs::read_dir(&process).unwrap().count() == 3);
+    // Merge, two workers, and the one that reloads.
+    wait_for("threads", || fs::read_dir(&process).unwrap().count() == 4);
     for thread in fs::read_dir(&process).unwrap() {
         let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
         let field = |name: &str| {

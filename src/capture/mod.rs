@@ -22,6 +22,7 @@ mod discover;
 mod filter;
 mod fingerprint;
 mod format;
+pub mod interface;
 pub mod live;
 mod merge;
 mod pcap_file;

@@ -43,9 +43,11 @@ pub mod template;
 pub mod vocabulary;
 
 pub use document::SourceFile;
+pub(crate) use document::line_and_column;
 pub use finding::Finding;
 pub use format::{Audience, Date, Edition, Kind, Maturity, RiskEntry, Role, Status};
 pub use index::Weight;
+pub(crate) use keys::nearest;
 pub use statistics::Statistics;
 pub use vocabulary::{Category, Purpose, Vendor};
 

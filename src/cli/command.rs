@@ -6,20 +6,27 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::Mistake;
+use super::config::{self, ConfigArgs};
+use super::db::{self, DbArgs};
+use super::doctor::{self, DoctorArgs};
 use super::match_command::{self, MatchArgs, MatchError};
 use super::read::{self, ReadArgs};
 use super::reclassify::{self, ReclassifyArgs};
 use super::report::{self, ReportArgs};
 use super::run::{self, RunArgs};
 use super::signatures_command::{self, SignaturesArgs, SignaturesError};
+use super::status::{self, StatusArgs};
+use super::unmatched::{self, UnmatchedArgs};
 use super::why::{self, WhyArgs};
 use crate::capture::live::LiveError;
 use crate::catalogue::Date;
+use crate::config::ConfigError;
 use crate::feeds::autonomous_systems::AsnError;
 use crate::feeds::identities::IdentitiesError;
 use crate::feeds::pseudonym_key::KeyError;
 use crate::report::ReportError;
 use crate::rights::RightsError;
+use crate::service::listen::ListenError;
 use crate::signatures::LoadError;
 use crate::store::StoreError;
 
@@ -37,12 +44,22 @@ enum Command {
     Read(Box<ReadArgs>),
     /// Capture on network interfaces and keep what is found
     Run(Box<RunArgs>),
+    /// Show each setting of `run`, its value and where it comes from
+    Config(Box<ConfigArgs>),
     /// Write the CSV reports of a database
     Report(ReportArgs),
     /// Name the past with what the catalogue knows now
     Reclassify(ReclassifyArgs),
     /// Tell why a report says what it says of an app, or why it says nothing
     Why(WhyArgs),
+    /// Tell how a running sensor is
+    Status(StatusArgs),
+    /// Say what an interface shows, and what it will not
+    Doctor(Box<DoctorArgs>),
+    /// Check or copy a database, also while a sensor writes to it
+    Db(DbArgs),
+    /// List the names of today that no signature of a running sensor knows, with drafts of files
+    Unmatched(UnmatchedArgs),
     /// Tell which app each hostname belongs to
     Match(MatchArgs),
     /// Check, explain and edit signature files
@@ -54,9 +71,14 @@ pub fn main() -> ExitCode {
     let result: Result<ExitCode, Box<dyn Error>> = match Arguments::parse().command {
         Command::Read(args) => read::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Reclassify(args) => reclassify::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Db(args) => db::run(&args),
+        Command::Unmatched(args) => unmatched::run(&args),
         Command::Match(args) => match_command::run(&args).map_err(Into::into),
         Command::Signatures(args) => {
             let today = Date(jiff::Zoned::now().date());
@@ -77,6 +99,8 @@ fn exit_code(error: &(dyn Error + 'static)) -> u8 {
         || error.is::<IdentitiesError>()
         || error.is::<LiveError>()
         || error.is::<KeyError>()
+        || error.is::<ConfigError>()
+        || error.is::<ListenError>()
         || matches!(error.downcast_ref(), Some(RightsError::NoUser(_)))
         || error.is::<AsnError>()
         || error.downcast_ref::<LoadError>().is_some()

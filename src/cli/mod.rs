@@ -4,6 +4,9 @@
 //! wrong goes to standard error, with the place and what to do.
 
 mod command;
+mod config;
+mod db;
+mod doctor;
 mod evidence_args;
 pub mod match_command;
 mod progress;
@@ -14,6 +17,7 @@ mod run;
 mod settings;
 pub mod signature_args;
 pub mod signatures_command;
+mod status;
 mod summary;
 mod unmatched;
 mod why;

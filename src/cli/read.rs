@@ -192,7 +192,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
     outputs.write(records)?;
     if !args.quiet {
         let text = match args.unmatched {
-            true => unmatched::unmatched(&found, &usable.catalogue),
+            true => unmatched::unmatched(&found.unmatched_names, &usable.catalogue),
             false => {
                 let grading = summary::Grading { settings: &usable.evidence, zone: &usable.zone };
                 summary::summary(&found, run.files(), grading)
@@ -209,7 +209,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
-    let zone = settings::zone(&args.zone)?;
+    let zone = settings::zone_named("--zone", &args.zone)?;
     let moment = |option, text: &Option<String>| {
         text.as_deref().map(|text| settings::moment(option, text, &zone)).transpose()
     };
@@ -219,7 +219,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         Some(path) => feeds::identities::read(path)?,
         None => Identities::default(),
     };
-    let home = settings::home(&args.home)?;
+    let home = settings::home_of("--home", &args.home)?;
     let config = serde_json::json!({
         "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter,
         "from": args.from, "home": args.home,

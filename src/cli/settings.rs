@@ -1,30 +1,121 @@
 //! What is typed for times, zones and networks, made usable.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::Mistake;
+use crate::config::arguments::Given;
+use crate::config::{Config, ConfigError, setting};
+use crate::feeds::{self, identities::IdentitiesError};
 use crate::hostname::Hostname;
+use crate::identity::Identities;
 use crate::net::NetworkSet;
 use crate::time::{HourGrid, Minute, Timestamp};
 use crate::worker::duplicates::Copies;
+
+/// The configuration: what was given, the environment, the file, the defaults.
+///
+/// # Errors
+/// See [`Config::load`].
+pub(super) fn load(given: &Given) -> Result<Config, ConfigError> {
+    Config::load(given, |name| std::env::var(name).ok())
+}
+
+/// The time zone that is configured.
+///
+/// # Errors
+/// There is none of this name.
+pub(super) fn zone(config: &Config) -> Result<TimeZone, Mistake> {
+    zone_named(&config.place("store.zone"), config.text("store.zone").unwrap_or("UTC"))
+}
 
 /// The time zone with this name.
 ///
 /// # Errors
 /// There is none.
-pub(super) fn zone(name: &str) -> Result<TimeZone, Mistake> {
+pub(super) fn zone_named(place: &str, name: &str) -> Result<TimeZone, Mistake> {
     TimeZone::get(name).map_err(|_| {
         Mistake(format!(
-            "--zone {name}: no such time zone; give an IANA name such as Europe/Berlin"
+            "{place} {name}: no such time zone; give an IANA name such as Europe/Berlin"
         ))
     })
+}
+
+/// Where the database is.
+pub(super) fn db(config: &Config) -> PathBuf {
+    config.path("store.db").unwrap_or_else(|| setting("store.db").default.into())
+}
+
+/// The folder that a file is in: where a link leads is where the file is.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Who has which address.
+///
+/// # Errors
+/// The file cannot be used.
+pub(super) fn identities(config: &Config) -> Result<Identities, IdentitiesError> {
+    config
+        .path("identity.file")
+        .as_deref()
+        .map_or_else(|| Ok(Identities::default()), feeds::identities::read)
+}
+
+/// The networks of a setting.
+///
+/// # Errors
+/// One is none.
+pub(super) fn networks_of(config: &Config, key: &str) -> Result<Vec<IpNet>, Mistake> {
+    networks(&config.place(key), config.list(key))
+}
+
+/// The home networks: those configured, or the usual ones.
+///
+/// # Errors
+/// One of them is no network.
+pub(super) fn home(config: &Config) -> Result<NetworkSet, Mistake> {
+    home_of(&config.place("networks.home"), config.list("networks.home"))
+}
+
+/// The organisation's own domains.
+///
+/// # Errors
+/// One is no hostname.
+pub(super) fn own_domains(config: &Config) -> Result<Vec<String>, Mistake> {
+    domains(&config.place("networks.own_domain"), &config.list("networks.own_domain"))
+}
+
+/// The organisation's own servers outside the home networks.
+///
+/// # Errors
+/// One is no network.
+pub(super) fn own_servers(config: &Config) -> Result<NetworkSet, Mistake> {
+    Ok(NetworkSet::new(networks_of(config, "networks.own_server")?))
+}
+
+/// What answers for names that are blocked.
+///
+/// # Errors
+/// One is no network.
+pub(super) fn sinkholes(config: &Config) -> Result<NetworkSet, Mistake> {
+    Ok(NetworkSet::new(networks_of(config, "networks.sinkhole")?))
+}
+
+/// What is done about copies.
+pub(super) fn dedup(config: &Config) -> Dedup {
+    let word = config.text("capture.dedup").unwrap_or_default();
+    Dedup::from_str(word, false).unwrap_or(Dedup::Auto)
 }
 
 /// Where the full hours of a zone begin, from 1970 on.
@@ -177,11 +268,11 @@ pub(super) fn sha256(text: &str) -> String {
 ///
 /// # Errors
 /// One of those given is no network.
-pub(super) fn home(texts: &[String]) -> Result<NetworkSet, Mistake> {
+pub(super) fn home_of(place: &str, texts: &[String]) -> Result<NetworkSet, Mistake> {
     if texts.is_empty() {
         return Ok(NetworkSet::default_home());
     }
-    Ok(NetworkSet::new(networks("--home", texts)?))
+    Ok(NetworkSet::new(networks(place, texts)?))
 }
 
 #[cfg(test)]
@@ -202,7 +293,7 @@ mod tests {
 
     #[test]
     fn moments_may_be_days_times_or_exact() {
-        let zone = zone("Europe/Berlin").unwrap();
+        let zone = zone_named("--zone", "Europe/Berlin").unwrap();
         let seconds = |text| moment("--from", text, &zone).unwrap().seconds();
         assert_eq!(seconds("2026-11-22"), 1_795_302_000);
         assert_eq!(seconds("2026-11-22T08:00"), 1_795_302_000 + 8 * 3600);
@@ -212,11 +303,11 @@ mod tests {
 
     #[test]
     fn half_hour_zones_have_their_own_hours() {
-        let grid = hour_grid(&zone("Asia/Kolkata").unwrap());
+        let grid = hour_grid(&zone_named("--zone", "Asia/Kolkata").unwrap());
         assert_eq!(grid.hour(Minute(29_000_031)).0.rem_euclid(60), 30);
-        assert_eq!(hour_grid(&zone("Europe/Berlin").unwrap()), HourGrid::utc());
+        assert_eq!(hour_grid(&zone_named("--zone", "Europe/Berlin").unwrap()), HourGrid::utc());
         // Half an hour of daylight saving: hours begin at 30 past in winter only.
-        let grid = hour_grid(&zone("Australia/Lord_Howe").unwrap());
+        let grid = hour_grid(&zone_named("--zone", "Australia/Lord_Howe").unwrap());
         let july = Timestamp::from_parts(1_783_000_000, 0).minute();
         let january = Timestamp::from_parts(1_768_000_000, 0).minute();
         assert_eq!(

@@ -1,21 +1,50 @@
-//! `read --unmatched`: what no signature knows, so that blind spots become contributions.
+//! `read --unmatched`, and `unmatched` of a running sensor: what no signature knows, so that blind
+//! spots become contributions.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt::Write;
+use std::process::ExitCode;
 
+use clap::Args;
+
+use super::signature_args::SignatureArgs;
+use super::status::SocketArgs;
 use super::summary::bytes;
 use crate::catalogue::{Catalogue, Date, template};
 use crate::hostname::registrable_domain;
-use crate::pipeline::summary::Summary;
+use crate::signatures;
 use crate::usage::Sums;
 
 /// Names listed of a domain.
 const NAMES_MAX: usize = 20;
 
+/// The command's arguments.
+#[derive(Args)]
+pub(super) struct UnmatchedArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// What is suggested is checked against this catalogue.
+    #[command(flatten)]
+    signatures: SignatureArgs,
+}
+
+/// Asks a running sensor for its unmatched names of today.
+pub(super) fn run(args: &UnmatchedArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let answer = args.socket.ask("unmatched")?;
+    let names: Vec<(Box<str>, u64, u64, u64)> = serde_json::from_str(&answer)?;
+    let names = names.into_iter().map(|(name, connections, bytes_up, bytes_down)| {
+        (name, Sums { connections, bytes_up, bytes_down, ..Sums::default() })
+    });
+    let catalogue = signatures::load(&args.signatures.options())?;
+    print!("{}", unmatched(&names.collect(), &catalogue));
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The names by registrable domain, those with most bytes first, as text.
-pub(super) fn unmatched(found: &Summary, catalogue: &Catalogue) -> String {
+pub(super) fn unmatched(found: &BTreeMap<Box<str>, Sums>, catalogue: &Catalogue) -> String {
     let mut domains: BTreeMap<&str, Vec<(&str, &Sums)>> = BTreeMap::new();
-    for (name, sums) in &found.unmatched_names {
+    for (name, sums) in found {
         let domain = registrable_domain(name).unwrap_or(name);
         domains.entry(domain).or_default().push((name, sums));
     }

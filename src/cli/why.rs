@@ -81,7 +81,7 @@ type Key = (Date, String, String);
 pub(super) fn run(args: &WhyArgs) -> Result<ExitCode, Box<dyn Error>> {
     let settings = args.evidence.settings()?;
     let store = Store::open_read_only(&args.db)?;
-    let zone = settings::zone(&store.zone()?)?;
+    let zone = settings::zone_named("--db", &store.zone()?)?;
     let day = args.day.as_deref().map(|text| {
         text.parse::<Date>()
             .map_err(|_| Mistake(format!("--day {text}: not a day; give 2026-11-22")))

@@ -15,6 +15,7 @@ use super::merge::Merge;
 use super::{EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, TickEnd, WORKERS_MAX, gather};
 use crate::capture::ring::{Ending, Polled, Ring};
 use crate::capture::{Block, Record};
+use crate::net::NetworkSet;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::worker::clock::{STEP_AHEAD_NANOS, SensorClock};
@@ -47,6 +48,39 @@ pub struct Pulse {
     pub packets: AtomicU64,
     /// Flows that it holds.
     pub flows: AtomicU64,
+    /// Other home networks that it is to take from now on.
+    home: Slot,
+}
+
+impl Pulse {
+    /// Tells the worker other home networks, which hold for flows from then on.
+    pub fn exchange_home(&self, home: NetworkSet) {
+        self.home.put(home);
+    }
+}
+
+/// A place where merge leaves something for a worker; asking whether there is anything takes no
+/// lock.
+#[derive(Debug, Default)]
+struct Slot {
+    is_filled: AtomicBool,
+    #[allow(clippy::disallowed_types, reason = "locked once a reload, and never a packet")]
+    value: std::sync::Mutex<Option<NetworkSet>>,
+}
+
+impl Slot {
+    fn put(&self, value: NetworkSet) {
+        *self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
+        self.is_filled.store(true, Ordering::Release);
+    }
+
+    fn take(&self) -> Option<NetworkSet> {
+        if !self.is_filled.load(Ordering::Relaxed) || !self.is_filled.swap(false, Ordering::Acquire)
+        {
+            return None;
+        }
+        self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
 }
 
 /// Runs until all rings have ended, with one worker for each, and a pulse for each where they are
@@ -139,6 +173,9 @@ impl<R: Ring> Driven<R> {
                 Polled::Ended(ending) => break ending,
             };
             self.pulse.polls.fetch_add(1, Ordering::Relaxed);
+            if let Some(home) = self.pulse.home.take() {
+                self.worker.exchange_home(home);
+            }
             self.pulse.packets.store(self.worker.packets(), Ordering::Relaxed);
             self.pulse.flows.store(self.worker.flows() as u64, Ordering::Relaxed);
             if sent.is_err() || merge_is_gone.load(Ordering::Relaxed) {

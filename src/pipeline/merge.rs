@@ -7,6 +7,7 @@
 //! `keeping`.
 
 mod keeping;
+mod renew;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
 use super::possible;
+use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::Summary;
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
@@ -108,6 +110,8 @@ pub struct Merge {
     day: Option<i64>,
     /// Why the last commit was refused, where it was.
     refused: Option<String>,
+    /// How far it is, for whoever watches a live run.
+    pub progress: Progress,
     /// What the reader is told at the end.
     pub summary: Summary,
     /// Names and flows, where they are wanted.
@@ -146,6 +150,7 @@ impl Merge {
             live: settings.live,
             day: None,
             refused: None,
+            progress: Progress::default(),
             summary: Summary::new(settings.unmatched),
             records: Records::new(settings.observations, settings.flows),
         }

@@ -16,6 +16,7 @@
     reason = "the cursor is handed from worker to worker once a block, and merge waits for parts"
 )]
 
+pub mod board;
 mod feed;
 mod gathered;
 pub mod live;
@@ -23,6 +24,7 @@ pub mod loads;
 pub mod merge;
 pub mod naming;
 mod possible;
+pub mod progress;
 pub mod records;
 pub mod sources;
 pub mod summary;
@@ -199,7 +201,9 @@ fn gather(
         }
         while let Some((parts, horizon)) = gathering.next() {
             merge.tick(parts, horizon)?;
+            merge.progress.horizon = horizon.or(merge.progress.horizon);
         }
+        merge.progress.parts_waiting = receiver.len();
         between(merge);
     }
 }

@@ -128,6 +128,11 @@ impl Summary {
         Summary { wants_unmatched_names: unmatched_names, ..Summary::default() }
     }
 
+    /// Of nothing again, with the same wishes.
+    pub(super) fn anew(&self) -> Summary {
+        Summary::new(self.wants_unmatched_names)
+    }
+
     pub(super) fn unmatched_name(&mut self, name: &str, sums: &Sums) {
         if !self.wants_unmatched_names {
             return;

@@ -12,6 +12,7 @@ mod bounds;
 mod commit;
 mod error;
 mod intern;
+mod keep;
 mod lock;
 mod query;
 mod rename;
@@ -21,6 +22,7 @@ mod schema;
 mod sources;
 #[cfg(test)]
 pub(crate) mod testing;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::io;
@@ -32,6 +34,7 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use bounds::PossibleFact;
 pub use error::StoreError;
+pub use keep::{Keeping, Pruned};
 pub use query::{
     AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
     VisibilityFact, Window,
@@ -45,6 +48,7 @@ pub use rows::{
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
 pub use sources::SourceFact;
+pub use upkeep::free_bytes;
 
 use error::explain;
 use intern::Interned;
@@ -252,6 +256,10 @@ fn immutable_uri(path: &Path) -> String {
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // What is deleted is overwritten.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+    // Of a new file, so that it can be cut; of an older one, free pages are used again.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // The answer is the mode in force: "memory" for a database in memory.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // In WAL mode a loss of power can cost the last commits, but never the database.

@@ -236,6 +236,11 @@ impl Worker {
         self.expire(now, usize::MAX);
     }
 
+    /// Takes other home networks: for flows that begin from now on, and for sums of all.
+    pub fn exchange_home(&mut self, home: NetworkSet) {
+        Arc::make_mut(&mut self.settings).home = home;
+    }
+
     /// Whether an early part should be sent, to keep memory bounded.
     pub fn is_part_full(&self) -> bool {
         self.usage.len() >= SUMS_MAX

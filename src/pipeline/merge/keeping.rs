@@ -1,24 +1,18 @@
-//! How merge keeps what it has gathered: commits, what happens while the disk refuses them, and
-//! what a run that goes on for years forgets.
+//! How merge keeps what it has gathered: commits, and what happens while the disk refuses them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use super::super::gathered::{Gathered, HELD_BYTES_MAX, RowKey};
 use super::super::sources::Fresh;
-use super::super::summary::Summary;
 use super::super::verdicts::TargetNumber;
 use super::{Keep, Merge};
-use crate::catalogue::Catalogue;
 use crate::stats::Counter;
 use crate::store::{CatalogueFacts, Commit, PossibleRow, StoreError, Target, UsageRow};
-use crate::time::Timestamp;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
 const UNMATCHED_MAX: usize = 65_536;
-const SECONDS_PER_DAY: i64 = 86_400;
 
 impl Merge {
     /// Folds unmatched domains for which there is no room: those with the most bytes stay, ties
@@ -157,26 +151,8 @@ impl Merge {
             counters: self.gathered.counters.clone(),
         };
         store.commit(*run, &commit)?;
+        self.progress.committed(&commit, &self.subjects);
         self.sequence += 1;
-        Ok(())
-    }
-
-    /// Forgets what was remembered of another day, so that a run may go on for years. What is held
-    /// for the disk stays as it is.
-    pub(super) fn turn_day(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let day = now.seconds().div_euclid(SECONDS_PER_DAY);
-        let known = *self.day.get_or_insert(day);
-        if day == known || !self.settle()? {
-            return Ok(());
-        }
-        self.day = Some(day);
-        self.forget_numbers(None);
-        self.subjects.clear();
-        self.subject_numbers.clear();
-        self.stored_subjects.clear();
-        self.two_way.clear();
-        self.held_failures.clear();
-        self.summary = Summary::new(false);
         Ok(())
     }
 
@@ -191,36 +167,6 @@ impl Merge {
     /// Whether there is nothing to commit.
     fn is_settled(&self) -> bool {
         self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
-    }
-
-    /// Asks another catalogue from now on: between two commits, so that each has one. What is held
-    /// for the disk was matched with the old one, and has to be committed first.
-    ///
-    /// Answers whether it was exchanged.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub fn exchange_catalogue(&mut self, catalogue: Arc<Catalogue>) -> Result<bool, StoreError> {
-        let may = self.settle()?;
-        if may {
-            self.forget_numbers(Some(catalogue));
-            // Their keys hold numbers of targets.
-            self.held_failures.clear();
-        }
-        Ok(may)
-    }
-
-    /// Numbers targets anew, those of open flows first.
-    fn forget_numbers(&mut self, catalogue: Option<Arc<Catalogue>>) {
-        let old = self.verdicts.forget(catalogue);
-        for named in self.open.values_mut() {
-            let verdict = &mut Arc::make_mut(named).verdict;
-            if let Some(target) = verdict.as_mut().and_then(|verdict| verdict.target.as_mut()) {
-                *target = self.verdicts.number(old[*target as usize].clone());
-            }
-        }
-        self.unmatched.clear();
-        self.stored_targets.clear();
     }
 }
 

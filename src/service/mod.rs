@@ -1,0 +1,225 @@
+//! What makes a run a service: signs of life, answers to questions, reloading, keeping house.
+//!
+//! The [`Tender`] is called between two ticks, on merge's thread. It does what is due and never
+//! waits for anybody outside.
+
+pub mod listen;
+pub mod notify;
+pub mod reload;
+pub mod render;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::identity::Pseudonyms;
+use crate::pipeline::board::{Board, Page};
+use crate::pipeline::merge::Merge;
+use crate::store::Keeping;
+use notify::Notifier;
+use reload::Reloaded;
+use render::Circumstances;
+
+/// How often what merge says of itself is written anew.
+const PAGES_EVERY: Duration = Duration::from_secs(1);
+/// How often is looked for what is too old.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// While there is more of it.
+const PRUNE_AGAIN: Duration = Duration::from_secs(2);
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// See the module.
+pub struct Tender {
+    board: Arc<Board>,
+    notifier: Option<Notifier>,
+    stop: Arc<AtomicBool>,
+    reloads: Receiver<Reloaded>,
+    pending: Reloaded,
+    pseudonyms: Option<Pseudonyms>,
+    config: Config,
+    about: Circumstances,
+    commits: u64,
+    /// What each worker's polls were when the manager was told last.
+    polls: Vec<u64>,
+    fed: Instant,
+    written: Option<Instant>,
+    pruned: Instant,
+    prune_after: Duration,
+    is_stopping: bool,
+}
+
+/// What a tender is told once.
+pub struct TenderSettings {
+    /// Where pages are pinned, and where the workers' pulses are.
+    pub board: Arc<Board>,
+    /// Who wants signs of life.
+    pub notifier: Option<Notifier>,
+    /// Set when the end is asked for.
+    pub stop: Arc<AtomicBool>,
+    /// What is to be taken while it runs.
+    pub reloads: Receiver<Reloaded>,
+    /// How people are told, where they are not in the clear.
+    pub pseudonyms: Option<Pseudonyms>,
+    /// The configuration.
+    pub config: Config,
+}
+
+impl Tender {
+    /// Tells the manager that all is ready.
+    pub fn new(settings: TenderSettings) -> Tender {
+        let TenderSettings { board, mut notifier, stop, reloads, pseudonyms, config } = settings;
+        if let Some(notifier) = &mut notifier {
+            notifier.ready();
+        }
+        let about = Circumstances {
+            began_seconds: Timestamp::now().as_second(),
+            interfaces: config.list("capture.interface").to_vec(),
+            db: config.text("store.db").unwrap_or_default().to_owned(),
+            ..Circumstances::default()
+        };
+        Tender {
+            polls: vec![0; board.pulses.len()],
+            board,
+            notifier,
+            stop,
+            reloads,
+            pending: Reloaded::default(),
+            pseudonyms,
+            config,
+            about,
+            commits: 0,
+            fed: now(),
+            written: None,
+            pruned: now(),
+            prune_after: PRUNE_AGAIN,
+            is_stopping: false,
+        }
+    }
+
+    /// Does what is due.
+    pub fn tend(&mut self, merge: &mut Merge) {
+        self.reload(merge);
+        self.prune(merge);
+        self.tell(merge);
+        self.feed();
+    }
+
+    /// Takes what was reloaded; what merge cannot take yet is tried again.
+    fn reload(&mut self, merge: &mut Merge) {
+        if let Ok(reloaded) = self.reloads.try_recv() {
+            let Reloaded { config, catalogue, identities, home, is_refused } = reloaded;
+            self.about.reloads.1 += u64::from(is_refused);
+            self.about.reloads.0 += u64::from(!is_refused);
+            self.config = config.unwrap_or_else(|| self.config.clone());
+            if let Some(home) = home {
+                self.board.pulses.iter().for_each(|pulse| pulse.exchange_home(home.clone()));
+            }
+            let identities = identities.map(|identities| match &self.pseudonyms {
+                Some(pseudonyms) => identities.with_pseudonyms(pseudonyms.clone()),
+                None => identities,
+            });
+            self.pending.catalogue = catalogue.or(self.pending.catalogue.take());
+            self.pending.identities = identities.or(self.pending.identities.take());
+        }
+        if let Some(catalogue) = &self.pending.catalogue
+            // What the store refuses for good ends the run at its next commit.
+            && matches!(merge.exchange_catalogue(Arc::clone(catalogue)), Ok(true))
+        {
+            self.pending.catalogue = None;
+        }
+        if let Some(identities) = &self.pending.identities
+            && matches!(merge.exchange_identities(identities), Ok(true))
+        {
+            self.pending.identities = None;
+        }
+    }
+
+    /// Deletes what is too old, a piece at a time.
+    fn prune(&mut self, merge: &mut Merge) {
+        if self.pruned.elapsed() < self.prune_after || merge.uncommitted().is_some() {
+            return;
+        }
+        let keeping = keeping(&self.config, Timestamp::now().as_second());
+        self.prune_after = match merge.prune(&keeping) {
+            Ok(pruned) if pruned.is_more => PRUNE_AGAIN,
+            Ok(_) => PRUNE_EVERY,
+            Err(error) => {
+                eprintln!("shadowscope: nothing old was deleted: {error}");
+                PRUNE_EVERY
+            }
+        };
+        self.pruned = now();
+    }
+
+    fn tell(&mut self, merge: &Merge) {
+        if self.board.is_unmatched_wanted() {
+            let names = merge.summary.unmatched_names.iter().map(|(name, sums)| {
+                json!([name, sums.connections, sums.bytes_up, sums.bytes_down])
+            });
+            let page = serde_json::Value::Array(names.collect()).to_string();
+            self.board.pin(Page::Unmatched, page);
+        }
+        if self.written.is_some_and(|written| written.elapsed() < PAGES_EVERY) {
+            return;
+        }
+        self.written = Some(now());
+        let progress = &merge.progress;
+        self.about.now_seconds = Timestamp::now().as_second();
+        self.about.catalogue = merge.catalogue().version();
+        self.about.uncommitted = merge.uncommitted();
+        let is_committed = progress.commits > self.commits;
+        if is_committed {
+            self.commits = progress.commits;
+            self.about.committed_seconds = Some(self.about.now_seconds);
+        }
+        self.board.pin(Page::Status, render::status(progress, &self.about));
+        self.board.pin(Page::Metrics, render::metrics(progress, &self.about));
+        if let Some(notifier) = self.notifier.as_mut().filter(|_| is_committed) {
+            let rings = progress.all_rings();
+            let lost = rings.dropped + rings.interface_dropped;
+            let packets = progress.packets;
+            notifier.status(&format!("{packets} packets kept, {lost} lost before they were seen"));
+        }
+    }
+
+    /// Tells the manager that there was progress: each worker has asked its ring, and merge is here.
+    fn feed(&mut self) {
+        let Some(notifier) = &mut self.notifier else { return };
+        if !self.is_stopping && self.stop.load(Ordering::Relaxed) {
+            self.is_stopping = true;
+            notifier.stopping();
+        }
+        let Some(watchdog) = notifier.watchdog else { return };
+        if self.fed.elapsed() < watchdog / 4 {
+            return;
+        }
+        let polls = self.board.pulses.iter().map(|pulse| pulse.polls.load(Ordering::Relaxed));
+        let polls: Vec<u64> = polls.collect();
+        if polls.iter().zip(&self.polls).all(|(now, before)| now != before) {
+            notifier.alive();
+            self.polls = polls;
+            self.fed = now();
+        }
+    }
+}
+
+/// What a configuration keeps, at a time in seconds since 1970.
+fn keeping(config: &Config, now_seconds: i64) -> Keeping {
+    let days = config.number("store.keep_days").and_then(|days| i64::try_from(days).ok());
+    let days = days.filter(|&days| days > 0);
+    let bytes = config.number("store.bytes_max").filter(|&bytes| bytes > 0);
+    Keeping { usage_from: days.map(|days| now_seconds - days * SECONDS_PER_DAY), bytes_max: bytes }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what is due is due by the clock, whatever is captured"
+)]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,190 @@
+//! Reloading: on SIGHUP all that can be, and the catalogue when its files change.
+//!
+//! A thread of its own reads and checks, since a catalogue takes longer than a tick may; merge and
+//! the workers exchange what is ready between two commits. What cannot be used is refused with its
+//! findings, and the old one stays.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::catalogue::{Catalogue, Date, lint};
+use crate::config::{Config, Reload};
+use crate::identity::Identities;
+use crate::net::NetworkSet;
+use crate::signatures::{self, LoadError, SignatureOptions};
+
+/// How often is looked whether there is something to be done.
+const LOOK: Duration = Duration::from_millis(200);
+/// Every so many looks, the catalogue's files are looked at.
+const LOOKS_BETWEEN_FILES: u32 = 10;
+/// Files of a catalogue that are looked at.
+const FILES_MAX: usize = 65_536;
+
+/// What is to be taken from now on; what is `None` stays as it is.
+#[derive(Debug, Default)]
+pub struct Reloaded {
+    /// The configuration.
+    pub config: Option<Config>,
+    /// The catalogue.
+    pub catalogue: Option<Arc<Catalogue>>,
+    /// Who has which address.
+    pub identities: Option<Identities>,
+    /// The home networks.
+    pub home: Option<NetworkSet>,
+    /// Something was wrong, and was told.
+    pub is_refused: bool,
+}
+
+/// What the thread needs to know.
+pub struct Reloader {
+    /// The configuration in force.
+    pub config: Config,
+    /// Somebody wants a reload; SIGHUP sets it.
+    pub asked: Arc<AtomicBool>,
+    /// Reads the configuration anew.
+    pub read_config: Box<dyn Fn() -> Result<Config, String> + Send>,
+    /// Reads what a configuration names.
+    pub read_identities: Reads<Identities>,
+    /// Reads the home networks.
+    pub read_home: Reads<NetworkSet>,
+}
+
+/// Reads what a configuration names; else what is wrong with it.
+pub type Reads<T> = Box<dyn Fn(&Config) -> Result<T, String> + Send>;
+
+/// Names, sizes and times of a catalogue's files.
+type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+impl Reloader {
+    /// Begins the thread. What is ready comes through the channel.
+    pub fn start(mut self) -> Receiver<Reloaded> {
+        let (sender, receiver) = bounded(1);
+        std::thread::spawn(move || self.run(&sender));
+        receiver
+    }
+
+    fn run(&mut self, sender: &Sender<Reloaded>) {
+        let mut known = look(&options(&self.config));
+        let mut changed: Option<Look> = None;
+        for count in 1_u32.. {
+            std::thread::sleep(LOOK);
+            let mut reloaded = Reloaded::default();
+            if self.asked.swap(false, Ordering::Relaxed) {
+                reloaded = self.everything();
+                known = look(&options(&self.config));
+            } else if count.is_multiple_of(LOOKS_BETWEEN_FILES) {
+                let now = look(&options(&self.config));
+                // Files that are still being written are left alone until they stay as they are.
+                if now != known && changed.as_ref() == Some(&now) {
+                    reloaded = self.catalogue("its files changed");
+                    known = now;
+                    changed = None;
+                } else {
+                    changed = (now != known).then_some(now);
+                }
+            }
+            let is_news =
+                reloaded.is_refused || reloaded.config.is_some() || reloaded.catalogue.is_some();
+            if is_news && sender.send(reloaded).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn everything(&mut self) -> Reloaded {
+        let config = match (self.read_config)() {
+            Ok(config) => config,
+            Err(message) => return refused(&message),
+        };
+        for setting in self.config.changed(&config) {
+            if setting.reload == Reload::Restart {
+                eprintln!("shadowscope: reload: {} has changed and needs a restart", setting.key);
+            }
+        }
+        let identities = match (self.read_identities)(&config) {
+            Ok(identities) => identities,
+            Err(message) => return refused(&message),
+        };
+        let home = match (self.read_home)(&config) {
+            Ok(home) => home,
+            Err(message) => return refused(&message),
+        };
+        self.config = config.clone();
+        let catalogue = self.catalogue("somebody asked");
+        eprintln!("shadowscope: reload: identities and home networks are taken");
+        Reloaded {
+            config: Some(config),
+            identities: Some(identities),
+            home: Some(home),
+            ..catalogue
+        }
+    }
+
+    fn catalogue(&self, why: &str) -> Reloaded {
+        match load_checked(&options(&self.config)) {
+            Ok(catalogue) => {
+                let version = catalogue.version();
+                eprintln!("shadowscope: reload: catalogue {version} is taken, since {why}");
+                Reloaded { catalogue: Some(Arc::new(catalogue)), ..Reloaded::default() }
+            }
+            Err(error) => refused(&error.to_string()),
+        }
+    }
+}
+
+/// The catalogue, if nothing is wrong with it.
+///
+/// # Errors
+/// It cannot be read; or findings, those of the linter among them where it is a folder.
+pub fn load_checked(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
+    let catalogue = signatures::load(options)?;
+    if let Some(folder) = options.signatures.as_deref().filter(|path| path.is_dir()) {
+        let today = Date(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date());
+        let mut findings = lint::lint(&signatures::read_catalogue(folder)?, today);
+        findings.retain(|finding| !finding.is_warning);
+        if !findings.is_empty() {
+            return Err(LoadError::Findings(findings));
+        }
+    }
+    Ok(catalogue)
+}
+
+/// The catalogue's place as it is configured.
+pub fn options(config: &Config) -> SignatureOptions {
+    SignatureOptions {
+        signatures: config.path("catalogue.signatures"),
+        signatures_extra: config.path("catalogue.signatures_extra"),
+    }
+}
+
+fn refused(message: &str) -> Reloaded {
+    eprintln!("shadowscope: reload: refused, all stays as it was: {message}");
+    Reloaded { is_refused: true, ..Reloaded::default() }
+}
+
+fn look(options: &SignatureOptions) -> Look {
+    let mut found = Look::new();
+    for path in [&options.signatures, &options.signatures_extra].into_iter().flatten() {
+        add(path, 0, &mut found);
+    }
+    found
+}
+
+/// Adds a file, or the files in a folder and the folders below it.
+fn add(path: &Path, depth: u32, found: &mut Look) {
+    let Ok(facts) = path.metadata() else { return };
+    if facts.is_file() {
+        found.insert(path.to_path_buf(), (facts.len(), facts.modified().ok()));
+    }
+    let Ok(entries) = std::fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        if depth < 2 && found.len() < FILES_MAX {
+            add(&entry.path(), depth + 1, found);
+        }
+    }
+}
