@@ -34,8 +34,11 @@ const GROWTH_MAX: f64 = 5.0;
 /// Names of a round.
 const NAMES: usize = 2_000;
 
-/// What is measured: its name, and what one round is. The answer is how many things a round does.
-const MEASUREMENTS: [(&str, fn(u32) -> usize); 6] = [
+/// Does so many rounds of some work; answers how many things a round does.
+type Work = fn(u32) -> usize;
+
+/// What is measured, and the work that shows it.
+const MEASUREMENTS: [(&str, Work); 6] = [
     ("decode a frame of the office mix", decode_office),
     ("worker, a packet of the office mix", worker_office),
     ("worker, a small packet of a known flow", worker_small),
