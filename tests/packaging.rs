@@ -44,9 +44,9 @@ fn units_are_tight() {
 #[test]
 fn the_unit_lets_the_sensor_give_up_its_rights() {
     let text = fs::read_to_string(file("shadowscope.service")).unwrap();
-    let filters = text.lines().filter_map(|line| line.strip_prefix("SystemCallFilter="));
+    let mut filters = text.lines().filter_map(|line| line.strip_prefix("SystemCallFilter="));
     // Of several lines, the later one wins.
-    let last = filters.last().unwrap();
+    let last = filters.next_back().unwrap();
     for call in [
         "capset",
         "landlock_create_ruleset",

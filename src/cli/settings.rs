@@ -93,7 +93,7 @@ pub(super) fn home(config: &Config) -> Result<NetworkSet, Mistake> {
 /// # Errors
 /// One is no hostname.
 pub(super) fn own_domains(config: &Config) -> Result<Vec<String>, Mistake> {
-    domains(&config.place("networks.own_domain"), &config.list("networks.own_domain"))
+    domains(&config.place("networks.own_domain"), config.list("networks.own_domain"))
 }
 
 /// The organisation's own servers outside the home networks.
