@@ -16,9 +16,7 @@ use super::format::{AppFile, Edition, NetSection, Role, Scope};
 use super::index::{Index, RuleNumber};
 use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, VENDORS_FILE, mark};
 use super::pattern::Pattern;
-use super::vocabulary::{
-    CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor,
-};
+use super::vocabulary::{CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor};
 use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText, VendorEntry};
 
 /// Bytes of the packed form for each name in it, about: how much room is made at first.
