@@ -20,8 +20,9 @@ const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
 
-/// The port of HTTPS, and so of DNS over HTTPS (RFC 8484).
-const HTTPS_PORT: u16 = 443;
+/// The ports on which DNS is encrypted: over HTTPS (RFC 8484), over TLS (RFC 7858) and QUIC (RFC
+/// 9250).
+const ENCRYPTED_DNS_PORTS: [u16; 2] = [443, 853];
 
 /// A label that no signature has.
 const ANY_HOST: &str = "shadowscope-any-host";
@@ -142,9 +143,10 @@ impl Verdicts {
         Some(self.matched(&found))
     }
 
-    /// Whether an endpoint is a public resolver's for DNS over HTTPS.
+    /// Whether an endpoint is a public resolver's for DNS that is encrypted.
     pub fn is_resolver(&self, server: Endpoint) -> bool {
-        server.port == HTTPS_PORT && self.catalogue.public_resolver(server.address).is_some()
+        ENCRYPTED_DNS_PORTS.contains(&server.port)
+            && self.catalogue.public_resolver(server.address).is_some()
     }
 
     /// Whether a name is the organisation's own or below one.
