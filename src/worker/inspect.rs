@@ -473,7 +473,8 @@ impl Worker {
         if hot.bucket == BY_NAME && is_of_dns(hello, hot.ports) {
             hot.bucket = Bucket::EncryptedDns as u8;
         }
-        if !is_udp && tunnel::is_tor_hello(hello) {
+        let server_port = hot.ports[1 - hot.client()];
+        if !is_udp && tunnel::is_tor_hello(hello, server_port) {
             self.mark_tunnel(flow, TunnelProtocol::Tor);
         }
         if hello.alpn.iter().any(|protocol| tunnel::is_anydesk(protocol)) {
@@ -487,7 +488,10 @@ impl Worker {
         *wanted &= !(mark::WANTED_0 << side);
         let Some(name) = &hello.server_name else { return };
         *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
-        self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
+        // Observations are those that are compared with other tools': of TCP and QUIC.
+        if !is_dtls {
+            self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
+        }
         if let Some(config_id) = hello.ech_config_id {
             self.inspector.outer.insert(flow, config_id);
         }

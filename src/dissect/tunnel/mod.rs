@@ -184,7 +184,7 @@ impl Datagrams {
         if tailscale::is_disco(datagram) || tailscale::is_question(datagram) {
             return alone(TunnelProtocol::Tailscale);
         }
-        if anyconnect::is_handshake(datagram) {
+        if anyconnect::is_record(datagram) {
             return alone(TunnelProtocol::AnyConnect);
         }
         if l2tp::is_control(datagram) {
