@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Mistake;
+use crate::config::Config;
 use crate::evidence::Settings;
 
 /// What counts as use.
@@ -20,12 +21,21 @@ impl EvidenceArgs {
     /// # Errors
     /// The file cannot be read, or says what there is not.
     pub(super) fn settings(&self) -> Result<Settings, Mistake> {
-        self.evidence.as_deref().map_or_else(|| Ok(Settings::default()), read)
+        read("--evidence", self.evidence.as_deref())
     }
 }
 
-fn read(path: &Path) -> Result<Settings, Mistake> {
-    let wrong = |what: String| Mistake(format!("--evidence {}: {what}", path.display()));
+/// What the configuration says that counts as use.
+///
+/// # Errors
+/// Its file cannot be read, or says what there is not.
+pub(super) fn configured(config: &Config) -> Result<Settings, Mistake> {
+    read(&config.place("report.evidence"), config.path("report.evidence").as_deref())
+}
+
+fn read(place: &str, path: Option<&Path>) -> Result<Settings, Mistake> {
+    let Some(path) = path else { return Ok(Settings::default()) };
+    let wrong = |what: String| Mistake(format!("{place} {}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     Settings::parse(&text).map_err(wrong)
 }

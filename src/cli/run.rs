@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::{Mistake, settings};
+use super::{Mistake, evidence_args, settings};
 use crate::capture::live::{self, LiveRing, LiveSettings, RING_BYTES, SNAP_BYTES};
 use crate::capture::ring::Ending;
 use crate::config::arguments::Given;
@@ -23,7 +23,9 @@ use crate::pipeline::board::Board;
 use crate::pipeline::live::LiveDone;
 use crate::pipeline::merge::{Keep, Merge, MergeSettings};
 use crate::pipeline::{self, WORKERS_MAX};
+use crate::report::Keeper;
 use crate::rights::{self, Needs};
+use crate::service::keeping::Ages;
 use crate::service::listen::Listeners;
 use crate::service::notify::Notifier;
 use crate::service::reload::{self, Reloader};
@@ -85,6 +87,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     }
     let own_servers = settings::own_servers(&config)?;
     let sinkholes = settings::sinkholes(&config)?;
+    let ages = Ages::of(&config).map_err(Mistake)?;
+    let keeper = Keeper { zone: zone.clone(), settings: evidence_args::configured(&config)? };
     let notifier = Notifier::from_environment()?;
     let rings = live::open(&live_settings, Arc::clone(&stop))?;
     check_links(&rings)?;
@@ -123,6 +127,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
         reloads: reloader(&args.given, &config, hangup).start(),
         pseudonyms,
         config,
+        ages,
+        keeper,
     });
     let settings = Settings {
         home,
@@ -284,7 +290,11 @@ fn reloader(given: &Given, config: &Config, asked: Arc<AtomicBool>) -> Reloader 
 fn restrict(config: &Config, keep: &Keep, accept: bool) -> Result<(), Box<dyn Error>> {
     let mut write = vec![settings::folder_of(keep.store.path())];
     write.extend(config.path("service.socket").as_deref().map(settings::folder_of));
-    let files = [config.file().map(Path::to_path_buf), config.path("identity.file")];
+    let files = [
+        config.file().map(Path::to_path_buf),
+        config.path("identity.file"),
+        config.path("report.evidence"),
+    ];
     let mut read: Vec<_> = files.iter().flatten().map(|file| settings::folder_of(file)).collect();
     for path in ["catalogue.signatures", "catalogue.signatures_extra"] {
         let Some(path) = config.path(path) else { continue };

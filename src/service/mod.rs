@@ -3,6 +3,7 @@
 //! The [`Tender`] is called between two ticks, on merge's thread. It does what is due and never
 //! waits for anybody outside.
 
+pub mod keeping;
 pub mod listen;
 pub mod notify;
 pub mod reload;
@@ -20,7 +21,8 @@ use crate::config::Config;
 use crate::identity::Pseudonyms;
 use crate::pipeline::board::{Board, Page};
 use crate::pipeline::merge::Merge;
-use crate::store::Keeping;
+use crate::report::Keeper;
+use keeping::Ages;
 use notify::Notifier;
 use reload::Reloaded;
 use render::Circumstances;
@@ -31,7 +33,6 @@ const PAGES_EVERY: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// While there is more of it.
 const PRUNE_AGAIN: Duration = Duration::from_secs(2);
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// See the module.
 pub struct Tender {
@@ -42,6 +43,8 @@ pub struct Tender {
     pending: Reloaded,
     pseudonyms: Option<Pseudonyms>,
     config: Config,
+    ages: Ages,
+    keeper: Keeper,
     about: Circumstances,
     commits: u64,
     /// What each worker's polls were when the manager was told last.
@@ -67,12 +70,17 @@ pub struct TenderSettings {
     pub pseudonyms: Option<Pseudonyms>,
     /// The configuration.
     pub config: Config,
+    /// Until when rows are kept.
+    pub ages: Ages,
+    /// Whose days, and what counts as use.
+    pub keeper: Keeper,
 }
 
 impl Tender {
     /// Tells the manager that all is ready.
     pub fn new(settings: TenderSettings) -> Tender {
-        let TenderSettings { board, mut notifier, stop, reloads, pseudonyms, config } = settings;
+        let TenderSettings { board, mut notifier, stop, reloads, pseudonyms, config, ages, keeper } =
+            settings;
         if let Some(notifier) = &mut notifier {
             notifier.ready();
         }
@@ -91,6 +99,8 @@ impl Tender {
             pending: Reloaded::default(),
             pseudonyms,
             config,
+            ages,
+            keeper,
             about,
             commits: 0,
             fed: now(),
@@ -144,7 +154,7 @@ impl Tender {
         if self.pruned.elapsed() < self.prune_after || merge.uncommitted().is_some() {
             return;
         }
-        let keeping = keeping(&self.config, Timestamp::now().as_second());
+        let keeping = self.ages.keeping(&self.config, &self.keeper, Timestamp::now());
         self.prune_after = match merge.prune(&keeping) {
             Ok(pruned) if pruned.is_more => PRUNE_AGAIN,
             Ok(_) => PRUNE_EVERY,
@@ -206,14 +216,6 @@ impl Tender {
             self.fed = now();
         }
     }
-}
-
-/// What a configuration keeps, at a time in seconds since 1970.
-fn keeping(config: &Config, now_seconds: i64) -> Keeping {
-    let days = config.number("store.keep_days").and_then(|days| i64::try_from(days).ok());
-    let days = days.filter(|&days| days > 0);
-    let bytes = config.number("store.bytes_max").filter(|&bytes| bytes > 0);
-    Keeping { usage_from: days.map(|days| now_seconds - days * SECONDS_PER_DAY), bytes_max: bytes }
 }
 
 #[allow(

@@ -11,8 +11,10 @@
 mod bounds;
 mod commit;
 mod error;
+mod fold;
 mod intern;
 mod keep;
+mod kept;
 mod lock;
 mod query;
 mod rename;
@@ -34,7 +36,8 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use bounds::PossibleFact;
 pub use error::StoreError;
-pub use keep::{Keeping, Pruned};
+pub use keep::{DayOf, DayTotal, Judge, Keeping, Pruned};
+pub use kept::{Stages, TotalFact};
 pub use query::{
     AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
     VisibilityFact, Window,

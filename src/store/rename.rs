@@ -85,10 +85,13 @@ pub struct NamedLater {
     pub first_seen: Timestamp,
     /// When it first got its name, in seconds since 1970.
     pub named_at: i64,
-    /// Different users; the unattributed do not count.
+    /// Different users; the unattributed do not count. Where totals of days are all that is kept, at
+    /// least so many.
     pub users: u64,
     /// Bytes from clients.
     pub bytes_up: u64,
+    /// Whether `first_seen` is a day: some of it is not kept by hour.
+    pub is_by_day: bool,
 }
 
 impl Snapshot<'_> {
@@ -103,11 +106,11 @@ impl Snapshot<'_> {
             return Ok(Vec::new());
         }
         let sql = "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
-                count(DISTINCT nullif(s.user, '')), sum(u.bytes_up)
-            FROM usage AS u
+                max(count(DISTINCT nullif(s.user, '')), max(u.users)), sum(u.bytes_up), max(u.is_day)
+            FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
-            JOIN subjects AS s ON s.id = u.subject
+            LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
                 AND t.named_at IS NOT NULL
                 AND u.connections + u.attempts_failed + u.bytes_up + u.bytes_down > 0
@@ -123,6 +126,7 @@ impl Snapshot<'_> {
                     named_at: row.get(3)?,
                     users: unsigned(row, 4)?,
                     bytes_up: unsigned(row, 5)?,
+                    is_by_day: row.get(6)?,
                 })
             };
             found.push(read().map_err(|error| self.failed(error))?);

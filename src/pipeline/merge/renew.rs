@@ -69,7 +69,7 @@ impl Merge {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub fn prune(&mut self, keeping: &Keeping) -> Result<Pruned, StoreError> {
+    pub fn prune(&mut self, keeping: &Keeping<'_>) -> Result<Pruned, StoreError> {
         let Some(keep) = &mut self.keep else { return Ok(Pruned::default()) };
         let pruned = keep.store.prune(keeping)?;
         if pruned.has_deleted() {
