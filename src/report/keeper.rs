@@ -27,26 +27,32 @@ impl Judge for Keeper {
     fn totals(&self, snapshot: &Snapshot<'_>, day: Window) -> Result<Vec<DayTotal>, StoreError> {
         let Settings { evidence, shared_sources } = &self.settings;
         let sources = shared::of_day(snapshot, day, shared_sources)?;
+        let judged = |domains| usage::totals_of(snapshot, day, &sources, evidence, domains);
+        let (mut apps, mut domains) = (judged(false)?, judged(true)?);
         let mut totals = Vec::new();
-        for (app, day) in usage::totals_of(snapshot, day, &sources, evidence, false)? {
-            totals.push(total(DayOf::App(app), &day, (day.users(), day.devices())));
-        }
-        let mut domains = usage::totals_of(snapshot, day, &sources, evidence, true)?;
-        snapshot.unmatched(day, |fact| {
+        snapshot.apps::<StoreError>(day, |fact| {
+            let day = apps.remove(fact.app_id).unwrap_or_default();
+            let of = DayOf::App(fact.app_id.to_owned());
+            totals.push(total(of, (fact.users, fact.devices), &day));
+            Ok(())
+        })?;
+        snapshot.unmatched::<StoreError>(day, |fact| {
             let day = domains.remove(fact.domain).unwrap_or_default();
             let of = DayOf::Domain(fact.domain.to_owned());
-            totals.push(total(of, &day, (fact.users, fact.devices)));
-            Ok::<(), StoreError>(())
+            totals.push(total(of, (fact.users, fact.devices), &day));
+            Ok(())
         })?;
         Ok(totals)
     }
 }
 
-fn total(of: DayOf, day: &usage::AppDay, (users, devices): (u64, u64)) -> DayTotal {
+fn total(of: DayOf, (users_seen, devices_seen): (u64, u64), day: &usage::AppDay) -> DayTotal {
     DayTotal {
         of,
-        users,
-        devices,
+        users_seen,
+        devices_seen,
+        users: day.users(),
+        devices: day.devices(),
         active_minutes: day.active_minutes,
         incidental_bytes: day.incidental_bytes,
         evidence: day.evidence,
@@ -67,7 +73,10 @@ mod tests {
     use crate::ledger::Bucket;
     use crate::observation::NameSource;
     use crate::store::testing::{app, capture, empty_commit, stamp, start, subject};
-    use crate::store::{Commit, Keeping, Store, Sums, Target, TraitRow, UsageRow, VisibilityRow};
+    use crate::store::{
+        CatalogueFacts, Commit, Keeping, NewName, Store, Sums, Target, TraitRow, UsageRow,
+        VisibilityRow,
+    };
     use crate::time::{Hour, Timestamp};
 
     const DAY_SECONDS: i64 = 86_400;
@@ -88,7 +97,7 @@ mod tests {
     }
 
     /// The cells of a file, with every time cut to its day.
-    fn by_day(text: &str) -> Vec<Vec<String>> {
+    fn by_day_of(text: &str) -> Vec<Vec<String>> {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         let cut = |cell: &str| match cell.get(10..11) == Some("T") && cell.len() == 32 {
             true => cell[..10].to_owned(),
@@ -157,19 +166,20 @@ mod tests {
                 sums,
             };
             if who.1 == "10.0.0.3" {
-                let what = Trait::TimeToLive;
+                let ttl = Trait::TimeToLive;
                 for value in 0..9 {
                     commit.traits.push(TraitRow {
                         hour: row.hour,
                         subject: row.subject,
-                        what,
+                        what: ttl,
                         value,
                     });
                 }
             }
+            let is_known = matches!(what, Target::App { .. });
             commit.visibility.push(VisibilityRow {
                 hour: row.hour,
-                bucket: Bucket::App,
+                bucket: if is_known { Bucket::App } else { Bucket::Unmatched },
                 flows: sums.connections,
                 bytes: sums.bytes(),
             });
@@ -207,15 +217,47 @@ mod tests {
                 judged.extend(["usage.csv", "apps.csv"]);
             }
             for name in judged {
-                prop_assert_eq!(by_day(&before[name]), by_day(&kept[name]), "{}", name);
+                prop_assert_eq!(by_day_of(&before[name]), by_day_of(&kept[name]), "{}", name);
             }
             prop_assert!(!kept["usage.csv"].contains("T0"), "{}", &kept["usage.csv"]);
-            let apps = by_day(&kept["apps.csv"]);
+            let apps = by_day_of(&kept["apps.csv"]);
             prune(&mut store, Some(2 * DAY_SECONDS), Some(2 * DAY_SECONDS));
             let totals = report(&store);
-            prop_assert_eq!(apps, by_day(&totals["apps.csv"]));
+            prop_assert_eq!(apps, by_day_of(&totals["apps.csv"]));
             prop_assert_eq!(&before["visibility.csv"], &totals["visibility.csv"]);
             prop_assert_eq!(totals["usage.csv"].lines().count(), 1);
+        }
+    }
+
+    /// What a report says of an app that got its name later does not hang on what is kept of it.
+    #[test]
+    fn a_past_that_is_kept_by_day_gets_its_name_too() {
+        let draw = |who, hour, bytes| (who, 6, hour, 0, 1, bytes, [1 << 9; 2], false);
+        let draws = [draw(0, 1, 40_000), draw(0, 3, 900), draw(1, 5, 50_000), draw(1, 30, 70_000)];
+        for role in ["use", "visit", "embed"] {
+            let reports =
+                [(None, None), (Some(2), None), (Some(2), Some(2))].map(|(hours, days)| {
+                    let mut store = filled(&draws);
+                    prune(
+                        &mut store,
+                        hours.map(|n| n * DAY_SECONDS),
+                        days.map(|n| n * DAY_SECONDS),
+                    );
+                    let facts = CatalogueFacts { version: "2026.12".into(), hash: "cb".into() };
+                    let domain = "unknown.example".to_owned();
+                    let new = NewName { domain, target: app("known", role), bucket: Bucket::App };
+                    let renamed = store.rename(&facts, &[new], 3 * DAY_SECONDS + 80_000).unwrap();
+                    assert_eq!(renamed.len(), 1);
+                    report(&store)
+                });
+            let [by_hour, by_day, totals] = &reports;
+            for name in ["apps.csv", "new_apps.csv", "unmatched.csv"] {
+                assert_eq!(by_day_of(&by_hour[name]), by_day_of(&by_day[name]), "{role} {name}");
+            }
+            assert_eq!(by_day_of(&by_hour["usage.csv"]), by_day_of(&by_day["usage.csv"]), "{role}");
+            assert_eq!(by_day_of(&by_hour["apps.csv"]), by_day_of(&totals["apps.csv"]), "{role}");
+            assert_eq!(by_hour["visibility.csv"], by_day["visibility.csv"]);
+            assert_eq!(by_hour["visibility.csv"], totals["visibility.csv"]);
         }
     }
 
@@ -230,12 +272,12 @@ mod tests {
         assert_eq!(manifest["rests_on_days"], rests_on);
         let deleted = serde_json::json!({ "by_hour": 4, "by_day": 1, "totals": 0 });
         assert_eq!(manifest["rows_deleted"], deleted);
-        let usage = by_day(&files["usage.csv"]);
+        let usage = by_day_of(&files["usage.csv"]);
         assert_eq!(usage.len(), 3, "{usage:?}");
         assert_eq!((usage[1][0].as_str(), usage[1][15].as_str()), ("1970-01-02", "1970-01-02"));
         assert!(files["usage.csv"].contains("1970-01-03T02:00:00.000000+00:00"));
         let days: Vec<_> =
-            by_day(&files["apps.csv"]).into_iter().map(|row| row[0].clone()).collect();
+            by_day_of(&files["apps.csv"]).into_iter().map(|row| row[0].clone()).collect();
         assert_eq!(days, ["date", "1970-01-01", "1970-01-02", "1970-01-03"]);
     }
 }

@@ -62,7 +62,11 @@ pub enum DayOf {
 pub struct DayTotal {
     /// Of what.
     pub of: DayOf,
-    /// Different users: of an app, who used it; of a domain, with traffic.
+    /// Different users with traffic.
+    pub users_seen: u64,
+    /// Different devices with traffic.
+    pub devices_seen: u64,
+    /// Different users who used it. A domain is judged as if it were an app in use.
     pub users: u64,
     /// Different devices likewise.
     pub devices: u64,
@@ -217,7 +221,7 @@ fn total(connection: &Connection, day: Window, totals: &[DayTotal]) -> rusqlite:
          SELECT d.day, d.run, d.target, d.catalogue, sum(d.connections), sum(d.attempts_failed),
              sum(d.dns_queries), sum(d.bytes_up), sum(d.bytes_down),
              sum(iif(s.user = '', 0, d.bytes_up + d.bytes_down)),
-             sum(d.elsewhere_flows), sum(d.elsewhere_bytes), 0, 0, 0, 0, 0, 0
+             sum(d.elsewhere_flows), sum(d.elsewhere_bytes), 0, 0, 0, 0, 0, 0, 0, 0
          FROM usage_daily AS d JOIN subjects AS s ON s.id = d.subject
          WHERE d.day = ?
          GROUP BY d.day, d.run, d.target, d.catalogue
@@ -233,9 +237,10 @@ fn total(connection: &Connection, day: Window, totals: &[DayTotal]) -> rusqlite:
         [day.from],
     )?;
     let mut add = connection.prepare_cached(
-        "UPDATE targets_daily SET users = users + ?4, devices = devices + ?5,
-             active_minutes = active_minutes + ?6, incidental_bytes = incidental_bytes + ?7,
-             evidence = max(evidence, ?8), pattern = max(pattern, ?9)
+        "UPDATE targets_daily SET users_seen = users_seen + ?4,
+             devices_seen = devices_seen + ?5, users = users + ?6, devices = devices + ?7,
+             active_minutes = active_minutes + ?8, incidental_bytes = incidental_bytes + ?9,
+             evidence = max(evidence, ?10), pattern = max(pattern, ?11)
          WHERE (day, run, target, catalogue) = (
              SELECT d.day, d.run, d.target, d.catalogue FROM targets_daily AS d
              JOIN targets AS t ON t.id = d.target
@@ -252,6 +257,8 @@ fn total(connection: &Connection, day: Window, totals: &[DayTotal]) -> rusqlite:
             day.from,
             app,
             domain,
+            number(total.users_seen),
+            number(total.devices_seen),
             number(total.users),
             number(total.devices),
             number(total.active_minutes),
@@ -361,6 +368,8 @@ mod tests {
             })?;
             let total = |app: &str| DayTotal {
                 of: DayOf::App(app.to_owned()),
+                users_seen: 0,
+                devices_seen: 0,
                 users: 0,
                 devices: devices.iter().filter(|(of, _)| of == app).count() as u64,
                 active_minutes: 1,

@@ -92,6 +92,11 @@ pub struct AppFact<'a> {
     pub suite: &'a str,
     /// The category.
     pub category: &'a str,
+    /// Different users with traffic; the unattributed do not count. Where totals of days are all that
+    /// is kept, at least so many: those of the day with most.
+    pub users: u64,
+    /// Different devices likewise.
+    pub devices: u64,
     /// How much. The masks of minutes are empty: hours cannot share them.
     pub sums: Sums,
     /// Whether times are those of whole days: some of it is not kept by hour.
@@ -200,8 +205,8 @@ pub(super) const TRAFFIC: &str =
     "(u.connections > 0 OR u.attempts_failed > 0 OR u.bytes_up > 0 OR u.bytes_down > 0)";
 
 /// Sums over rows, in the order that [`summed`] reads.
-const SUMS: &str = "max(count(DISTINCT nullif(s.user, '')), max(u.users)),
-    max(count(DISTINCT s.device), max(u.devices)),
+const SUMS: &str = "max(count(DISTINCT nullif(s.user, '')), max(u.users_seen)),
+    max(count(DISTINCT s.device), max(u.devices_seen)),
     sum(u.connections), sum(u.attempts_failed), sum(u.dns_queries),
     sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen), max(u.is_day)";
 
@@ -587,13 +592,15 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
 }
 
 fn app_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<AppFact<'a>> {
-    let (_, _, sums, is_by_day) = summed(row, 5)?;
+    let (users, devices, sums, is_by_day) = summed(row, 5)?;
     Ok(AppFact {
         app_id: text(row, 0)?,
         name: text(row, 1)?,
         vendor: text(row, 2)?,
         suite: text(row, 3)?,
         category: text(row, 4)?,
+        users,
+        devices,
         sums,
         is_by_day,
     })

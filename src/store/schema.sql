@@ -218,7 +218,9 @@ CREATE TABLE targets_daily (
     elsewhere_bytes  INTEGER NOT NULL,
     -- What follows is of the app, as the thresholds in force then judged it, and stands in one of its
     -- rows of the day; 0 in the others.
-    users            INTEGER NOT NULL,  -- of an app: that used it; of a domain: with traffic
+    users_seen       INTEGER NOT NULL,  -- that had traffic with it
+    devices_seen     INTEGER NOT NULL,
+    users            INTEGER NOT NULL,  -- that used it; a domain is judged as if it were an app in use
     devices          INTEGER NOT NULL,
     active_minutes   INTEGER NOT NULL,
     incidental_bytes INTEGER NOT NULL,
@@ -339,20 +341,20 @@ SELECT
 FROM usage_daily;
 
 -- Usage of targets, whoever it was: by hour, by day, and totals of days. `subject` is null in the
--- last, and `users`, `devices` and `attributed_bytes` are 0 in the others.
+-- last, and `users_seen`, `devices_seen` and `attributed_bytes` are 0 in the others.
 CREATE VIEW targets_kept AS
 SELECT
     hour, run, subject, target, catalogue, kind IS NOT NULL AS is_day,
     connections, attempts_failed, dns_queries, bytes_up, bytes_down,
     elsewhere_flows, elsewhere_bytes, first_seen, last_seen,
-    0 AS users, 0 AS devices, 0 AS attributed_bytes
+    0 AS users_seen, 0 AS devices_seen, 0 AS attributed_bytes
 FROM usage_kept
 UNION ALL
 SELECT
     day, run, NULL, target, catalogue, 1,
     connections, attempts_failed, dns_queries, bytes_up, bytes_down,
     elsewhere_flows, elsewhere_bytes, day * 1000000000, day * 1000000000,
-    users, devices, attributed_bytes
+    users_seen, devices_seen, attributed_bytes
 FROM targets_daily;
 
 -- Usage in words, one row for each row of `usage`. active_minutes are minutes with payload both
