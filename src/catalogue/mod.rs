@@ -376,9 +376,9 @@ impl Catalogue {
         format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", self.release)
     }
 
-    /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's.
-    pub fn hash(&self) -> [u8; 32] {
-        self.hash
+    /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's, in hex.
+    pub fn hash_hex(&self) -> String {
+        blake3::Hash::from_bytes(self.hash).to_hex().to_string()
     }
 
     #[inline]

@@ -59,11 +59,9 @@ pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Yesterday's files in a folder with its date, there as a whole or not at all.
 fn nightly(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let config = settings::load(&Given { config: args.config.clone(), ..Given::default() })?;
-    let evidence = match args.evidence.evidence {
-        Some(_) => args.evidence.settings()?,
-        None => evidence_args::configured(&config)?,
-    };
+    let values = args.evidence.values.clone();
+    let config = settings::load(&Given { config: args.config.clone(), values })?;
+    let evidence = evidence_args::configured(&config)?;
     let folder = config.path("report.folder").unwrap_or_else(|| PathBuf::from("."));
     settings::make_folder(&config.place("report.folder"), &folder)?;
     let store = Store::open_read_only(&args.db.clone().unwrap_or_else(|| settings::db(&config)))?;

@@ -152,7 +152,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "DOMAIN",
         kind: Kind::List,
         default: "",
-        reload: Reload::Restart,
+        reload: Reload::Taken,
         help: "A domain of the organisation's own: traffic to it and below is private, and no app; \
                may be given several times",
     },
@@ -162,7 +162,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "NET",
         kind: Kind::List,
         default: "",
-        reload: Reload::Restart,
+        reload: Reload::Taken,
         help: "A network of the organisation's own servers outside the home networks; may be given \
                several times",
     },
@@ -172,7 +172,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "NET",
         kind: Kind::List,
         default: "",
-        reload: Reload::Restart,
+        reload: Reload::Taken,
         help: "An address that blocked names are answered with: connections to it are failed \
                attempts; may be given several times",
     },

@@ -86,6 +86,12 @@ impl Verdicts {
         std::mem::take(&mut self.targets)
     }
 
+    /// Takes other domains as the organisation's own; names that were asked before are to be
+    /// [forgotten](Verdicts::forget).
+    pub fn exchange_own_domains(&mut self, own_domains: &[String]) {
+        self.own_domains = own_domains.to_vec();
+    }
+
     /// What a target is.
     pub fn target(&self, number: TargetNumber) -> &Target {
         &self.targets[number as usize]

@@ -32,6 +32,7 @@ use days::Days;
 use output::Output;
 
 pub use keeper::Keeper;
+pub use output::hex;
 pub use table::neutral;
 
 /// Which part of the store is told: hours that lie in `from ..= to`, at least in part.

@@ -17,14 +17,15 @@ use crossbeam_channel::Receiver;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::catalogue::Catalogue;
 use crate::config::Config;
-use crate::identity::Pseudonyms;
+use crate::identity::{Identities, Pseudonyms};
 use crate::pipeline::board::{Board, Page};
 use crate::pipeline::merge::Merge;
 use crate::report::Keeper;
 use keeping::Ages;
 use notify::Notifier;
-use reload::Reloaded;
+use reload::{Inputs, Reloaded};
 use render::Circumstances;
 
 /// How often what merge says of itself is written anew.
@@ -40,7 +41,7 @@ pub struct Tender {
     notifier: Option<Notifier>,
     stop: Arc<AtomicBool>,
     reloads: Receiver<Reloaded>,
-    pending: Reloaded,
+    pending: Pending,
     pseudonyms: Option<Pseudonyms>,
     config: Config,
     ages: Ages,
@@ -54,6 +55,14 @@ pub struct Tender {
     pruned: Instant,
     prune_after: Duration,
     is_stopping: bool,
+}
+
+/// What merge is to take as soon as it can.
+#[derive(Default)]
+struct Pending {
+    catalogue: Option<Arc<Catalogue>>,
+    identities: Option<Identities>,
+    own_domains: Option<Vec<String>>,
 }
 
 /// What a tender is told once.
@@ -96,7 +105,7 @@ impl Tender {
             notifier,
             stop,
             reloads,
-            pending: Reloaded::default(),
+            pending: Pending::default(),
             pseudonyms,
             config,
             ages,
@@ -122,19 +131,14 @@ impl Tender {
     /// Takes what was reloaded; what merge cannot take yet is tried again.
     fn reload(&mut self, merge: &mut Merge) {
         if let Ok(reloaded) = self.reloads.try_recv() {
-            let Reloaded { config, catalogue, identities, home, is_refused } = reloaded;
+            let Reloaded { config, catalogue, inputs, is_refused } = reloaded;
             self.about.reloads.1 += u64::from(is_refused);
             self.about.reloads.0 += u64::from(!is_refused);
             self.config = config.unwrap_or_else(|| self.config.clone());
-            if let Some(home) = home {
-                self.board.pulses.iter().for_each(|pulse| pulse.exchange_home(home.clone()));
-            }
-            let identities = identities.map(|identities| match &self.pseudonyms {
-                Some(pseudonyms) => identities.with_pseudonyms(pseudonyms.clone()),
-                None => identities,
-            });
             self.pending.catalogue = catalogue.or(self.pending.catalogue.take());
-            self.pending.identities = identities.or(self.pending.identities.take());
+            if let Some(inputs) = inputs {
+                self.take(inputs);
+            }
         }
         if let Some(catalogue) = &self.pending.catalogue
             // What the store refuses for good ends the run at its next commit.
@@ -147,6 +151,24 @@ impl Tender {
         {
             self.pending.identities = None;
         }
+        if let Some(own_domains) = &self.pending.own_domains
+            && matches!(merge.exchange_own_domains(own_domains), Ok(true))
+        {
+            self.pending.own_domains = None;
+        }
+    }
+
+    /// Takes what others than merge need, and notes what merge is to take.
+    fn take(&mut self, inputs: Inputs) {
+        let Inputs { identities, networks, own_domains, evidence, ages } = inputs;
+        self.board.pulses.iter().for_each(|pulse| pulse.exchange_networks(networks.clone()));
+        self.keeper.settings = evidence;
+        self.ages = ages;
+        self.pending.identities = Some(match &self.pseudonyms {
+            Some(pseudonyms) => identities.with_pseudonyms(pseudonyms.clone()),
+            None => identities,
+        });
+        self.pending.own_domains = Some(own_domains);
     }
 
     /// Deletes what is too old, a piece at a time.

@@ -25,6 +25,7 @@ mod sources;
 #[cfg(test)]
 pub(crate) mod testing;
 mod upkeep;
+mod usage;
 
 use std::ffi::OsString;
 use std::io;
@@ -39,7 +40,7 @@ pub use error::StoreError;
 pub use keep::{DayOf, DayTotal, Judge, Keeping, Pruned};
 pub use kept::{Stages, TotalFact};
 pub use query::{
-    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
+    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
     VisibilityFact, Window,
 };
 pub use rename::{NamedLater, NewName, Renamed};
@@ -52,6 +53,7 @@ pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
 pub use sources::SourceFact;
 pub use upkeep::free_bytes;
+pub use usage::UsageFact;
 
 use error::explain;
 use intern::Interned;
