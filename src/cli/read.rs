@@ -162,6 +162,8 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         seed: Seed::random(),
         ..Settings::default()
     };
+    // Never given back: the program ends with the run, and a catalogue has many small pieces.
+    std::mem::forget(Arc::clone(&usable.catalogue));
     let merge_settings = MergeSettings {
         live: false,
         catalogue: Arc::clone(&usable.catalogue),

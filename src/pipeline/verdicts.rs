@@ -49,6 +49,8 @@ pub struct Verdicts {
     own_domains: Vec<String>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
+    /// Of each target, whether it is a domain without signature: asked for each row.
+    domains: Vec<bool>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
@@ -66,6 +68,7 @@ impl Verdicts {
             own_domains,
             by_name: HashMap::default(),
             targets: Vec::new(),
+            domains: Vec::new(),
             numbers: HashMap::default(),
         }
     }
@@ -83,6 +86,7 @@ impl Verdicts {
         }
         self.by_name.clear();
         self.numbers.clear();
+        self.domains.clear();
         std::mem::take(&mut self.targets)
     }
 
@@ -95,6 +99,11 @@ impl Verdicts {
     /// What a target is.
     pub fn target(&self, number: TargetNumber) -> &Target {
         &self.targets[number as usize]
+    }
+
+    /// Whether a target is a domain without signature.
+    pub fn is_domain(&self, number: TargetNumber) -> bool {
+        self.domains[number as usize]
     }
 
     /// The target that stands for unmatched domains for which there is no room.
@@ -201,6 +210,7 @@ impl Verdicts {
         match self.numbers.get(&target) {
             Some(&known) => known,
             None => {
+                self.domains.push(matches!(target, Target::Domain(_)));
                 self.targets.push(target.clone());
                 self.numbers.insert(target, next);
                 next

@@ -47,7 +47,7 @@ use crate::net::NetworkSet;
 use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
-use crate::usage::{NameTable, SUMS_MAX, UsageTable};
+use crate::usage::{NameTable, SUMS_MAX, SumsTable, UsageKey};
 use account::Pending;
 use clock::TimeStep;
 use duplicates::{Copies, Windows};
@@ -142,7 +142,7 @@ pub struct Worker {
     settings: Arc<Settings>,
     table: FlowTable,
     names: NameTable,
-    usage: UsageTable,
+    usage: SumsTable<UsageKey>,
     pending: Pending,
     totals: Totals,
     links: Links,
@@ -167,7 +167,7 @@ impl Worker {
         Worker {
             table: FlowTable::new(settings.flows_max),
             names: NameTable::default(),
-            usage: UsageTable::default(),
+            usage: SumsTable::default(),
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
             links: Links::new(),
