@@ -50,6 +50,8 @@ pub struct Verdicts {
     own_domains: Vec<String>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
+    /// Of each target, whether it is a domain without signature: asked for each row.
+    domains: Vec<bool>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
@@ -67,6 +69,7 @@ impl Verdicts {
             own_domains,
             by_name: HashMap::default(),
             targets: Vec::new(),
+            domains: Vec::new(),
             numbers: HashMap::default(),
         }
     }
@@ -84,12 +87,24 @@ impl Verdicts {
         }
         self.by_name.clear();
         self.numbers.clear();
+        self.domains.clear();
         std::mem::take(&mut self.targets)
+    }
+
+    /// Takes other domains as the organisation's own; names that were asked before are to be
+    /// [forgotten](Verdicts::forget).
+    pub fn exchange_own_domains(&mut self, own_domains: &[String]) {
+        self.own_domains = own_domains.to_vec();
     }
 
     /// What a target is.
     pub fn target(&self, number: TargetNumber) -> &Target {
         &self.targets[number as usize]
+    }
+
+    /// Whether a target is a domain without signature.
+    pub fn is_domain(&self, number: TargetNumber) -> bool {
+        self.domains[number as usize]
     }
 
     /// The target that stands for unmatched domains for which there is no room.
@@ -197,6 +212,7 @@ impl Verdicts {
         match self.numbers.get(&target) {
             Some(&known) => known,
             None => {
+                self.domains.push(matches!(target, Target::Domain(_)));
                 self.targets.push(target.clone());
                 self.numbers.insert(target, next);
                 next
