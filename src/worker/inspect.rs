@@ -17,6 +17,7 @@ use super::{Item, Worker};
 use crate::decode;
 use crate::dissect::dns;
 use crate::dissect::media::{self, MediaKind};
+use crate::dissect::presence;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
 use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
@@ -181,6 +182,8 @@ impl Worker {
         } else if packet.source_port == dns::PORT || packet.destination_port == dns::PORT {
             self.dns(flow, side, item.time, payload);
             self.decide(flow);
+        } else if presence::DHCP_PORTS.contains(&packet.destination_port) {
+            self.note_client(item, payload);
         } else if let Some(protocol) = name_protocol(packet) {
             self.device_names(protocol, packet.source, payload);
         } else {

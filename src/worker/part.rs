@@ -1,6 +1,6 @@
 //! What a worker hands to merge at a tick.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -13,7 +13,7 @@ use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, Mac};
 use crate::observation::{NameSource, Seen};
-use crate::stats::Counters;
+use crate::stats::{Counter, Counters};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{Sums, UsageKey};
 
@@ -56,6 +56,8 @@ pub struct Part {
     pub traits: Vec<TraitSeen>,
     /// Flows that addresses at home accepted and answered, by hour.
     pub accepted: HashMap<(Address, Hour), u64, RandomState>,
+    /// Addresses at home that ARP or DHCP showed, by hour.
+    pub present: HashSet<(Address, Hour), RandomState>,
     /// What devices call themselves: never use of an app.
     pub device_names: Vec<(Address, DeviceName)>,
     /// Versions of QUIC Initials that no known key opens, by version, in flows.
@@ -72,6 +74,17 @@ pub struct Part {
     pub health: Vec<(Hour, Health)>,
     /// What the kernel says of the worker's ring.
     pub rings: BTreeMap<Hour, RingSums>,
+}
+
+impl Part {
+    /// Notes that a device at home showed itself.
+    pub fn note_present(&mut self, device: Address, hour: Hour) {
+        if self.present.len() < HINTS_MAX {
+            self.present.insert((device, hour));
+        } else if !self.present.contains(&(device, hour)) {
+            self.counters.count(Counter::HintDropped);
+        }
+    }
 }
 
 /// A flow without a name of its own, as far as it went since it was last handed on.
