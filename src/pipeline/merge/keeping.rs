@@ -117,10 +117,7 @@ impl Merge {
     fn commit(&mut self) -> Result<(), StoreError> {
         let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
         let catalogue = self.verdicts.catalogue();
-        let catalogue = store.catalogue_id(&CatalogueFacts {
-            version: catalogue.version(),
-            hash: hex(&catalogue.hash()),
-        })?;
+        let catalogue = store.catalogue_id(&CatalogueFacts::of(catalogue))?;
         self.stored_subjects.resize(self.subjects.len(), None);
         let rows = self.gathered.sorted_rows();
         let mut usage = Vec::with_capacity(rows.len());
@@ -181,8 +178,4 @@ impl Merge {
     fn is_settled(&self) -> bool {
         self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
