@@ -18,7 +18,7 @@ use super::index::{Index, RuleNumber};
 use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, mark};
 use super::pattern::Pattern;
 use super::vocabulary::{
-    CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor, VendorsFile,
+    CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor, VendorsFile,
 };
 use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText};
 
@@ -78,6 +78,7 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
     compiler.catalogue.base = Index::with_room(base.len() / BYTES_PER_NAME);
     let mut app_lines = Vec::new();
     let mut infra = Vec::new();
+    let mut labels = Vec::new();
     // Local files come last, so that their words replace the catalogue's.
     let mut all = lines(&base, false)?;
     if !local.is_empty() {
@@ -97,6 +98,7 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
             "tags.toml" => catalogue.tags.extend(line.json::<TagsFile>(line.content)?.tags),
             "vendors.toml" => catalogue.vendor_files.push(line.place(line.content)),
             "infra.toml" => infra.push(line),
+            "labels.toml" => labels.push(line),
             _ => app_lines.push(line),
         }
     }
@@ -114,6 +116,12 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
             _ => previous = Some((app.id, line.is_local)),
         }
         compiler.add_app(line, app)?;
+    }
+    // Of two words for one label the first holds, which is the operator's own.
+    for line in labels.iter().rev() {
+        for section in &line.json::<LabelsFile>(line.content)?.label {
+            compiler.catalogue.labels.add(section);
+        }
     }
     infra.sort_by_key(|line| line.path);
     for line in &infra {

@@ -10,7 +10,9 @@ use super::finding::Finding;
 use super::format::{AppFile, SCHEMA};
 use super::keys;
 use super::packed;
-use super::vocabulary::{CategoriesFile, InfraFile, ReleaseFile, TagsFile, VendorsFile};
+use super::vocabulary::{
+    CategoriesFile, InfraFile, LabelsFile, ReleaseFile, TagsFile, VendorsFile,
+};
 
 /// A file of a catalogue, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,7 @@ pub(crate) enum Content {
     Vendors(VendorsFile),
     Tags(TagsFile),
     Infra(InfraFile),
+    Labels(LabelsFile),
     Release(ReleaseFile),
 }
 
@@ -134,6 +137,7 @@ impl<'a> Document<'a> {
             Content::Vendors(file) => file.schema,
             Content::Tags(file) => file.schema,
             Content::Infra(file) => file.schema,
+            Content::Labels(file) => file.schema,
             Content::Release(file) => file.schema,
         }
     }
@@ -156,6 +160,7 @@ fn read_content(path: &str, table: Spanned<DeTable<'_>>) -> Result<Content, toml
         "vendors.toml" => Content::Vendors(read(table)?),
         "tags.toml" => Content::Tags(read(table)?),
         "infra.toml" => Content::Infra(read(table)?),
+        "labels.toml" => Content::Labels(read(table)?),
         "catalogue.toml" => Content::Release(read(table)?),
         _ => Content::App(read(table)?),
     })

@@ -90,6 +90,17 @@ impl Index {
         fill(&mut self.entries[entry].domain, number)
     }
 
+    /// The rule that was added for exactly this text as a whole name.
+    #[inline]
+    pub(crate) fn host(&self, text: &str) -> Option<RuleNumber> {
+        if self.entries.is_empty() || text.len() > self.longest {
+            return None;
+        }
+        let hash = text.bytes().rev().fold(HASH_START, hash_step);
+        let host = self.lookup(hash, text)?.host;
+        (host != NO_RULE).then_some(host)
+    }
+
     /// The rule that wins for a normalised name, among those that `accept` takes.
     #[inline]
     pub(crate) fn find(&self, name: &str, accept: impl Fn(RuleNumber) -> bool) -> Option<Found> {

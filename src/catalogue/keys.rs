@@ -5,6 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::line_and_column;
 use super::finding::Finding;
+use super::packed::SHARED_FILES;
 
 /// Keys of an app's file, sections included, in canonical order.
 pub(crate) const APP: &[&str] = &[
@@ -103,10 +104,7 @@ pub(crate) fn unknown_keys(path: &str, text: &str, table: &DeTable<'_>) -> Vec<F
 
 /// Whether the path is that of a file which all signatures share.
 pub(crate) fn is_shared(path: &str) -> bool {
-    matches!(
-        path,
-        "categories.toml" | "vendors.toml" | "tags.toml" | "infra.toml" | "catalogue.toml"
-    )
+    SHARED_FILES.contains(&path)
 }
 
 /// The member of `known` that `word` was probably meant to be.

@@ -18,14 +18,14 @@
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// The first line.
-pub(crate) const HEADER: &str = "shadowscope-catalogue 2";
+pub(crate) const HEADER: &str = "shadowscope-catalogue 3";
 
 /// Begins the last line; the checksum of all before it follows, in 16 digits.
 pub(crate) const END: &str = "end ";
 
 /// Files that are no app's.
-pub(crate) const SHARED_FILES: [&str; 5] =
-    ["catalogue.toml", "categories.toml", "infra.toml", "tags.toml", "vendors.toml"];
+pub(crate) const SHARED_FILES: [&str; 6] =
+    ["catalogue.toml", "categories.toml", "infra.toml", "labels.toml", "tags.toml", "vendors.toml"];
 
 /// Marks in front of names.
 pub(crate) mod mark {

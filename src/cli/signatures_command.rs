@@ -253,6 +253,9 @@ fn describe(found: &Match<'_>) -> String {
         (None, Some(purpose)) => format!("known infrastructure ({purpose}); role {}", found.role),
         (None, None) => format!("role {}", found.role),
     };
+    if let Some(label) = found.label {
+        text.push_str(&format!(" by the label `{label}` in labels.toml"));
+    }
     if let Some(edition) = found.edition {
         text.push_str(&format!(", edition {edition}"));
     }
@@ -465,7 +468,7 @@ mod tests {
         assert_eq!(run_line(&["fmt", "--check", "--dir", dir]).0, FINDINGS);
         assert_eq!(run_line(&["fmt", "--dir", dir]), (CLEAN, "a/acme-drive.toml\n".to_owned()));
         let (code, out) = run_line(&["lint", "--dir", dir]);
-        assert_eq!((code, out.as_str()), (CLEAN, "6 files: 0 errors, 0 warnings\n"));
+        assert_eq!((code, out.as_str()), (CLEAN, "7 files: 0 errors, 0 warnings\n"));
         let (code, out) = run_line(&["test", "--dir", dir]);
         assert_eq!((code, out.as_str()), (CLEAN, "4 tests: 0 errors, 0 warnings\n"));
         let (code, out) = run_line(&["stats", "--dir", dir]);

@@ -16,7 +16,7 @@ use super::compile;
 use super::document::{Content, Document, SourceFile, Step};
 use super::finding::Finding;
 use super::format::{AppFile, Date, Role};
-use super::vocabulary::{Category, InfraFile, Vendor};
+use super::vocabulary::{Category, InfraFile, LabelsFile, Vendor};
 use super::{canonical, keys};
 
 /// Checks a whole catalogue. `today` is for rule S019. Findings are sorted by file and line.
@@ -71,6 +71,7 @@ struct Context<'a> {
     tags: BTreeSet<&'a str>,
     deleted: BTreeSet<&'a str>,
     infra: Vec<(&'a Document<'a>, &'a InfraFile)>,
+    labels: Vec<(&'a Document<'a>, &'a LabelsFile)>,
     shared: Vec<&'a Document<'a>>,
 }
 
@@ -101,6 +102,7 @@ impl<'a> Context<'a> {
             tags: BTreeSet::new(),
             deleted: BTreeSet::new(),
             infra: Vec::new(),
+            labels: Vec::new(),
             shared: Vec::new(),
         };
         for document in documents {
@@ -118,6 +120,7 @@ impl<'a> Context<'a> {
                 }
                 Content::Tags(file) => context.tags.extend(file.tags.keys().map(String::as_str)),
                 Content::Infra(file) => context.infra.push((document, file)),
+                Content::Labels(file) => context.labels.push((document, file)),
                 Content::Release(file) => {
                     context.deleted.extend(file.deleted.iter().map(String::as_str));
                 }

@@ -193,6 +193,24 @@ fn s005_names_are_plain() {
     }
 }
 
+/// Findings in a list of labels, as (rule, line).
+fn findings_of_labels(section: &str) -> Vec<(&'static str, usize)> {
+    let findings = findings_of("labels.toml", &format!("schema = 1\n\n[[label]]\n{section}\n"));
+    findings.iter().map(|finding| (finding.rule, finding.line)).collect()
+}
+
+#[test]
+fn labels_that_are_no_use_are_plain_and_stand_once() {
+    assert_eq!(findings_of_labels("role = \"infra\"\nlabels = [\"smtp\", \"ns#\"]"), []);
+    for bad in ["Smtp", "smtp.", "smtp2", "a.b", "ns##", "#", "", "-a"] {
+        let section = format!("role = \"infra\"\nlabels = [\"{bad}\"]");
+        assert_eq!(findings_of_labels(&section), [("S005", 5)], "{bad}");
+    }
+    let twice = "role = \"infra\"\nlabels = [\"ns\", \"ns#\"]";
+    assert_eq!(findings_of_labels(twice), [("S008", 5)]);
+    assert_eq!(findings_of_labels("role = \"use\"\nlabels = [\"app\"]"), [("S004", 3)]);
+}
+
 #[test]
 fn s006_public_suffixes_are_nobodys() {
     fires("S006", "domains = [\"acme-drive.com\"]", "domains = [\"co.uk\"]", "domains");

@@ -72,7 +72,13 @@ fn run_test(
     let found = catalogue.match_host(host);
     let found_app = found.as_ref().and_then(|found| found.app_id());
     let by = match &found {
-        Some(found) => format!("by `{}` in {}", found.rule, found.file),
+        Some(found) => {
+            let by = format!("by `{}` in {}", found.rule, found.file);
+            match found.label {
+                Some(label) => format!("{by} and the label `{label}` in labels.toml"),
+                None => by,
+            }
+        }
         None => "by no rule".to_owned(),
     };
     let shown = found_app.map_or("no app".to_owned(), |id| format!("`{id}`"));
