@@ -4,7 +4,7 @@
 //! and the command line. The parts, in the order in which a file passes through them:
 //!
 //! - [`mod@format`] and [`vocabulary`]: what files may say, as types;
-//! - `document`, `keys`: reading one, with a place for each finding;
+//! - `document`, `keys`, `faults`: reading one, with a place for each finding;
 //! - `packed`: the form in which a catalogue is embedded, moved and hashed;
 //! - [`pattern`], `index`, `labels`, `addresses`: matching;
 //! - `compile`: from files to a [`Catalogue`];
@@ -28,6 +28,7 @@ mod addresses;
 pub mod canonical;
 mod compile;
 mod document;
+mod faults;
 pub mod finding;
 pub mod format;
 mod index;
