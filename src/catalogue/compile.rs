@@ -37,12 +37,19 @@ pub(super) fn pack(sources: &[SourceFile]) -> Result<String, Vec<Finding>> {
             Err(mut more) => findings.append(&mut more),
         }
     }
-    if findings.is_empty() { Ok(pack_documents(&documents)) } else { Err(findings) }
+    if findings.is_empty() { Ok(pack_documents(&documents, |_, _| true)) } else { Err(findings) }
 }
 
-/// Puts files that were read into the packed form.
-pub(super) fn pack_documents(documents: &[Document<'_>]) -> String {
-    let content = |file: &Document<'_>| (file.path.to_owned(), file.packed());
+/// Puts files that were read into the packed form, with those names only of which `keep` says so,
+/// asked with the file's path.
+pub(super) fn pack_documents(
+    documents: &[Document<'_>],
+    keep: impl Fn(&str, &str) -> bool,
+) -> String {
+    let content = |file: &Document<'_>| {
+        let names = |name: &str| keep(file.path, name);
+        (file.path.to_owned(), file.packed(&names))
+    };
     packed::pack(documents.iter().map(content).collect())
 }
 

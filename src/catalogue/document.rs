@@ -92,9 +92,9 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The content in the packed form.
-    pub(crate) fn packed(&self) -> String {
-        packed::content(self.path, self.table.get_ref())
+    /// The content in the packed form, with those names only that `keep` takes.
+    pub(crate) fn packed(&self, keep: &dyn Fn(&str) -> bool) -> String {
+        packed::content(self.path, self.table.get_ref(), keep)
     }
 
     /// A finding at the place that `steps` lead to, or as near to it as there is something.

@@ -66,8 +66,8 @@ pub(crate) fn checksum(text: &str) -> u64 {
     })
 }
 
-/// What stands behind a file's path.
-pub(crate) fn content(path: &str, table: &DeTable<'_>) -> String {
+/// What stands behind a file's path, with those names only that `keep` takes.
+pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bool) -> String {
     if SHARED_FILES.contains(&path) {
         return table_to_json(table);
     }
@@ -86,7 +86,7 @@ pub(crate) fn content(path: &str, table: &DeTable<'_>) -> String {
     let sections = table.get("match").and_then(|sections| sections.get_ref().as_array());
     for section in sections.into_iter().flat_map(|list| list.iter()) {
         line.push('\t');
-        push_match(&mut line, section.get_ref().as_table());
+        push_match(&mut line, section.get_ref().as_table(), keep);
     }
     line
 }
@@ -99,7 +99,7 @@ pub(crate) fn table_to_json(table: &DeTable<'_>) -> String {
 }
 
 /// A `[[match]]` section.
-fn push_match(line: &mut String, section: Option<&DeTable<'_>>) {
+fn push_match(line: &mut String, section: Option<&DeTable<'_>>, keep: &dyn Fn(&str) -> bool) {
     let word = |key| {
         let word = section.and_then(|section| section.get(key)?.get_ref().as_str());
         word.filter(|word| is_one_word(word)).unwrap_or(NOTHING)
@@ -112,7 +112,7 @@ fn push_match(line: &mut String, section: Option<&DeTable<'_>>) {
     for (key, mark) in
         [("hosts", mark::HOST), ("domains", mark::DOMAIN), ("patterns", mark::PATTERN)]
     {
-        for name in texts(section, key) {
+        for name in texts(section, key).filter(|name| keep(name)) {
             line.push(' ');
             line.push(mark);
             line.push_str(name);

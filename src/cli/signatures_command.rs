@@ -461,6 +461,8 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         let text = text
             .replace("\"CHANGE\"", "\"cloud-storage\"")
+            .replace("/CHANGE", "/help")
+            .replace("# CHANGE: ", "# ")
             .replace("\"acme\"", "\"dropbox\"")
             .replace("hosts = []", "hosts=[\"sync.acme-drive.com\"]");
         let test = "[[test]]\nhost = \"sync.acme-drive.com\"\nrole = \"use\"\n";

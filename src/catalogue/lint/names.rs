@@ -6,23 +6,33 @@ use super::super::finding::Finding;
 use super::super::format::{Kind, Role};
 use super::super::labels::NUMBERED;
 use super::super::pattern::{Pattern, TENANT};
+use super::super::template;
 use super::{AppDocument, Context, Name, Step, is_at_or_below, registrable_by_icann};
 
 /// First labels that usually mean marketing or help, not the app.
 const SITE_LABELS: &[&str] = &["www", "blog", "help", "docs", "status", "careers"];
 
-pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+/// Answers the names that can be no rules, with their files' paths.
+pub(super) fn check<'a>(
+    context: &Context<'a>,
+    findings: &mut Vec<Finding>,
+) -> BTreeSet<(&'a str, &'a str)> {
+    let mut unusable = BTreeSet::new();
     labels(context, findings);
     for app in &context.apps {
         for name in app.names() {
             let before = findings.len();
             spelling(app, &name, findings);
             if findings.len() > before {
+                unusable.insert((app.document.path, name.text));
                 continue;
             }
             public_suffix(app, &name, findings);
             infrastructure(context, app, &name, findings);
             pattern(app, &name, findings);
+            if findings.len() > before {
+                unusable.insert((app.document.path, name.text));
+            }
             site_as_use(app, &name, findings);
             embeds(context, app, &name, findings);
         }
@@ -42,6 +52,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+    unusable
 }
 
 /// S004, S005, S008 for labels.toml: each label once, without what is implied, in a weak role.
@@ -223,12 +234,15 @@ fn site_as_use(app: &AppDocument<'_>, name: &Name<'_>, findings: &mut Vec<Findin
     }
 }
 
-/// Whether the line at `offset`, or the one above it, has a comment.
+/// Whether the line at `offset`, or the one above it, has a comment that somebody wrote.
 fn has_comment(text: &str, offset: usize) -> bool {
     let start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
     let end = text[offset..].find('\n').map_or(text.len(), |newline| offset + newline);
     let above = text[..start].trim_end().rsplit('\n').next().unwrap_or_default();
-    text[start..end].contains('#') || above.trim_start().starts_with('#')
+    let own = text[start..end].split_once('#').map(|(_, comment)| comment);
+    let above = above.trim_start().strip_prefix('#');
+    let is_reason = |comment: &str| !template::COMMENTS.iter().any(|own| comment.contains(own));
+    own.into_iter().chain(above).any(is_reason)
 }
 
 /// S016: what every vendor's allow-list names belongs to one vendor.
