@@ -187,25 +187,25 @@ fn words_of<T: DeserializeOwned>(catalogue: &Catalogue, place: Place) -> T {
 }
 
 /// A line of the packed form.
-struct Line<'p> {
+pub(super) struct Line<'p> {
     text: &'p str,
     is_local: bool,
     /// From 1.
     number: usize,
-    path: &'p str,
+    pub(super) path: &'p str,
     /// All that stands behind the path.
-    content: &'p str,
+    pub(super) content: &'p str,
     /// The fields of a signature file.
-    app: Option<AppFields<'p>>,
+    pub(super) app: Option<AppFields<'p>>,
 }
 
-struct AppFields<'p> {
+pub(super) struct AppFields<'p> {
     id: &'p str,
-    words: &'p str,
-    net: &'p str,
+    pub(super) words: &'p str,
+    pub(super) net: &'p str,
     reserved: &'p str,
     /// `[[match]]` sections.
-    sections: Vec<&'p str>,
+    pub(super) sections: Vec<&'p str>,
 }
 
 /// What stands before the checksum of a packed form, which only text from elsewhere is held against.
@@ -216,7 +216,7 @@ fn body(text: &str) -> Option<&str> {
 }
 
 /// The lines of a packed form between the first and the checksum.
-fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
+pub(super) fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
     let mut all = text.lines();
     if all.next() != Some(HEADER) || text.len() > u32::MAX as usize {
         return Err(damaged(1, format!("the first line is not `{HEADER}`")));
@@ -254,9 +254,13 @@ impl<'p> Line<'p> {
         Ok(Line { text, is_local, number, path, content, app })
     }
 
-    fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
-        serde_json::from_str(json)
-            .map_err(|error| damaged(self.number, format!("{}: {error}", self.path)))
+    pub(super) fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
+        serde_json::from_str(json).map_err(|error| self.damaged(&error.to_string()))
+    }
+
+    /// A finding at this line.
+    pub(super) fn damaged(&self, reason: &str) -> Vec<Finding> {
+        damaged(self.number, format!("{}: {reason}", self.path))
     }
 
     /// Where a part of this line stands.

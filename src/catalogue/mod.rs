@@ -8,6 +8,7 @@
 //! - `packed`: the form in which a catalogue is embedded, moved and hashed;
 //! - [`pattern`], `index`, `labels`, `addresses`: matching;
 //! - `compile`: from files to a [`Catalogue`];
+//! - [`unpacked`]: from the packed form back to files;
 //! - [`lint`]: everything that should be changed before a file is shared.
 //!
 //! The result for a name is that of one rule: rules are never merged, and the order of files
@@ -42,6 +43,7 @@ pub mod pattern;
 mod schema;
 mod statistics;
 pub mod template;
+pub mod unpacked;
 pub mod vocabulary;
 
 pub use document::SourceFile;
