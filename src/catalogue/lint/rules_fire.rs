@@ -398,6 +398,14 @@ fn s012_tests_of_both_kinds() {
     let both = &GOOD[GOOD.find("[[test]]").unwrap()..GOOD.find("[[test]]\nhost = \"not").unwrap()];
     assert!(both.starts_with(positive));
     fires("S012", both, "", "");
+    // A domain is tested by a name below it.
+    let bare = "[[test]]\nhost = \"acme.org\"\nrole = \"site\"\n[[test]]\nhost = \"not";
+    let with = GOOD.replace("\"acme-drive.com\"]", "\"acme-drive.com\", \"acme.org\"]");
+    let text = with.replacen("[[test]]\nhost = \"not", bare, 1);
+    let findings = findings_of("a/acme-drive.toml", &text);
+    assert!(matches!(&findings[..], [one] if one.rule == "S012"), "{findings:#?}");
+    let below = text.replace("host = \"acme.org\"", "host = \"www.acme.org\"");
+    assert_eq!(findings_of("a/acme-drive.toml", &below), []);
 }
 
 #[test]

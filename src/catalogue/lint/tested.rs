@@ -6,7 +6,9 @@ use super::super::document::Step;
 use super::super::finding::Finding;
 use super::super::format::{Role, TestSection};
 use super::super::{Catalogue, Match};
-use super::{AppDocument, Context, FILES_TO_BLAME_MAX, Name, at_rule, is_at_or_below};
+use super::{
+    AppDocument, Context, FILES_TO_BLAME_MAX, Name, at_rule, is_at_or_below, registrable_by_icann,
+};
 
 /// Names that are nobody's; Microsoft's and RFC 2606's habits.
 const INVENTED: &[&str] = &["acme", "contoso", "fabrikam", "globex"];
@@ -28,6 +30,7 @@ pub(super) fn check_presence(context: &Context<'_>, findings: &mut Vec<Finding>)
             let remedy = "add a [[test]] with a neighbour's host and app = \"\" or its owner's id";
             findings.push(app.document.finding("S012", &[], "no negative test", remedy));
         }
+        bare_domains(app, findings);
         for (number, test) in tests.iter().enumerate() {
             if let Some(tenant) = test.tenant.as_deref().filter(|tenant| !is_nobodys(tenant)) {
                 let reason = format!("`{tenant}` could be a real customer");
@@ -35,6 +38,27 @@ pub(super) fn check_presence(context: &Context<'_>, findings: &mut Vec<Finding>)
                 let steps = [Step::Key("test"), Step::Item(number), Step::Key("tenant")];
                 findings.push(app.document.finding("S018", &steps, reason, remedy));
             }
+        }
+    }
+}
+
+/// S012: that a domain matches its own text proves nothing; it is tested by a name below it.
+fn bare_domains(app: &AppDocument<'_>, findings: &mut Vec<Finding>) {
+    let has = |key: &str, host: &str| app.names().any(|name| name.key == key && name.text == host);
+    let own = |test: &&TestSection| test.app.as_ref().is_none_or(|id| *id == app.file.id);
+    let is_below = |name: &str, domain: &str| name != domain && is_at_or_below(name, domain);
+    for (number, test) in app.file.test.iter().enumerate().filter(|(_, test)| own(test)) {
+        let host = test.host.as_str();
+        let is_bare = registrable_by_icann(host) == Some(host)
+            && has("domains", host)
+            && !has("hosts", host)
+            && !app.file.test.iter().filter(own).any(|other| is_below(&other.host, host));
+        if is_bare {
+            let steps = [Step::Key("test"), Step::Item(number), Step::Key("host")];
+            let reason = format!("`{host}` only repeats the rule");
+            let remedy =
+                "test a name below it that was seen: in a capture or on the vendor's pages";
+            findings.push(app.document.finding("S012", &steps, reason, remedy));
         }
     }
 }
