@@ -23,7 +23,7 @@ use super::vocabulary::{
 use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText};
 
 /// Bytes of the packed form for each name in it, about: how large the index is made at first.
-const BYTES_PER_NAME: usize = 64;
+const BYTES_PER_NAME: usize = 128;
 
 /// Puts source files into the packed form.
 ///
@@ -82,8 +82,9 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
     hasher.update(local.as_bytes());
     let mut compiler = Compiler::default();
     compiler.catalogue.hash = *hasher.finalize().as_bytes();
-    compiler.catalogue.base = Index::with_room(base.len() / BYTES_PER_NAME);
-    let mut app_lines = Vec::new();
+    let names = base.len() / BYTES_PER_NAME;
+    compiler.catalogue.base = Index::with_room(names);
+    compiler.catalogue.rules.reserve(names);
     let mut infra = Vec::new();
     let mut labels = Vec::new();
     // Local files come last, so that their words replace the catalogue's.
@@ -91,7 +92,9 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
     if !local.is_empty() {
         all.extend(lines(local, true)?);
     }
-    for line in all {
+    // Most of what is held here are the lines of apps, so those are not moved to another list.
+    let shared = all.extract_if(.., |line| line.app.is_none()).collect::<Vec<_>>();
+    for line in &shared {
         let catalogue = &mut compiler.catalogue;
         match line.path {
             "catalogue.toml" if line.is_local => {}
@@ -106,12 +109,12 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
             "vendors.toml" => catalogue.vendor_files.push(line.place(line.content)),
             "infra.toml" => infra.push(line),
             "labels.toml" => labels.push(line),
-            _ => app_lines.push(line),
+            _ => {}
         }
     }
-    app_lines.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
+    all.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
     let mut previous: Option<(&str, bool)> = None;
-    for line in &app_lines {
+    for line in &all {
         let Some(app) = &line.app else { continue };
         match previous {
             Some((id, was_local)) if id == app.id => {
@@ -125,15 +128,16 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
         compiler.add_app(line, app)?;
     }
     // Of two words for one label the first holds, which is the operator's own.
-    for line in labels.iter().rev() {
+    for line in labels.into_iter().rev() {
         for section in &line.json::<LabelsFile>(line.content)?.label {
             compiler.catalogue.labels.add(section);
         }
     }
     infra.sort_by_key(|line| line.path);
-    for line in &infra {
+    for line in infra {
         compiler.add_infra(line.json(line.content)?, line);
     }
+    drop((all, shared));
     compiler.finish(base, local)
 }
 
@@ -204,8 +208,15 @@ pub(super) struct AppFields<'p> {
     pub(super) words: &'p str,
     pub(super) net: &'p str,
     reserved: &'p str,
-    /// `[[match]]` sections.
-    pub(super) sections: Vec<&'p str>,
+    /// `[[match]]` sections, with tabs between.
+    sections: &'p str,
+}
+
+impl<'p> AppFields<'p> {
+    /// The `[[match]]` sections.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &'p str> + use<'p> {
+        self.sections.split('\t').filter(|section| !section.is_empty())
+    }
 }
 
 /// What stands before the checksum of a packed form, which only text from elsewhere is held against.
@@ -227,8 +238,11 @@ pub(super) fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Fin
             "the last line is no checksum: the file was cut".to_owned(),
         ));
     };
-    let all = body.lines().skip(1);
-    all.enumerate().map(|(index, line)| Line::split(text, is_local, index + 2, line)).collect()
+    let mut lines = Vec::with_capacity(body.bytes().filter(|&byte| byte == b'\n').count());
+    for (index, line) in body.lines().enumerate().skip(1) {
+        lines.push(Line::split(text, is_local, index + 1, line)?);
+    }
+    Ok(lines)
 }
 
 impl<'p> Line<'p> {
@@ -243,12 +257,12 @@ impl<'p> Line<'p> {
         let (path, content) = line.split_once('\t').ok_or_else(|| lacks("tab behind a path"))?;
         let mut app = None;
         if !SHARED_FILES.contains(&path) {
-            let mut fields = content.split('\t');
+            let mut fields = content.splitn(5, '\t');
             let mut next = |what| fields.next().ok_or_else(|| lacks(what));
             let words = next("JSON")?;
             let (id, net) = (next("id")?, next("list of addresses")?);
             let reserved = next("list of reserved labels")?;
-            let sections = fields.collect();
+            let sections = fields.next().unwrap_or_default();
             app = Some(AppFields { id, words, net, reserved, sections });
         }
         Ok(Line { text, is_local, number, path, content, app })
@@ -299,7 +313,7 @@ impl Compiler {
         let mut reserved: Vec<Box<str>> = app.reserved.split_whitespace().map(Into::into).collect();
         reserved.sort_unstable();
         let reserved: Arc<[Box<str>]> = reserved.into();
-        for section in &app.sections {
+        for section in app.sections() {
             self.add_section(line, section, &template, &reserved)?;
         }
         if app.net != "[]" {

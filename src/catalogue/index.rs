@@ -72,7 +72,7 @@ struct PatternEntry {
 impl Index {
     /// An empty table with room for about so many names.
     pub(crate) fn with_room(names: usize) -> Index {
-        let mut index = Index::default();
+        let mut index = Index { entries: Vec::with_capacity(names), ..Index::default() };
         index.make_slots((names.max(4) * 2).next_power_of_two());
         index
     }

@@ -57,7 +57,7 @@ fn app_file(line: &Line<'_>) -> Result<AppFile, Vec<Finding>> {
     let mut file: AppFile = line.json(app.words)?;
     file.sources = vec![SOURCE.to_owned()];
     file.net = line.json(app.net)?;
-    for section in &app.sections {
+    for section in app.sections() {
         let mut words = section.split(' ');
         let mut next = || words.next().unwrap_or(NOTHING);
         let (role, edition, cname) = (next(), next(), next());
