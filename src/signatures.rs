@@ -180,6 +180,11 @@ mod tests {
         assert_eq!(app("2001:b28:f23d::a", 443, protocol::TCP).as_deref(), Some("telegram"));
         assert_eq!(app("52.113.1.2", 3479, protocol::UDP).as_deref(), Some("microsoft-teams"));
         assert_eq!(app("52.113.1.2", 443, protocol::TCP), None);
+        assert_eq!(app("206.247.9.9", 8801, protocol::UDP).as_deref(), Some("zoom"));
+        assert_eq!(app("206.247.9.9", 8801, protocol::TCP), None);
+        let meta = |port| catalogue.match_autonomous_system(32_934, port, protocol::TCP);
+        assert_eq!(meta(5222).and_then(|found| found.app_id()), Some("whatsapp"));
+        assert!(meta(443).is_none());
         assert_eq!(app("192.0.2.1", 443, protocol::TCP), None);
         let resolver = Address::from(std::net::IpAddr::from([1, 1, 1, 1]));
         assert_eq!(catalogue.public_resolver(resolver), Some("Cloudflare"));

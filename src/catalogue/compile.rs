@@ -14,7 +14,7 @@ use super::addresses::{PortRange, parse_network};
 use super::document::{Document, SourceFile};
 use super::finding::Finding;
 use super::format::{AppFile, Edition, NetSection, Role, Scope};
-use super::index::{Index, RuleNumber};
+use super::index::{Index, Reserved, RuleNumber};
 use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, mark};
 use super::pattern::Pattern;
 use super::vocabulary::{
@@ -310,9 +310,7 @@ impl Compiler {
             file,
             text: RuleText::Own("".into()),
         };
-        let mut reserved: Vec<Box<str>> = app.reserved.split_whitespace().map(Into::into).collect();
-        reserved.sort_unstable();
-        let reserved: Arc<[Box<str>]> = reserved.into();
+        let reserved = Arc::new(Reserved::new(app.reserved));
         for section in app.sections() {
             self.add_section(line, section, &template, &reserved)?;
         }
@@ -336,7 +334,7 @@ impl Compiler {
         line: &Line<'p>,
         section: &'p str,
         template: &Rule,
-        reserved: &Arc<[Box<str>]>,
+        reserved: &Arc<Reserved>,
     ) -> Result<(), Vec<Finding>> {
         let mut words = section.split(' ');
         let mut next = || words.next().unwrap_or(NOTHING);

@@ -153,7 +153,12 @@ fn execute(
         SignaturesCommand::Fmt { folder, check } => format_folder(folder, *check, out),
         SignaturesCommand::Test(folder) => test_folder(folder, today, out),
         SignaturesCommand::Explain { host, signatures } => {
-            Ok(explain(&signatures::load(&signatures.options())?, host, out))
+            // Somebody who has changed a file should see when it is not the one that was asked.
+            let origin = match &signatures.signatures {
+                Some(path) => format!("in {}", path.display()),
+                None => "built in; --signatures DIR asks your own files".to_owned(),
+            };
+            Ok(explain(&signatures::load(&signatures.options())?, &origin, host, out))
         }
         SignaturesCommand::New { id, domain, folder } => new_file(folder, id, domain, today, out),
         SignaturesCommand::List { category, signatures } => {
@@ -217,13 +222,13 @@ fn format_folder(args: &FolderArgs, check: bool, out: &mut String) -> Result<u8,
     Ok(code)
 }
 
-fn explain(catalogue: &Catalogue, host: &str, out: &mut String) -> u8 {
+fn explain(catalogue: &Catalogue, origin: &str, host: &str, out: &mut String) -> u8 {
     let Some(name) = Catalogue::normalise(host) else {
         push_line(out, format_args!("{host}: no rule can match this: it is no full hostname"));
         return CLEAN;
     };
     let candidates = catalogue.explain(host);
-    push_line(out, format_args!("{name}  (catalogue {})", catalogue.version()));
+    push_line(out, format_args!("{name}  (catalogue {}, {origin})", catalogue.version()));
     if candidates.is_empty() {
         push_line(out, "  no rule matches");
     }
@@ -526,7 +531,9 @@ mod tests {
             rules[1].contains("loses") && rules[1].contains("{tenant}.sharepoint.com"),
             "{out}"
         );
-        assert!(out.contains("tenant contoso"), "{out}");
+        assert!(out.contains("tenant contoso") && out.contains("built in"), "{out}");
+        let (_, out) = run_line(&["explain", "mta-sts.kagi.com"]);
+        assert!(out.contains("role infra by the label `mta-sts` in labels.toml"), "{out}");
         assert!(run_line(&["explain", "notslack.com"]).1.contains("no rule matches"));
         assert!(run_line(&["explain", "localhost"]).1.contains("no full hostname"));
     }
