@@ -66,7 +66,7 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
         match &line.app {
             Some(app) => drop(line.json::<AppFile>(app.words)?),
             None if line.path == VENDORS_FILE => {
-                for words in line.content.split('\t').skip(1).step_by(2) {
+                for (_, words) in line.vendors()? {
                     line.json::<Vendor>(words)?;
                 }
             }
@@ -107,7 +107,11 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
                 catalogue.categories.extend(file.categories);
             }
             "tags.toml" => catalogue.tags.extend(line.json::<TagsFile>(line.content)?.tags),
-            VENDORS_FILE => catalogue.vendors.push(line.vendors()?),
+            VENDORS_FILE => {
+                let entry =
+                    |(id, words)| VendorEntry { id: line.place(id), words: line.place(words) };
+                catalogue.vendors.push(line.vendors()?.into_iter().map(entry).collect());
+            }
             "infra.toml" => infra.push(line),
             "labels.toml" => labels.push(line),
             _ => {}
@@ -298,17 +302,16 @@ impl<'p> Line<'p> {
         damaged(self.number, format!("{}: {reason}", self.path))
     }
 
-    /// Where the vendors of `vendors.toml` stand, by their id.
-    fn vendors(&self) -> Result<Vec<VendorEntry>, Vec<Finding>> {
+    /// The vendors of `vendors.toml`, sorted: of each its id, and what is said of it as JSON.
+    pub(super) fn vendors(&self) -> Result<Vec<(&'p str, &'p str)>, Vec<Finding>> {
         let mut vendors = Vec::new();
         let mut fields = split(self.content, b'\t');
         while let Some(id) = fields.next().filter(|id| !id.is_empty()) {
-            let lacks = || damaged(self.number, format!("nothing is said of vendor `{id}`"));
-            let words = fields.next().ok_or_else(lacks)?;
-            vendors.push((id, VendorEntry { id: self.place(id), words: self.place(words) }));
+            let lacks = || self.damaged(&format!("nothing is said of vendor `{id}`"));
+            vendors.push((id, fields.next().ok_or_else(lacks)?));
         }
-        vendors.sort_unstable_by_key(|(id, _)| *id);
-        Ok(vendors.into_iter().map(|(_, vendor)| vendor).collect())
+        vendors.sort_unstable();
+        Ok(vendors)
     }
 
     /// Where a part of this line stands.
