@@ -75,7 +75,7 @@ pub struct Catalogue {
     vendors: Vec<Vec<VendorEntry>>,
     tags: BTreeMap<String, String>,
     release: String,
-    hash: OnceLock<[u8; 32]>,
+    hash: OnceLock<blake3::Hash>,
 }
 
 /// A place in the packed form.
@@ -381,22 +381,23 @@ impl Catalogue {
     /// The release's calendar version and the first eight digits of the hash, for instance
     /// `2026.11.1-0f3a5c71`: equal exactly if the rules are, the operator's own included.
     pub fn version(&self) -> String {
-        let [a, b, c, d, ..] = self.hash();
+        let [a, b, c, d, ..] = self.hash().as_bytes();
         format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", self.release)
     }
 
     /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's, in hex.
     pub fn hash_hex(&self) -> String {
-        blake3::Hash::from_bytes(self.hash()).to_hex().to_string()
+        self.hash().to_hex().to_string()
     }
 
-    fn hash(&self) -> [u8; 32] {
-        *self.hash.get_or_init(|| {
+    /// Made when it is first asked for.
+    fn hash(&self) -> &blake3::Hash {
+        self.hash.get_or_init(|| {
             let [base, local] = &self.packed;
             let mut hasher = blake3::Hasher::new();
             hasher.update(base.as_bytes());
             hasher.update(local.as_bytes());
-            *hasher.finalize().as_bytes()
+            hasher.finalize()
         })
     }
 

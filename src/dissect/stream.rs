@@ -17,10 +17,12 @@ use memchr::{memchr, memchr2};
 use super::http::{self, Body, Head};
 use super::http2::{self, Connection, Frame};
 use super::preamble::{self, Preamble, Told};
-use super::tunnel::{self, TunnelProtocol, openvpn};
+use super::tunnel::{self, TunnelProtocol};
 use super::{Advance, Finding, Progress, tls};
 use crate::hostname::Hostname;
 use crate::stats::Counter;
+
+mod binary;
 
 /// Unconsumed bytes after which a stream is given up: the most that a caller has to keep.
 pub const SHOWN_BYTES_MAX: usize = 16 * 1024;
@@ -36,8 +38,6 @@ const LINE_LENGTH_MAX: usize = 2048;
 const CHUNK_LINE_LENGTH_MAX: usize = 1024;
 /// The longest request line that is waited for where a body may stand instead, in bytes.
 const REQUEST_LINE_LENGTH_MAX: usize = 8192;
-/// Packets of OpenVPN that are looked at: enough for its handshake.
-const OPENVPN_PACKETS_MAX: u8 = 12;
 /// The port of DNS (RFC 7766).
 const DNS_PORT: u16 = 53;
 /// The header of a DNS message (RFC 1035, 4.1.1).
@@ -241,7 +241,7 @@ impl SideStream {
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
             State::Dns => dns(bytes, emit),
-            State::OpenVpn(_) => self.openvpn(bytes, emit),
+            State::OpenVpn(_) => self.binary(bytes, emit),
             State::Http2(connection) => match connection.frame(bytes) {
                 Frame::Incomplete(length) => Step::Wait(length),
                 Frame::Complete(length, head) => {
@@ -284,6 +284,14 @@ impl SideStream {
                     Told::SocksTarget => {
                         emit(Finding::Tunnel { protocol: TunnelProtocol::Socks, by_client: true });
                     }
+                    Told::Socks4Request => emit(Finding::Socks4 { is_reply: false }),
+                    Told::Socks4Reply => emit(Finding::Socks4 { is_reply: true }),
+                    Told::RemoteDesktop { by_client } => {
+                        emit(Finding::Tunnel {
+                            protocol: TunnelProtocol::RemoteDesktop,
+                            by_client,
+                        });
+                    }
                 }
                 (length, next)
             }
@@ -323,7 +331,7 @@ impl SideStream {
             }
             [b'P', ..] if http2::PREFACE.starts_with(bytes) => Step::Wait(http2::PREFACE.len()),
             [b' '..=b'~', ..] => self.text(bytes, emit),
-            [0..=7, ..] if matches!(self.state, State::Anew) => self.openvpn(bytes, emit),
+            _ if matches!(self.state, State::Anew) => self.binary(bytes, emit),
             _ => Step::Done,
         }
     }
@@ -347,8 +355,8 @@ impl SideStream {
         if !begins_with_method && !is_line {
             return Step::Done;
         }
-        if tunnel::is_ssh_banner(line) {
-            emit(Finding::Tunnel { protocol: TunnelProtocol::Ssh, by_client: false });
+        if let Some(protocol) = tunnel::of_line(line) {
+            emit(Finding::Tunnel { protocol, by_client: false });
             return Step::Done;
         }
         // Behind lines of another protocol a request line is text like any other.
@@ -430,33 +438,6 @@ impl SideStream {
         };
         self.scanned = 0;
         if is_request == Some(true) { self.step(bytes, emit) } else { Step::Consumed(length) }
-    }
-
-    /// A length, and behind it a packet of OpenVPN or PPTP's start.
-    fn openvpn(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        let left = match self.state {
-            State::OpenVpn(left) => left,
-            _ if tunnel::may_be_pptp_start(bytes) => {
-                if bytes.len() < tunnel::PPTP_START_LENGTH {
-                    return Step::Wait(tunnel::PPTP_START_LENGTH);
-                }
-                emit(Finding::Tunnel { protocol: TunnelProtocol::Pptp, by_client: false });
-                return Step::Done;
-            }
-            _ if !openvpn::may_be_stream(bytes) => return Step::Done,
-            _ => OPENVPN_PACKETS_MAX,
-        };
-        match (openvpn::record(bytes), left.checked_sub(1)) {
-            (openvpn::Record::Incomplete(wanted), _) => Step::Wait(wanted),
-            (openvpn::Record::Packet(packet, length), Some(left))
-                if left + 1 < OPENVPN_PACKETS_MAX || openvpn::may_begin_stream(&packet) =>
-            {
-                emit(Finding::OpenVpn(packet));
-                self.state = State::OpenVpn(left);
-                Step::Consumed(length)
-            }
-            _ => Step::Done,
-        }
     }
 
     fn chunk_size(&mut self, bytes: &[u8]) -> Step {
