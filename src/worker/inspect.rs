@@ -380,7 +380,7 @@ impl Worker {
                 Some(LookedAt::Stream { mut stream, mut order }) => {
                     order.finish(&mut Feed { stream: &mut stream, found });
                 }
-                Some(LookedAt::Quic(initials)) => match initials.best_effort(scratch) {
+                Some(LookedAt::Quic(initials)) => match initials.best_effort() {
                     Some(hello) => found.push(Found::Hello(Box::new(hello))),
                     None => {
                         found.extend(initials.fault().map(Found::Refused));
