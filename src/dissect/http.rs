@@ -211,7 +211,7 @@ pub(crate) fn head_of(head: &[u8]) -> Option<Head> {
 }
 
 /// What is picked from the lines of a head.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Fields {
     request: Request,
     bad_name: bool,
@@ -228,22 +228,28 @@ impl Fields {
     fn lines(&mut self, head: &[u8]) -> Option<()> {
         let mut lines = head.split(|&byte| byte == b'\n').map(without_return);
         let line = lines.next()?;
-        let (method, rest) = split_at_byte(line, b' ').unwrap_or((line, b""));
-        if is_request_line(line) {
-            let target = rest.get(..rest.len().checked_sub(b"HTTP/1.1".len())?)?;
-            self.request_line(method, target.trim_ascii());
-        } else if begins_with_method(head) {
-            self.unframed = true;
-            self.request_line(method, rest.trim_ascii());
-        } else {
+        if !is_request_line(line) && !begins_with_method(head) {
             return None;
         }
-        for line in lines {
-            if let Some((name, value)) = split_at_byte(line, b':') {
-                self.header(name.trim_ascii(), value);
-            }
-        }
+        self.first_line(line);
+        lines.for_each(|line| self.line(line));
         Some(())
+    }
+
+    /// Takes a request line, or what stands in its place behind a well-known method.
+    pub(crate) fn first_line(&mut self, line: &[u8]) {
+        let (method, rest) = split_at_byte(line, b' ').unwrap_or((line, b""));
+        self.unframed = !is_request_line(line);
+        let version_length = if self.unframed { 0 } else { b"HTTP/1.1".len() };
+        let target = rest.get(..rest.len().saturating_sub(version_length)).unwrap_or_default();
+        self.request_line(method, target.trim_ascii());
+    }
+
+    /// Takes a header, if the line is one.
+    pub(crate) fn line(&mut self, line: &[u8]) {
+        if let Some((name, value)) = split_at_byte(line, b':') {
+            self.header(name.trim_ascii(), value);
+        }
     }
 
     /// The target's forms: RFC 9112, 3.2.

@@ -12,15 +12,19 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+mod requests;
+
 use memchr::{memchr, memchr2};
 
-use super::http::{self, Body, Head};
+use super::http;
+use super::http_long::{HEAD_LENGTH_MAX, LongHead};
 use super::http2::{self, Connection, Frame};
 use super::preamble::{self, Preamble, Told};
 use super::tunnel::{self, TunnelProtocol, openvpn};
 use super::{Advance, Finding, Progress, tls};
 use crate::hostname::Hostname;
 use crate::stats::Counter;
+use requests::emit_head;
 
 /// Unconsumed bytes after which a stream is given up: the most that a caller has to keep.
 pub const SHOWN_BYTES_MAX: usize = 16 * 1024;
@@ -32,10 +36,6 @@ const PREAMBLES_MAX: u8 = 16;
 const LINES_MAX: u8 = 32;
 /// The longest such line; RFC 5321, 4.5.3.1.5 allows 512 bytes, an XMPP element may be longer.
 const LINE_LENGTH_MAX: usize = 2048;
-/// The longest line with the size of a chunk.
-const CHUNK_LINE_LENGTH_MAX: usize = 1024;
-/// The longest request line that is waited for where a body may stand instead, in bytes.
-const REQUEST_LINE_LENGTH_MAX: usize = 8192;
 /// Packets of OpenVPN that are looked at: enough for its handshake.
 const OPENVPN_PACKETS_MAX: u8 = 12;
 /// The port of DNS (RFC 7766).
@@ -74,6 +74,8 @@ enum State {
     Lines,
     /// A request of HTTP/1, or what it was upgraded to.
     NextRequest,
+    /// A line of a request's head that is too long to be kept.
+    LongHead(Box<LongHead>),
     /// A body of this length, or the next request where the server did not want it.
     Expected(u64),
     /// The line with a chunk's size.
@@ -167,6 +169,7 @@ impl SideStream {
     /// Nothing will follow the unconsumed bytes (end of the connection, a hole that stays, a bound):
     /// tells what can be told from a hello or a request without its end.
     pub fn finish(&mut self, bytes: &[u8], emit: &mut Emit<'_>) {
+        self.finish_long_head(emit);
         if !matches!(self.state, State::Anew | State::Resync | State::NextRequest | State::Lines) {
             return;
         }
@@ -238,6 +241,7 @@ impl SideStream {
                 let length = *length;
                 self.expected(length, bytes, emit)
             }
+            State::LongHead(_) => self.long_head_line(bytes, emit),
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
             State::Dns => dns(bytes, emit),
@@ -335,6 +339,11 @@ impl SideStream {
         }
         let begins_with_method = http::begins_with_method(bytes);
         let end = if self.xml { memchr2(b'\n', b'>', bytes) } else { memchr(b'\n', bytes) };
+        // A request whose target is too long to be kept.
+        let is_long = end.unwrap_or(bytes.len()) > HEAD_LENGTH_MAX;
+        if is_long && begins_with_method && !matches!(self.state, State::Lines) {
+            return self.long_head(bytes, emit);
+        }
         let Some(end) = end else {
             let fresh = bytes.get(self.scanned as usize..).unwrap_or_default();
             let may_go_on = begins_with_method || is_line(fresh, bytes.len());
@@ -379,59 +388,6 @@ impl SideStream {
         Step::Consumed(length as u64)
     }
 
-    fn request(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        let Some(length) = http::head_length(bytes, self.scanned as usize) else {
-            self.scanned = bytes.len() as u32;
-            return Step::Wait(bytes.len() + 1);
-        };
-        let Some(head) = bytes.get(..length).and_then(http::head_of) else {
-            emit(Finding::Refused(Counter::HttpMalformed));
-            return Step::Done;
-        };
-        let body = head.body;
-        emit_head(head, emit);
-        if let Some(protocol) = tunnel::of_request(bytes) {
-            emit(Finding::Tunnel { protocol, by_client: true });
-        }
-        self.lines_left = LINES_MAX;
-        let body_length = match body {
-            Body::Tunnel => return self.begin_anew(State::Anew, length),
-            Body::Unknown => return Step::Done,
-            Body::Length(body_length) => {
-                self.state = State::NextRequest;
-                body_length
-            }
-            Body::Expected(body_length) => {
-                self.state = State::Expected(body_length);
-                0
-            }
-            Body::Chunked => {
-                self.state = State::ChunkSize;
-                0
-            }
-        };
-        Step::Consumed(body_length.saturating_add(length as u64))
-    }
-
-    /// A body that was announced, unless a request begins where it would.
-    fn expected(&mut self, length: u64, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        if bytes.len() < http::KNOWN_METHOD_LENGTH_MAX + 1 {
-            return Step::Wait(http::KNOWN_METHOD_LENGTH_MAX + 1);
-        }
-        let is_request = match memchr(b'\n', bytes) {
-            _ if !http::begins_with_method(bytes) => Some(false),
-            Some(end) => http::begins_request(bytes, end),
-            None if bytes.len() > REQUEST_LINE_LENGTH_MAX => Some(false),
-            None => None,
-        };
-        self.state = match is_request {
-            None => return Step::Wait(bytes.len() + 1),
-            Some(_) => State::NextRequest,
-        };
-        self.scanned = 0;
-        if is_request == Some(true) { self.step(bytes, emit) } else { Step::Consumed(length) }
-    }
-
     /// A length, and behind it a packet of OpenVPN or PPTP's start.
     fn openvpn(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         let left = match self.state {
@@ -457,34 +413,6 @@ impl SideStream {
             }
             _ => Step::Done,
         }
-    }
-
-    fn chunk_size(&mut self, bytes: &[u8]) -> Step {
-        let Some(end) = memchr(b'\n', bytes) else {
-            let fits = bytes.len() <= CHUNK_LINE_LENGTH_MAX;
-            return if fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
-        };
-        if end > CHUNK_LINE_LENGTH_MAX {
-            return Step::Done; // However much of it came at once.
-        }
-        let line = http::without_return(bytes.get(..end).unwrap_or_default());
-        let with_end = end as u64 + 1;
-        match http::chunk_size(line) {
-            Some(0) => {
-                self.state = State::Trailer;
-                Step::Consumed(with_end)
-            }
-            Some(size) => Step::Consumed(size.saturating_add(with_end + b"\r\n".len() as u64)),
-            None => Step::Done,
-        }
-    }
-
-    fn trailer(&mut self, bytes: &[u8]) -> Step {
-        let Some(end) = memchr(b'\n', bytes) else { return Step::Wait(bytes.len() + 1) };
-        if http::without_return(bytes.get(..end).unwrap_or_default()).is_empty() {
-            self.state = State::NextRequest;
-        }
-        Step::Consumed(end as u64 + 1)
     }
 }
 
@@ -567,13 +495,6 @@ fn dns(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         None => emit(Finding::Refused(Counter::DnsMalformed)),
     }
     Step::Consumed(2 + length as u64)
-}
-
-fn emit_head(head: Head, emit: &mut Emit<'_>) {
-    if head.bad_name {
-        emit(Finding::Refused(Counter::HttpBadName));
-    }
-    emit(Finding::Request(head.request));
 }
 
 /// Whether the `fresh` bytes of a line with `length` bytes so far leave it a line of text.

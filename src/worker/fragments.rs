@@ -35,16 +35,28 @@ struct Key {
     source: Address,
     destination: Address,
     identification: u32,
-    protocol: u8,
+    /// IPv4 only: of IPv6 the first fragment's counts, and that of others may differ (RFC 8200, 4.5).
+    protocol: Option<u8>,
+    around: Around,
+}
+
+/// The tunnels in pieces in which a fragment was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Around {
+    /// A hash of their ends, 0 without any.
+    ends: u64,
+    /// How many.
+    layers: u8,
 }
 
 impl Key {
-    fn of(packet: &Packet) -> Key {
+    fn of(packet: &Packet, around: Around) -> Key {
         Key {
             source: packet.source,
             destination: packet.destination,
             identification: packet.identification,
-            protocol: packet.protocol,
+            protocol: packet.source.is_v4().then_some(packet.protocol),
+            around,
         }
     }
 }
@@ -187,8 +199,13 @@ impl Worker {
     /// Takes a fragment.
     #[cold]
     pub(super) fn fragment(&mut self, item: &Item, frame: &[u8]) {
+        self.fragment_in(item, frame, Around::default());
+    }
+
+    /// Takes a fragment out of tunnels that came in pieces themselves.
+    fn fragment_in(&mut self, item: &Item, frame: &[u8], around: Around) {
         let packet = &item.packet;
-        let key = Key::of(packet);
+        let key = Key::of(packet, around);
         self.expire_fragments(item.sensor);
         let fragments = &mut self.fragments;
         let begun = &mut fragments.begun;
@@ -200,7 +217,7 @@ impl Worker {
         });
         if datagram.is_done {
             if let Some(first) = datagram.first {
-                self.count_piece(item, &first.packet);
+                self.count_piece(item, &first.packet, around);
             }
             return;
         }
@@ -217,7 +234,7 @@ impl Worker {
                 let mut held = std::mem::take(&mut datagram.held);
                 held.push(*item);
                 for piece in &held {
-                    self.count_piece(piece, &first.packet);
+                    self.count_piece(piece, &first.packet, around);
                 }
             }
             _ => datagram.held.push(*item),
@@ -234,7 +251,7 @@ impl Worker {
             let (number, began, first) = (datagram.number, datagram.began, datagram.first);
             let done = Datagram { first, is_done: true, ..Datagram::new(number, began) };
             self.fragments.open.insert(key, done);
-            self.complete(datagram);
+            self.complete(datagram, item, around);
         }
         if self.fragments.order.len() > 4 * OPEN_MAX {
             let open = &self.fragments.open;
@@ -290,8 +307,9 @@ impl Worker {
     }
 
     /// Counts a fragment for the flow of its datagram.
-    fn count_piece(&mut self, piece: &Item, first: &Packet) {
+    fn count_piece(&mut self, piece: &Item, first: &Packet, around: Around) {
         let mut item = *piece;
+        item.packet.protocol = first.protocol;
         item.packet.source_port = first.source_port;
         item.packet.destination_port = first.destination_port;
         // Its bytes are looked at when the datagram is complete.
@@ -302,56 +320,70 @@ impl Worker {
             item.packet.flags.0 &= !crate::packet::TcpFlags::SYN;
         }
         item.hash = self.settings.seed.flow(&item.packet);
-        self.packet_of(&item, &Whole(&[]));
+        self.packet_around(&mut item, &[], around);
     }
 
-    /// All of a datagram is there.
-    fn complete(&mut self, datagram: Datagram) {
+    /// Counts a packet. What is inside a tunnel that came in pieces is a flow of its own, apart from
+    /// the same five-tuple seen otherwise: that one may belong to another worker. So the tunnel's
+    /// ends are part of what the flow is known by, and it is the same one whichever workers own
+    /// what is inside.
+    fn packet_around(&mut self, item: &mut Item, frame: &[u8], around: Around) {
+        item.hash ^= around.ends;
+        let flow = self.packet_of(item, &Whole(frame));
+        if around.layers > 0 {
+            self.tunnelled.insert(flow, item.hash);
+        }
+    }
+
+    /// All of a datagram is there, with `last`.
+    fn complete(&mut self, datagram: Datagram, last: &Item, around: Around) {
         let Some(first) = datagram.first else { return };
         if decode::needs_whole_datagram(&first.packet) {
-            self.complete_tunnel(datagram, first);
+            self.complete_tunnel(datagram, first, last, around);
         } else {
-            self.look_at_datagram_of(&first, datagram.contiguous());
+            self.look_at_datagram_of(&first, datagram.contiguous(), around);
         }
     }
 
     /// Shows the payload of a datagram to the dissectors of its flow.
-    fn look_at_datagram_of(&mut self, first: &Item, data: &[u8]) {
+    fn look_at_datagram_of(&mut self, first: &Item, data: &[u8], around: Around) {
         let mut item = *first;
         item.packet.fragment = Fragment::Whole;
         let Some(payload) = data.get(usize::from(first.packet.transport_header)..) else { return };
         item.packet.payload_length = payload.len() as u32;
-        item.hash = self.settings.seed.flow(&item.packet);
+        item.hash = self.settings.seed.flow(&item.packet) ^ around.ends;
         let Some((flow, side)) = self.table.find(item.hash, &item.packet) else { return };
         if !payload.is_empty() && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
             self.inspect(flow, side, &item, payload);
         }
     }
 
-    /// What is inside a tunnel that came in pieces is a flow of its own, apart from the same
-    /// five-tuple seen otherwise: that one may belong to another worker.
-    fn complete_tunnel(&mut self, datagram: Datagram, first: Item) {
+    /// A tunnel's packet is whole, with `last`: what is inside may be in pieces itself.
+    fn complete_tunnel(&mut self, datagram: Datagram, first: Item, last: &Item, around: Around) {
         let mut item = first;
-        let around = datagram.outer_bytes;
-        let whole = Packet { bytes: datagram.bytes, outer_bytes: around, ..first.packet };
+        let outer_bytes = datagram.outer_bytes;
+        let whole = Packet { bytes: datagram.bytes, outer_bytes, ..first.packet };
         let hour = self.hour(first.minute);
         match decode::decode_reassembled(datagram.contiguous(), &whole, &mut item.packet) {
-            Outcome::Packet if item.packet.fragment == Fragment::Whole => {
-                let outer = u64::from(item.packet.outer_bytes.saturating_sub(around));
-                self.part.books.add(hour, Bucket::Encapsulation, 0, outer);
-                // The tunnel's ends are part of what the flow is known by, so that it is the same
-                // one whichever workers own what is inside.
-                let tunnel = self.settings.seed.pair(&first.packet);
-                item.hash = self.settings.seed.flow(&item.packet) ^ tunnel;
-                // What was put together begins behind the frame's link header.
-                item.packet.ethernet = false;
-                let flow = self.packet_of(&item, &Whole(datagram.contiguous()));
-                self.tunnelled.insert(flow, item.hash);
-            }
-            Outcome::Packet => {
-                // A fragment again: pieces within pieces are not put together.
+            Outcome::Packet if around.layers == decode::ENCAPSULATION_LAYERS_MAX => {
                 self.count_event(Counter::DecodeTooDeep);
                 self.part.books.add(hour, Bucket::Undecodable, 0, u64::from(datagram.bytes));
+            }
+            Outcome::Packet => {
+                let outer = u64::from(item.packet.outer_bytes.saturating_sub(outer_bytes));
+                self.part.books.add(hour, Bucket::Encapsulation, 0, outer);
+                let ends = around.ends.rotate_left(1) ^ self.settings.seed.pair(&first.packet);
+                let around = Around { ends, layers: around.layers + 1 };
+                // What was put together begins behind the frame's link header.
+                item.packet.ethernet = false;
+                if item.packet.fragment == Fragment::Whole {
+                    item.hash = self.settings.seed.flow(&item.packet);
+                    self.packet_around(&mut item, datagram.contiguous(), around);
+                } else {
+                    // It waits from now on, not from when the tunnel's first piece came.
+                    item.sensor = last.sensor;
+                    self.fragment_in(&item, datagram.contiguous(), around);
+                }
             }
             Outcome::NonIp { .. } => {
                 self.part.books.add(hour, Bucket::NonIp, 0, u64::from(datagram.bytes));
@@ -370,7 +402,7 @@ impl Worker {
             Some(first) => {
                 // Only a tunnel's pieces are still held: they count for the outer flow.
                 for piece in &datagram.held {
-                    self.count_piece(piece, &first.packet);
+                    self.count_piece(piece, &first.packet, key.around);
                 }
             }
             None => {

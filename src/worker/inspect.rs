@@ -21,7 +21,7 @@ use crate::dissect::stream::SideStream;
 use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
 use crate::dissect::{Advance, Finding, Progress};
 use crate::evidence::source::Trait;
-use crate::flow::reassembly::{Consumer, Outcome, Reassembler};
+use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
@@ -81,8 +81,33 @@ struct Inspection {
 
 /// One side of a flow.
 enum LookedAt {
-    Stream { stream: SideStream, order: Reassembler },
+    Stream {
+        stream: SideStream,
+        order: Reassembler,
+    },
+    /// The first segment of a stream whose SYN was not seen, which said nothing: what belongs in
+    /// front of it may come next.
+    Early {
+        sequence: u32,
+        bytes: Box<[u8]>,
+    },
     Quic(Box<Initials>),
+}
+
+impl LookedAt {
+    /// The first segment of a stream, unless it is more than may be kept.
+    fn early(packet: &Packet, payload: &[u8]) -> Option<LookedAt> {
+        let is_whole = payload.len() == packet.payload_length as usize;
+        (is_whole && payload.len() <= HELD_BYTES_MAX)
+            .then(|| LookedAt::Early { sequence: sequence(packet), bytes: payload.into() })
+    }
+
+    /// An early segment, if it stands right behind this one and this one begins something.
+    fn behind(self, packet: &Packet, payload: &[u8]) -> Option<(u32, Box<[u8]>)> {
+        let LookedAt::Early { sequence: start, bytes } = self else { return None };
+        let end = sequence(packet).wrapping_add(packet.payload_length);
+        (end == start && SideStream::may_begin(payload)).then_some((start, bytes))
+    }
 }
 
 /// A finding that outlives the bytes it was found in.
@@ -169,6 +194,9 @@ impl Worker {
         let packet = &item.packet;
         if packet.protocol == protocol::TCP {
             self.look_at_stream(flow, side, item, payload);
+        } else if quic::may_be_initial(payload) {
+            // On the ports of DNS, too: a DNS message that begins like this asks 256 questions.
+            self.look_at_datagram(flow, side, item, payload);
         } else if packet.source_port == dns::PORT || packet.destination_port == dns::PORT {
             self.dns(flow, side, item.time, payload);
             self.decide(flow);
@@ -186,13 +214,20 @@ impl Worker {
         let fingerprint = self.settings.observations;
         let Inspector { open, found, .. } = &mut self.inspector;
         let slot = &mut open[id as usize].sides[side];
+        let early = slot.take_if(|looked_at| matches!(looked_at, LookedAt::Early { .. }));
+        let behind = early.and_then(|early| early.behind(packet, payload));
+        let knows_start = known_start != 0 && behind.is_none();
         let fresh = || LookedAt::Stream {
             stream: new_stream(packet, fingerprint),
-            order: Reassembler::new(if known_start == 0 { sequence(packet) } else { known_start }),
+            order: Reassembler::new(if knows_start { known_start } else { sequence(packet) }),
         };
         let LookedAt::Stream { stream, order } = slot.get_or_insert_with(fresh) else { return };
         let mut feed = Feed { stream, found };
-        let outcome = order.segment(sequence(packet), payload, packet.payload_length, &mut feed);
+        let mut outcome =
+            order.segment(sequence(packet), payload, packet.payload_length, &mut feed);
+        if let (Outcome::Wanted, Some((sequence, bytes))) = (outcome, behind) {
+            outcome = order.segment(sequence, &bytes, bytes.len() as u32, &mut feed);
+        }
         let done = match outcome {
             Outcome::Wanted => false,
             Outcome::Gap => {
@@ -210,6 +245,10 @@ impl Worker {
         }
         let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
         if done {
+            if known_start == 0 && !fruitful {
+                let early = LookedAt::early(packet, payload);
+                self.inspector.open[id as usize].sides[side] = early;
+            }
             self.give_up_for_now(flow, side, packet, payload, fruitful);
         }
         self.settle(flow);
@@ -375,7 +414,7 @@ impl Worker {
 
     fn finish_sides(&mut self, flow: FlowId, id: u32) {
         for side in [0, 1] {
-            let Inspector { open, found, scratch, .. } = &mut self.inspector;
+            let Inspector { open, found, .. } = &mut self.inspector;
             match open[id as usize].sides[side].take() {
                 Some(LookedAt::Stream { mut stream, mut order }) => {
                     order.finish(&mut Feed { stream: &mut stream, found });
@@ -387,7 +426,7 @@ impl Worker {
                         count_version(&mut self.part.unopened_quic, initials.unopened_version());
                     }
                 },
-                None => {}
+                Some(LookedAt::Early { .. }) | None => {}
             }
             let time = self.table.hot(flow).last_seen;
             self.take_findings(flow, side, time, None);
