@@ -424,3 +424,165 @@ fn fragment_data<'a>(packet: &Packet, frame: &'a [u8]) -> &'a [u8] {
     let start = payload.saturating_sub(header);
     frame.get(start..payload + packet.payload_captured as usize).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::packet::LinkType;
+    use crate::worker::Settings;
+    use crate::worker::intake::{Frame, Intake};
+    use crate::worker::part::Part;
+
+    const UDP: u8 = 17;
+    const GRE: u8 = 47;
+    const NO_NEXT_HEADER: u8 = 59;
+
+    struct Packets<'a>(&'a [Vec<u8>]);
+
+    impl Frames for Packets<'_> {
+        fn frame(&self, record: u32) -> &[u8] {
+            &self.0[record as usize]
+        }
+    }
+
+    /// What a worker says of these IP packets, one a millisecond.
+    fn read(packets: &[Vec<u8>]) -> Part {
+        let settings = Arc::new(Settings { observations: true, ..Settings::default() });
+        let mut intake = Intake::new(settings.clone(), None);
+        let mut worker = Worker::new(settings);
+        let mut items = Vec::new();
+        for (record, bytes) in (0..).zip(packets) {
+            let time = Timestamp(1_000_000 * i64::from(record));
+            let mut item = Item::default();
+            let wire_length = bytes.len() as u32;
+            let frame = Frame { time, link: LinkType::RAW, wire_length, bytes };
+            assert!(intake.take(frame, time, record, &mut item));
+            items.push(item);
+        }
+        worker.process(&items, &Packets(packets));
+        worker.finish(Some(Timestamp(1_000_000_000)));
+        worker.take_part()
+    }
+
+    fn names(part: &Part) -> Vec<&str> {
+        part.observations.iter().map(|observation| &*observation.host).collect()
+    }
+
+    /// A DNS question in UDP, of more than 100 bytes.
+    fn question(first_label: &str) -> Vec<u8> {
+        let mut dns = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0".to_vec();
+        for label in [first_label, &"x".repeat(50), &"y".repeat(50), "example"] {
+            dns.push(label.len() as u8);
+            dns.extend(label.bytes());
+        }
+        dns.extend(b"\0\0\x01\0\x01");
+        let length = (8 + dns.len()) as u16;
+        [&[0xc0, 0, 0, 53][..], &length.to_be_bytes(), &[0, 0], &dns].concat()
+    }
+
+    fn name(first_label: &str) -> String {
+        format!("{first_label}.{}.{}.example", "x".repeat(50), "y".repeat(50))
+    }
+
+    /// The fragments of an IPv4 datagram, each with up to `size` bytes of it.
+    fn ipv4(last: u8, protocol: u8, number: u16, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
+        let pieces = payload.chunks(size).enumerate().map(|(piece_number, piece)| {
+            let offset = piece_number * size / 8;
+            let more = if (piece_number + 1) * size < payload.len() { 0x2000 } else { 0 };
+            let mut packet = vec![0x45, 0];
+            packet.extend((20 + piece.len() as u16).to_be_bytes());
+            packet.extend(number.to_be_bytes());
+            packet.extend((offset as u16 | more).to_be_bytes());
+            packet.extend([64, protocol, 0, 0, 10, 0, 0, last, 198, 18, 0, last]);
+            packet.extend(piece);
+            packet
+        });
+        pieces.collect()
+    }
+
+    fn gre(packet: &[u8]) -> Vec<u8> {
+        [&[0, 0, 8, 0][..], packet].concat()
+    }
+
+    /// Each packet in a tunnel, all of whose packets come in fragments: none has as few as 24 bytes.
+    fn tunnel(last: u8, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let numbered = (1..).zip(packets);
+        numbered.flat_map(|(number, packet)| ipv4(last, GRE, number, &gre(packet), 24)).collect()
+    }
+
+    #[test]
+    fn of_ipv6_fragments_the_first_says_what_follows() {
+        let payload = question("v6");
+        let mut fragments: Vec<Vec<u8>> = (0..)
+            .zip(payload.chunks(48))
+            .map(|(number, piece): (u16, &[u8])| {
+                let more = usize::from(number + 1) * 48 < payload.len();
+                let next = if number == 0 { UDP } else { NO_NEXT_HEADER };
+                let mut packet = vec![0x60, 0, 0, 0];
+                packet.extend((8 + piece.len() as u16).to_be_bytes());
+                packet.extend([44, 64]);
+                packet.extend([0xfd; 16]);
+                packet.extend([0x20; 16]);
+                packet.extend([next, 0]);
+                packet.extend((number * 48 | u16::from(more)).to_be_bytes());
+                packet.extend([0, 0, 0, 9]);
+                packet.extend(piece);
+                packet
+            })
+            .collect();
+        assert!(fragments.len() > 2);
+        for _ in 0..2 {
+            let part = read(&fragments);
+            assert_eq!(names(&part), [name("v6")]);
+            // All of them count for one flow.
+            assert_eq!(part.counters.value(Counter::FragmentOrphan), 0);
+            fragments.reverse();
+        }
+        // IPv4 tells datagrams apart by their protocol, too (RFC 791, 2.3).
+        let mut fragments = ipv4(1, UDP, 7, &question("v4"), 48);
+        assert_eq!(names(&read(&fragments)), [name("v4")]);
+        fragments[1][9] = GRE;
+        assert!(names(&read(&fragments)).is_empty());
+    }
+
+    #[test]
+    fn fragments_within_fragments_are_put_together() {
+        let inner = ipv4(1, UDP, 7, &question("in"), 64);
+        let once = tunnel(2, &inner);
+        assert!(once.len() > 2 * inner.len());
+        let twice = tunnel(3, &once);
+        for mut packets in [once, twice] {
+            for _ in 0..2 {
+                let part = read(&packets);
+                assert_eq!(names(&part), [name("in")]);
+                assert_eq!(part.counters.value(Counter::FragmentOrphan), 0);
+                assert_eq!(part.counters.value(Counter::DecodeTooDeep), 0);
+                packets.reverse();
+            }
+        }
+    }
+
+    #[test]
+    fn fragments_of_two_tunnels_are_never_mixed() {
+        // The same ends and number inside, and the second half comes through another tunnel.
+        let [one, other] = ["one", "two"].map(|label| ipv4(1, UDP, 7, &question(label), 64));
+        let (one, other) = (tunnel(2, &one[..1]), tunnel(3, &other[1..]));
+        let part = read(&[one, other].concat());
+        assert!(names(&part).is_empty());
+        assert!(part.counters.value(Counter::FragmentOrphan) > 0);
+    }
+
+    #[test]
+    fn fragments_within_fragments_have_a_bound() {
+        let mut packets = ipv4(1, UDP, 7, &question("deep"), 64);
+        for last in 2..=5 {
+            packets = tunnel(last, &packets);
+        }
+        assert_eq!(names(&read(&packets)), [name("deep")]);
+        let part = read(&tunnel(6, &packets));
+        assert!(names(&part).is_empty());
+        assert!(part.counters.value(Counter::DecodeTooDeep) > 0);
+    }
+}

@@ -603,6 +603,7 @@ mod tests {
     use crate::packet::Packet;
     use crate::stats::Counter;
     use crate::time::Timestamp;
+    use crate::worker::part::Part;
     use crate::worker::{Frames, Settings};
 
     /// Payload at which a dissector of these tests panics. No dissector that we know of does.
@@ -651,5 +652,81 @@ mod tests {
         let mut bytes: Vec<u64> = part.anonymous.iter().map(|flow| flow.sums.bytes()).collect();
         bytes.sort_unstable();
         assert_eq!(bytes, [100, 200]);
+    }
+
+    /// What a worker says of packets of one flow, one a millisecond: side, sequence number, payload.
+    fn read(packet: Packet, packets: &[(Side, u32, &[u8])]) -> Part {
+        let settings = Settings { observations: true, ..Settings::default() };
+        let mut worker = Worker::new(Arc::new(settings));
+        let items: Vec<Item> = (0..)
+            .zip(packets)
+            .map(|(record, &(side, sequence, payload))| {
+                let mut packet = Packet {
+                    sequence,
+                    payload_captured: payload.len() as u32,
+                    payload_length: payload.len() as u32,
+                    bytes: 40 + payload.len() as u32,
+                    ..packet
+                };
+                if side == 1 {
+                    std::mem::swap(&mut packet.source, &mut packet.destination);
+                    std::mem::swap(&mut packet.source_port, &mut packet.destination_port);
+                }
+                let time = Timestamp(1_000_000 * i64::from(record));
+                let hash = worker.settings.seed.flow(&packet);
+                Item { packet, time, sensor: time, hash, record, ..Item::default() }
+            })
+            .collect();
+        let payloads: Vec<&[u8]> = packets.iter().map(|&(_, _, payload)| payload).collect();
+        worker.process(&items, &Payloads(&payloads));
+        worker.finish(Some(Timestamp(1_000_000_000)));
+        worker.take_part()
+    }
+
+    fn names(part: &Part) -> Vec<&str> {
+        part.observations.iter().map(|observation| &*observation.host).collect()
+    }
+
+    fn to_port(protocol: u8, port: u16) -> Packet {
+        Packet {
+            source: Address::v4([10, 0, 0, 1]),
+            destination: Address::v4([198, 51, 100, 1]),
+            source_port: 50_000,
+            destination_port: port,
+            protocol,
+            ..Packet::default()
+        }
+    }
+
+    #[test]
+    fn the_first_segment_seen_may_belong_behind_the_next() {
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\nX: \xfe\xfd\xfc\r\n\r\n";
+        let packet = to_port(protocol::TCP, 80);
+        // What begins with 0xfe says nothing by itself.
+        let cut = 36;
+        let (front, back) = request.split_at(cut);
+        let behind = 7 + cut as u32;
+        let swapped = [(0, behind, back), (0, 7, front)];
+        assert_eq!(names(&read(packet, &swapped)), ["a.example"]);
+        let with_answer = [(0, behind, back), (1, 70, &b"\x01"[..]), (0, 7, front)];
+        assert_eq!(names(&read(packet, &with_answer)), ["a.example"]);
+        // What stands in front begins nothing or does not touch it.
+        let apart = [(0, behind + 1, back), (0, 7, front)];
+        assert_eq!(names(&read(packet, &apart)), [""; 0]);
+        let no_beginning = [(0, 6 + front.len() as u32, back), (0, 7, &front[1..])];
+        assert_eq!(names(&read(packet, &no_beginning)), [""; 0]);
+    }
+
+    #[test]
+    fn quic_is_known_on_the_ports_of_dns_too() {
+        let datagram = quic::tests::initial_of_rfc_9001();
+        for port in [53, 137, 5353, 5355, 853, 443] {
+            let part = read(to_port(protocol::UDP, port), &[(0, 0, &datagram)]);
+            assert_eq!(names(&part), ["example.com"], "{port}");
+            assert_eq!(part.counters.value(Counter::DnsMalformed), 0);
+        }
+        let question = b"\xc0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+        let part = read(to_port(protocol::UDP, 53), &[(0, 0, question)]);
+        assert_eq!(names(&part), ["a.example"]);
     }
 }

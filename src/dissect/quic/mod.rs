@@ -29,7 +29,7 @@ mod scheme;
 mod sealing;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod vectors;
 

@@ -36,6 +36,11 @@ fn piece(id: &[u8], hello: &[u8], range: Range<usize>, number: u32) -> Vec<u8> {
     Plain { number, ..Plain::new(id, frames) }.seal(1200)
 }
 
+/// RFC 9001, A.2: a whole hello, for tests elsewhere.
+pub(crate) fn initial_of_rfc_9001() -> Vec<u8> {
+    unhex(vectors::V1_CLIENT_INITIAL)
+}
+
 #[test]
 fn the_client_initials_of_both_rfcs_open() {
     for packet in [vectors::V1_CLIENT_INITIAL, vectors::V2_CLIENT_INITIAL] {
