@@ -2,8 +2,10 @@
 //!
 //! A fragment counts for the flow of its datagram as soon as that is known, which is with the
 //! first fragment; its bytes are looked at when all of them are there. Where a tunnel is in
-//! pieces, the flow is inside and known only then. Where copies of a byte differ, the first one
-//! seen wins. All fragments of a datagram have the same address pair, so the same worker.
+//! pieces, the flow is inside and known only then; what is in pieces again inside it is put together
+//! if all of it came through such pieces, since the rest is another worker's. Where copies of a byte
+//! differ, the first one seen wins. All fragments of a datagram have the same address pair, so the
+//! same worker.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -526,7 +528,7 @@ mod tests {
                 packet.extend([0xfd; 16]);
                 packet.extend([0x20; 16]);
                 packet.extend([next, 0]);
-                packet.extend((number * 48 | u16::from(more)).to_be_bytes());
+                packet.extend(((number * 48) | u16::from(more)).to_be_bytes());
                 packet.extend([0, 0, 0, 9]);
                 packet.extend(piece);
                 packet
