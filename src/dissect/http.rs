@@ -126,7 +126,7 @@ pub(crate) fn begins_request(bytes: &[u8], line_end: usize) -> Option<bool> {
     if is_request_line(without_return(line)) {
         return Some(true);
     }
-    if !begins_with_method(bytes) {
+    if !begins_with_method(bytes) || names_other_protocol(without_return(line)) {
         return Some(false);
     }
     let behind = behind.get(1..)?;
@@ -152,6 +152,19 @@ pub(crate) fn is_request_line(line: &[u8]) -> bool {
         && (1..=METHOD_LENGTH_MAX).contains(&method)
         && before.iter().take(method).all(|&byte| is_token(byte))
         && before.last() == Some(&b' ')
+}
+
+/// Whether a line ends in the version of a protocol that shares methods with HTTP, such as `RTSP/1.0`
+/// (RFC 7826, 2.1), `ICAP/1.0` (RFC 3507, 4.3.2) or `SIP/2.0` (RFC 3261, 7.1).
+fn names_other_protocol(line: &[u8]) -> bool {
+    let Some((rest, [major, b'.', minor])) = line.split_last_chunk::<3>() else { return false };
+    let Some((b'/', rest)) = rest.split_last() else { return false };
+    let word = rest.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    major.is_ascii_digit()
+        && minor.is_ascii_digit()
+        && word != b"HTTP"
+        && !word.is_empty()
+        && word.iter().all(u8::is_ascii_uppercase)
 }
 
 /// Where the head of a request ends: the length up to and with its empty line.
@@ -500,6 +513,10 @@ mod tests {
         assert_eq!(request_head(b"GET /\r\n\r\n"), refused);
         assert_eq!(request_head(b"SET a b\r\nHost: a.example\r\n\r\n"), refused);
         assert_eq!(request_head(b"FOO sip:a SIP/2.0\r\n\r\n"), refused);
+        for line in ["OPTIONS rtsp://a.example/ RTSP/1.0", "NOTIFY sip:a@b.example SIP/2.0"] {
+            let head = format!("{line}\r\nHost: a.example\r\n\r\n");
+            assert_eq!(request_head(head.as_bytes()), refused, "{line}");
+        }
         assert!(is_request_line(b"FROBNICATE / HTTP/1.1"));
         assert!(!is_request_line(b"a b c HTTP/1."));
         let without_target = complete("OPTIONS HTTP/1.1\nHost: a.example\n\n");

@@ -59,6 +59,8 @@ pub struct SideStream {
     dns: bool,
     /// Whether the lines are XML elements.
     xml: bool,
+    /// Whether bytes came before the first: a line may be of anything.
+    in_midst: bool,
     /// Whether hellos are to be fingerprinted.
     fingerprint: bool,
 }
@@ -117,6 +119,7 @@ impl SideStream {
             lines_left: LINES_MAX,
             dns: source_port == DNS_PORT || destination_port == DNS_PORT,
             xml: false,
+            in_midst: false,
             fingerprint: true,
         }
     }
@@ -124,6 +127,12 @@ impl SideStream {
     /// As it is, but hellos get no JA4, which costs more than all else about them.
     pub fn without_fingerprint(self) -> SideStream {
         SideStream { fingerprint: false, ..self }
+    }
+
+    /// As it is, but nobody knows what came before: a line of text is no beginning of lines, behind
+    /// which no request would be one.
+    pub fn in_midst(self) -> SideStream {
+        SideStream { in_midst: true, ..self }
     }
 
     /// Looks at the bytes that were not consumed so far and all that follows them without a hole.
@@ -346,7 +355,7 @@ impl SideStream {
         }
         let Some(end) = end else {
             let fresh = bytes.get(self.scanned as usize..).unwrap_or_default();
-            let may_go_on = begins_with_method || is_line(fresh, bytes.len());
+            let may_go_on = begins_with_method || !self.in_midst && is_line(fresh, bytes.len());
             self.scanned = bytes.len() as u32;
             return if may_go_on { Step::Wait(bytes.len() + 1) } else { Step::Done };
         };
@@ -375,7 +384,7 @@ impl SideStream {
             return Step::Done;
         }
         // What follows a response is no hello; a server behind a proxy begins a new segment.
-        if line.starts_with(b"HTTP/") || !is_line {
+        if line.starts_with(b"HTTP/") || !is_line || self.in_midst {
             return Step::Done;
         }
         self.state = State::Lines;

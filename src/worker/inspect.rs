@@ -210,7 +210,12 @@ impl Worker {
     fn look_at_stream(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
         let packet = &item.packet;
         let id = self.inspection(flow, item.sensor);
-        let known_start = self.table.cold(flow).initial_sequence[side];
+        let start = &mut self.table.cold(flow).initial_sequence[side];
+        let known_start = *start;
+        if known_start == 0 {
+            // So that a SYN that comes late is known as this connection's.
+            *start = sequence(packet);
+        }
         let fingerprint = self.settings.observations;
         let Inspector { open, found, .. } = &mut self.inspector;
         let slot = &mut open[id as usize].sides[side];
@@ -218,7 +223,7 @@ impl Worker {
         let behind = early.and_then(|early| early.behind(packet, payload));
         let knows_start = known_start != 0 && behind.is_none();
         let fresh = || LookedAt::Stream {
-            stream: new_stream(packet, fingerprint),
+            stream: new_stream(packet, fingerprint, known_start),
             order: Reassembler::new(if knows_start { known_start } else { sequence(packet) }),
         };
         let LookedAt::Stream { stream, order } = slot.get_or_insert_with(fresh) else { return };
@@ -571,9 +576,10 @@ impl Worker {
     }
 }
 
-fn new_stream(packet: &Packet, fingerprint: bool) -> SideStream {
+fn new_stream(packet: &Packet, fingerprint: bool, known_start: u32) -> SideStream {
     let stream = SideStream::new(packet.source_port, packet.destination_port);
-    if fingerprint { stream } else { stream.without_fingerprint() }
+    let stream = if fingerprint { stream } else { stream.without_fingerprint() };
+    if known_start == 0 { stream.in_midst() } else { stream }
 }
 
 /// Counts a flow whose Initials no known key opens.
@@ -600,7 +606,7 @@ mod tests {
 
     use super::*;
     use crate::net::Address;
-    use crate::packet::Packet;
+    use crate::packet::{Packet, TcpFlags};
     use crate::stats::Counter;
     use crate::time::Timestamp;
     use crate::worker::part::Part;
@@ -654,13 +660,22 @@ mod tests {
         assert_eq!(bytes, [100, 200]);
     }
 
-    /// What a worker says of packets of one flow, one a millisecond: side, sequence number, payload.
+    /// What a worker says of packets like one: side, sequence number, payload.
     fn read(packet: Packet, packets: &[(Side, u32, &[u8])]) -> Part {
+        let packets: Vec<_> = packets
+            .iter()
+            .map(|&(side, sequence, payload)| (packet, side, sequence, payload))
+            .collect();
+        read_all(&packets)
+    }
+
+    /// What a worker says of packets, one a millisecond.
+    fn read_all(packets: &[(Packet, Side, u32, &[u8])]) -> Part {
         let settings = Settings { observations: true, ..Settings::default() };
         let mut worker = Worker::new(Arc::new(settings));
         let items: Vec<Item> = (0..)
             .zip(packets)
-            .map(|(record, &(side, sequence, payload))| {
+            .map(|(record, &(packet, side, sequence, payload))| {
                 let mut packet = Packet {
                     sequence,
                     payload_captured: payload.len() as u32,
@@ -677,7 +692,7 @@ mod tests {
                 Item { packet, time, sensor: time, hash, record, ..Item::default() }
             })
             .collect();
-        let payloads: Vec<&[u8]> = packets.iter().map(|&(_, _, payload)| payload).collect();
+        let payloads: Vec<&[u8]> = packets.iter().map(|&(_, _, _, payload)| payload).collect();
         worker.process(&items, &Payloads(&payloads));
         worker.finish(Some(Timestamp(1_000_000_000)));
         worker.take_part()
@@ -715,6 +730,31 @@ mod tests {
         assert_eq!(names(&read(packet, &apart)), [""; 0]);
         let no_beginning = [(0, 6 + front.len() as u32, back), (0, 7, &front[1..])];
         assert_eq!(names(&read(packet, &no_beginning)), [""; 0]);
+    }
+
+    #[test]
+    fn requests_are_found_behind_text_that_began_before_the_capture() {
+        let packet = to_port(protocol::TCP, 80);
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        for before in [&b"X: y\r\n\r\n"[..], b"X: y", b"0\r\n\r\n", b"{\"a\": 1}"] {
+            let said = [(0, 7, before), (0, 7 + before.len() as u32, &request[..])];
+            assert_eq!(names(&read(packet, &said)), ["a.example"], "{}", before.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_syn_that_comes_late_is_of_the_same_connection() {
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        let (front, back) = request.split_at(20);
+        let syn = Packet { flags: TcpFlags(TcpFlags::SYN), ..to_port(protocol::TCP, 80) };
+        for (syn_sequence, expected) in [(6, &["a.example"][..]), (600, &[])] {
+            let part = read_all(&[
+                (to_port(protocol::TCP, 80), 0, 7, front),
+                (syn, 0, syn_sequence, b""),
+                (to_port(protocol::TCP, 80), 0, 27, back),
+            ]);
+            assert_eq!(names(&part), expected);
+        }
     }
 
     #[test]
