@@ -107,6 +107,15 @@
 //! stands with the cursor, so that every worker sees the same time at the same packet. Live, each
 //! ring has its own, and they agree as far as the machine's clock does.
 //!
+//! ## Hours, days, totals
+//!
+//! Rows of usage by hour become rows by day, rows by day become totals without subjects, and those
+//! go, each at its age ([`store::Keeping`]). What is deleted has become the next before, in one
+//! transaction, so reports add up the three. Hours of a day are added up where they are
+//! [alike](evidence::kept::Kind), so that a report judges the day as it did; no row by day has a
+//! time of day. A total has no subject to judge any more: it is [judged](report::Keeper) when it is
+//! made, as a report of that day would.
+//!
 //! # Rules that must be the same everywhere
 //!
 //! ## Bytes

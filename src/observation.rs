@@ -90,6 +90,8 @@ pub struct ClientHello {
     pub ech_config_id: Option<u8>,
     /// Encrypted SNI (extension 0xffce), the draft before ECH.
     pub esni: bool,
+    /// Whether it offers keys for media (RFC 5764): that of a call.
+    pub offers_media: bool,
     /// JA4 fingerprint of the client, 36 characters; empty if the hello was not whole.
     pub ja4: ArrayString<36>,
     /// A hash of what the client's program decides: cipher suites and extensions, without what

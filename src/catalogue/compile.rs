@@ -5,7 +5,6 @@
 //! starts in milliseconds.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
@@ -15,14 +14,12 @@ use super::document::{Document, SourceFile};
 use super::finding::Finding;
 use super::format::{AppFile, Edition, NetSection, Role, Scope};
 use super::index::{Index, RuleNumber};
-use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, mark};
+use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, VENDORS_FILE, mark};
 use super::pattern::Pattern;
-use super::vocabulary::{
-    CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor, VendorsFile,
-};
-use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText};
+use super::vocabulary::{CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor};
+use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText, VendorEntry};
 
-/// Bytes of the packed form for each name in it, about: how large the index is made at first.
+/// Bytes of the packed form for each name in it, about: how much room is made at first.
 const BYTES_PER_NAME: usize = 64;
 
 /// Puts source files into the packed form.
@@ -57,8 +54,14 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
         return Err(damaged(lines.len() + 2, "the checksum is another: it was changed".to_owned()));
     }
     for line in lines {
-        if let Line { app: Some(app), .. } = &line {
-            line.json::<AppFile>(app.words)?;
+        match &line.app {
+            Some(app) => drop(line.json::<AppFile>(app.words)?),
+            None if line.path == VENDORS_FILE => {
+                for words in line.content.split('\t').skip(1).step_by(2) {
+                    line.json::<Vendor>(words)?;
+                }
+            }
+            None => {}
         }
     }
     Ok(())
@@ -75,7 +78,9 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
     hasher.update(local.as_bytes());
     let mut compiler = Compiler::default();
     compiler.catalogue.hash = *hasher.finalize().as_bytes();
-    compiler.catalogue.base = Index::with_room(base.len() / BYTES_PER_NAME);
+    let names = base.len() / BYTES_PER_NAME;
+    compiler.catalogue.base = Index::with_room(names);
+    compiler.catalogue.rules.reserve(names);
     let mut app_lines = Vec::new();
     let mut infra = Vec::new();
     // Local files come last, so that their words replace the catalogue's.
@@ -95,12 +100,14 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
                 catalogue.categories.extend(file.categories);
             }
             "tags.toml" => catalogue.tags.extend(line.json::<TagsFile>(line.content)?.tags),
-            "vendors.toml" => catalogue.vendor_files.push(line.place(line.content)),
+            VENDORS_FILE => catalogue.vendors.push(line.vendors()?),
             "infra.toml" => infra.push(line),
             _ => app_lines.push(line),
         }
     }
     app_lines.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
+    compiler.catalogue.apps.reserve(app_lines.len());
+    compiler.catalogue.files.reserve(app_lines.len());
     let mut previous: Option<(&str, bool)> = None;
     for line in &app_lines {
         let Some(app) = &line.app else { continue };
@@ -127,7 +134,7 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
     let AppEntry { file, words, .. } = &catalogue.apps[number];
     let path = &catalogue.files[*file as usize];
     let file: AppFile = words_of(catalogue, *words);
-    let vendor = catalogue.vendor(&file.vendor);
+    let vendor = vendor(catalogue, &file.vendor);
     let suite = file.suite.as_deref().and_then(|id| catalogue.number_of(id));
     let suite_name = suite.map(|suite| {
         let suite: AppFile = words_of(catalogue, catalogue.apps[suite].words);
@@ -135,8 +142,8 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
     });
     Box::new(App {
         number: number as u32,
-        vendor_name: vendor.map_or(&file.vendor, |vendor| &vendor.name).as_str().into(),
-        vendor_country: vendor.and_then(|vendor| vendor.country.as_deref()).map(Into::into),
+        vendor_name: vendor.as_ref().map_or(&file.vendor, |vendor| &vendor.name).as_str().into(),
+        vendor_country: vendor.and_then(|vendor| vendor.country).map(Into::into),
         suite_name,
         id: file.id.into(),
         name: file.name.into(),
@@ -159,10 +166,12 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
     })
 }
 
-/// Reads who the vendors are.
-pub(super) fn vendors(catalogue: &Catalogue) -> BTreeMap<String, Vendor> {
-    let files = catalogue.vendor_files.iter();
-    files.flat_map(|&place| words_of::<VendorsFile>(catalogue, place).vendors).collect()
+/// Reads who a vendor is; the operator's own words come last and win.
+pub(super) fn vendor(catalogue: &Catalogue, id: &str) -> Option<Vendor> {
+    catalogue.vendors.iter().rev().find_map(|vendors| {
+        let found = vendors.binary_search_by(|vendor| catalogue.at(vendor.id).cmp(id)).ok()?;
+        Some(words_of(catalogue, vendors[found].words))
+    })
 }
 
 /// Reads JSON that was whole when the catalogue was compiled: the build script or [`pack`] wrote
@@ -242,6 +251,19 @@ impl<'p> Line<'p> {
     fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
         serde_json::from_str(json)
             .map_err(|error| damaged(self.number, format!("{}: {error}", self.path)))
+    }
+
+    /// Where the vendors of `vendors.toml` stand, by their id.
+    fn vendors(&self) -> Result<Vec<VendorEntry>, Vec<Finding>> {
+        let mut vendors = Vec::new();
+        let mut fields = self.content.split('\t');
+        while let Some(id) = fields.next().filter(|id| !id.is_empty()) {
+            let lacks = || damaged(self.number, format!("nothing is said of vendor `{id}`"));
+            let words = fields.next().ok_or_else(lacks)?;
+            vendors.push((id, VendorEntry { id: self.place(id), words: self.place(words) }));
+        }
+        vendors.sort_unstable_by_key(|(id, _)| *id);
+        Ok(vendors.into_iter().map(|(_, vendor)| vendor).collect())
     }
 
     /// Where a part of this line stands.

@@ -70,8 +70,8 @@ pub struct Catalogue {
     ech_hosts: Vec<Box<str>>,
     resolvers: Vec<Resolver>,
     categories: BTreeMap<String, Category>,
-    vendor_files: Vec<Place>,
-    vendors: OnceLock<BTreeMap<String, Vendor>>,
+    /// Those of the catalogue, sorted by id, and those of the operator's own files.
+    vendors: Vec<Vec<VendorEntry>>,
     tags: BTreeMap<String, String>,
     release: String,
     hash: [u8; 32],
@@ -83,6 +83,14 @@ struct Place {
     is_local: bool,
     start: u32,
     length: u32,
+}
+
+/// A vendor as long as nobody has asked for it.
+#[derive(Debug)]
+struct VendorEntry {
+    id: Place,
+    /// What `vendors.toml` says of it, as JSON.
+    words: Place,
 }
 
 /// An app as long as nobody has asked for it.
@@ -355,8 +363,8 @@ impl Catalogue {
     }
 
     /// The vendor with this id.
-    pub fn vendor(&self, id: &str) -> Option<&Vendor> {
-        self.vendors.get_or_init(|| compile::vendors(self)).get(id)
+    pub fn vendor(&self, id: &str) -> Option<Vendor> {
+        compile::vendor(self, id)
     }
 
     /// What a tag means.
@@ -376,9 +384,9 @@ impl Catalogue {
         format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", self.release)
     }
 
-    /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's.
-    pub fn hash(&self) -> [u8; 32] {
-        self.hash
+    /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's, in hex.
+    pub fn hash_hex(&self) -> String {
+        blake3::Hash::from_bytes(self.hash).to_hex().to_string()
     }
 
     #[inline]

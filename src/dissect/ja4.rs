@@ -83,9 +83,11 @@ pub(crate) fn fingerprint(transport: Transport, parts: &Parts<'_>) -> ArrayStrin
     text
 }
 
-/// Extensions that one program sends in some hellos only: server name, padding, cookie, session
-/// ticket, early data, pre-shared key and its modes, ALPN, Encrypted ClientHello.
-const CHANGING: [u16; 9] = [SERVER_NAME, 21, 44, 35, 42, 41, 45, ALPN, 0xfe0d];
+/// Whether one program sends an extension in some hellos only: server name, padding, cookie,
+/// session ticket, early data, pre-shared key and its modes, ALPN, Encrypted ClientHello.
+fn is_changing(extension: u16) -> bool {
+    matches!(extension, SERVER_NAME | ALPN | 21 | 35 | 41 | 42 | 44 | 45 | 0xfe0d)
+}
 
 /// A hash of what a client's program decides: the cipher suites in their order, and the set of
 /// extensions, since some programs shuffle them. Cheaper than JA4, and steadier: a resumed
@@ -98,7 +100,7 @@ pub(crate) fn shape(parts: &Parts<'_>) -> NonZeroU32 {
         (hash ^ u64::from(value)).wrapping_mul(PRIME)
     });
     let extensions = parts.extensions.iter().copied();
-    let steady = extensions.filter(|value| !is_grease(*value) && !CHANGING.contains(value));
+    let steady = extensions.filter(|value| !is_grease(*value) && !is_changing(*value));
     let set = steady.fold(0, |sum: u64, value| {
         let mixed = (u64::from(value) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         sum.wrapping_add(mixed ^ mixed >> 29)

@@ -12,18 +12,20 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
-mod requests;
-
 use memchr::{memchr, memchr2};
 
 use super::http;
 use super::http_long::{HEAD_LENGTH_MAX, LongHead};
 use super::http2::{self, Connection, Frame};
 use super::preamble::{self, Preamble, Told};
-use super::tunnel::{self, TunnelProtocol, openvpn};
+use super::tunnel::{self, TunnelProtocol};
 use super::{Advance, Finding, Progress, tls};
 use crate::hostname::Hostname;
 use crate::stats::Counter;
+
+mod binary;
+mod requests;
+
 use requests::emit_head;
 
 /// Unconsumed bytes after which a stream is given up: the most that a caller has to keep.
@@ -36,8 +38,6 @@ const PREAMBLES_MAX: u8 = 16;
 const LINES_MAX: u8 = 32;
 /// The longest such line; RFC 5321, 4.5.3.1.5 allows 512 bytes, an XMPP element may be longer.
 const LINE_LENGTH_MAX: usize = 2048;
-/// Packets of OpenVPN that are looked at: enough for its handshake.
-const OPENVPN_PACKETS_MAX: u8 = 12;
 /// The port of DNS (RFC 7766).
 const DNS_PORT: u16 = 53;
 /// The header of a DNS message (RFC 1035, 4.1.1).
@@ -254,7 +254,7 @@ impl SideStream {
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
             State::Dns => dns(bytes, emit),
-            State::OpenVpn(_) => self.openvpn(bytes, emit),
+            State::OpenVpn(_) => self.binary(bytes, emit),
             State::Http2(connection) => match connection.frame(bytes) {
                 Frame::Incomplete(length) => Step::Wait(length),
                 Frame::Complete(length, head) => {
@@ -297,6 +297,14 @@ impl SideStream {
                     Told::SocksTarget => {
                         emit(Finding::Tunnel { protocol: TunnelProtocol::Socks, by_client: true });
                     }
+                    Told::Socks4Request => emit(Finding::Socks4 { is_reply: false }),
+                    Told::Socks4Reply => emit(Finding::Socks4 { is_reply: true }),
+                    Told::RemoteDesktop { by_client } => {
+                        emit(Finding::Tunnel {
+                            protocol: TunnelProtocol::RemoteDesktop,
+                            by_client,
+                        });
+                    }
                 }
                 (length, next)
             }
@@ -336,7 +344,7 @@ impl SideStream {
             }
             [b'P', ..] if http2::PREFACE.starts_with(bytes) => Step::Wait(http2::PREFACE.len()),
             [b' '..=b'~', ..] => self.text(bytes, emit),
-            [0..=7, ..] if matches!(self.state, State::Anew) => self.openvpn(bytes, emit),
+            _ if matches!(self.state, State::Anew) => self.binary(bytes, emit),
             _ => Step::Done,
         }
     }
@@ -365,8 +373,8 @@ impl SideStream {
         if !begins_with_method && !is_line {
             return Step::Done;
         }
-        if tunnel::is_ssh_banner(line) {
-            emit(Finding::Tunnel { protocol: TunnelProtocol::Ssh, by_client: false });
+        if let Some(protocol) = tunnel::of_line(line) {
+            emit(Finding::Tunnel { protocol, by_client: false });
             return Step::Done;
         }
         // Behind lines of another protocol a request line is text like any other.
@@ -395,33 +403,6 @@ impl SideStream {
         let Some(left) = self.lines_left.checked_sub(1) else { return Step::Done };
         self.lines_left = left;
         Step::Consumed(length as u64)
-    }
-
-    /// A length, and behind it a packet of OpenVPN or PPTP's start.
-    fn openvpn(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        let left = match self.state {
-            State::OpenVpn(left) => left,
-            _ if tunnel::may_be_pptp_start(bytes) => {
-                if bytes.len() < tunnel::PPTP_START_LENGTH {
-                    return Step::Wait(tunnel::PPTP_START_LENGTH);
-                }
-                emit(Finding::Tunnel { protocol: TunnelProtocol::Pptp, by_client: false });
-                return Step::Done;
-            }
-            _ if !openvpn::may_be_stream(bytes) => return Step::Done,
-            _ => OPENVPN_PACKETS_MAX,
-        };
-        match (openvpn::record(bytes), left.checked_sub(1)) {
-            (openvpn::Record::Incomplete(wanted), _) => Step::Wait(wanted),
-            (openvpn::Record::Packet(packet, length), Some(left))
-                if left + 1 < OPENVPN_PACKETS_MAX || openvpn::may_begin_stream(&packet) =>
-            {
-                emit(Finding::OpenVpn(packet));
-                self.state = State::OpenVpn(left);
-                Step::Consumed(length)
-            }
-            _ => Step::Done,
-        }
     }
 }
 

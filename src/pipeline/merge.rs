@@ -31,9 +31,9 @@ use crate::names::{LATE_NANOS, NameCache};
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
-use crate::store::{RunId, Store, StoreError, SubjectId, Target, TargetId};
+use crate::store::{RunId, Store, StoreError, SubjectId, TargetId};
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NameId, Sums, UsageKey};
+use crate::usage::{NameId, Sums, SumsTable, UsageKey};
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
 
 /// Clients with rows; those beyond are one client "other".
@@ -91,11 +91,11 @@ pub struct Merge {
     unmatched: HashSet<TargetNumber, RandomState>,
     gathered: Gathered,
     /// What was gathered in all ticks, for the summary: by subject, target and hour.
-    totals: HashMap<(SubjectNumber, TargetNumber, Hour), Sums, RandomState>,
+    totals: SumsTable<(SubjectNumber, TargetNumber, Hour)>,
     /// Bytes in the books and bytes that came in, of the whole run.
     balance: (u64, u64),
-    /// Clients that packets were seen to.
-    two_way: HashSet<SubjectNumber, RandomState>,
+    /// Of each subject, whether packets to it were seen; none yet for those at the end.
+    two_way: Vec<bool>,
     /// Failed attempts of clients that no packet was seen to so far.
     held_failures: BTreeMap<RowKey, u64>,
     /// Flows that began, until it is known what they followed.
@@ -138,9 +138,9 @@ impl Merge {
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
             gathered: Gathered::default(),
-            totals: HashMap::default(),
+            totals: SumsTable::default(),
             balance: (0, 0),
-            two_way: HashSet::default(),
+            two_way: Vec::new(),
             held_failures: BTreeMap::new(),
             loads: Loads::default(),
             stored_subjects: Vec::new(),
@@ -309,7 +309,7 @@ impl Merge {
         }
         for client in two_way {
             let subject = self.subject(client);
-            self.two_way.insert(subject);
+            self.note_two_way(subject);
         }
         let verdicts: Vec<_> = names.iter().map(|name| self.verdicts.name(name)).collect();
         for (key, sums) in usage {
@@ -436,29 +436,31 @@ impl Merge {
         source: NameSource,
         sums: &Sums,
     ) {
-        // Whoever is answered by anybody is seen both ways.
-        if sums.bytes_down > 0 {
-            let subject = self.subject(client);
-            self.two_way.insert(subject);
-        }
-        let Some(target) = target else { return };
-        let is_domain = matches!(self.verdicts.target(target), Target::Domain(_));
         // What is at home is no blind spot of the catalogue. Questions are kept: the domain may turn
         // out to be an app one day.
-        if is_domain && bucket == Some(Bucket::Private) {
+        let is_told = |target: &TargetNumber| {
+            bucket != Some(Bucket::Private) || !self.verdicts.is_domain(*target)
+        };
+        let target = target.filter(is_told);
+        if target.is_none() && sums.bytes_down == 0 {
             return;
         }
         let subject = self.subject(client);
+        // Whoever is answered by anybody is seen both ways.
+        if sums.bytes_down > 0 {
+            self.note_two_way(subject);
+        }
+        let Some(target) = target else { return };
         let key = RowKey { hour, subject, target, source };
         let mut sums = *sums;
         if bucket.is_some() {
             (sums.elsewhere_flows, sums.elsewhere_bytes) = (sums.connections, sums.bytes());
         }
-        if sums.attempts_failed > 0 && !self.two_way.contains(&subject) {
+        if sums.attempts_failed > 0 && !self.is_two_way(subject) {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
         }
-        self.gathered.rows.entry(key).or_default().add(&sums);
+        self.gathered.rows.entry(key).0.add(&sums);
     }
 
     /// Notes that a flow began, until it is known whether it followed another.
@@ -493,7 +495,7 @@ impl Merge {
         self.loads.settle(horizon, order, |(key, has_row), followed| {
             // A domain may turn out to be an app one day.
             if has_row {
-                rows.entry(key).or_default().add(&Sums { followed, ..Sums::default() });
+                rows.entry(key).0.add_followed(followed);
             }
         });
     }
@@ -501,15 +503,23 @@ impl Merge {
     /// Failed attempts count once the client is known to be seen both ways: where only half of
     /// the traffic is captured, nothing is ever answered.
     fn release_failures(&mut self) {
-        let (released, held) = std::mem::take(&mut self.held_failures)
-            .into_iter()
-            .partition(|(key, _)| self.two_way.contains(&key.subject));
-        self.held_failures = held;
-        let released: BTreeMap<RowKey, u64> = released;
-        for (key, attempts_failed) in released {
-            let sums = Sums { attempts_failed, ..Sums::default() };
-            self.gathered.rows.entry(key).or_default().add(&sums);
+        let two_way = &self.two_way;
+        let is_two_way = |key: &RowKey| two_way.get(key.subject as usize) == Some(&true);
+        for (key, failed) in self.held_failures.extract_if(.., |key, _| is_two_way(key)) {
+            self.gathered.rows.entry(key).0.attempts_failed += failed;
         }
+    }
+
+    fn is_two_way(&self, subject: SubjectNumber) -> bool {
+        self.two_way.get(subject as usize) == Some(&true)
+    }
+
+    fn note_two_way(&mut self, subject: SubjectNumber) {
+        let place = subject as usize;
+        if self.two_way.len() <= place {
+            self.two_way.resize(place + 1, false);
+        }
+        self.two_way[place] = true;
     }
 
     fn subject(&mut self, client: Address) -> SubjectNumber {

@@ -20,8 +20,9 @@ const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
 
-/// The port of HTTPS, and so of DNS over HTTPS (RFC 8484).
-const HTTPS_PORT: u16 = 443;
+/// The ports on which DNS is encrypted: over HTTPS (RFC 8484), over TLS (RFC 7858) and QUIC (RFC
+/// 9250).
+const ENCRYPTED_DNS_PORTS: [u16; 2] = [443, 853];
 
 /// A label that no signature has.
 const ANY_HOST: &str = "shadowscope-any-host";
@@ -49,6 +50,8 @@ pub struct Verdicts {
     own_domains: Vec<String>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
+    /// Of each target, whether it is a domain without signature: asked for each row.
+    domains: Vec<bool>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
@@ -66,6 +69,7 @@ impl Verdicts {
             own_domains,
             by_name: HashMap::default(),
             targets: Vec::new(),
+            domains: Vec::new(),
             numbers: HashMap::default(),
         }
     }
@@ -83,12 +87,24 @@ impl Verdicts {
         }
         self.by_name.clear();
         self.numbers.clear();
+        self.domains.clear();
         std::mem::take(&mut self.targets)
+    }
+
+    /// Takes other domains as the organisation's own; names that were asked before are to be
+    /// [forgotten](Verdicts::forget).
+    pub fn exchange_own_domains(&mut self, own_domains: &[String]) {
+        self.own_domains = own_domains.to_vec();
     }
 
     /// What a target is.
     pub fn target(&self, number: TargetNumber) -> &Target {
         &self.targets[number as usize]
+    }
+
+    /// Whether a target is a domain without signature.
+    pub fn is_domain(&self, number: TargetNumber) -> bool {
+        self.domains[number as usize]
     }
 
     /// The target that stands for unmatched domains for which there is no room.
@@ -142,9 +158,10 @@ impl Verdicts {
         Some(self.matched(&found))
     }
 
-    /// Whether an endpoint is a public resolver's for DNS over HTTPS.
+    /// Whether an endpoint is a public resolver's for DNS that is encrypted.
     pub fn is_resolver(&self, server: Endpoint) -> bool {
-        server.port == HTTPS_PORT && self.catalogue.public_resolver(server.address).is_some()
+        ENCRYPTED_DNS_PORTS.contains(&server.port)
+            && self.catalogue.public_resolver(server.address).is_some()
     }
 
     /// Whether a name is the organisation's own or below one.
@@ -195,6 +212,7 @@ impl Verdicts {
         match self.numbers.get(&target) {
             Some(&known) => known,
             None => {
+                self.domains.push(matches!(target, Target::Domain(_)));
                 self.targets.push(target.clone());
                 self.numbers.insert(target, next);
                 next

@@ -16,6 +16,7 @@ use super::questions::name_protocol;
 use super::{Item, Worker};
 use crate::decode;
 use crate::dissect::dns;
+use crate::dissect::media::{self, MediaKind};
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
 use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
@@ -36,6 +37,8 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 const LOOKED_MAX: u8 = 16;
 /// How long a flow stays undecided after its first payload.
 const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
+/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250): a sign, and never the only one.
+const ENCRYPTED_DNS_PORT: u16 = 853;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
 pub(super) const INSPECTIONS_MAX: usize = 16_384;
 
@@ -52,6 +55,8 @@ pub(super) struct Inspector {
     outer: HashMap<FlowId, u8, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
+    /// What was seen of flows that may carry media of calls.
+    pub(super) media: HashMap<FlowId, media::Seen, RandomState>,
     scratch: quic::Scratch,
     found: Vec<Found>,
 }
@@ -119,6 +124,8 @@ enum Found {
     ForwardedFor(Address),
     Dns(Vec<u8>),
     Tunnel { protocol: TunnelProtocol, by_client: bool },
+    Socks4 { is_reply: bool },
+    Media(MediaKind),
     OpenVpn(openvpn::Packet),
     Refused(Counter),
 }
@@ -157,6 +164,8 @@ fn keep(finding: Finding<'_>) -> Option<Found> {
         Finding::ProxyTarget(host) => Found::ProxyTarget(host),
         Finding::DnsMessage(message) => Found::Dns(message.to_vec()),
         Finding::Tunnel { protocol, by_client } => Found::Tunnel { protocol, by_client },
+        Finding::Socks4 { is_reply } => Found::Socks4 { is_reply },
+        Finding::Media(kind) => Found::Media(kind),
         Finding::OpenVpn(packet) => Found::OpenVpn(packet),
         Finding::Refused(counter) => Found::Refused(counter),
         Finding::ForwardedFor(address) => Found::ForwardedFor(address),
@@ -283,7 +292,9 @@ impl Worker {
         let cold = self.table.cold(flow);
         let has_inspection = cold.inspection != NONE;
         if !has_inspection && !quic::may_be_initial(payload) {
-            if self.is_tunnel_datagram(flow, side, item, payload) {
+            if self.is_tunnel_datagram(flow, side, item, payload)
+                || self.is_named_media(flow, side, item, payload)
+            {
                 return;
             }
             let cold = self.table.cold(flow);
@@ -311,7 +322,9 @@ impl Worker {
                 *slot = None;
                 self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
                 // What begins with noise may begin like QUIC.
-                if self.is_tunnel_datagram(flow, side, item, payload) {
+                if self.is_tunnel_datagram(flow, side, item, payload)
+                    || self.is_named_media(flow, side, item, payload)
+                {
                     self.inspector.found.clear();
                     return;
                 }
@@ -379,7 +392,7 @@ impl Worker {
     }
 
     /// Where no dissector wants anything of the flow any more, it is decided.
-    fn settle(&mut self, flow: FlowId) {
+    pub(super) fn settle(&mut self, flow: FlowId) {
         let hot = self.table.hot(flow);
         if hot.marks & (mark::WANTED_0 | mark::WANTED_0 << 1) == 0 {
             self.forget_tunnel(flow);
@@ -453,7 +466,7 @@ impl Worker {
             fruitful |= !matches!(finding, Found::Refused(_) | Found::OpenVpn(_));
             match finding {
                 Found::Hello(hello) => {
-                    self.hello(flow, side, time, &hello);
+                    self.hello(flow, side, time, &hello, false);
                     if let Some(bytes) = packet_bytes {
                         self.hello_ends(flow, side, bytes);
                     }
@@ -470,6 +483,8 @@ impl Worker {
                 Found::Tunnel { protocol, by_client } => {
                     self.tunnel_in_stream(flow, side, protocol, by_client);
                 }
+                Found::Socks4 { is_reply } => self.socks4(flow, side, is_reply),
+                Found::Media(kind) => self.mark_media(flow, kind),
                 Found::OpenVpn(packet) => self.openvpn_packet(flow, side, packet),
                 Found::Refused(counter) => self.count_event(counter),
             }
@@ -478,25 +493,36 @@ impl Worker {
         fruitful
     }
 
-    fn hello(&mut self, flow: FlowId, side: Side, time: Timestamp, hello: &ClientHello) {
+    /// Takes a hello of TLS, or of DTLS.
+    pub(super) fn hello(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        time: Timestamp,
+        hello: &ClientHello,
+        is_dtls: bool,
+    ) {
         self.set_client(flow, side);
         if let Some(shape) = hello.shape {
             let (client, _) = self.endpoints(flow);
             let hour = self.hour(time.minute());
             self.note_trait(client.address, hour, Trait::HelloShape, shape.get().into());
         }
-        let is_quic = self.table.hot(flow).protocol == protocol::UDP;
-        let (source, seen) =
-            if is_quic { (NameSource::Quic, Seen::Quic) } else { (NameSource::Sni, Seen::Tls) };
+        let is_udp = self.table.hot(flow).protocol == protocol::UDP;
+        let (source, seen) = match is_udp && !is_dtls {
+            true => (NameSource::Quic, Seen::Quic),
+            false => (NameSource::Sni, Seen::Tls),
+        };
         let hot = self.table.hot(flow);
-        // DNS over TLS and over QUIC name themselves (RFC 7858, 3.1 by port; RFC 9250, 4.1).
-        let speaks_dns =
-            |alpn: &ArrayString<ALPN_LENGTH_MAX>| matches!(alpn.as_str(), "dot" | "doq");
-        if hot.bucket == BY_NAME && hello.alpn.iter().any(speaks_dns) {
+        if hot.bucket == BY_NAME && is_of_dns(hello, hot.ports) {
             hot.bucket = Bucket::EncryptedDns as u8;
         }
-        if !is_quic && tunnel::is_tor_hello(hello) {
+        let server_port = hot.ports[1 - hot.client()];
+        if !is_udp && tunnel::is_tor_hello(hello, server_port) {
             self.mark_tunnel(flow, TunnelProtocol::Tor);
+        }
+        if hello.alpn.iter().any(|protocol| tunnel::is_anydesk(protocol)) {
+            self.mark_tunnel(flow, TunnelProtocol::AnyDesk);
         }
         let hot = self.table.hot(flow);
         if hello.esni {
@@ -506,7 +532,10 @@ impl Worker {
         *wanted &= !(mark::WANTED_0 << side);
         let Some(name) = &hello.server_name else { return };
         *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
-        self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
+        // Observations are those that are compared with other tools': of TCP and QUIC.
+        if !is_dtls {
+            self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
+        }
         if let Some(config_id) = hello.ech_config_id {
             self.inspector.outer.insert(flow, config_id);
         }
@@ -580,6 +609,15 @@ fn new_stream(packet: &Packet, fingerprint: bool, known_start: u32) -> SideStrea
     let stream = SideStream::new(packet.source_port, packet.destination_port);
     let stream = if fingerprint { stream } else { stream.without_fingerprint() };
     if known_start == 0 { stream.in_midst() } else { stream }
+}
+
+/// Whether a hello begins DNS over TLS or over QUIC: it says so (RFC 9250, 4.1.1; "dot" in IANA's
+/// list), or it says nothing of what it wants on their port, as most clients of RFC 7858 do.
+fn is_of_dns(hello: &ClientHello, ports: [u16; 2]) -> bool {
+    let is_dns = |protocol: &ArrayString<ALPN_LENGTH_MAX>| {
+        matches!(protocol.as_str(), "dot" | "doq") || protocol.starts_with("doq-i")
+    };
+    hello.alpn.iter().any(is_dns) || hello.alpn.is_empty() && ports.contains(&ENCRYPTED_DNS_PORT)
 }
 
 /// Counts a flow whose Initials no known key opens.

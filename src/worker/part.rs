@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 
 use crate::dissect::device_name::DeviceName;
+use crate::dissect::media::MediaKind;
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::evidence::source::Trait;
 use crate::flow::table::FlowId;
@@ -92,6 +93,8 @@ pub struct AnonymousSums {
     pub sums: Sums,
     /// A bucket that its bytes belong to whatever its name.
     pub bucket: Option<Bucket>,
+    /// Whether it carries media of a call.
+    pub is_media: bool,
     /// The outer name of a ClientHello with Encrypted ClientHello, which may hide another.
     pub outer: Option<Outer>,
     /// Whether this is the last that is heard of the flow.
@@ -233,8 +236,10 @@ pub struct FlowRecord {
     pub bytes_down: u64,
     /// How it ended.
     pub end: End,
-    /// The tunnel that it is.
+    /// The tunnel or remote access that it is.
     pub tunnel: Option<TunnelProtocol>,
+    /// What showed that it carries media of a call.
+    pub media: Option<MediaKind>,
 }
 
 /// Bytes and flows by hour and bucket.

@@ -66,6 +66,10 @@ fn show(finding: &Finding<'_>) -> String {
         Finding::ForwardedFor(address) => format!("forwarded {address}"),
         Finding::DnsMessage(message) => format!("dns {message:x?}"),
         Finding::Tunnel { protocol, .. } => format!("tunnel {}", protocol.as_str()),
+        Finding::Socks4 { is_reply } => {
+            format!("socks4 {}", if *is_reply { "reply" } else { "request" })
+        }
+        Finding::Media(kind) => format!("media {}", kind.as_str()),
         Finding::OpenVpn(packet) => format!("openvpn {packet:?}"),
         Finding::Refused(counter) => format!("refused {}", counter.name()),
     }
@@ -88,8 +92,10 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
         (server(b"<stream:stream><proceed xmlns='x'/>"), vec![CERTIFICATE_FOUND]),
         (server(b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\0\x04\0\x04\0"), vec![CERTIFICATE_FOUND]),
         (server(b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\0\x08\0\x01\0\0\0"), vec![
+            "tunnel rdp",
             CERTIFICATE_FOUND,
         ]),
+        (server(b"\0\x5a\0\0\0\0\0\0"), vec!["socks4 reply", CERTIFICATE_FOUND]),
         (hello_bytes(), vec![HELLO_FOUND]),
         (before_tls(b"EHLO me\r\nSTARTTLS\r\n"), vec![HELLO_FOUND]),
         (before_tls(b"a1 CAPABILITY\r\na2 STARTTLS\r\n"), vec![HELLO_FOUND]),
@@ -144,6 +150,15 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
             vec!["request www.example.com -", "request www.example.com -"],
         ),
         (b"SSH-2.0-OpenSSH_9.6p1\r\n\0\0\x05\xdc".to_vec(), vec!["tunnel ssh"]),
+        (b"RFB 003.008\n\x01\x02".to_vec(), vec!["tunnel vnc"]),
+        (b"\x17\x24\x10\x04\0\x88\x13\x80\0\x17\x24".to_vec(), vec!["tunnel teamviewer"]),
+        (b"\0\x03\0\0\x21\x12\xa4\x42abcdefghijkl".to_vec(), vec!["media stun"]),
+        (b"\0\x14\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl".to_vec(), vec!["media stun"]),
+        (b"\x01\x14\0\x01\0\0\x21\x12\xa4\x43abcdefghijkl".to_vec(), vec![]),
+        (
+            before_tls(b"\x04\x01\x01\xbb\xc6\x33\x64\x01me\0"),
+            vec!["socks4 request", HELLO_FOUND],
+        ),
         (b"hello\r\nSSH-1.99-Cisco-1.25\n".to_vec(), vec!["tunnel ssh"]),
         (b"\0\x9c\0\x01\x1a\x2b\x3c\x4d\0\x01\0\0\x01\0".to_vec(), vec!["tunnel pptp"]),
         (
