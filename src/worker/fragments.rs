@@ -8,6 +8,7 @@
 //! same worker.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
@@ -89,8 +90,9 @@ struct Datagram {
     /// Bytes by the rule of the books, of the fragments and of what is around them.
     bytes: u32,
     outer_bytes: u32,
-    /// Whether all of it was there: copies of its fragments still count for its flow.
-    is_done: bool,
+    /// What tells the first fragment's data from others', once all of the datagram was there: copies
+    /// of its fragments still count for its flow.
+    done: Option<u64>,
 }
 
 impl Datagram {
@@ -105,7 +107,7 @@ impl Datagram {
             length: None,
             bytes: 0,
             outer_bytes: 0,
-            is_done: false,
+            done: None,
         }
     }
 
@@ -166,6 +168,12 @@ impl Datagram {
             })
     }
 
+    /// The data of the first fragment.
+    fn data_of(&self, first: &Packet) -> &[u8] {
+        let length = usize::from(first.transport_header) + first.payload_captured as usize;
+        self.data.get(..length).unwrap_or_default()
+    }
+
     /// The bytes from the beginning as far as there is no hole.
     fn contiguous(&self) -> &[u8] {
         let end = match self.runs.first() {
@@ -212,19 +220,27 @@ impl Worker {
         let fragments = &mut self.fragments;
         let begun = &mut fragments.begun;
         let order = &mut fragments.order;
-        let datagram = fragments.open.entry(key).or_insert_with(|| {
+        let hasher = fragments.open.hasher().clone();
+        let mut fresh = || {
             *begun += 1;
             order.push_back((key, *begun));
             Datagram::new(*begun, item.sensor)
-        });
-        if datagram.is_done {
-            if let Some(first) = datagram.first {
-                self.count_piece(item, &first.packet, around);
+        };
+        let data = fragment_data(packet, frame);
+        let datagram = fragments.open.entry(key).or_insert_with(&mut fresh);
+        if let Some(known) = datagram.done {
+            let is_other = packet.fragment == Fragment::First && hasher.hash_one(data) != known;
+            if !is_other {
+                if let Some(first) = datagram.first {
+                    self.count_piece(item, &first.packet, around);
+                }
+                return;
             }
-            return;
+            // Fast senders use their numbers again before long.
+            *datagram = fresh();
         }
         let before = datagram.memory();
-        let fits = datagram.add(packet, fragment_data(packet, frame));
+        let fits = datagram.add(packet, data);
         datagram.bytes = datagram.bytes.saturating_add(packet.bytes);
         datagram.outer_bytes = datagram.outer_bytes.saturating_add(packet.outer_bytes);
         if packet.fragment == Fragment::First && datagram.first.is_none() {
@@ -251,7 +267,9 @@ impl Worker {
             && let Some(datagram) = self.take_datagram(&key)
         {
             let (number, began, first) = (datagram.number, datagram.began, datagram.first);
-            let done = Datagram { first, is_done: true, ..Datagram::new(number, began) };
+            let data = first.map(|first| datagram.data_of(&first.packet));
+            let done = data.map(|data| hasher.hash_one(data));
+            let done = Datagram { first, done, ..Datagram::new(number, began) };
             self.fragments.open.insert(key, done);
             self.complete(datagram, item, around);
         }
@@ -296,7 +314,7 @@ impl Worker {
     }
 
     fn evict_datagram(&mut self, key: &Key) {
-        if self.fragments.open.get(key).is_some_and(|datagram| !datagram.is_done) {
+        if self.fragments.open.get(key).is_some_and(|datagram| datagram.done.is_none()) {
             self.count_event(Counter::FragmentEvicted);
         }
         self.abandon(key);
@@ -547,6 +565,17 @@ mod tests {
         assert_eq!(names(&read(&fragments)), [name("v4")]);
         fragments[1][9] = GRE;
         assert!(names(&read(&fragments)).is_empty());
+    }
+
+    #[test]
+    fn a_number_may_be_used_again_before_long() {
+        let [one, two] = ["one", "two"].map(|label| ipv4(1, UDP, 7, &question(label), 64));
+        // Each fragment of the first one twice, as a mirror port may show them.
+        let doubled = one.iter().flat_map(|fragment| [fragment.clone(), fragment.clone()]);
+        let packets: Vec<Vec<u8>> = doubled.chain(one.clone()).chain(two).collect();
+        let part = read(&packets);
+        assert_eq!(names(&part), [name("one"), name("two")]);
+        assert_eq!(part.counters.value(Counter::FragmentOrphan), 0);
     }
 
     #[test]
