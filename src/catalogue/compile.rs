@@ -73,11 +73,7 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
 /// # Errors
 /// What would make the answer depend on the order of files, or cannot be matched at all.
 pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue, Vec<Finding>> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(base.as_bytes());
-    hasher.update(local.as_bytes());
     let mut compiler = Compiler::default();
-    compiler.catalogue.hash = *hasher.finalize().as_bytes();
     let names = base.len() / BYTES_PER_NAME;
     compiler.catalogue.base = Index::with_room(names);
     compiler.catalogue.rules.reserve(names);
@@ -132,7 +128,7 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
 /// Reads the words of an app.
 pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
     let AppEntry { file, words, .. } = &catalogue.apps[number];
-    let path = &catalogue.files[*file as usize];
+    let path = catalogue.files[*file as usize];
     let file: AppFile = words_of(catalogue, *words);
     let vendor = vendor(catalogue, &file.vendor);
     let suite = file.suite.as_deref().and_then(|id| catalogue.number_of(id));
@@ -161,7 +157,7 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
         verified: file.verified,
         tenant_audience: file.tenant.as_ref().map(|tenant| tenant.audience),
         risk: file.risk,
-        file: path.clone(),
+        file: catalogue.at(path).into(),
         is_local: words.is_local,
     })
 }
@@ -221,8 +217,23 @@ fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
             "the last line is no checksum: the file was cut".to_owned(),
         ));
     };
-    let all = body.lines().skip(1);
+    let all = split(body.trim_end_matches('\n'), b'\n').skip(1);
     all.enumerate().map(|(index, line)| Line::split(text, is_local, index + 2, line)).collect()
+}
+
+/// What stands between bytes `end`. (As `str::split` does, whose search is slower for long parts.)
+fn split(text: &str, end: u8) -> impl Iterator<Item = &str> {
+    debug_assert!(end.is_ascii());
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (part, behind) = match memchr::memchr(end, text.as_bytes()) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        rest = behind;
+        Some(part)
+    })
 }
 
 impl<'p> Line<'p> {
@@ -237,7 +248,7 @@ impl<'p> Line<'p> {
         let (path, content) = line.split_once('\t').ok_or_else(|| lacks("tab behind a path"))?;
         let mut app = None;
         if !SHARED_FILES.contains(&path) {
-            let mut fields = content.split('\t');
+            let mut fields = split(content, b'\t');
             let mut next = |what| fields.next().ok_or_else(|| lacks(what));
             let words = next("JSON")?;
             let (id, net) = (next("id")?, next("list of addresses")?);
@@ -256,7 +267,7 @@ impl<'p> Line<'p> {
     /// Where the vendors of `vendors.toml` stand, by their id.
     fn vendors(&self) -> Result<Vec<VendorEntry>, Vec<Finding>> {
         let mut vendors = Vec::new();
-        let mut fields = self.content.split('\t');
+        let mut fields = split(self.content, b'\t');
         while let Some(id) = fields.next().filter(|id| !id.is_empty()) {
             let lacks = || damaged(self.number, format!("nothing is said of vendor `{id}`"));
             let words = fields.next().ok_or_else(lacks)?;
@@ -284,12 +295,14 @@ struct Compiler {
     findings: Vec<Finding>,
     /// Rules that another one hides.
     shadowed: Vec<RuleNumber>,
+    /// The reserved labels of most apps.
+    nothing_reserved: Arc<[Box<str>]>,
 }
 
 impl Compiler {
     fn add_app(&mut self, line: &Line<'_>, app: &AppFields<'_>) -> Result<(), Vec<Finding>> {
         let number = self.catalogue.apps.len() as u32;
-        let file = self.file(line.path);
+        let file = self.file(line);
         let template = Rule {
             owner: Owner::App(number),
             role: Role::Infra,
@@ -301,17 +314,21 @@ impl Compiler {
         };
         let mut reserved: Vec<Box<str>> = app.reserved.split_whitespace().map(Into::into).collect();
         reserved.sort_unstable();
-        let reserved: Arc<[Box<str>]> = reserved.into();
+        let reserved = match reserved.is_empty() {
+            true => self.nothing_reserved.clone(),
+            false => reserved.into(),
+        };
         for section in &app.sections {
             self.add_section(line, section, &template, &reserved)?;
         }
         if app.net != "[]" {
             for section in line.json::<Vec<NetSection>>(app.net)? {
-                self.add_addresses(&section, &Rule { role: section.role, ..template.clone() });
+                let template = Rule { role: section.role, ..template.clone() };
+                self.add_addresses(line.path, &section, &template);
             }
         }
         self.catalogue.apps.push(AppEntry {
-            id: app.id.into(),
+            id: line.place(app.id),
             file,
             words: line.place(app.words),
             app: OnceLock::new(),
@@ -327,7 +344,7 @@ impl Compiler {
         template: &Rule,
         reserved: &Arc<[Box<str>]>,
     ) -> Result<(), Vec<Finding>> {
-        let mut words = section.split(' ');
+        let mut words = section.split_ascii_whitespace();
         let mut next = || words.next().unwrap_or(NOTHING);
         let (role, edition, cname) = (next(), next(), next());
         let unknown = |what, word| damaged(line.number, format!("`{word}` is no {what}"));
@@ -370,20 +387,19 @@ impl Compiler {
     }
 
     /// A `[[net]]` section; `template` says whose it is.
-    fn add_addresses(&mut self, section: &NetSection, template: &Rule) {
-        let path = self.catalogue.files[template.file as usize].clone();
+    fn add_addresses(&mut self, path: &str, section: &NetSection, template: &Rule) {
         let mut ports = Vec::new();
         for text in &section.ports {
             match PortRange::parse(text) {
                 Some(range) => ports.push(range),
-                None => self.findings.push(unusable(&path, text, "it is no port range")),
+                None => self.findings.push(unusable(path, text, "it is no port range")),
             }
         }
         let ports: Box<[PortRange]> = ports.into();
         let rule = |text: &str| Rule { text: RuleText::Own(text.into()), ..template.clone() };
         for text in &section.cidrs {
             let Some(network) = parse_network(text) else {
-                self.findings.push(unusable(&path, text, "it is no network"));
+                self.findings.push(unusable(path, text, "it is no network"));
                 continue;
             };
             let number = self.push(rule(text));
@@ -400,7 +416,7 @@ impl Compiler {
     }
 
     fn add_infra(&mut self, infra: InfraFile, line: &Line<'_>) {
-        let file = self.file(line.path);
+        let file = self.file(line);
         let template = |purpose, role| Rule {
             owner: Owner::Infra(purpose),
             role,
@@ -458,8 +474,8 @@ impl Compiler {
         self.catalogue.rules.len() as RuleNumber - 1
     }
 
-    fn file(&mut self, path: &str) -> u32 {
-        self.catalogue.files.push(path.into());
+    fn file(&mut self, line: &Line<'_>) -> u32 {
+        self.catalogue.files.push(line.place(line.path));
         self.catalogue.files.len() as u32 - 1
     }
 
@@ -471,7 +487,7 @@ impl Compiler {
         for number in self.shadowed {
             let rule = &catalogue.rules[number as usize];
             self.findings.push(Finding {
-                file: catalogue.files[rule.file as usize].to_string(),
+                file: catalogue.at(catalogue.files[rule.file as usize]).to_owned(),
                 line: 0,
                 column: 0,
                 rule: "S008",

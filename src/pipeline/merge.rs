@@ -23,7 +23,7 @@ use super::possible;
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
-use super::summary::Summary;
+use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
 use crate::catalogue::{Catalogue, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
@@ -93,8 +93,11 @@ pub struct Merge {
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
     gathered: Gathered,
-    /// What was gathered in all ticks, for the summary: by subject, target and hour.
-    totals: SumsTable<(SubjectNumber, TargetNumber, Hour)>,
+    /// What was gathered in all ticks, for the summary: by subject, hour and target where that is an
+    /// app, by target alone where it is a domain.
+    totals: SumsTable<(SubjectNumber, Hour, TargetNumber)>,
+    /// By subject; those without are not known to have any, or come later.
+    client_totals: Vec<Option<ClientTraffic>>,
     /// Bytes in the books and bytes that came in, of the whole run.
     balance: (u64, u64),
     /// Of each subject, whether packets to it were seen; none yet for those at the end.
@@ -144,6 +147,7 @@ impl Merge {
             unmatched: HashSet::default(),
             gathered: Gathered::default(),
             totals: SumsTable::default(),
+            client_totals: Vec::new(),
             balance: (0, 0),
             two_way: Vec::new(),
             held_failures: BTreeMap::new(),
