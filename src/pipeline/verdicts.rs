@@ -18,7 +18,9 @@ use crate::store::{AppFacts, Target};
 /// Names remembered; when there are more, all are forgotten and matched anew.
 const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
-const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
+const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", TUNNELLING_CATEGORY];
+/// The one of them whose apps make services reachable from outside.
+pub(super) const TUNNELLING_CATEGORY: &str = "tunnelling";
 
 /// Categories of apps with which one can call (see `signatures/categories.toml`). Any other app is
 /// one where it has this tag (`signatures/tags.toml`), or, where teams work together, that of chat.

@@ -155,6 +155,12 @@ fn next(connection: &Connection, keeping: &Keeping<'_>) -> rusqlite::Result<Opti
             return Ok(Some(Step::FoldDay(keeping.judge.day_of(hour))));
         }
     }
+    let taken: Option<i64> =
+        connection
+            .query_row("SELECT min(hour) FROM detours WHERE subject > 0", [], |row| row.get(0))?;
+    if let Some(hour) = before(taken, keeping.hours_from) {
+        return Ok(Some(Step::FoldDay(keeping.judge.day_of(hour))));
+    }
     let first_day = first("usage_daily", "day")?;
     if let Some(day) = before(first_day, keeping.days_from) {
         return Ok(Some(Step::Total(of_day(day))));
@@ -280,6 +286,7 @@ fn delete_totals(connection: &Connection, before: i64) -> rusqlite::Result<u64> 
         params![before, Stage::Totals as u8],
     )?;
     connection.execute("DELETE FROM possible WHERE hour < ?", [before])?;
+    connection.execute("DELETE FROM detours WHERE hour < ?", [before])?;
     Ok(connection.execute("DELETE FROM targets_daily WHERE day < ?", [before])? as u64)
 }
 
@@ -305,7 +312,7 @@ pub(super) fn forget_unused(connection: &Connection) -> rusqlite::Result<()> {
         "DELETE FROM subjects WHERE id NOT IN (
              SELECT subject FROM usage UNION SELECT subject FROM usage_daily
              UNION SELECT subject FROM traits UNION SELECT subject FROM accepted
-             UNION SELECT subject FROM sources_daily);
+             UNION SELECT subject FROM sources_daily UNION SELECT subject FROM detours);
          DELETE FROM targets WHERE id NOT IN (
              SELECT target FROM usage UNION SELECT target FROM usage_daily
              UNION SELECT target FROM targets_daily UNION SELECT target FROM possible);",
