@@ -76,6 +76,29 @@ fn call() -> [(Side, Vec<u8>); 4] {
     [(Side::Up, stun(0)), (Side::Down, stun(1)), (Side::Up, rtp(1)), (Side::Down, rtp(7))]
 }
 
+/// What the fixture `media` holds.
+pub(crate) fn scene() -> Traffic {
+    let mut traffic = Traffic::default();
+    let rtp_only = [1, 2, 3].map(|count| (Side::Down, rtp(count)));
+    named(&mut traffic, 1, TEAMS, &[START]);
+    media(&mut traffic, 1, MEDIA_SERVER, START + 5 * SECOND, &call());
+    media(&mut traffic, 1, "198.18.77.2:8801", START + 6 * SECOND, &rtp_only);
+    media(&mut traffic, 1, "198.18.77.3:5004", START + 7 * SECOND, &[(Side::Up, dtls(true))]);
+    media(&mut traffic, 1, "198.18.77.4:443", START + 8 * SECOND, &[(Side::Up, dtls(false))]);
+    let (client, server) = (at("10.7.0.1:50008"), at("198.18.77.5:443"));
+    let mut talk = Talk::tcp(&mut traffic, client, server, START + 9 * SECOND);
+    talk.open();
+    talk.send(Side::Up, &stun(0));
+    talk.close();
+    named(&mut traffic, 2, TEAMS, &[START]);
+    named(&mut traffic, 2, SLACK, &[START + SECOND]);
+    media(&mut traffic, 2, MEDIA_SERVER, START + 5 * SECOND, &call());
+    media(&mut traffic, 3, MEDIA_SERVER, START + 5 * SECOND, &call());
+    media(&mut traffic, 3, "52.112.0.7:3480", START + 6 * SECOND, &call());
+    traffic.sort();
+    traffic
+}
+
 /// Reads it, and answers the flow of media with it.
 fn read(mut traffic: Traffic) -> (Made, Value) {
     traffic.sort();

@@ -79,29 +79,32 @@ fn detours(capture: &Path) -> Vec<(String, String, u64, u64)> {
 fn ways_around_are_told_with_what_they_were_known_by_and_by_how_many() {
     let told = |folder: &str| {
         let found = detours(&support::fixtures().join(folder).join("input.pcap"));
-        let line = |(what, known_by, flows, devices)| format!("{what} {known_by} {flows} {devices}");
+        let line =
+            |(what, known_by, flows, devices)| format!("{what} {known_by} {flows} {devices}");
         found.into_iter().map(line).collect::<Vec<_>>()
     };
-    assert_eq!(told("vpn"), [
-        "wireguard protocol 2 1",
-        "openvpn protocol 5 1",
-        "ipsec protocol 2 1",
-        "l2tp protocol 2 1",
-        "pptp protocol 1 1",
-        "ssh protocol 1 1",
-        "tor protocol 1 1",
-        "tailscale protocol 2 1",
-        "zerotier protocol 1 1",
-        "anyconnect protocol 1 1",
-        "socks protocol 2 1",
-    ]);
-    assert_eq!(told("remote-access"), [
-        "rdp protocol 1 1",
-        "vnc protocol 1 1",
-        "teamviewer protocol 1 1",
-        "anydesk protocol 1 1",
-    ]);
-    assert_eq!(told("encrypted-dns"), [""; 0]);
+    assert_eq!(
+        told("vpn"),
+        [
+            "wireguard protocol 2 1",
+            "openvpn protocol 5 1",
+            "ipsec protocol 2 1",
+            "l2tp protocol 2 1",
+            "pptp protocol 1 1",
+            "ssh protocol 1 1",
+            "tor protocol 1 1",
+            "tailscale protocol 2 1",
+            "zerotier protocol 1 1",
+            "anyconnect protocol 1 1",
+            "socks protocol 2 1",
+        ]
+    );
+    assert_eq!(
+        told("remote-access"),
+        ["rdp protocol 1 1", "vnc protocol 1 1", "teamviewer protocol 1 1", "anydesk protocol 1 1",]
+    );
+    let dns = ["dot protocol 2 1", "doq protocol 2 1", "doh resolver_list 1 1"];
+    assert_eq!(told("encrypted-dns"), dns);
 }
 
 /// Captures with tunnels (see the README of the captures) and the flows in them; all others have
