@@ -219,7 +219,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new/folder");
         let paths = write_reports(store, &folder, range, &Settings::default()).unwrap();
-        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 7);
+        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 8);
         let named = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())
