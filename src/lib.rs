@@ -131,7 +131,8 @@
 //! `undecodable` if it never comes. Where a tunnel comes in fragments, the flow inside is known
 //! only when the datagram is whole. Such a flow is one of its own, apart from the same five-tuple
 //! seen otherwise: it belongs to the worker of the outer addresses, and must not depend on how many
-//! workers there are.
+//! workers there are. What is in pieces again inside such a tunnel is put together if all of
+//! it came in such pieces.
 //!
 //! ## Buckets
 //!
@@ -264,6 +265,7 @@
 //! | what | bound | at the bound |
 //! | --- | --- | --- |
 //! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
+//! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
 //! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
