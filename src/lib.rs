@@ -107,6 +107,15 @@
 //! stands with the cursor, so that every worker sees the same time at the same packet. Live, each
 //! ring has its own, and they agree as far as the machine's clock does.
 //!
+//! ## Hours, days, totals
+//!
+//! Rows of usage by hour become rows by day, rows by day become totals without subjects, and those
+//! go, each at its age ([`store::Keeping`]). What is deleted has become the next before, in one
+//! transaction, so reports add up the three. Hours of a day are added up where they are
+//! [alike](evidence::kept::Kind), so that a report judges the day as it did; no row by day has a
+//! time of day. A total has no subject to judge any more: it is [judged](report::Keeper) when it is
+//! made, as a report of that day would.
+//!
 //! # Rules that must be the same everywhere
 //!
 //! ## Bytes
@@ -122,7 +131,8 @@
 //! `undecodable` if it never comes. Where a tunnel comes in fragments, the flow inside is known
 //! only when the datagram is whole. Such a flow is one of its own, apart from the same five-tuple
 //! seen otherwise: it belongs to the worker of the outer addresses, and must not depend on how many
-//! workers there are.
+//! workers there are. What is in pieces again inside such a tunnel is put together if all of
+//! it came in such pieces.
 //!
 //! ## Buckets
 //!
@@ -247,6 +257,7 @@
 //! | what | bound | at the bound |
 //! | --- | --- | --- |
 //! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
+//! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
 //! | flows that may be tunnels, a worker | 16,384 | the next packets of others are not looked at, `tunnel_overflow` |

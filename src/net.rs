@@ -116,6 +116,8 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
     /// IP Payload Compression (RFC 3173).
     pub const IPCOMP: u8 = 108;
+    /// Layer Two Tunneling Protocol version 3 (RFC 3931, 4.1.1).
+    pub const L2TP: u8 = 115;
     /// Stream Control Transmission Protocol (RFC 9260).
     pub const SCTP: u8 = 132;
     /// MPLS in IP (RFC 4023).

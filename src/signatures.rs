@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(app("206.247.9.9", 8801, protocol::UDP).as_deref(), Some("zoom"));
         assert_eq!(app("206.247.9.9", 8801, protocol::TCP), None);
         let meta = |port| catalogue.match_autonomous_system(32_934, port, protocol::TCP);
-        assert_eq!(meta(5222).unwrap().app_id(), Some("whatsapp"));
+        assert_eq!(meta(5222).as_ref().and_then(|found| found.app_id()), Some("whatsapp"));
         assert!(meta(443).is_none());
         assert_eq!(app("192.0.2.1", 443, protocol::TCP), None);
         let resolver = Address::from(std::net::IpAddr::from([1, 1, 1, 1]));

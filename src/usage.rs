@@ -6,7 +6,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use crate::net::Address;
 use crate::observation::NameSource;
@@ -16,6 +16,8 @@ use crate::time::{Hour, Timestamp};
 pub const SUMS_MAX: usize = 262_144;
 /// Hostnames a worker holds between two ticks before it folds new ones.
 pub const NAMES_MAX: usize = 65_536;
+/// Sums for which there is always room.
+const ROOM_MIN: usize = 1024;
 
 /// Silences, in seconds, that [`Sums::followed`] is kept for. A report takes one of them.
 pub const FOLLOWED_SECONDS: [u8; 3] = [1, 2, 5];
@@ -94,15 +96,20 @@ impl Sums {
         self.minutes_up |= other.minutes_up;
         self.minutes_down |= other.minutes_down;
         self.minutes_begun |= other.minutes_begun;
-        for (mine, theirs) in self.followed.iter_mut().zip(other.followed) {
-            *mine += theirs;
-        }
+        self.add_followed(other.followed);
         self.flow_up_max = self.flow_up_max.max(other.flow_up_max);
         self.flow_bytes_max = self.flow_bytes_max.max(other.flow_bytes_max);
         self.elsewhere_flows += other.elsewhere_flows;
         self.elsewhere_bytes += other.elsewhere_bytes;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
+    }
+
+    /// Adds flows that began while a page of another site was loading, see [`Sums::followed`].
+    pub fn add_followed(&mut self, followed: [u64; FOLLOWED_SECONDS.len()]) {
+        for (mine, theirs) in self.followed.iter_mut().zip(followed) {
+            *mine += theirs;
+        }
     }
 
     /// Whether there is more than a question for the name.
@@ -221,17 +228,23 @@ pub struct UsageKey {
     pub bucket: u8,
 }
 
-/// Sums by key, in the order in which their keys came.
-#[derive(Default)]
-pub struct UsageTable {
+/// Sums by key, in the order in which their keys came. The table of places is apart from the rows,
+/// so that it stays small, and no row moves when it grows.
+pub struct SumsTable<K> {
     index: HashTable<u32>,
-    rows: Vec<(UsageKey, Sums)>,
+    rows: Vec<(K, Sums)>,
     hasher: RandomState,
 }
 
-impl UsageTable {
+impl<K> Default for SumsTable<K> {
+    fn default() -> SumsTable<K> {
+        SumsTable { index: HashTable::new(), rows: Vec::new(), hasher: RandomState::default() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> SumsTable<K> {
     /// The sum of `key`, and whether it is new.
-    pub fn entry(&mut self, key: UsageKey) -> (&mut Sums, bool) {
+    pub fn entry(&mut self, key: K) -> (&mut Sums, bool) {
         let hash = self.hasher.hash_one(key);
         let rows = &self.rows;
         let known = self.index.find(hash, |&at| rows[at as usize].0 == key).copied();
@@ -245,6 +258,11 @@ impl UsageTable {
         (&mut self.rows[at as usize].1, known.is_none())
     }
 
+    /// All sums.
+    pub fn rows(&self) -> &[(K, Sums)] {
+        &self.rows
+    }
+
     /// Sums held.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -256,11 +274,33 @@ impl UsageTable {
     }
 
     /// Takes all sums out.
-    pub fn take(&mut self) -> Vec<(UsageKey, Sums)> {
+    pub fn take(&mut self) -> Vec<(K, Sums)> {
         self.index.clear();
-        // The next part will be about as long.
+        // The next ones will be about as many.
         let room = Vec::with_capacity(self.rows.len());
         std::mem::replace(&mut self.rows, room)
+    }
+
+    /// Forgets all sums, and keeps the room for about as many.
+    pub fn clear(&mut self) {
+        if self.rows.capacity() > 4 * self.rows.len().max(ROOM_MIN) {
+            *self = SumsTable::default();
+        } else {
+            self.index.clear();
+            self.rows.clear();
+        }
+    }
+
+    /// Takes out those whose key `wanted` takes.
+    pub fn take_if(&mut self, mut wanted: impl FnMut(&K) -> bool) -> Vec<(K, Sums)> {
+        let taken = self.rows.extract_if(.., |(key, _)| wanted(key)).collect();
+        let (rows, hasher) = (&self.rows, &self.hasher);
+        let hash_of = |&at: &u32| hasher.hash_one(rows[at as usize].0);
+        self.index.clear();
+        for at in 0..rows.len() as u32 {
+            self.index.insert_unique(hash_of(&at), at, hash_of);
+        }
+        taken
     }
 }
 
@@ -285,7 +325,7 @@ mod tests {
 
     #[test]
     fn sums_are_kept_by_key() {
-        let mut table = UsageTable::default();
+        let mut table = SumsTable::default();
         let key = |name| UsageKey {
             client: Address::v4([10, 0, 0, 1]),
             name,
@@ -301,6 +341,24 @@ mod tests {
         let rows = table.take();
         assert_eq!(rows.iter().map(|(_, sums)| sums.bytes_up).collect::<Vec<_>>(), [10, 7]);
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_is_found_again() {
+        let mut table = SumsTable::<u32>::default();
+        for key in 0..1000 {
+            table.entry(key).0.bytes_up = key.into();
+        }
+        let odd = table.take_if(|key| key % 2 == 1);
+        assert!(odd.iter().all(|(key, sums)| key % 2 == 1 && sums.bytes_up == u64::from(*key)));
+        assert_eq!((odd.len(), table.len()), (500, 500));
+        for key in (0..1000).step_by(2) {
+            let (sums, is_new) = table.entry(key);
+            assert_eq!((sums.bytes_up, is_new), (key.into(), false));
+        }
+        assert!(table.entry(1).1);
+        table.clear();
+        assert!(table.is_empty() && table.entry(0).1);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod conformance;
 mod corpus;
 mod dns;
 mod duplicates;
+mod faults;
 mod flows;
 mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]

@@ -183,7 +183,7 @@ fn a_sensor_says_how_it_is_and_takes_what_is_reloaded() {
     write_config(&more);
     sensor.signal("-HUP");
     hear(&mut sensor, "capture.snap_bytes has changed and needs a restart");
-    hear(&mut sensor, "identities and home networks are taken");
+    hear(&mut sensor, "identities, networks and what is kept are taken");
     write_config("[capture]\nsnap_byte = 1\n");
     sensor.signal("-HUP");
     let refusal = hear(&mut sensor, "refused");
@@ -209,18 +209,35 @@ fn a_sensor_says_how_it_is_and_takes_what_is_reloaded() {
 fn unmatched_names_and_users_of_a_reload_are_told_after_a_minute() {
     let Some(cable) = Cable::new() else { return };
     let text = |name: &str| cable.path(name).into_os_string().into_string().unwrap();
-    let [socket, people, key, packed] =
-        ["scope.sock", "people.csv", "key", "catalogue.packed"].map(text);
+    let [socket, people, key, packed, config, evidence] =
+        ["scope.sock", "people.csv", "key", "catalogue.packed", "scope.toml", "evidence"].map(text);
     pack(&packed);
+    fs::write(&config, "[store]\nkeep_hourly_days = 20\n").unwrap();
     let capture = cable.path("office.pcap");
     office(8, 200).write(&capture).unwrap();
     fs::write(&people, "address_or_network,user,department\n192.0.2.1,nobody,\n").unwrap();
-    let of_people = ["--identities", &people, "--pseudonym-key", &key];
+    let of_people = ["--identities", &people, "--pseudonym-key", &key, "--config", &config];
     let options = [&of_people[..], &["--socket", &socket, "--signatures", &packed]].concat();
     let mut sensor = cable.run(&options);
+    // All of it is right, or nothing is taken.
+    let reload = |sensor: &Sensor, file: &str, keep: &str| {
+        let text = format!(
+            "[store]\n{keep}\n[report]\nevidence = \"{evidence}\"\n\
+             [networks]\nown_domain = [\"wetransfer.com\"]\nown_server = [\"203.0.113.0/24\"]\n"
+        );
+        fs::write(&evidence, file).unwrap();
+        fs::write(&config, text).unwrap();
+        sensor.signal("-HUP");
+    };
+    reload(&sensor, "[evidence]\ninteractive_byte = 7\n", "");
+    let said = hear(&mut sensor, "refused");
+    assert!(said.contains("evidence") && said.contains(&config), "{said}");
+    reload(&sensor, "[evidence]\ninteractive_bytes = 7\n", "keep_hourly_days = 100");
+    let said = hear(&mut sensor, "refused");
+    assert!(said.contains("less than store.keep_hourly_days = 100"), "{said}");
     fs::write(&people, "address_or_network,user,department\n10.0.0.0/8,anna,Sales\n").unwrap();
-    sensor.signal("-HUP");
-    hear(&mut sensor, "identities and home networks are taken");
+    reload(&sensor, "[evidence]\ninteractive_bytes = 7\n", "keep_hourly_days = 10");
+    hear(&mut sensor, "identities, networks and what is kept are taken");
     wait_for("the reload to be exchanged", || status(&socket)["reloads"] == 1);
     cable.replay(&capture, &[]);
     let limit = std::time::Instant::now() + Duration::from_secs(90);
@@ -240,6 +257,11 @@ fn unmatched_names_and_users_of_a_reload_are_told_after_a_minute() {
     assert!(stdout(support::run(["db", "check", "--db", &copy])).contains("all is well"));
     support::run(["db", "backup", "--db", &db, &copy]).expect(2);
     assert_eq!(sensor.end().0, 0);
+    // What is the organisation's own is no target.
+    assert_eq!(cable.ask("SELECT count(*) FROM targets WHERE domain = 'wetransfer.com'"), 0);
+    let private = "SELECT sum(bytes) FROM visibility AS v JOIN buckets AS b ON b.id = v.bucket
+        WHERE b.name = 'private'";
+    assert!(cable.ask(private) > 0);
     assert_eq!(cable.ask("SELECT count(*) FROM subjects WHERE user = 'anna'"), 0);
     assert!(cable.ask("SELECT count(*) FROM subjects WHERE user LIKE 'u-%'") > 5);
 }

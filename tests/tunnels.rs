@@ -7,13 +7,18 @@ use crate::support;
 
 /// Flows of each tunnel in a capture, as `read --flows` tells them.
 fn tunnels(capture: &Path) -> BTreeMap<String, u64> {
+    told(capture, "tunnel")
+}
+
+/// Flows of a capture by what stands under `key` in `read --flows`.
+fn told(capture: &Path, key: &str) -> BTreeMap<String, u64> {
     let folder = tempfile::tempdir().unwrap();
     let flows = folder.path().join("flows.jsonl");
     support::read([capture.as_os_str(), "--flows".as_ref(), flows.as_os_str()]);
     let mut found = BTreeMap::new();
     if flows.exists() {
         for flow in support::json_lines(&flows) {
-            if let Some(tunnel) = flow["tunnel"].as_str() {
+            if let Some(tunnel) = flow[key].as_str() {
                 *found.entry(tunnel.to_owned()).or_default() += 1;
             }
         }
@@ -31,11 +36,12 @@ fn made_tunnels_are_told_by_their_protocols() {
     let expected = [
         ("anyconnect", 1),
         ("ipsec", 2),
-        ("l2tp", 1),
-        ("openvpn", 4),
+        ("l2tp", 2),
+        ("openvpn", 5),
         ("pptp", 1),
+        ("socks", 2),
         ("ssh", 1),
-        ("tailscale", 1),
+        ("tailscale", 2),
         ("tor", 1),
         ("wireguard", 2),
         ("zerotier", 1),
@@ -43,15 +49,25 @@ fn made_tunnels_are_told_by_their_protocols() {
     assert_eq!(found, table(&expected));
 }
 
+#[test]
+fn computers_controlled_from_afar_are_told_and_are_no_tunnels() {
+    let capture = support::fixtures().join("remote-access/input.pcap");
+    let expected = [("anydesk", 1), ("rdp", 1), ("teamviewer", 1), ("vnc", 1)];
+    assert_eq!(told(&capture, "remote_access"), table(&expected));
+    assert_eq!(tunnels(&capture), table(&[]));
+}
+
 /// Captures with tunnels (see the README of the captures) and the flows in them; all others have
 /// none. Counted with tshark by its dissectors `wg`, `openvpn`, `isakmp`, `esp`, `ssh` and `socks`,
 /// where it has one.
-const CAPTURES: [(&str, &[(&str, u64)]); 14] = [
+const CAPTURES: [(&str, &[(&str, u64)]); 15] = [
     ("anyconnect-vpn.pcap", &[("anyconnect", 1)]),
     ("arkime_synthetic.pcap", &[("gre", 1), ("ipsec", 3), ("socks", 2), ("ssh", 5)]),
     ("custom_categories.pcapng", &[("ipsec", 1), ("ssh", 2)]),
-    ("emix.pcap", &[("ipsec", 1), ("openvpn", 1), ("socks", 3), ("ssh", 1), ("wireguard", 1)]),
+    ("emix.pcap", &[("ipsec", 1), ("openvpn", 1), ("socks", 4), ("ssh", 1), ("wireguard", 1)]),
     ("esp.pcapng", &[("ipsec", 2)]),
+    // A fuzzer made a protocol number 115 of it.
+    ("fuzz-2006-09-29-28586.pcap", &[("l2tp", 1)]),
     ("ikev1.pcap", &[("ipsec", 2)]),
     ("openvpn_obfuscated.pcapng", &[("openvpn", 3)]),
     ("openvpn_tcp_nontlsauth.pcap", &[("openvpn", 1)]),

@@ -46,6 +46,8 @@ pub(crate) struct AddressIndex {
     systems: Vec<(u32, Box<[PortRange]>, RuleNumber)>,
     /// Rules for servers on the local network.
     local: Vec<(Box<[PortRange]>, RuleNumber)>,
+    /// What is a local network; empty without such rules.
+    local_networks: NetworkSet,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl AddressIndex {
 
     pub(crate) fn add_local(&mut self, ports: Box<[PortRange]>, rule: RuleNumber) {
         self.local.push((ports, rule));
+        self.local_networks = NetworkSet::default_home();
     }
 
     /// The rule that wins for a server's address.
@@ -97,7 +100,8 @@ impl AddressIndex {
                 return Some(found.rule);
             }
         }
-        if self.local.is_empty() || !is_local(address) {
+        let is_local = address.is_multicast() || self.local_networks.contains(address);
+        if !is_local {
             return None;
         }
         self.local.iter().find(|(ports, _)| fits(ports, port, protocol)).map(|(_, rule)| *rule)
@@ -113,10 +117,6 @@ impl AddressIndex {
 
 fn fits(ports: &[PortRange], port: u16, protocol: u8) -> bool {
     ports.is_empty() || ports.iter().any(|range| range.holds(port, protocol))
-}
-
-fn is_local(address: Address) -> bool {
-    address.is_multicast() || NetworkSet::default_home().contains(address)
 }
 
 /// Prefix length and first address in the mapped form.

@@ -5,7 +5,6 @@
 //! starts in milliseconds.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
@@ -15,14 +14,14 @@ use super::document::{Document, SourceFile};
 use super::finding::Finding;
 use super::format::{AppFile, Edition, NetSection, Role, Scope};
 use super::index::{Index, Reserved, RuleNumber};
-use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, mark};
+use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, VENDORS_FILE, mark};
 use super::pattern::Pattern;
 use super::vocabulary::{
-    CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor, VendorsFile,
+    CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor,
 };
-use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText};
+use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText, VendorEntry};
 
-/// Bytes of the packed form for each name in it, about: how large the index is made at first.
+/// Bytes of the packed form for each name in it, about: how much room is made at first.
 const BYTES_PER_NAME: usize = 128;
 
 /// Puts source files into the packed form.
@@ -64,8 +63,14 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
         return Err(damaged(lines.len() + 2, "the checksum is another: it was changed".to_owned()));
     }
     for line in lines {
-        if let Line { app: Some(app), .. } = &line {
-            line.json::<AppFile>(app.words)?;
+        match &line.app {
+            Some(app) => drop(line.json::<AppFile>(app.words)?),
+            None if line.path == VENDORS_FILE => {
+                for (_, words) in line.vendors()? {
+                    line.json::<Vendor>(words)?;
+                }
+            }
+            None => {}
         }
     }
     Ok(())
@@ -77,11 +82,7 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
 /// # Errors
 /// What would make the answer depend on the order of files, or cannot be matched at all.
 pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue, Vec<Finding>> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(base.as_bytes());
-    hasher.update(local.as_bytes());
     let mut compiler = Compiler::default();
-    compiler.catalogue.hash = *hasher.finalize().as_bytes();
     let names = base.len() / BYTES_PER_NAME;
     compiler.catalogue.base = Index::with_room(names);
     compiler.catalogue.rules.reserve(names);
@@ -106,13 +107,19 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
                 catalogue.categories.extend(file.categories);
             }
             "tags.toml" => catalogue.tags.extend(line.json::<TagsFile>(line.content)?.tags),
-            "vendors.toml" => catalogue.vendor_files.push(line.place(line.content)),
+            VENDORS_FILE => {
+                let entry =
+                    |(id, words)| VendorEntry { id: line.place(id), words: line.place(words) };
+                catalogue.vendors.push(line.vendors()?.into_iter().map(entry).collect());
+            }
             "infra.toml" => infra.push(line),
             "labels.toml" => labels.push(line),
             _ => {}
         }
     }
     all.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
+    compiler.catalogue.apps.reserve(all.len());
+    compiler.catalogue.files.reserve(all.len());
     let mut previous: Option<(&str, bool)> = None;
     for line in &all {
         let Some(app) = &line.app else { continue };
@@ -144,9 +151,9 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
 /// Reads the words of an app.
 pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
     let AppEntry { file, words, .. } = &catalogue.apps[number];
-    let path = &catalogue.files[*file as usize];
+    let path = catalogue.files[*file as usize];
     let file: AppFile = words_of(catalogue, *words);
-    let vendor = catalogue.vendor(&file.vendor);
+    let vendor = vendor(catalogue, &file.vendor);
     let suite = file.suite.as_deref().and_then(|id| catalogue.number_of(id));
     let suite_name = suite.map(|suite| {
         let suite: AppFile = words_of(catalogue, catalogue.apps[suite].words);
@@ -154,8 +161,8 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
     });
     Box::new(App {
         number: number as u32,
-        vendor_name: vendor.map_or(&file.vendor, |vendor| &vendor.name).as_str().into(),
-        vendor_country: vendor.and_then(|vendor| vendor.country.as_deref()).map(Into::into),
+        vendor_name: vendor.as_ref().map_or(&file.vendor, |vendor| &vendor.name).as_str().into(),
+        vendor_country: vendor.and_then(|vendor| vendor.country).map(Into::into),
         suite_name,
         id: file.id.into(),
         name: file.name.into(),
@@ -173,15 +180,17 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
         verified: file.verified,
         tenant_audience: file.tenant.as_ref().map(|tenant| tenant.audience),
         risk: file.risk,
-        file: path.clone(),
+        file: catalogue.at(path).into(),
         is_local: words.is_local,
     })
 }
 
-/// Reads who the vendors are.
-pub(super) fn vendors(catalogue: &Catalogue) -> BTreeMap<String, Vendor> {
-    let files = catalogue.vendor_files.iter();
-    files.flat_map(|&place| words_of::<VendorsFile>(catalogue, place).vendors).collect()
+/// Reads who a vendor is; the operator's own words come last and win.
+pub(super) fn vendor(catalogue: &Catalogue, id: &str) -> Option<Vendor> {
+    catalogue.vendors.iter().rev().find_map(|vendors| {
+        let found = vendors.binary_search_by(|vendor| catalogue.at(vendor.id).cmp(id)).ok()?;
+        Some(words_of(catalogue, vendors[found].words))
+    })
 }
 
 /// Reads JSON that was whole when the catalogue was compiled: the build script or [`pack`] wrote
@@ -215,7 +224,7 @@ pub(super) struct AppFields<'p> {
 impl<'p> AppFields<'p> {
     /// The `[[match]]` sections.
     pub(super) fn sections(&self) -> impl Iterator<Item = &'p str> + use<'p> {
-        self.sections.split('\t').filter(|section| !section.is_empty())
+        split(self.sections, b'\t').filter(|section| !section.is_empty())
     }
 }
 
@@ -238,11 +247,27 @@ pub(super) fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Fin
             "the last line is no checksum: the file was cut".to_owned(),
         ));
     };
-    let mut lines = Vec::with_capacity(body.bytes().filter(|&byte| byte == b'\n').count());
-    for (index, line) in body.lines().enumerate().skip(1) {
+    let mut lines = Vec::with_capacity(memchr::memchr_iter(b'\n', body.as_bytes()).count());
+    let all = split(body.trim_end_matches('\n'), b'\n');
+    for (index, line) in all.enumerate().skip(1) {
         lines.push(Line::split(text, is_local, index + 1, line)?);
     }
     Ok(lines)
+}
+
+/// What stands between bytes `end`. (As `str::split` does, whose search is slower for long parts.)
+fn split(text: &str, end: u8) -> impl Iterator<Item = &str> {
+    debug_assert!(end.is_ascii());
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (part, behind) = match memchr::memchr(end, text.as_bytes()) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        rest = behind;
+        Some(part)
+    })
 }
 
 impl<'p> Line<'p> {
@@ -277,6 +302,18 @@ impl<'p> Line<'p> {
         damaged(self.number, format!("{}: {reason}", self.path))
     }
 
+    /// The vendors of `vendors.toml`, sorted: of each its id, and what is said of it as JSON.
+    pub(super) fn vendors(&self) -> Result<Vec<(&'p str, &'p str)>, Vec<Finding>> {
+        let mut vendors = Vec::new();
+        let mut fields = split(self.content, b'\t');
+        while let Some(id) = fields.next().filter(|id| !id.is_empty()) {
+            let lacks = || self.damaged(&format!("nothing is said of vendor `{id}`"));
+            vendors.push((id, fields.next().ok_or_else(lacks)?));
+        }
+        vendors.sort_unstable();
+        Ok(vendors)
+    }
+
     /// Where a part of this line stands.
     fn place(&self, part: &'p str) -> Place {
         let start = part.as_ptr().addr() - self.text.as_ptr().addr();
@@ -300,7 +337,7 @@ struct Compiler {
 impl Compiler {
     fn add_app(&mut self, line: &Line<'_>, app: &AppFields<'_>) -> Result<(), Vec<Finding>> {
         let number = self.catalogue.apps.len() as u32;
-        let file = self.file(line.path);
+        let file = self.file(line);
         let template = Rule {
             owner: Owner::App(number),
             role: Role::Infra,
@@ -316,11 +353,12 @@ impl Compiler {
         }
         if app.net != "[]" {
             for section in line.json::<Vec<NetSection>>(app.net)? {
-                self.add_addresses(&section, &Rule { role: section.role, ..template.clone() });
+                let template = Rule { role: section.role, ..template.clone() };
+                self.add_addresses(line.path, &section, &template);
             }
         }
         self.catalogue.apps.push(AppEntry {
-            id: app.id.into(),
+            id: line.place(app.id),
             file,
             words: line.place(app.words),
             app: OnceLock::new(),
@@ -336,7 +374,7 @@ impl Compiler {
         template: &Rule,
         reserved: &Arc<Reserved>,
     ) -> Result<(), Vec<Finding>> {
-        let mut words = section.split(' ');
+        let mut words = section.split_ascii_whitespace();
         let mut next = || words.next().unwrap_or(NOTHING);
         let (role, edition, cname) = (next(), next(), next());
         let unknown = |what, word| damaged(line.number, format!("`{word}` is no {what}"));
@@ -379,20 +417,19 @@ impl Compiler {
     }
 
     /// A `[[net]]` section; `template` says whose it is.
-    fn add_addresses(&mut self, section: &NetSection, template: &Rule) {
-        let path = self.catalogue.files[template.file as usize].clone();
+    fn add_addresses(&mut self, path: &str, section: &NetSection, template: &Rule) {
         let mut ports = Vec::new();
         for text in &section.ports {
             match PortRange::parse(text) {
                 Some(range) => ports.push(range),
-                None => self.findings.push(unusable(&path, text, "it is no port range")),
+                None => self.findings.push(unusable(path, text, "it is no port range")),
             }
         }
         let ports: Box<[PortRange]> = ports.into();
         let rule = |text: &str| Rule { text: RuleText::Own(text.into()), ..template.clone() };
         for text in &section.cidrs {
             let Some(network) = parse_network(text) else {
-                self.findings.push(unusable(&path, text, "it is no network"));
+                self.findings.push(unusable(path, text, "it is no network"));
                 continue;
             };
             let number = self.push(rule(text));
@@ -409,7 +446,7 @@ impl Compiler {
     }
 
     fn add_infra(&mut self, infra: InfraFile, line: &Line<'_>) {
-        let file = self.file(line.path);
+        let file = self.file(line);
         let template = |purpose, role| Rule {
             owner: Owner::Infra(purpose),
             role,
@@ -467,8 +504,8 @@ impl Compiler {
         self.catalogue.rules.len() as RuleNumber - 1
     }
 
-    fn file(&mut self, path: &str) -> u32 {
-        self.catalogue.files.push(path.into());
+    fn file(&mut self, line: &Line<'_>) -> u32 {
+        self.catalogue.files.push(line.place(line.path));
         self.catalogue.files.len() as u32 - 1
     }
 
@@ -480,7 +517,7 @@ impl Compiler {
         for number in self.shadowed {
             let rule = &catalogue.rules[number as usize];
             self.findings.push(Finding {
-                file: catalogue.files[rule.file as usize].to_string(),
+                file: catalogue.at(catalogue.files[rule.file as usize]).to_owned(),
                 line: 0,
                 column: 0,
                 rule: "S008",

@@ -21,6 +21,9 @@ use super::pattern::Pattern;
 /// The number of a rule in the catalogue's list.
 pub(crate) type RuleNumber = u32;
 
+/// Bytes of a name, about.
+const BYTES_PER_NAME: usize = 16;
+
 const NO_RULE: RuleNumber = RuleNumber::MAX;
 const EMPTY: u32 = u32::MAX;
 
@@ -111,7 +114,11 @@ impl Reserved {
 impl Index {
     /// An empty table with room for about so many names.
     pub(crate) fn with_room(names: usize) -> Index {
-        let mut index = Index { entries: Vec::with_capacity(names), ..Index::default() };
+        let mut index = Index {
+            entries: Vec::with_capacity(names),
+            texts: String::with_capacity(names * BYTES_PER_NAME),
+            ..Index::default()
+        };
         index.make_slots((names.max(4) * 2).next_power_of_two());
         index
     }

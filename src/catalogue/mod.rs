@@ -68,7 +68,8 @@ pub struct Catalogue {
     packed: [Cow<'static, str>; 2],
     apps: Vec<AppEntry>,
     rules: Vec<Rule>,
-    files: Vec<Box<str>>,
+    /// Paths of files.
+    files: Vec<Place>,
     base: Index,
     local: Index,
     labels: Labels,
@@ -76,11 +77,11 @@ pub struct Catalogue {
     ech_hosts: Vec<Box<str>>,
     resolvers: Vec<Resolver>,
     categories: BTreeMap<String, Category>,
-    vendor_files: Vec<Place>,
-    vendors: OnceLock<BTreeMap<String, Vendor>>,
+    /// Those of the catalogue, sorted by id, and those of the operator's own files.
+    vendors: Vec<Vec<VendorEntry>>,
     tags: BTreeMap<String, String>,
     release: String,
-    hash: [u8; 32],
+    hash: OnceLock<blake3::Hash>,
 }
 
 /// A place in the packed form.
@@ -91,10 +92,18 @@ struct Place {
     length: u32,
 }
 
+/// A vendor as long as nobody has asked for it.
+#[derive(Debug)]
+struct VendorEntry {
+    id: Place,
+    /// What `vendors.toml` says of it, as JSON.
+    words: Place,
+}
+
 /// An app as long as nobody has asked for it.
 #[derive(Debug)]
 struct AppEntry {
-    id: Box<str>,
+    id: Place,
     file: u32,
     /// What the file says of the app, as JSON.
     words: Place,
@@ -363,8 +372,8 @@ impl Catalogue {
     }
 
     /// The vendor with this id.
-    pub fn vendor(&self, id: &str) -> Option<&Vendor> {
-        self.vendors.get_or_init(|| compile::vendors(self)).get(id)
+    pub fn vendor(&self, id: &str) -> Option<Vendor> {
+        compile::vendor(self, id)
     }
 
     /// What a tag means.
@@ -380,13 +389,24 @@ impl Catalogue {
     /// The release's calendar version and the first eight digits of the hash, for instance
     /// `2026.11.1-0f3a5c71`: equal exactly if the rules are, the operator's own included.
     pub fn version(&self) -> String {
-        let [a, b, c, d, ..] = self.hash;
+        let [a, b, c, d, ..] = self.hash().as_bytes();
         format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", self.release)
     }
 
-    /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's.
-    pub fn hash(&self) -> [u8; 32] {
-        self.hash
+    /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's, in hex.
+    pub fn hash_hex(&self) -> String {
+        self.hash().to_hex().to_string()
+    }
+
+    /// Made when it is first asked for.
+    fn hash(&self) -> &blake3::Hash {
+        self.hash.get_or_init(|| {
+            let [base, local] = &self.packed;
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(base.as_bytes());
+            hasher.update(local.as_bytes());
+            hasher.finalize()
+        })
     }
 
     #[inline]
@@ -395,7 +415,7 @@ impl Catalogue {
     }
 
     fn number_of(&self, id: &str) -> Option<usize> {
-        self.apps.binary_search_by(|app| (*app.id).cmp(id)).ok()
+        self.apps.binary_search_by(|app| self.at(app.id).cmp(id)).ok()
     }
 
     fn at(&self, place: Place) -> &str {
@@ -439,7 +459,7 @@ impl Catalogue {
             tenant: tenant.filter(is_tenant).and_then(Tenant::new),
             label: label.map(|label| &*label.text),
             rule: text,
-            file: &self.files[rule.file as usize],
+            file: self.at(self.files[rule.file as usize]),
             is_local: rule.is_local,
         }
     }

@@ -8,6 +8,9 @@
 //! The last line is a checksum of all before it: a file that was cut or damaged on its way is
 //! refused, not used in part.
 //!
+//! The line of `vendors.toml` has two fields for each vendor, sorted by the first: its id, and what
+//! is said of it as JSON.
+//!
 //! A sensor needs the names of all apps when it starts, and the rest of a few of them later. So the
 //! line of a signature file has further fields, each behind a tab: the app's id, its `[[net]]`
 //! sections as JSON, the tenants' reserved labels, and for each `[[match]]` section its role, its
@@ -25,7 +28,10 @@ pub(crate) const END: &str = "end ";
 
 /// Files that are no app's.
 pub(crate) const SHARED_FILES: [&str; 6] =
-    ["catalogue.toml", "categories.toml", "infra.toml", "labels.toml", "tags.toml", "vendors.toml"];
+    ["catalogue.toml", "categories.toml", "infra.toml", "labels.toml", "tags.toml", VENDORS_FILE];
+
+/// The one of these whose line has fields.
+pub(crate) const VENDORS_FILE: &str = "vendors.toml";
 
 /// Marks in front of names.
 pub(crate) mod mark {
@@ -68,6 +74,9 @@ pub(crate) fn checksum(text: &str) -> u64 {
 
 /// What stands behind a file's path, with those names only that `keep` takes.
 pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bool) -> String {
+    if path == VENDORS_FILE {
+        return vendors(table);
+    }
     if SHARED_FILES.contains(&path) {
         return table_to_json(table);
     }
@@ -89,6 +98,22 @@ pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bo
         push_match(&mut line, section.get_ref().as_table(), keep);
     }
     line
+}
+
+/// The vendors, each with its id in front.
+fn vendors(table: &DeTable<'_>) -> String {
+    let vendors = table.get("vendors").and_then(|vendors| vendors.get_ref().as_table());
+    let mut fields: Vec<String> = vendors
+        .into_iter()
+        .flat_map(|vendors| vendors.iter())
+        .map(|(id, vendor)| {
+            let mut field = format!("{}\t", id.get_ref());
+            push_value(&mut field, vendor.get_ref());
+            field
+        })
+        .collect();
+    fields.sort_unstable();
+    fields.join("\t")
 }
 
 /// The content of a TOML file as one line of JSON.

@@ -46,10 +46,16 @@ fn source_file(line: &Line<'_>) -> Result<SourceFile, Vec<Finding>> {
         (None, "infra.toml") => toml::to_string(&line.json::<InfraFile>(line.content)?),
         (None, "labels.toml") => toml::to_string(&line.json::<LabelsFile>(line.content)?),
         (None, "tags.toml") => toml::to_string(&line.json::<TagsFile>(line.content)?),
-        (None, _) => toml::to_string(&line.json::<VendorsFile>(line.content)?),
+        (None, _) => toml::to_string(&vendors_file(line)?),
     };
     let text = text.map_err(|error| line.damaged(&error.to_string()))?;
     Ok(SourceFile { path: line.path.to_owned(), text })
+}
+
+fn vendors_file(line: &Line<'_>) -> Result<VendorsFile, Vec<Finding>> {
+    let vendors = line.vendors()?.into_iter();
+    let vendors = vendors.map(|(id, words)| Ok((id.to_owned(), line.json(words)?)));
+    Ok(VendorsFile { schema: 1, vendors: vendors.collect::<Result<_, Vec<Finding>>>()? })
 }
 
 fn app_file(line: &Line<'_>) -> Result<AppFile, Vec<Finding>> {

@@ -1,17 +1,23 @@
 //! `--evidence`, which several commands share: a file that says what counts as use.
 
-use std::path::{Path, PathBuf};
+use std::error::Error;
 
 use super::Mistake;
+use crate::config::Config;
+use crate::config::arguments::{Few, Keys};
 use crate::evidence::Settings;
 
-/// What counts as use.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct EvidenceArgs {
-    /// What counts as use, and which addresses are no person: a TOML file with the tables
-    /// "evidence" and "shared_sources"; what is not in it has its default
-    #[arg(long, value_name = "FILE")]
-    pub(super) evidence: Option<PathBuf>,
+const KEY: &str = "report.evidence";
+
+/// What counts as use, as an option.
+pub(super) type EvidenceArgs = Few<EvidenceKey>;
+
+/// See [`EvidenceArgs`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EvidenceKey;
+
+impl Keys for EvidenceKey {
+    const KEYS: &'static [&'static str] = &[KEY];
 }
 
 impl EvidenceArgs {
@@ -19,13 +25,18 @@ impl EvidenceArgs {
     ///
     /// # Errors
     /// The file cannot be read, or says what there is not.
-    pub(super) fn settings(&self) -> Result<Settings, Mistake> {
-        self.evidence.as_deref().map_or_else(|| Ok(Settings::default()), read)
+    pub(super) fn settings(&self) -> Result<Settings, Box<dyn Error>> {
+        Ok(configured(&self.config()?)?)
     }
 }
 
-fn read(path: &Path) -> Result<Settings, Mistake> {
-    let wrong = |what: String| Mistake(format!("--evidence {}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+/// What a configuration says that counts as use.
+///
+/// # Errors
+/// Its file cannot be read, or says what there is not.
+pub(super) fn configured(config: &Config) -> Result<Settings, Mistake> {
+    let Some(path) = config.path(KEY) else { return Ok(Settings::default()) };
+    let wrong = |what: String| Mistake(format!("{} {}: {what}", config.place(KEY), path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
     Settings::parse(&text).map_err(wrong)
 }

@@ -162,6 +162,8 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         seed: Seed::random(),
         ..Settings::default()
     };
+    // Never given back: the program ends with the run, and a catalogue has many small pieces.
+    std::mem::forget(Arc::clone(&usable.catalogue));
     let merge_settings = MergeSettings {
         live: false,
         catalogue: Arc::clone(&usable.catalogue),
@@ -220,20 +222,22 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         None => Identities::default(),
     };
     let home = settings::home_of("--home", &args.home)?;
+    let own = args.own.config()?;
     let config = serde_json::json!({
         "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter,
         "from": args.from, "home": args.home,
-        "own_domain": args.own.own_domain, "own_server": args.own.own_server,
-        "sinkhole": args.own.sinkhole,
+        "own_domain": own.list("networks.own_domain"),
+        "own_server": own.list("networks.own_server"),
+        "sinkhole": own.list("networks.sinkhole"),
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });
     Ok(Usable {
         filter: Filter::new(from, to, args.filter.as_deref())?,
         only: (!only.is_empty()).then(|| NetworkSet::new(only)),
         home,
-        own_domains: args.own.domains()?,
-        own_servers: args.own.servers()?,
-        sinkholes: args.own.sinkholes()?,
+        own_domains: settings::own_domains(&own)?,
+        own_servers: settings::own_servers(&own)?,
+        sinkholes: settings::sinkholes(&own)?,
         evidence: args.evidence.settings()?,
         grid: settings::hour_grid(&zone),
         identities,

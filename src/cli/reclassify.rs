@@ -30,10 +30,7 @@ pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
     let zone = Store::open_read_only(&args.db)?.zone()?;
     let mut store = Store::open(&args.db, &zone)?;
     let catalogue = Arc::new(signatures::load(&args.signatures.options())?);
-    let facts = CatalogueFacts {
-        version: catalogue.version(),
-        hash: catalogue.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
-    };
+    let facts = CatalogueFacts::of(&catalogue);
     let mut verdicts = Verdicts::new(Arc::clone(&catalogue), None, Vec::new());
     let mut names = Vec::new();
     for domain in store.unmatched_domains()? {

@@ -8,10 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::civil::Date;
 
-use super::evidence_args::EvidenceArgs;
+use super::evidence_args::{self, EvidenceArgs};
 use super::settings;
 use crate::config::arguments::Given;
-use crate::evidence;
 use crate::report::{ReportRange, write_reports};
 use crate::store::Store;
 
@@ -34,7 +33,7 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     evidence: EvidenceArgs,
     /// Write yesterday's files into a folder with its date, and remove old ones, as the sensor's
-    /// configuration says (report.folder, report.keep_days, store.db)
+    /// configuration says (report.folder, report.keep_days, report.evidence, store.db)
     #[arg(long, conflicts_with_all = ["out", "from", "to"])]
     nightly: bool,
     /// The sensor's configuration [default: /etc/shadowscope/shadowscope.toml, if it is there]
@@ -43,8 +42,8 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let (Some(db), Some(out)) = (&args.db, &args.out) else { return nightly(args) };
     let evidence = args.evidence.settings()?;
-    let (Some(db), Some(out)) = (&args.db, &args.out) else { return nightly(args, &evidence) };
     let store = Store::open_read_only(db)?;
     let zone = settings::zone_named("--zone", &store.zone()?)?;
     let moment = |option, text: &Option<String>| {
@@ -59,8 +58,10 @@ pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Yesterday's files in a folder with its date, there as a whole or not at all.
-fn nightly(args: &ReportArgs, evidence: &evidence::Settings) -> Result<ExitCode, Box<dyn Error>> {
-    let config = settings::load(&Given { config: args.config.clone(), ..Given::default() })?;
+fn nightly(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let values = args.evidence.values.clone();
+    let config = settings::load(&Given { config: args.config.clone(), values })?;
+    let evidence = evidence_args::configured(&config)?;
     let folder = config.path("report.folder").unwrap_or_else(|| PathBuf::from("."));
     settings::make_folder(&config.place("report.folder"), &folder)?;
     let store = Store::open_read_only(&args.db.clone().unwrap_or_else(|| settings::db(&config)))?;
@@ -71,7 +72,7 @@ fn nightly(args: &ReportArgs, evidence: &evidence::Settings) -> Result<ExitCode,
     let range = ReportRange { from: begin(yesterday)?, to: begin(today)? };
     let partial = folder.join(format!(".{yesterday}.partial"));
     remove(&partial)?;
-    write_reports(&store, &partial, range, evidence)?;
+    write_reports(&store, &partial, range, &evidence)?;
     let place = folder.join(yesterday.to_string());
     // One that is there is of the same day, and made anew.
     remove(&place)?;

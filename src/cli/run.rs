@@ -23,14 +23,15 @@ use crate::pipeline::board::Board;
 use crate::pipeline::live::LiveDone;
 use crate::pipeline::merge::{Keep, Merge, MergeSettings};
 use crate::pipeline::{self, WORKERS_MAX};
+use crate::report::Keeper;
 use crate::rights::{self, Needs};
 use crate::service::listen::Listeners;
 use crate::service::notify::Notifier;
-use crate::service::reload::{self, Reloader};
+use crate::service::reload::{self, Inputs, Reloader};
 use crate::service::{Tender, TenderSettings};
 use crate::signatures;
 use crate::store::{RunKind, RunStart, Store};
-use crate::worker::Settings;
+use crate::worker::{Networks, Settings};
 
 /// An interface came back as another one: whoever started the program should start it again
 /// (sysexits.h, EX_TEMPFAIL).
@@ -63,10 +64,10 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     let config = settings::load(&args.given)?;
     check_root(&config)?;
     let zone = settings::zone(&config)?;
-    let home = settings::home(&config)?;
+    let inputs = settings::inputs(&config)?;
     let live_settings = live_settings(&config)?;
     let copies = settings::dedup(&config);
-    let merge_settings = merge_settings(&config)?;
+    let merge_settings = merge_settings(&config, &inputs)?;
     let pseudonyms = match (config.flag("identity.clear"), config.path("identity.pseudonym_key")) {
         (true, None) => None,
         (true, Some(_)) => {
@@ -83,8 +84,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     for (signal, flag) in [(SIGTERM, &stop), (SIGINT, &stop), (SIGHUP, &hangup)] {
         signal_hook::flag::register(signal, Arc::clone(flag))?;
     }
-    let own_servers = settings::own_servers(&config)?;
-    let sinkholes = settings::sinkholes(&config)?;
+    let Inputs { networks, evidence, ages, .. } = inputs;
+    let Networks { home, own_servers, sinkholes } = networks;
+    let keeper = Keeper { zone: zone.clone(), settings: evidence };
     let notifier = Notifier::from_environment()?;
     let rings = live::open(&live_settings, Arc::clone(&stop))?;
     check_links(&rings)?;
@@ -123,6 +125,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
         reloads: reloader(&args.given, &config, hangup).start(),
         pseudonyms,
         config,
+        ages,
+        keeper,
     });
     let settings = Settings {
         home,
@@ -207,13 +211,13 @@ pub(super) fn live_settings(config: &Config) -> Result<LiveSettings, Mistake> {
     })
 }
 
-fn merge_settings(config: &Config) -> Result<MergeSettings, Box<dyn Error>> {
+fn merge_settings(config: &Config, inputs: &Inputs) -> Result<MergeSettings, Box<dyn Error>> {
     let asn_db = config.path("catalogue.asn_db");
     Ok(MergeSettings {
         catalogue: Arc::new(signatures::load(&reload::options(config))?),
-        identities: settings::identities(config)?,
+        identities: inputs.identities.clone(),
         autonomous_systems: asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
-        own_domains: settings::own_domains(config)?,
+        own_domains: inputs.own_domains.clone(),
         unmatched: true,
         observations: false,
         flows: false,
@@ -271,10 +275,7 @@ fn reloader(given: &Given, config: &Config, asked: Arc<AtomicBool>) -> Reloader 
         config: config.clone(),
         asked,
         read_config: Box::new(move || settings::load(&given).map_err(|error| error.to_string())),
-        read_identities: Box::new(|config| {
-            settings::identities(config).map_err(|error| error.to_string())
-        }),
-        read_home: Box::new(|config| settings::home(config).map_err(|error| error.to_string())),
+        read_inputs: Box::new(|config| settings::inputs(config).map_err(|error| error.to_string())),
     }
 }
 
@@ -284,7 +285,11 @@ fn reloader(given: &Given, config: &Config, asked: Arc<AtomicBool>) -> Reloader 
 fn restrict(config: &Config, keep: &Keep, accept: bool) -> Result<(), Box<dyn Error>> {
     let mut write = vec![settings::folder_of(keep.store.path())];
     write.extend(config.path("service.socket").as_deref().map(settings::folder_of));
-    let files = [config.file().map(Path::to_path_buf), config.path("identity.file")];
+    let files = [
+        config.file().map(Path::to_path_buf),
+        config.path("identity.file"),
+        config.path("report.evidence"),
+    ];
     let mut read: Vec<_> = files.iter().flatten().map(|file| settings::folder_of(file)).collect();
     for path in ["catalogue.signatures", "catalogue.signatures_extra"] {
         let Some(path) = config.path(path) else { continue };

@@ -1,22 +1,27 @@
 //! What is typed for times, zones and networks, made usable.
 
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use ipnet::IpNet;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::Mistake;
-use crate::config::arguments::Given;
+use super::{Mistake, evidence_args};
+use crate::config::arguments::{Few, Given, Keys};
 use crate::config::{Config, ConfigError, setting};
 use crate::feeds::{self, identities::IdentitiesError};
 use crate::hostname::Hostname;
 use crate::identity::Identities;
 use crate::net::NetworkSet;
+use crate::report::hex;
+use crate::service::keeping::Ages;
+use crate::service::reload::Inputs;
 use crate::time::{HourGrid, Minute, Timestamp};
+use crate::worker::Networks;
 use crate::worker::duplicates::Copies;
 
 /// The configuration: what was given, the environment, the file, the defaults.
@@ -164,47 +169,34 @@ pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, Mis
     texts.iter().map(parse).collect()
 }
 
-/// What belongs to the organisation, and what answers for names that it blocks.
-#[derive(Args, Debug)]
-pub(super) struct OwnArgs {
-    /// A domain of the organisation's own: traffic to it and below is private, and no app; may be
-    /// given several times
-    #[arg(long, value_name = "DOMAIN")]
-    pub(super) own_domain: Vec<String>,
-    /// A network of the organisation's own servers outside the home networks; may be given several
-    /// times
-    #[arg(long, value_name = "NET")]
-    pub(super) own_server: Vec<String>,
-    /// An address that blocked names are answered with: connections to it are failed attempts; may
-    /// be given several times
-    #[arg(long, value_name = "NET")]
-    pub(super) sinkhole: Vec<String>,
+/// What belongs to the organisation, and what answers for names that it blocks, as options.
+pub(super) type OwnArgs = Few<OwnKeys>;
+
+/// See [`OwnArgs`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnKeys;
+
+impl Keys for OwnKeys {
+    const KEYS: &'static [&'static str] =
+        &["networks.own_domain", "networks.own_server", "networks.sinkhole"];
 }
 
-impl OwnArgs {
-    /// The domains.
-    ///
-    /// # Errors
-    /// One is no hostname.
-    pub(super) fn domains(&self) -> Result<Vec<String>, Mistake> {
-        domains("--own-domain", &self.own_domain)
-    }
-
-    /// The servers' networks.
-    ///
-    /// # Errors
-    /// One is no network.
-    pub(super) fn servers(&self) -> Result<NetworkSet, Mistake> {
-        Ok(NetworkSet::new(networks("--own-server", &self.own_server)?))
-    }
-
-    /// The sinkholes' networks.
-    ///
-    /// # Errors
-    /// One is no network.
-    pub(super) fn sinkholes(&self) -> Result<NetworkSet, Mistake> {
-        Ok(NetworkSet::new(networks("--sinkhole", &self.sinkhole)?))
-    }
+/// What is read when a sensor begins, and again when it is asked to.
+///
+/// # Errors
+/// Something in it cannot be used.
+pub(super) fn inputs(config: &Config) -> Result<Inputs, Box<dyn Error>> {
+    Ok(Inputs {
+        identities: identities(config)?,
+        networks: Networks {
+            home: home(config)?,
+            own_servers: own_servers(config)?,
+            sinkholes: sinkholes(config)?,
+        },
+        own_domains: own_domains(config)?,
+        evidence: evidence_args::configured(config)?,
+        ages: Ages::of(config).map_err(Mistake)?,
+    })
 }
 
 /// Names of domains, as they are compared: lower case, without a dot at either end.
@@ -261,7 +253,7 @@ impl Dedup {
 /// SHA-256 in hex.
 pub(super) fn sha256(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest.as_ref())
 }
 
 /// The home networks: those given, or the usual ones.

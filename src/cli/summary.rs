@@ -169,9 +169,9 @@ fn write_clients(
             text,
             "  {:NAME_WIDTH$} {apps_used:>7} {:>7} {:>9} {:>9}{shared}",
             cut(&client.subject.device),
-            client.sums.connections,
-            bytes(client.sums.bytes_up),
-            bytes(client.sums.bytes_down),
+            client.traffic.connections,
+            bytes(client.traffic.bytes_up),
+            bytes(client.traffic.bytes_down),
         )?;
     }
     more(text, clients.len())

@@ -181,7 +181,7 @@ impl Question<'_> {
 
 impl Found {
     fn add(&mut self, fact: &UsageFact<'_>) {
-        self.facts.add(fact.hour, Side::of_role(fact.role), &fact.sums);
+        fact.add_to(&mut self.facts);
         self.roles.insert(fact.role.to_owned());
         self.name_sources.insert(fact.name_source);
         self.catalogues.insert(fact.catalogue_version.to_owned());
@@ -330,14 +330,14 @@ fn write_hours(text: &mut String, question: &Question<'_>, found: &Found) -> std
         "quarters",
         "followed"
     )?;
-    for (hour, facts) in found.facts.hours().iter().take(LINES_MAX) {
+    for ((from, kind), facts) in found.facts.slots().iter().take(LINES_MAX) {
         let grade = DayFacts::hour_grade(facts, pattern, thresholds);
         let (all, directed, used) = (facts.all(), facts.directed(), facts.side(Side::Use));
         let measured = if used.has_traffic() { used } else { &all };
         writeln!(
             text,
             "  {:5} {:15} {:>5} {:>6} {:>6} {:>4} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8}",
-            question.clock(*hour),
+            kind.map_or_else(|| question.clock(*from), |_| "day".to_owned()),
             grade.evidence.as_str(),
             all.connections,
             all.handshakes,
@@ -347,14 +347,14 @@ fn write_hours(text: &mut String, question: &Question<'_>, found: &Found) -> std
             bytes(all.bytes_down),
             bytes(measured.flow_up_max),
             bytes(measured.flow_bytes_max),
-            quarters(measured),
+            facts.counted.map_or_else(|| quarters(measured), |counted| counted.quarters),
             format!("{}/{}", directed.followed[thresholds.followed_index()], directed.connections),
         )?;
         let incidental = if grade.incidental { "incidental, " } else { "" };
         writeln!(text, "        {incidental}because {}", grade.because.as_str())?;
         writeln!(text, "        {}", sides(facts))?;
     }
-    let hours = found.facts.hours().len();
+    let hours = found.facts.slots().len();
     if hours > LINES_MAX {
         writeln!(text, "  ... and {} hours more", hours - LINES_MAX)?;
     }

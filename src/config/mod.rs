@@ -101,7 +101,7 @@ impl Config {
         Config::layered(&given.values, environment, file)
     }
 
-    fn layered(
+    pub(crate) fn layered(
         command_line: &BTreeMap<&'static str, Vec<String>>,
         environment: impl Fn(&str) -> Option<String>,
         file: Option<(&Path, &str)>,
@@ -310,7 +310,7 @@ fn bytes(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn layered(
+    pub(crate) fn layered(
         command_line: &[(&'static str, &str)],
         environment: &[(&str, &str)],
         file: &str,

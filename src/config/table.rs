@@ -152,7 +152,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "DOMAIN",
         kind: Kind::List,
         default: "",
-        reload: Reload::Restart,
+        reload: Reload::Taken,
         help: "A domain of the organisation's own: traffic to it and below is private, and no app; \
                may be given several times",
     },
@@ -162,7 +162,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "NET",
         kind: Kind::List,
         default: "",
-        reload: Reload::Restart,
+        reload: Reload::Taken,
         help: "A network of the organisation's own servers outside the home networks; may be given \
                several times",
     },
@@ -172,7 +172,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "NET",
         kind: Kind::List,
         default: "",
-        reload: Reload::Restart,
+        reload: Reload::Taken,
         help: "An address that blocked names are answered with: connections to it are failed \
                attempts; may be given several times",
     },
@@ -251,13 +251,33 @@ pub static SETTINGS: &[Setting] = &[
         help: "The time zone of days and hours, such as Europe/Berlin",
     },
     Setting {
-        key: "store.keep_days",
-        option: "keep-days",
+        key: "store.keep_hourly_days",
+        option: "keep-hourly-days",
+        value_name: "DAYS",
+        kind: Kind::Number(0, YEARS_100_DAYS),
+        default: "30",
+        reload: Reload::Taken,
+        help: "Days for which rows tell who used what in which hour; then they tell the day; 0: for \
+               ever",
+    },
+    Setting {
+        key: "store.keep_daily_days",
+        option: "keep-daily-days",
         value_name: "DAYS",
         kind: Kind::Number(0, YEARS_100_DAYS),
         default: "90",
         reload: Reload::Taken,
-        help: "Days for which rows of usage, with who it was, are kept; 0: for ever",
+        help: "Days for which rows tell who used what on which day; then totals tell how many did; 0: \
+               for ever",
+    },
+    Setting {
+        key: "store.keep_totals_days",
+        option: "keep-totals-days",
+        value_name: "DAYS",
+        kind: Kind::Number(0, YEARS_100_DAYS),
+        default: "760",
+        reload: Reload::Taken,
+        help: "Days for which totals of apps are kept; 0: for ever",
     },
     Setting {
         key: "store.bytes_max",
@@ -266,7 +286,7 @@ pub static SETTINGS: &[Setting] = &[
         kind: Kind::Bytes,
         default: "0",
         reload: Reload::Taken,
-        help: "Size of the database from which the oldest rows of usage go, such as 20GB; 0: none",
+        help: "Size of the database from which the oldest rows go earlier, such as 20GB; 0: none",
     },
     Setting {
         key: "report.folder",
@@ -285,6 +305,16 @@ pub static SETTINGS: &[Setting] = &[
         default: "90",
         reload: Reload::Unused,
         help: "Days after which these folders go; 0: never",
+    },
+    Setting {
+        key: "report.evidence",
+        option: "evidence",
+        value_name: "FILE",
+        kind: Kind::Text,
+        default: "",
+        reload: Reload::Taken,
+        help: "What counts as use, and which addresses are no person: a TOML file with the tables \
+               \"evidence\" and \"shared_sources\"; what is not in it has its default",
     },
     Setting {
         key: "service.user",

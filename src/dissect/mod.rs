@@ -18,9 +18,12 @@ pub mod dns;
 mod hpack;
 pub mod http;
 mod http2;
+mod http_long;
 mod huffman;
 mod ja4;
+pub mod media;
 mod preamble;
+pub mod presence;
 pub mod quic;
 mod reader;
 pub mod stream;
@@ -65,6 +68,13 @@ pub enum Finding<'a> {
         /// Whether the sender is its client.
         by_client: bool,
     },
+    /// A request or an answer of SOCKS 4: a tunnel, where both were seen.
+    Socks4 {
+        /// Whether it is the answer: the sender is the server.
+        is_reply: bool,
+    },
+    /// The flow carries media of a call.
+    Media(media::MediaKind),
     /// A packet that may be OpenVPN's: to be held against those of the other side.
     OpenVpn(tunnel::openvpn::Packet),
     /// Something that was refused and is to be counted.

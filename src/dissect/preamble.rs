@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use memchr::memchr;
 
 use super::reader::Reader;
+use super::tunnel;
 use crate::net::Address;
 
 /// What the bytes are.
@@ -45,8 +46,17 @@ pub(crate) enum Told<'a> {
     Nothing,
     /// The name to which a SOCKS client wants to be connected, as it was sent.
     Target(&'a [u8]),
-    /// A SOCKS 5 client wants to be connected to an address.
+    /// A SOCKS client wants to be connected to an address.
     SocksTarget,
+    /// A SOCKS 4 client wants to be connected to an address: so short that only the answer proves it.
+    Socks4Request,
+    /// What a SOCKS 4 server would answer.
+    Socks4Reply,
+    /// Remote Desktop is negotiated.
+    RemoteDesktop {
+        /// Whether the sender asks for it.
+        by_client: bool,
+    },
     /// The source of the connection behind a proxy.
     ForwardedFor(Address),
 }
@@ -55,6 +65,8 @@ pub(crate) enum Told<'a> {
 const PROXY_2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest line of the PROXY protocol 1, with its end (2.1).
 const PROXY_1_LENGTH_MAX: usize = 107;
+/// The length of an answer of SOCKS 4.
+const SOCKS_4_REPLY_LENGTH: usize = 8;
 /// The longest text in a SOCKS 4 request that is waited for.
 const SOCKS_4_TEXT_LENGTH_MAX: usize = 255;
 /// The longest LDAP message before TLS that is waited for.
@@ -77,6 +89,7 @@ const TDS_LENGTH_MAX: usize = 4096;
 /// Looks at the first bytes of a side.
 pub(crate) fn preamble(bytes: &[u8]) -> Preamble<'_> {
     let recognise = match bytes.first() {
+        Some(0x00) if matches!(bytes.get(1), Some(0x5a..=0x5d)) => socks4_reply,
         Some(0x00) => postgresql,
         Some(0x03) => tpkt,
         Some(0x04) => socks4,
@@ -178,7 +191,7 @@ fn socks4(bytes: &[u8]) -> Preamble<'_> {
     };
     let without_name = 8 + user.len() + 1;
     if !matches!(header, [.., 0, 0, 0, last] if *last != 0) {
-        return Preamble::Complete { length: without_name, told: Told::Nothing };
+        return Preamble::Complete { length: without_name, told: Told::Socks4Request };
     }
     match text_to_zero(rest) {
         Ok((name, _)) => {
@@ -186,6 +199,14 @@ fn socks4(bytes: &[u8]) -> Preamble<'_> {
         }
         Err(preamble) => preamble,
     }
+}
+
+/// A zero, granted or one of three refusals, and six bytes that mean nothing to most.
+fn socks4_reply(bytes: &[u8]) -> Preamble<'_> {
+    complete(
+        (bytes.len() >= SOCKS_4_REPLY_LENGTH).then_some(SOCKS_4_REPLY_LENGTH),
+        Told::Socks4Reply,
+    )
 }
 
 /// Splits at the zero byte that ends a text.
@@ -255,7 +276,12 @@ fn tpkt(bytes: &[u8]) -> Preamble<'_> {
             if !(11..=TPKT_LENGTH_MAX).contains(&length) {
                 return Preamble::No;
             }
-            complete((length <= bytes.len()).then_some(length), Told::Nothing)
+            let Some(packet) = bytes.get(..length) else { return Preamble::Incomplete };
+            let by_client = packet.get(5) == Some(&CONNECTION_REQUEST);
+            let is_remote_desktop = tunnel::is_remote_desktop(packet);
+            let told =
+                if is_remote_desktop { Told::RemoteDesktop { by_client } } else { Told::Nothing };
+            Preamble::Complete { length, told }
         }
         _ => Preamble::No,
     }
@@ -366,7 +392,8 @@ mod tests {
 
     #[test]
     fn socks_4_names_its_target_only_in_form_4a() {
-        check(b"\x04\x01\x01\xbb\xc0\x00\x02\x01user\0", Told::Nothing);
+        check(b"\x04\x01\x01\xbb\xc0\x00\x02\x01user\0", Told::Socks4Request);
+        check(b"\0\x5a\0\0\0\0\0\0", Told::Socks4Reply);
         check(b"\x04\x01\x01\xbb\0\0\0\x01\0www.example.com\0", Told::Target(b"www.example.com"));
         assert_eq!(preamble(b"\x04\x09\x01\xbb"), Preamble::No);
     }
@@ -409,7 +436,7 @@ mod tests {
         // [MS-RDPBCGR] 4.1.1: connection request with a cookie and a request for TLS.
         check(
             b"\x03\0\0\x2c\x27\xe0\0\0\0\0\0Cookie: mstshash=eltons\r\n\x01\0\x08\0\0\0\0\0",
-            Told::Nothing,
+            Told::RemoteDesktop { by_client: true },
         );
         check(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037", Told::Nothing);
         check(

@@ -21,6 +21,8 @@ use crate::stats::Counter;
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 /// The draft before it (draft-ietf-tls-esni-02 and later, until ECH).
 const ENCRYPTED_SERVER_NAME: u16 = 0xffce;
+/// Keys for media (RFC 5764, 4.1.1).
+const USE_SRTP: u16 = 14;
 /// ECHClientHelloType `outer`.
 const ECH_OUTER: u8 = 0;
 /// NameType `host_name` (RFC 6066, 3).
@@ -73,6 +75,33 @@ pub fn client_hello_prefix(handshake: &[u8]) -> Option<ClientHello> {
     walk.hello.server_name.is_some().then_some(walk.hello)
 }
 
+/// What can be read of the body of a ClientHello of DTLS (RFC 9147, 5.3), which may be cut. Without
+/// fingerprint.
+pub(crate) fn datagram_client_hello(body: &[u8]) -> ClientHello {
+    let mut walk = Walk { is_datagram: true, ..Walk::default() };
+    let _whole = walk.body(body);
+    walk.hello
+}
+
+/// Whether the body of a ServerHello of DTLS 1.2 or below (RFC 5246, 7.4.1.3) takes up keys for
+/// media.
+pub(crate) fn datagram_server_hello_has_media(body: &[u8]) -> bool {
+    let extensions = || {
+        let mut reader = Reader(body);
+        reader.take(VERSION_AND_RANDOM_LENGTH)?;
+        reader.vector8()?; // session_id
+        reader.take(3)?; // cipher_suite and compression_method
+        reader.vector16_or_rest()
+    };
+    let mut rest = Reader(extensions().unwrap_or_default());
+    while let (Some(kind), Some(_)) = (rest.u16(), rest.vector16()) {
+        if kind == USE_SRTP {
+            return true;
+        }
+    }
+    false
+}
+
 /// What has been read so far.
 #[derive(Default)]
 struct Walk<'a> {
@@ -80,6 +109,8 @@ struct Walk<'a> {
     parts: ja4::Parts<'a>,
     /// Whether supported_versions was there, so that the legacy version no longer counts.
     version_known: bool,
+    /// Whether it is DTLS, whose hello has a cookie besides.
+    is_datagram: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -94,6 +125,9 @@ impl<'a> Walk<'a> {
         let mut reader = Reader(body);
         self.parts.version = Reader(reader.take(VERSION_AND_RANDOM_LENGTH)?).u16()?;
         reader.vector8()?; // legacy_session_id
+        if self.is_datagram {
+            reader.vector8()?; // legacy_cookie
+        }
         self.parts.cipher_suites = reader.vector16()?;
         reader.vector8()?; // legacy_compression_methods
         if reader.0.is_empty() {
@@ -128,6 +162,7 @@ impl<'a> Walk<'a> {
                 }
             }
             TlsExtensionType(ENCRYPTED_SERVER_NAME) => self.hello.esni = true,
+            TlsExtensionType(USE_SRTP) => self.hello.offers_media = true,
             _ => {}
         }
     }

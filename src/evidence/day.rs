@@ -2,15 +2,20 @@
 
 use std::ops::Range;
 
-use super::pattern::{Pattern, pattern};
+use super::kept::{Counted, Kind};
+use super::pattern::{Pattern, Spacing, pattern};
 use super::{Because, Evidence, Grade, HourFacts, Side, Thresholds, grade};
 use crate::usage::Sums;
 
-/// Facts of a day by hour.
+/// What facts are of: an hour, by its beginning in seconds; or those hours of a day that are of one
+/// kind, by the beginning of the day.
+pub type Slot = (i64, Option<Kind>);
+
+/// Facts of a day by hour, or by kind of hour where only the day is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DayFacts {
-    /// Beginnings of hours in seconds, ascending, with their facts.
-    hours: Vec<(i64, HourFacts)>,
+    /// Ascending.
+    slots: Vec<(Slot, HourFacts)>,
 }
 
 /// What a day amounts to.
@@ -38,45 +43,82 @@ impl DayGrade {
 impl DayFacts {
     /// Adds to an hour; it costs least where hours come in ascending order.
     pub fn add(&mut self, hour: i64, side: Side, sums: &Sums) {
-        let at = match self.hours.last() {
-            Some((last, _)) if *last == hour => self.hours.len() - 1,
-            Some((last, _)) if *last > hour => {
-                match self.hours.binary_search_by_key(&hour, |h| h.0) {
+        self.at((hour, None)).add(side, sums);
+    }
+
+    /// Adds to the hours of one kind.
+    pub fn add_kept(&mut self, day: i64, kind: Kind, side: Side, sums: &Sums, counted: &Counted) {
+        let facts = self.at((day, Some(kind)));
+        facts.add(side, sums);
+        facts.counted.get_or_insert_default().add(counted);
+    }
+
+    /// Adds all that `other` has.
+    pub fn merge(&mut self, other: &DayFacts) {
+        for (slot, facts) in &other.slots {
+            let mine = self.at(*slot);
+            for side in Side::ALL {
+                mine.add(side, facts.side(side));
+            }
+            if let Some(counted) = &facts.counted {
+                mine.counted.get_or_insert_default().add(counted);
+            }
+        }
+    }
+
+    fn at(&mut self, slot: Slot) -> &mut HourFacts {
+        let at = match self.slots.last() {
+            Some((last, _)) if *last == slot => self.slots.len() - 1,
+            Some((last, _)) if *last > slot => {
+                match self.slots.binary_search_by_key(&slot, |known| known.0) {
                     Ok(at) => at,
                     Err(at) => {
-                        self.hours.insert(at, (hour, HourFacts::default()));
+                        self.slots.insert(at, (slot, HourFacts::default()));
                         at
                     }
                 }
             }
             _ => {
-                self.hours.push((hour, HourFacts::default()));
-                self.hours.len() - 1
+                self.slots.push((slot, HourFacts::default()));
+                self.slots.len() - 1
             }
         };
-        self.hours[at].1.add(side, sums);
+        &mut self.slots[at].1
     }
 
-    /// The hours and their facts, ascending.
-    pub fn hours(&self) -> &[(i64, HourFacts)] {
-        &self.hours
+    /// What there is, ascending.
+    pub fn slots(&self) -> &[(Slot, HourFacts)] {
+        &self.slots
     }
 
     /// Sums of the day; masks of minutes mean nothing in them.
     pub fn all(&self) -> Sums {
         let mut sums = Sums::default();
-        self.hours.iter().for_each(|(_, facts)| sums.add(&facts.all()));
+        self.slots.iter().for_each(|(_, facts)| sums.add(&facts.all()));
         sums
     }
 
     /// The pattern of the day, by the minutes of hosts that are not incidental.
     pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
-        let mask = |facts: &HourFacts| {
+        let hours = self.directed_minutes();
+        if hours.len() == self.slots.len() {
+            return pattern(&hours, thresholds);
+        }
+        let mut spacing = Spacing::of(&hours);
+        let counted = self.slots.iter().filter_map(|(_, facts)| facts.counted.as_ref());
+        counted.for_each(|counted| spacing.add(&counted.spacing));
+        spacing.pattern(thresholds)
+    }
+
+    /// Hours, as far as they are there, with the minutes in which hosts that are not incidental had
+    /// payload both ways.
+    pub fn directed_minutes(&self) -> Vec<(i64, u64)> {
+        let hours = self.slots.iter().filter(|((_, kind), _)| kind.is_none());
+        let mask = |((hour, _), facts): &(Slot, HourFacts)| {
             let sums = facts.directed();
-            sums.minutes_up & sums.minutes_down
+            (*hour, sums.minutes_up & sums.minutes_down)
         };
-        let hours: Vec<_> = self.hours.iter().map(|(hour, facts)| (*hour, mask(facts))).collect();
-        pattern(&hours, thresholds)
+        hours.map(mask).collect()
     }
 
     /// The class of an hour's facts within its day: of synchronisation no hour is interactive.
@@ -93,16 +135,17 @@ impl DayFacts {
         self.grade_within(i64::MIN..i64::MAX, thresholds)
     }
 
-    /// The class of those hours of the day that begin within `range`. Its pattern is that of the
+    /// The class of those hours of the day that begin within `range`; of hours by kind, where the
+    /// day does. Its pattern is that of the
     /// whole day.
     pub fn grade_within(&self, range: Range<i64>, thresholds: &Thresholds) -> DayGrade {
         let pattern = self.pattern(thresholds);
         let mut day = DayGrade { pattern, incidental: true, ..DayGrade::default() };
         let mut best: Option<(bool, bool, Evidence)> = None;
-        for (_, facts) in self.hours.iter().filter(|(hour, _)| range.contains(hour)) {
+        for (_, facts) in self.slots.iter().filter(|((from, _), _)| range.contains(from)) {
             let grade = DayFacts::hour_grade(facts, pattern, thresholds);
             let all = facts.all();
-            day.active_minutes += all.active_minutes();
+            day.active_minutes += facts.active_minutes();
             day.incidental_bytes += match grade.incidental {
                 true => all.bytes(),
                 false => facts.side(Side::Incidental).bytes(),

@@ -7,6 +7,7 @@
 //!
 //! - `mod`: the class of an hour, and whether it is incidental
 //! - `day`: the hours of a day together
+//! - `kept`: what stays of them where only the day is kept
 //! - `pattern`: background synchronisation, from the minutes of a day
 //! - `source`: addresses that are no person
 //! - `settings`: thresholds as a file
@@ -16,11 +17,13 @@
 //! kB of padding in QUIC. It does not know who a client is.
 
 pub mod day;
+pub mod kept;
 pub mod pattern;
 pub mod settings;
 pub mod source;
 
 use crate::usage::{FOLLOWED_SECONDS, Sums};
+use kept::Counted;
 pub use settings::{Settings, Thresholds};
 
 /// How strong the evidence is that an app was used. Ordered: the strongest is the largest.
@@ -40,6 +43,20 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// All of them, the weakest first.
+    pub const ALL: [Evidence; 5] = [
+        Evidence::DnsOnly,
+        Evidence::AddressOnly,
+        Evidence::Handshake,
+        Evidence::TwoWayPayload,
+        Evidence::Interactive,
+    ];
+
+    /// From its place in [`Evidence::ALL`], as it is stored.
+    pub fn from_number(number: u8) -> Option<Evidence> {
+        Evidence::ALL.get(usize::from(number)).copied()
+    }
+
     /// The word used in every output.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,6 +102,9 @@ impl Side {
 pub struct HourFacts {
     /// In the order of [`Side::ALL`].
     pub sides: [Sums; Side::ALL.len()],
+    /// What the masks of minutes told, where they are not kept: then these are hours of a day that
+    /// are alike.
+    pub counted: Option<Counted>,
 }
 
 impl HourFacts {
@@ -106,6 +126,16 @@ impl HourFacts {
     /// Sums of what is not incidental by its role.
     pub fn directed(&self) -> Sums {
         self.sides_summed(|side| side != Side::Incidental)
+    }
+
+    /// Minutes with payload both ways.
+    pub fn active_minutes(&self) -> u64 {
+        self.counted.map_or_else(|| self.all().active_minutes(), |counted| counted.active_minutes)
+    }
+
+    /// Quarter-hours of one hour in which there was payload both ways on hosts of role `use`.
+    pub fn quarters(&self) -> u64 {
+        self.counted.map_or_else(|| quarters(self.side(Side::Use)), |counted| counted.quarters)
     }
 
     fn sides_summed(&self, wanted: impl Fn(Side) -> bool) -> Sums {
@@ -189,7 +219,9 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
         (true, directed) => !directed,
         (false, _) => directed.dns_queries == 0,
     };
-    let is_shadow = !incidental_roles && is_shadow(&directed, thresholds);
+    let loads = u64::from(directed.minutes_begun.count_ones());
+    let loads = facts.counted.map_or(loads, |counted| counted.loads);
+    let is_shadow = !incidental_roles && is_shadow(&directed, loads, thresholds);
     let incidental = incidental_roles || is_shadow;
     if !all.has_traffic() {
         return Grade { evidence: Evidence::DnsOnly, incidental, because: Because::OnlyAsked };
@@ -199,7 +231,7 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
         () if !has_payload(&all, thresholds) => Because::OnlyHandshakes,
         () if incidental_roles => Because::IncidentalRoles,
         () if is_shadow => Because::Shadow,
-        () => interactive(facts.side(Side::Use), thresholds),
+        () => interactive(facts.side(Side::Use), facts.quarters(), thresholds),
     };
     let evidence = match because {
         Because::OnlyAsked => Evidence::DnsOnly,
@@ -212,9 +244,9 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
 }
 
 /// Whether an app's hosts appeared only while pages of other sites loaded, with the bytes of an
-/// embed; `sums` are those of the hosts that are not incidental by role.
-fn is_shadow(sums: &Sums, thresholds: &Thresholds) -> bool {
-    let loads = u64::from(sums.minutes_begun.count_ones());
+/// embed; `sums` are those of the hosts that are not incidental by role, `loads` minutes in which
+/// connections to them began.
+fn is_shadow(sums: &Sums, loads: u64, thresholds: &Thresholds) -> bool {
     sums.connections > 0
         && sums.followed[thresholds.followed_index()] >= sums.connections
         && sums.flow_up_max < thresholds.shadow_bytes_up
@@ -234,14 +266,14 @@ fn has_payload(sums: &Sums, thresholds: &Thresholds) -> bool {
         || sums.flow_bytes_max >= thresholds.payload_bytes
 }
 
-fn interactive(sums: &Sums, thresholds: &Thresholds) -> Because {
+fn interactive(sums: &Sums, quarters: u64, thresholds: &Thresholds) -> Because {
     if !has_payload(sums, thresholds) {
         return Because::NoHostOfUse;
     }
     match () {
         () if sums.flow_bytes_max >= thresholds.interactive_bytes => Because::Bytes,
         () if sums.flow_up_max >= thresholds.interactive_bytes_up => Because::BytesUp,
-        () if quarters(sums) >= thresholds.interactive_quarters => Because::Quarters,
+        () if quarters >= thresholds.interactive_quarters => Because::Quarters,
         () => Because::BelowThresholds,
     }
 }
@@ -355,7 +387,7 @@ mod tests {
         fn interactive_is_never_incidental_and_needs_a_host_of_use(
             sides in prop::array::uniform4(any_sums()),
         ) {
-            let facts = HourFacts { sides };
+            let facts = HourFacts { sides, counted: None };
             let grade = grade(&facts, &Thresholds::default());
             if grade.evidence == Evidence::Interactive {
                 prop_assert!(!grade.incidental);
@@ -369,7 +401,7 @@ mod tests {
         fn stricter_thresholds_never_strengthen(
             sides in prop::array::uniform4(any_sums()), bytes in 0..100_000u64, up in 0..20_000u64,
         ) {
-            let facts = HourFacts { sides };
+            let facts = HourFacts { sides, counted: None };
             let lax = Thresholds::default();
             let strict = Thresholds {
                 interactive_bytes: lax.interactive_bytes + bytes,
@@ -384,7 +416,7 @@ mod tests {
         /// behind other sites' pages.
         #[test]
         fn more_use_never_weakens(sides in prop::array::uniform4(any_sums()), more in any_sums()) {
-            let mut facts = HourFacts { sides };
+            let mut facts = HourFacts { sides, counted: None };
             let before = grade(&facts, &Thresholds::default()).evidence;
             facts.add(Side::Use, &Sums { followed: [0; 3], ..more });
             let after = grade(&facts, &Thresholds::default());

@@ -25,29 +25,78 @@ impl Pattern {
     }
 }
 
-/// The pattern of a day's hours, ascending: the beginning of each in seconds, and the mask of
-/// its minutes with payload both ways.
+/// How the minutes of a day are spread, as far as a pattern looks at it: facts, no thresholds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spacing {
+    /// Hours with payload both ways.
+    pub hours: u64,
+    /// Minutes with payload both ways.
+    pub minutes: u64,
+    /// Pauses between the beginnings of one run of minutes and the next.
+    pub gaps: u64,
+    /// Those of them that are as long as the middle one, within a fifth or a minute.
+    pub regular: u64,
+}
+
+impl Spacing {
+    /// Of a day's hours, ascending: the beginning of each in seconds, and the mask of its minutes
+    /// with payload both ways.
+    pub fn of(hours: &[(i64, u64)]) -> Spacing {
+        let (gaps, regular) = regularity(hours);
+        Spacing { gaps, regular, ..Spacing::without_gaps(hours) }
+    }
+
+    fn without_gaps(hours: &[(i64, u64)]) -> Spacing {
+        Spacing {
+            hours: hours.iter().filter(|(_, mask)| *mask != 0).count() as u64,
+            minutes: hours.iter().map(|(_, mask)| u64::from(mask.count_ones())).sum(),
+            ..Spacing::default()
+        }
+    }
+
+    /// Adds what another part of the day told.
+    pub fn add(&mut self, other: &Spacing) {
+        self.hours += other.hours;
+        self.minutes += other.minutes;
+        self.gaps += other.gaps;
+        self.regular += other.regular;
+    }
+
+    /// The pattern that it is.
+    pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
+        // Less than one occasion an hour is no steady work.
+        let is_steady = self.has_hours(thresholds) && self.gaps > 0 && self.gaps + 1 >= self.hours;
+        if is_steady && self.regular * 100 >= self.gaps * thresholds.sync_regular_percent {
+            Pattern::Sync
+        } else {
+            Pattern::None
+        }
+    }
+
+    /// Whether there are enough hours, with few enough minutes.
+    fn has_hours(&self, thresholds: &Thresholds) -> bool {
+        self.hours >= thresholds.sync_hours && self.minutes <= self.hours * thresholds.sync_minutes
+    }
+}
+
+/// The pattern of a day's hours; see [`Spacing::of`].
 pub fn pattern(hours: &[(i64, u64)], thresholds: &Thresholds) -> Pattern {
-    let active = hours.iter().filter(|(_, mask)| *mask != 0).count() as u64;
-    let minutes: u64 = hours.iter().map(|(_, mask)| u64::from(mask.count_ones())).sum();
-    if active < thresholds.sync_hours || minutes > active * thresholds.sync_minutes {
+    // Most days have too few hours to look further.
+    if !Spacing::without_gaps(hours).has_hours(thresholds) {
         return Pattern::None;
     }
+    Spacing::of(hours).pattern(thresholds)
+}
+
+/// How many pauses there are, and how many of them are as long as the middle one.
+fn regularity(hours: &[(i64, u64)]) -> (u64, u64) {
     let mut gaps = gaps(hours);
-    // Less than one occasion an hour is no steady work.
-    if (gaps.len() as u64) + 1 < active {
-        return Pattern::None;
-    }
     gaps.sort_unstable();
-    let Some(&median) = gaps.get(gaps.len() / 2) else { return Pattern::None };
+    let Some(&median) = gaps.get(gaps.len() / 2) else { return (0, 0) };
     // A minute is the grain of the masks: what comes every 5 min is 4 to 6 of them apart.
     let slack = (median / 5).max(1);
-    let regular = gaps.iter().filter(|gap| (*gap - median).abs() <= slack).count() as u64;
-    if regular * 100 >= gaps.len() as u64 * thresholds.sync_regular_percent {
-        Pattern::Sync
-    } else {
-        Pattern::None
-    }
+    let regular = gaps.iter().filter(|gap| (*gap - median).abs() <= slack).count();
+    (gaps.len() as u64, regular as u64)
 }
 
 /// Minutes between the beginnings of one run of minutes and the next.

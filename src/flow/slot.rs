@@ -127,7 +127,7 @@ pub struct Cold {
     pub name_source: u8,
     /// Payload datagrams or segments looked at without result.
     pub looked: u8,
-    /// What has been handed on of the flow: see [`told`].
+    /// What has been handed on of the flow, and what it told of itself: see [`told`].
     pub told: u8,
     /// `TunnelProtocol` as a number; 0 where it is none.
     pub tunnel: u8,
@@ -138,7 +138,7 @@ pub struct Cold {
 
 const _: () = assert!(size_of::<Cold>() <= 48);
 
-/// Bits of [`Cold::told`].
+/// Bits of [`Cold::told`]: what has been handed on, and what is known that is no name.
 pub mod told {
     /// Its beginning: a connection was counted.
     pub const BEGINNING: u8 = 1 << 0;
@@ -148,6 +148,12 @@ pub mod told {
     pub const ANONYMOUS: u8 = 1 << 2;
     /// The server's address is a sinkhole: nothing that it says is an answer.
     pub const SINKHOLED: u8 = 1 << 3;
+    /// Where the number of its `MediaKind` stands, in two bits; 0 where it carries none.
+    pub const MEDIA_SHIFT: u32 = 4;
+    /// Those two bits.
+    pub const MEDIA: u8 = 3 << MEDIA_SHIFT;
+    /// Side 0 sent a request of SOCKS 4; side 1's bit is the next higher one.
+    pub const SOCKS_0: u8 = 1 << 6;
 }
 
 impl Cold {

@@ -3,9 +3,7 @@
 //! A commit takes all of it or nothing. As long as a disk refuses, a live run keeps what it has
 //! here and adds to it, within a bound: then rows of the oldest hour go first, and are counted.
 
-use std::collections::{BTreeMap, HashMap};
-
-use foldhash::fast::RandomState;
+use std::collections::BTreeMap;
 
 use super::possible::Possible;
 use super::verdicts::TargetNumber;
@@ -13,7 +11,7 @@ use crate::observation::NameSource;
 use crate::stats::{Counter, Counters};
 use crate::store::{HealthRow, RingRow, TotalsRow, VisibilityRow};
 use crate::time::Hour;
-use crate::usage::Sums;
+use crate::usage::{Sums, SumsTable};
 use crate::worker::part::{Books, Health, IntakeSums, RingSums};
 
 /// Memory for rows of usage while the disk refuses, in bytes.
@@ -36,7 +34,7 @@ pub(super) struct RowKey {
 /// See the module.
 #[derive(Default)]
 pub(super) struct Gathered {
-    pub(super) rows: HashMap<RowKey, Sums, RandomState>,
+    pub(super) rows: SumsTable<RowKey>,
     pub(super) possible: Possible,
     pub(super) books: Books,
     pub(super) intake: BTreeMap<Hour, IntakeSums>,
@@ -62,19 +60,26 @@ impl Gathered {
     pub(super) fn shrink(&mut self, bytes_max: usize) {
         let rows_max = bytes_max / ROW_BYTES;
         while self.rows.len() > rows_max {
-            let Some(oldest) = self.rows.keys().map(|key| key.hour).min() else { return };
-            let before = self.rows.len();
-            self.rows.retain(|key, _| key.hour != oldest);
-            let dropped = before - self.rows.len();
+            let Some(oldest) = self.rows.rows().iter().map(|(key, _)| key.hour).min() else {
+                return;
+            };
+            let dropped = self.rows.take_if(|key| key.hour == oldest).len();
             self.counters.add(Counter::RowDropped, dropped as u64);
         }
     }
 
     /// The rows of usage in total order.
     pub(super) fn sorted_rows(&self) -> Vec<(RowKey, Sums)> {
-        let mut rows: Vec<_> = self.rows.iter().map(|(key, sums)| (*key, *sums)).collect();
+        let mut rows = self.rows.rows().to_vec();
         rows.sort_unstable_by_key(|&(key, _)| key);
         rows
+    }
+
+    /// Forgets all, and keeps the room for rows.
+    pub(super) fn clear(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        *self = Gathered { rows, ..Gathered::default() };
     }
 
     /// The books as rows.
@@ -124,7 +129,7 @@ mod tests {
             for subject in 0..10 {
                 let hour = Hour(60 * hour);
                 let key = RowKey { hour, subject, target: 0, source: NameSource::Sni };
-                gathered.rows.insert(key, Sums::default());
+                gathered.rows.entry(key);
             }
         }
         gathered.shrink(40 * ROW_BYTES);
@@ -132,7 +137,7 @@ mod tests {
         gathered.shrink(25 * ROW_BYTES);
         assert_eq!(gathered.rows.len(), 20);
         assert_eq!(gathered.counters.value(Counter::RowDropped), 20);
-        assert!(gathered.rows.keys().all(|key| key.hour >= Hour(120)));
+        assert!(gathered.rows.rows().iter().all(|(key, _)| key.hour >= Hour(120)));
         gathered.shrink(0);
         assert_eq!(gathered.counters.value(Counter::RowDropped), 40);
         assert!(!gathered.is_empty() && Gathered::default().is_empty());

@@ -15,12 +15,11 @@ use super::merge::Merge;
 use super::{EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, TickEnd, WORKERS_MAX, gather};
 use crate::capture::ring::{Ending, Polled, Ring};
 use crate::capture::{Block, Record};
-use crate::net::NetworkSet;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::worker::clock::{STEP_AHEAD_NANOS, SensorClock};
 use crate::worker::intake::Intake;
-use crate::worker::{BATCH, Item, Settings, Worker};
+use crate::worker::{BATCH, Item, Networks, Settings, Worker};
 
 /// The tick that stands for the end of the input.
 pub(super) const LAST_TICK: u64 = u64::MAX;
@@ -48,14 +47,14 @@ pub struct Pulse {
     pub packets: AtomicU64,
     /// Flows that it holds.
     pub flows: AtomicU64,
-    /// Other home networks that it is to take from now on.
-    home: Slot,
+    /// Other networks that it is to take from now on.
+    networks: Slot,
 }
 
 impl Pulse {
-    /// Tells the worker other home networks, which hold for flows from then on.
-    pub fn exchange_home(&self, home: NetworkSet) {
-        self.home.put(home);
+    /// Tells the worker other networks, which hold for flows from then on.
+    pub fn exchange_networks(&self, networks: Networks) {
+        self.networks.put(networks);
     }
 }
 
@@ -65,16 +64,16 @@ impl Pulse {
 struct Slot {
     is_filled: AtomicBool,
     #[allow(clippy::disallowed_types, reason = "locked once a reload, and never a packet")]
-    value: std::sync::Mutex<Option<NetworkSet>>,
+    value: std::sync::Mutex<Option<Networks>>,
 }
 
 impl Slot {
-    fn put(&self, value: NetworkSet) {
+    fn put(&self, value: Networks) {
         *self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
         self.is_filled.store(true, Ordering::Release);
     }
 
-    fn take(&self) -> Option<NetworkSet> {
+    fn take(&self) -> Option<Networks> {
         if !self.is_filled.load(Ordering::Relaxed) || !self.is_filled.swap(false, Ordering::Acquire)
         {
             return None;
@@ -173,8 +172,8 @@ impl<R: Ring> Driven<R> {
                 Polled::Ended(ending) => break ending,
             };
             self.pulse.polls.fetch_add(1, Ordering::Relaxed);
-            if let Some(home) = self.pulse.home.take() {
-                self.worker.exchange_home(home);
+            if let Some(networks) = self.pulse.networks.take() {
+                self.worker.exchange_networks(networks);
             }
             self.pulse.packets.store(self.worker.packets(), Ordering::Relaxed);
             self.pulse.flows.store(self.worker.flows() as u64, Ordering::Relaxed);

@@ -7,6 +7,7 @@
 //! `keeping`.
 
 mod keeping;
+mod media;
 mod renew;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,35 +15,33 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::calls::{Calls, OpenFlow};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Loads, Site};
 use super::naming::{Named, Offers, name_flow};
 use super::possible;
+use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
-use super::summary::Summary;
+use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
 use crate::catalogue::{Catalogue, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
-use crate::flow::table::FlowId;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
 use crate::names::{LATE_NANOS, NameCache};
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
-use crate::store::{RunId, Store, StoreError, SubjectId, Target, TargetId};
+use crate::store::{RunId, Store, StoreError, SubjectId, TargetId};
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NameId, Sums, UsageKey};
+use crate::usage::{NameId, Sums, SumsTable, UsageKey};
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
 
 /// Clients with rows; those beyond are one client "other".
 const CLIENTS_MAX: usize = 1 << 20;
 /// Verdicts on anonymous flows remembered, for each worker.
 const VERDICTS_MAX: usize = 262_144;
-
-/// An anonymous flow: its worker, its number there, and its first packet's stamp.
-type OpenFlow = (usize, FlowId, Timestamp);
 
 /// Where commits go.
 pub struct Keep {
@@ -86,16 +85,23 @@ pub struct Merge {
     deferred: Vec<(usize, AnonymousSums, Option<Box<str>>)>,
     /// Flows that ended, and wait for the verdict on one of those.
     deferred_flows: Vec<(OpenFlow, FlowRecord)>,
+    /// Media of calls that wait for their app.
+    calls: Calls,
+    /// Devices that showed themselves.
+    presence: Presence,
     subjects: Vec<Subject>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
     gathered: Gathered,
-    /// What was gathered in all ticks, for the summary: by subject, target and hour.
-    totals: HashMap<(SubjectNumber, TargetNumber, Hour), Sums, RandomState>,
+    /// What was gathered in all ticks, for the summary: by subject, hour and target where that is an
+    /// app, by target alone where it is a domain.
+    totals: SumsTable<(SubjectNumber, Hour, TargetNumber)>,
+    /// By subject; those without are not known to have any, or come later.
+    client_totals: Vec<Option<ClientTraffic>>,
     /// Bytes in the books and bytes that came in, of the whole run.
     balance: (u64, u64),
-    /// Clients that packets were seen to.
-    two_way: HashSet<SubjectNumber, RandomState>,
+    /// Of each subject, whether packets to it were seen; none yet for those at the end.
+    two_way: Vec<bool>,
     /// Failed attempts of clients that no packet was seen to so far.
     held_failures: BTreeMap<RowKey, u64>,
     /// Flows that began, until it is known what they followed.
@@ -134,13 +140,16 @@ impl Merge {
             ended: Vec::new(),
             deferred: Vec::new(),
             deferred_flows: Vec::new(),
+            calls: Calls::default(),
+            presence: Presence::default(),
             subjects: Vec::new(),
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
             gathered: Gathered::default(),
-            totals: HashMap::default(),
+            totals: SumsTable::default(),
+            client_totals: Vec::new(),
             balance: (0, 0),
-            two_way: HashSet::default(),
+            two_way: Vec::new(),
             held_failures: BTreeMap::new(),
             loads: Loads::default(),
             stored_subjects: Vec::new(),
@@ -177,9 +186,7 @@ impl Merge {
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
             self.anonymous(worker, &flow, outer.as_deref(), None);
         }
-        for (key, flow) in std::mem::take(&mut self.deferred_flows) {
-            self.flow_line(&flow, None, Some(key));
-        }
+        self.tell_deferred_flows(true);
         self.take_traits(&parts);
         for (worker, part) in parts {
             self.take(worker, part, horizon);
@@ -187,6 +194,10 @@ impl Merge {
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
+        self.settle_calls(horizon);
+        counters.add(Counter::CallDropped, self.calls.take_dropped());
+        counters.add(Counter::DeviceSilent, self.presence.take_silent(horizon));
+        counters.add(Counter::HintDropped, self.presence.take_dropped());
         self.settle_loads(horizon);
         counters.add(Counter::BeginningDropped, self.loads.take_dropped());
         counters.merge(&self.summary.take_bounds());
@@ -286,6 +297,7 @@ impl Merge {
             two_way,
             beginnings,
             accepted,
+            present,
             observations,
             flows,
             intake,
@@ -309,7 +321,7 @@ impl Merge {
         }
         for client in two_way {
             let subject = self.subject(client);
-            self.two_way.insert(subject);
+            self.note_two_way(subject);
         }
         let verdicts: Vec<_> = names.iter().map(|name| self.verdicts.name(name)).collect();
         for (key, sums) in usage {
@@ -323,12 +335,23 @@ impl Merge {
             if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
                 self.summary.unmatched_name(&names[key.name as usize], &sums);
             }
+            if verdict.calls && bucket.is_none() {
+                let minutes = sums.minutes_up | sums.minutes_down;
+                self.calls.went_on(key.client, &names[key.name as usize], key.hour, minutes);
+            }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
         }
         for beginning in beginnings {
             let UsageKey { client, name, hour, source, bucket } = beginning.key;
             let at_home = bucket == Bucket::Private as u8;
-            self.begin(client, verdicts[name as usize], at_home, hour, source, beginning.time);
+            let verdict = verdicts[name as usize];
+            if verdict.calls && Bucket::from_number(bucket).is_none() {
+                self.calls.began(client, &names[name as usize], beginning.time);
+            }
+            self.begin(client, verdict, at_home, hour, source, beginning.time);
+        }
+        for (device, hour) in present {
+            self.presence.note(device, hour, Sign::Shown);
         }
         for ((server, hour), flows) in accepted {
             let subject = self.subject(server);
@@ -375,6 +398,10 @@ impl Merge {
         let key = (worker, flow.flow, flow.first_seen);
         let named = match self.open.get(&key) {
             Some(known) => Arc::clone(known),
+            None if self.calls.is_waiting(&key) => {
+                self.calls.wait(key, flow);
+                return;
+            }
             // Its answer may be on the way.
             None if horizon.is_some_and(|horizon| flow.first_seen.offset(LATE_NANOS) > horizon) => {
                 self.deferred.push((worker, *flow, outer.map(Box::from)));
@@ -383,9 +410,18 @@ impl Merge {
             None => {
                 let named =
                     name_flow(flow, outer, &mut self.names, &self.offers, &mut self.verdicts);
+                let is_call = flow.is_media && flow.bucket.is_none() && named.is_nobodys();
+                if is_call && self.calls.wait(key, flow) {
+                    return;
+                }
                 self.remember(key, named)
             }
         };
+        self.named_flow(key, &named, flow);
+    }
+
+    /// Takes sums of an anonymous flow of which it is known what it is.
+    fn named_flow(&mut self, key: OpenFlow, named: &Named, flow: &AnonymousSums) {
         if flow.ended {
             self.ended.push(key);
         }
@@ -397,9 +433,23 @@ impl Merge {
         self.book(flow.hour, bucket, &flow.sums);
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
-        if let (Some(verdict), true) = (named.verdict, flow.sums.connections > 0) {
+        // Media are told of too late to be seen among what began with them.
+        let is_told_late = named.source == NameSource::Media;
+        if let (Some(verdict), true, false) =
+            (named.verdict, flow.sums.connections > 0, is_told_late)
+        {
             let at_home = flow.bucket == Some(Bucket::Private);
             self.begin(client, verdict, at_home, flow.hour, named.source, flow.first_seen);
+        }
+        // What media say of an app says nothing of the next media.
+        if let (Some(Verdict { calls: true, .. }), NameSource::Dns, Some(name), None) =
+            (named.verdict, named.source, &named.name, flow.bucket)
+        {
+            if flow.sums.connections > 0 {
+                self.calls.began(client, name, flow.first_seen);
+            }
+            let minutes = flow.sums.minutes_up | flow.sums.minutes_down;
+            self.calls.went_on(client, name, flow.hour, minutes);
         }
         let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
         let bucket = flow.bucket.or(hidden);
@@ -436,29 +486,34 @@ impl Merge {
         source: NameSource,
         sums: &Sums,
     ) {
-        // Whoever is answered by anybody is seen both ways.
-        if sums.bytes_down > 0 {
-            let subject = self.subject(client);
-            self.two_way.insert(subject);
-        }
-        let Some(target) = target else { return };
-        let is_domain = matches!(self.verdicts.target(target), Target::Domain(_));
         // What is at home is no blind spot of the catalogue. Questions are kept: the domain may turn
         // out to be an app one day.
-        if is_domain && bucket == Some(Bucket::Private) {
+        let is_told = |target: &TargetNumber| {
+            bucket != Some(Bucket::Private) || !self.verdicts.is_domain(*target)
+        };
+        let target = target.filter(is_told);
+        if target.is_none() && sums.bytes_down == 0 {
             return;
         }
         let subject = self.subject(client);
+        // Whoever is answered by anybody is seen both ways.
+        if sums.bytes_down > 0 {
+            self.note_two_way(subject);
+        }
+        let Some(target) = target else { return };
+        if sums.has_traffic() && !self.verdicts.is_domain(target) {
+            self.presence.note(client, hour, Sign::Active);
+        }
         let key = RowKey { hour, subject, target, source };
         let mut sums = *sums;
         if bucket.is_some() {
             (sums.elsewhere_flows, sums.elsewhere_bytes) = (sums.connections, sums.bytes());
         }
-        if sums.attempts_failed > 0 && !self.two_way.contains(&subject) {
+        if sums.attempts_failed > 0 && !self.is_two_way(subject) {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
         }
-        self.gathered.rows.entry(key).or_default().add(&sums);
+        self.gathered.rows.entry(key).0.add(&sums);
     }
 
     /// Notes that a flow began, until it is known whether it followed another.
@@ -493,7 +548,7 @@ impl Merge {
         self.loads.settle(horizon, order, |(key, has_row), followed| {
             // A domain may turn out to be an app one day.
             if has_row {
-                rows.entry(key).or_default().add(&Sums { followed, ..Sums::default() });
+                rows.entry(key).0.add_followed(followed);
             }
         });
     }
@@ -501,15 +556,23 @@ impl Merge {
     /// Failed attempts count once the client is known to be seen both ways: where only half of
     /// the traffic is captured, nothing is ever answered.
     fn release_failures(&mut self) {
-        let (released, held) = std::mem::take(&mut self.held_failures)
-            .into_iter()
-            .partition(|(key, _)| self.two_way.contains(&key.subject));
-        self.held_failures = held;
-        let released: BTreeMap<RowKey, u64> = released;
-        for (key, attempts_failed) in released {
-            let sums = Sums { attempts_failed, ..Sums::default() };
-            self.gathered.rows.entry(key).or_default().add(&sums);
+        let two_way = &self.two_way;
+        let is_two_way = |key: &RowKey| two_way.get(key.subject as usize) == Some(&true);
+        for (key, failed) in self.held_failures.extract_if(.., |key, _| is_two_way(key)) {
+            self.gathered.rows.entry(key).0.attempts_failed += failed;
         }
+    }
+
+    fn is_two_way(&self, subject: SubjectNumber) -> bool {
+        self.two_way.get(subject as usize) == Some(&true)
+    }
+
+    fn note_two_way(&mut self, subject: SubjectNumber) {
+        let place = subject as usize;
+        if self.two_way.len() <= place {
+            self.two_way.resize(place + 1, false);
+        }
+        self.two_way[place] = true;
     }
 
     fn subject(&mut self, client: Address) -> SubjectNumber {

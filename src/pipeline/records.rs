@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::naming::{EchState, Named};
 use super::verdicts::Verdicts;
 use crate::catalogue::Role;
+use crate::dissect::media::MediaKind;
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::net::{Endpoint, protocol};
 use crate::observation::NameSource;
@@ -44,6 +45,7 @@ pub struct FlowLine {
     bytes_down: u64,
     end: End,
     tunnel: Option<TunnelProtocol>,
+    media: Option<MediaKind>,
 }
 
 impl FlowLine {
@@ -89,6 +91,7 @@ impl FlowLine {
             bytes_down: flow.bytes_down,
             end: flow.end,
             tunnel: flow.tunnel,
+            media: flow.media,
         }
     }
 }
@@ -138,6 +141,10 @@ struct FlowJson<'a> {
     ech: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnel: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_access: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<&'a str>,
     app: Option<&'a str>,
     role: Option<&'a str>,
     packets: u64,
@@ -210,6 +217,9 @@ impl Records {
             key(one).cmp(&key(other))
         });
         for line in &self.flows {
+            let is_remote = |tunnel: &TunnelProtocol| tunnel.is_remote_access();
+            let remote_access = line.tunnel.filter(is_remote);
+            let tunnel = line.tunnel.filter(|tunnel| !is_remote(tunnel));
             let json = FlowJson {
                 ts: seconds(line.first_seen),
                 ts_end: seconds(line.last_seen),
@@ -222,7 +232,9 @@ impl Records {
                 name_source: line.name_source.map(NameSource::as_str),
                 candidates: &line.candidates,
                 ech: line.ech.map(EchState::as_str),
-                tunnel: line.tunnel.map(TunnelProtocol::as_str),
+                tunnel: tunnel.map(TunnelProtocol::as_str),
+                remote_access: remote_access.map(TunnelProtocol::as_str),
+                media: line.media.map(MediaKind::as_str),
                 app: line.app.as_deref(),
                 role: line.role.map(|role| role.as_str()),
                 packets: line.packets,

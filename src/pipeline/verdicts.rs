@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::catalogue::{Catalogue, Match, Purpose, Role};
+use crate::catalogue::{App, Catalogue, Match, Purpose, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
@@ -20,8 +20,15 @@ const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
 
-/// The port of HTTPS, and so of DNS over HTTPS (RFC 8484).
-const HTTPS_PORT: u16 = 443;
+/// Categories and tags of apps with which one can call (see `signatures/categories.toml` and
+/// `signatures/tags.toml`); chat alone is enough where teams work together.
+const CALL_CATEGORIES: [&str; 3] = ["online-meetings", "personal-messaging", "communications"];
+const CALL_TAGS: [&str; 2] = ["meetings", "voice"];
+const CALL_PAIR: (&str, &str) = ("collaboration", "chat");
+
+/// The ports on which DNS is encrypted: over HTTPS (RFC 8484), over TLS (RFC 7858) and QUIC (RFC
+/// 9250).
+const ENCRYPTED_DNS_PORTS: [u16; 2] = [443, 853];
 
 /// A label that no signature has.
 const ANY_HOST: &str = "shadowscope-any-host";
@@ -40,6 +47,8 @@ pub struct Verdict {
     pub app: Option<u32>,
     /// The role of the rule that matched.
     pub role: Option<Role>,
+    /// Whether it is an app in use with which one can call.
+    pub calls: bool,
 }
 
 /// See the module.
@@ -49,6 +58,8 @@ pub struct Verdicts {
     own_domains: Vec<String>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
     targets: Vec<Target>,
+    /// Of each target, whether it is a domain without signature: asked for each row.
+    domains: Vec<bool>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
 }
 
@@ -66,6 +77,7 @@ impl Verdicts {
             own_domains,
             by_name: HashMap::default(),
             targets: Vec::new(),
+            domains: Vec::new(),
             numbers: HashMap::default(),
         }
     }
@@ -83,12 +95,24 @@ impl Verdicts {
         }
         self.by_name.clear();
         self.numbers.clear();
+        self.domains.clear();
         std::mem::take(&mut self.targets)
+    }
+
+    /// Takes other domains as the organisation's own; names that were asked before are to be
+    /// [forgotten](Verdicts::forget).
+    pub fn exchange_own_domains(&mut self, own_domains: &[String]) {
+        self.own_domains = own_domains.to_vec();
     }
 
     /// What a target is.
     pub fn target(&self, number: TargetNumber) -> &Target {
         &self.targets[number as usize]
+    }
+
+    /// Whether a target is a domain without signature.
+    pub fn is_domain(&self, number: TargetNumber) -> bool {
+        self.domains[number as usize]
     }
 
     /// The target that stands for unmatched domains for which there is no room.
@@ -103,14 +127,24 @@ impl Verdicts {
         }
         let catalogue = Arc::clone(&self.catalogue);
         let verdict = match catalogue.match_host(name) {
-            _ if self.is_own(name) => {
-                Verdict { target: None, bucket: Bucket::Private, app: None, role: None }
-            }
+            _ if self.is_own(name) => Verdict {
+                target: None,
+                bucket: Bucket::Private,
+                app: None,
+                role: None,
+                calls: false,
+            },
             Some(found) => self.matched(&found),
             None => {
                 let domain = registrable_domain(name).unwrap_or(name);
                 let target = self.number(Target::Domain(domain.into()));
-                Verdict { target: Some(target), bucket: Bucket::Unmatched, app: None, role: None }
+                Verdict {
+                    target: Some(target),
+                    bucket: Bucket::Unmatched,
+                    app: None,
+                    role: None,
+                    calls: false,
+                }
             }
         };
         if self.by_name.len() >= NAMES_MAX {
@@ -142,9 +176,10 @@ impl Verdicts {
         Some(self.matched(&found))
     }
 
-    /// Whether an endpoint is a public resolver's for DNS over HTTPS.
+    /// Whether an endpoint is a public resolver's for DNS that is encrypted.
     pub fn is_resolver(&self, server: Endpoint) -> bool {
-        server.port == HTTPS_PORT && self.catalogue.public_resolver(server.address).is_some()
+        ENCRYPTED_DNS_PORTS.contains(&server.port)
+            && self.catalogue.public_resolver(server.address).is_some()
     }
 
     /// Whether a name is the organisation's own or below one.
@@ -162,13 +197,15 @@ impl Verdicts {
                 Some(Purpose::Resolver) => Bucket::EncryptedDns,
                 _ => Bucket::Infrastructure,
             };
-            return Verdict { target: None, bucket, app: None, role };
+            return Verdict { target: None, bucket, app: None, role, calls: false };
         };
         if found.role == Role::Infra {
             let bucket = Bucket::Infrastructure;
-            return Verdict { target: None, bucket, app: Some(app.number), role };
+            return Verdict { target: None, bucket, app: Some(app.number), role, calls: false };
         }
-        let is_tunnel = TUNNEL_CATEGORIES.contains(&&*app.category);
+        // The vendor's pages are a website like any other.
+        let is_tunnel = TUNNEL_CATEGORIES.contains(&&*app.category)
+            && !matches!(found.role, Role::Visit | Role::Embed | Role::Site);
         let target = Target::App {
             app: AppFacts {
                 id: app.id.to_string(),
@@ -186,6 +223,7 @@ impl Verdicts {
             bucket: if is_tunnel { Bucket::Tunnel } else { Bucket::App },
             app: Some(app.number),
             role,
+            calls: found.role == Role::Use && can_call(app),
         }
     }
 
@@ -195,10 +233,17 @@ impl Verdicts {
         match self.numbers.get(&target) {
             Some(&known) => known,
             None => {
+                self.domains.push(matches!(target, Target::Domain(_)));
                 self.targets.push(target.clone());
                 self.numbers.insert(target, next);
                 next
             }
         }
     }
+}
+
+fn can_call(app: &App) -> bool {
+    CALL_CATEGORIES.contains(&&*app.category)
+        || CALL_TAGS.iter().any(|tag| app.has_tag(tag))
+        || *app.category == *CALL_PAIR.0 && app.has_tag(CALL_PAIR.1)
 }

@@ -10,7 +10,9 @@
 //! are person-minutes: the sum over the rows of `usage.csv`. `bytes_up` and `bytes_down` are certain;
 //! `bytes_upper_bound` adds to them the bytes of flows whose name is hidden (Encrypted ClientHello) or
 //! ambiguous, and which may have been the app's by what DNS had told the same client. An app that is
-//! only possible has a row without users, connections and evidence. `catalogue_version` names the versions
+//! only possible has a row without users, connections and evidence. Of days whose hours are not kept
+//! any more, `first_seen` and `last_seen` are the day, without a time; where only totals are, users,
+//! minutes and evidence are as they were when the totals were made. `catalogue_version` names the versions
 //! in force that day, joined by `+`.
 
 use std::collections::BTreeMap;
@@ -81,16 +83,16 @@ impl Apps {
                 Cell::Text(app.vendor),
                 Cell::Text(app.suite),
                 Cell::Text(app.category),
-                Cell::Number(of_usage.users.len() as u64),
-                Cell::Number(of_usage.devices.len() as u64),
+                Cell::Number(of_usage.users()),
+                Cell::Number(of_usage.devices()),
                 Cell::Number(app.sums.connections),
                 Cell::Number(app.sums.attempts_failed),
                 Cell::Number(of_usage.active_minutes),
                 Cell::Number(app.sums.bytes_up),
                 Cell::Number(app.sums.bytes_down),
                 Cell::Number(certain + more.map_or(0, |fact| fact.sums.bytes)),
-                Cell::Ours(&days.time(app.sums.first_seen)?),
-                Cell::Ours(&days.time(app.sums.last_seen)?),
+                Cell::Ours(&days.seen(app.sums.first_seen, app.is_by_day)?),
+                Cell::Ours(&days.seen(app.sums.last_seen, app.is_by_day)?),
                 Cell::Ours(of_usage.evidence.as_str()),
                 Cell::Ours(&ratio(of_usage.incidental_bytes, of_usage.bytes, 1)),
                 Cell::Ours(of_usage.pattern().as_str()),

@@ -84,18 +84,30 @@ impl<'a> Days<'a> {
         Ok(time.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string())
     }
 
-    /// The day that holds the beginning of `hour`, and its hours.
+    /// The same; where only days are kept, the day without a time.
+    pub(super) fn seen(&self, stamp: Timestamp, is_by_day: bool) -> Result<String, ReportError> {
+        match is_by_day {
+            true => Ok(self.day_of(stamp.seconds())?.0.to_string()),
+            false => self.time(stamp),
+        }
+    }
+
     fn day_of(&self, hour: i64) -> Result<(Date, Window), ReportError> {
-        let day = || {
-            let start = jiff::Timestamp::from_second(hour)?.to_zoned(self.zone.clone());
-            let next = start.tomorrow()?.start_of_day()?.timestamp().as_second();
-            let first = start.start_of_day()?.timestamp().as_second();
-            Ok((start.date(), Window { from: first, to: next }))
-        };
-        day().map_err(|source| self.out_of_range(source))
+        day_of(self.zone, hour).map_err(|source| self.out_of_range(source))
     }
 
     fn out_of_range(&self, source: jiff::Error) -> ReportError {
         ReportError::Time { path: self.database.to_path_buf(), source }
     }
+}
+
+/// The day of a zone that holds the beginning of `hour`, and its hours.
+///
+/// # Errors
+/// No calendar has it.
+pub(super) fn day_of(zone: &TimeZone, hour: i64) -> Result<(Date, Window), jiff::Error> {
+    let start = jiff::Timestamp::from_second(hour)?.to_zoned(zone.clone());
+    let next = start.tomorrow()?.start_of_day()?.timestamp().as_second();
+    let first = start.start_of_day()?.timestamp().as_second();
+    Ok((start.date(), Window { from: first, to: next }))
 }

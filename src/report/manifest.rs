@@ -14,7 +14,7 @@ use super::days::Days;
 use super::output::{Finished, Output, hex};
 use crate::evidence::Settings;
 use crate::stats::Counter;
-use crate::store::{HealthFacts, RunFacts, SCHEMA_VERSION, Snapshot};
+use crate::store::{HealthFacts, RunFacts, SCHEMA_VERSION, Snapshot, Stages};
 use crate::time::NANOS_PER_SECOND;
 
 #[derive(Serialize)]
@@ -37,6 +37,11 @@ struct Manifest<'a> {
     packets: u64,
     total_bytes: u64,
     ip_bytes: u64,
+    /// On how many days usage rests on rows by hour, on rows by day, and on totals of days.
+    rests_on_days: StagesOf,
+    /// How many of these rows of these days were deleted because of their age or for want of room:
+    /// those by hour after they had become rows by day, and so on.
+    rows_deleted: StagesOf,
     /// Whether users and devices are told by pseudonyms.
     subjects: Subjects,
     /// Which keys made them.
@@ -52,6 +57,29 @@ struct Manifest<'a> {
     captures: Vec<Capture>,
     /// SHA-256 of the report's other files, by name.
     files_sha256: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+struct StagesOf {
+    by_hour: u64,
+    by_day: u64,
+    totals: u64,
+}
+
+impl From<Stages<u64>> for StagesOf {
+    fn from(Stages { hours, days, totals }: Stages<u64>) -> StagesOf {
+        StagesOf { by_hour: hours, by_day: days, totals }
+    }
+}
+
+/// What a report is made with, beside the database's rows.
+pub(super) struct MadeWith<'a> {
+    /// The name of the zone.
+    pub(super) zone: &'a str,
+    /// What counted as use.
+    pub(super) settings: &'a Settings,
+    /// On how many days usage was kept in which way.
+    pub(super) rests_on: Stages<u64>,
 }
 
 /// How users and devices are told.
@@ -125,10 +153,10 @@ pub(super) fn write(
     mut output: Output,
     snapshot: &Snapshot<'_>,
     days: &Days<'_>,
-    zone: &str,
-    settings: &Settings,
+    made_with: &MadeWith<'_>,
     files: &[Finished],
 ) -> Result<Finished, ReportError> {
+    let MadeWith { zone, settings, rests_on } = made_with;
     let totals = snapshot.totals(days.window)?;
     let HealthFacts { health, rings } = snapshot.health(days.window)?;
     let RunFacts { programs, config_sha256, catalogues, pseudonym_keys, captures, counters } =
@@ -158,6 +186,8 @@ pub(super) fn write(
         packets: totals.packets,
         total_bytes: totals.total_bytes,
         ip_bytes: totals.ip_bytes,
+        rests_on_days: (*rests_on).into(),
+        rows_deleted: snapshot.deleted(days.window)?.into(),
         subjects: Subjects::of(&pseudonym_keys),
         pseudonym_keys: pseudonym_keys.into_iter().filter(|key| !key.is_empty()).collect(),
         health: HealthOf {

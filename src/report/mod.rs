@@ -9,6 +9,7 @@
 
 mod apps;
 mod days;
+mod keeper;
 mod manifest;
 mod new_apps;
 mod output;
@@ -25,11 +26,13 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use crate::evidence::Settings;
-use crate::store::{Snapshot, Store, StoreError, Window};
+use crate::store::{Snapshot, Stages, Store, StoreError, Window};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 use days::Days;
 use output::Output;
 
+pub use keeper::Keeper;
+pub use output::hex;
 pub use table::neutral;
 
 /// Which part of the store is told: hours that lie in `from ..= to`, at least in part.
@@ -103,9 +106,17 @@ pub fn write_reports(
     let mut usage = usage::Usage::begin(Output::create(folder, "usage.csv")?)?;
     let mut visibility = visibility::Visibility::begin(Output::create(folder, "visibility.csv")?)?;
     let mut shared = shared::Shared::begin(Output::create(folder, "shared_sources.csv")?)?;
+    let mut rests_on = Stages::<u64>::default();
     days.each(|day| {
         let sources = shared.add_day(&snapshot, day, &settings.shared_sources)?;
-        let by_app = usage.add_day(&snapshot, &days, day, &sources, &settings.evidence)?;
+        let mut by_app = usage.add_day(&snapshot, &days, day, &sources, &settings.evidence)?;
+        for (app, total) in snapshot.totals_of_apps(day.window)? {
+            by_app.entry(app).or_default().add_total(total);
+        }
+        let Stages { hours, days: whole, totals } = snapshot.stages(day.window)?;
+        rests_on.hours += u64::from(hours);
+        rests_on.days += u64::from(whole);
+        rests_on.totals += u64::from(totals);
         apps.add_day(&snapshot, &days, day, &by_app)?;
         visibility.add_day(&snapshot, &days, day)
     })?;
@@ -121,7 +132,8 @@ pub fn write_reports(
     ];
     let mut paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
     let manifest = Output::create(folder, "manifest.json")?;
-    paths.push(manifest::write(manifest, &snapshot, &days, &zone_name, settings, &files)?.path);
+    let made_with = manifest::MadeWith { zone: &zone_name, settings, rests_on };
+    paths.push(manifest::write(manifest, &snapshot, &days, &made_with, &files)?.path);
     Ok(paths)
 }
 

@@ -4,6 +4,7 @@
 //! Their rows were kept under a registrable domain, and `shadowscope reclassify` gave them the app.
 //! `first_seen` is that of these rows, and `reason` says how many days it lies before the app had a
 //! name. `users` counts distinct known users. Rows that hold only DNS questions do not count.
+//! Where rows are kept by day only, `first_seen` is a day.
 
 use super::ReportError;
 use super::days::Days;
@@ -29,7 +30,7 @@ pub(super) fn write(
                 Cell::Ours(&date_to),
                 Cell::Text(&app.app_id),
                 Cell::Text(&app.name),
-                Cell::Ours(&days.time(app.first_seen)?),
+                Cell::Ours(&days.seen(app.first_seen, app.is_by_day)?),
                 Cell::Number(app.users),
                 Cell::Number(app.bytes_up),
                 Cell::Ours(&format!("first seen {before} days before it had a name")),

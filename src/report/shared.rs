@@ -15,7 +15,7 @@ use super::days::Day;
 use super::output::{Finished, Output};
 use super::table::{Cell, Table};
 use crate::evidence::source::{Reason, SourceFacts, SourceSettings, Trait};
-use crate::store::Snapshot;
+use crate::store::{Snapshot, StoreError, Window};
 
 const COLUMNS: [&str; 8] =
     ["date", "device", "reason", "connections", "accepted", "bytes_up", "bytes_down", "facts"];
@@ -26,6 +26,19 @@ pub(super) type SharedSources = HashMap<String, Reason, RandomState>;
 /// `shared_sources.csv` in the making.
 pub(super) struct Shared {
     table: Table,
+}
+
+/// Which devices of a day are no person, and why.
+pub(super) fn of_day(
+    snapshot: &Snapshot<'_>,
+    day: Window,
+    settings: &SourceSettings,
+) -> Result<SharedSources, StoreError> {
+    let sources = snapshot.sources(day)?.into_iter();
+    let shared = sources.filter_map(|(device, source)| {
+        settings.reason(&device, &source.facts).map(|reason| (device, reason))
+    });
+    Ok(shared.collect())
 }
 
 impl Shared {

@@ -2,7 +2,8 @@
 //! catalogue's blind spots are.
 //!
 //! `date_from` and `date_to` are the first and the last day with rows of any kind, the same in all
-//! rows. Domains that were only asked for in DNS have no row.
+//! rows. Where some of a domain's rows are kept by day only, `first_seen` and `last_seen` are days;
+//! where only totals of days are, `users` and `devices` are those of the day with most. Domains that were only asked for in DNS have no row.
 
 use super::ReportError;
 use super::days::Days;
@@ -40,8 +41,8 @@ pub(super) fn write(
                 Cell::Number(unmatched.sums.connections),
                 Cell::Number(unmatched.sums.bytes_up),
                 Cell::Number(unmatched.sums.bytes_down),
-                Cell::Ours(&days.time(unmatched.sums.first_seen)?),
-                Cell::Ours(&days.time(unmatched.sums.last_seen)?),
+                Cell::Ours(&days.seen(unmatched.sums.first_seen, unmatched.is_by_day)?),
+                Cell::Ours(&days.seen(unmatched.sums.last_seen, unmatched.is_by_day)?),
             ])
         })?;
     }

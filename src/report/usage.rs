@@ -8,6 +8,10 @@
 //! are reported on. `active_minutes` are distinct minutes with
 //! payload both ways, over all names of the row; `name_source` is the most trusted one seen.
 //!
+//! A day whose hours are not kept any more is told from what stays of it: `first_seen` and `last_seen`
+//! are then the day, without a time. What stays is not cut at an hour: where a range begins within
+//! such a day, the day is not told, where it ends within, all of it is.
+//!
 //! Addresses that are no person have no user, and `shared_source` with the reason as device: their
 //! rows stand at the end of a day, all addresses of one reason together.
 
@@ -22,9 +26,9 @@ use super::shared::SharedSources;
 use super::table::{Cell, Table};
 use crate::evidence::day::{DayFacts, DayGrade};
 use crate::evidence::pattern::Pattern;
-use crate::evidence::{Evidence, Side, Thresholds};
+use crate::evidence::{Evidence, Thresholds};
 use crate::observation::NameSource;
-use crate::store::{Snapshot, Sums, UsageFact, Window};
+use crate::store::{Snapshot, StoreError, Sums, TotalFact, UsageFact, Window};
 
 const COLUMNS: [&str; 21] = [
     "date",
@@ -58,11 +62,15 @@ pub(super) struct AppDay {
     /// Versions of the catalogue in the day's rows.
     pub(super) catalogue_versions: BTreeSet<String>,
     /// Users who used it, by their number in the day.
-    pub(super) users: HashSet<u32, RandomState>,
+    users: HashSet<u32, RandomState>,
     /// Devices with which it was used.
-    pub(super) devices: HashSet<u32, RandomState>,
+    devices: HashSet<u32, RandomState>,
     /// The strongest evidence of a row that is not incidental; of all, where there is none.
     pub(super) evidence: Evidence,
+    /// Users and devices beyond these, of a day of which it is not kept who they were.
+    pub(super) users_kept: u64,
+    /// Devices likewise.
+    pub(super) devices_kept: u64,
     /// Bytes of the rows.
     pub(super) bytes: u64,
     /// Those of them that are incidental.
@@ -91,6 +99,29 @@ impl AppDay {
         }
     }
 
+    /// Adds what is kept of a day without users.
+    pub(super) fn add_total(&mut self, total: TotalFact) {
+        self.active_minutes += total.active_minutes;
+        self.catalogue_versions.extend(total.catalogue_versions);
+        self.users_kept += total.users;
+        self.devices_kept += total.devices;
+        self.evidence = self.evidence.max(total.evidence);
+        self.bytes += total.bytes;
+        self.incidental_bytes += total.incidental_bytes;
+        self.has_pattern |= total.is_sync;
+        self.is_without_pattern |= !total.is_sync && total.evidence >= Evidence::TwoWayPayload;
+    }
+
+    /// Different users who used it.
+    pub(super) fn users(&self) -> u64 {
+        self.users.len() as u64 + self.users_kept
+    }
+
+    /// Different devices with which it was used.
+    pub(super) fn devices(&self) -> u64 {
+        self.devices.len() as u64 + self.devices_kept
+    }
+
     /// The pattern of the app, where all rows with payload that are not incidental have it.
     pub(super) fn pattern(&self) -> Pattern {
         if self.has_pattern && !self.is_without_pattern { Pattern::Sync } else { Pattern::None }
@@ -102,22 +133,12 @@ pub(super) struct Usage {
     table: Table,
 }
 
-/// What the rows of a day have in common.
-struct Context<'a> {
-    days: &'a Days<'a>,
-    day: &'a Day,
-    sources: &'a SharedSources,
-    thresholds: &'a Thresholds,
-}
-
 /// What the rows of a day come to.
 #[derive(Default)]
 struct Totals {
     by_app: BTreeMap<String, AppDay>,
     /// Numbers of users and devices.
     people: HashMap<String, u32, RandomState>,
-    /// Rows of addresses that are no person, until all of the day have been seen.
-    shared: BTreeMap<RowKey, Row>,
 }
 
 impl Totals {
@@ -127,6 +148,21 @@ impl Totals {
             Some(known) => *known,
             None => *self.people.entry(text.to_owned()).or_insert(next),
         }
+    }
+
+    fn add(&mut self, key: &RowKey, row: &mut Row, grade: &DayGrade, is_shared: bool) {
+        let app = self.by_app.entry(key.app_id.clone()).or_default();
+        app.add(row, grade);
+        app.catalogue_versions.append(&mut row.catalogue_versions);
+        if is_shared || !grade.is_used() {
+            return;
+        }
+        let (user, device) = (self.number(&key.user), self.number(&key.device));
+        let app = self.by_app.entry(key.app_id.clone()).or_default();
+        if !key.user.is_empty() {
+            app.users.insert(user);
+        }
+        app.devices.insert(device);
     }
 }
 
@@ -144,29 +180,15 @@ impl Usage {
         sources: &SharedSources,
         thresholds: &Thresholds,
     ) -> Result<BTreeMap<String, AppDay>, ReportError> {
-        let context = Context { days, day, sources, thresholds };
         let mut totals = Totals::default();
-        let mut open: Option<(RowKey, Row)> = None;
-        snapshot.usage(day.whole, |fact| {
-            if let Some((key, row)) = &mut open
-                && key.is_of(fact)
-            {
-                row.add(fact, day.window);
-                return Ok(());
-            }
-            let mut row = Row::of(fact);
-            row.add(fact, day.window);
-            match open.replace((RowKey::of(fact), row)) {
-                Some((key, row)) => self.person(&context, &mut totals, key, row),
-                None => Ok(()),
-            }
-        })?;
-        if let Some((key, row)) = open {
-            self.person(&context, &mut totals, key, row)?;
-        }
-        for (key, row) in std::mem::take(&mut totals.shared) {
-            self.write(&context, &mut totals, &key, row)?;
-        }
+        let mut rows = Rows::new(day.window, sources, |key: &RowKey, row: &mut Row, is_shared| {
+            let grade = row.grade(day.window, thresholds);
+            self.write(days, day, key, row, &grade)?;
+            totals.add(key, row, &grade, is_shared);
+            Ok::<(), ReportError>(())
+        });
+        snapshot.usage(day.whole, |fact| rows.add(fact))?;
+        rows.finish()?;
         Ok(totals.by_app)
     }
 
@@ -174,52 +196,16 @@ impl Usage {
         self.table.finish()
     }
 
-    /// Writes a person's row; that of an address that is none waits for others of its kind.
-    fn person(
-        &mut self,
-        context: &Context<'_>,
-        totals: &mut Totals,
-        key: RowKey,
-        row: Row,
-    ) -> Result<(), ReportError> {
-        if !row.is_reported {
-            return Ok(());
-        }
-        let Some(reason) = context.sources.get(&key.device) else {
-            let grade = self.write(context, totals, &key, row)?;
-            if grade.is_used() {
-                let (user, device) = (totals.number(&key.user), totals.number(&key.device));
-                let app = totals.by_app.entry(key.app_id).or_default();
-                if !key.user.is_empty() {
-                    app.users.insert(user);
-                }
-                app.devices.insert(device);
-            }
-            return Ok(());
-        };
-        let device = format!("shared_source {}", reason.as_str());
-        let key = RowKey { department: String::new(), user: String::new(), device, ..key };
-        match totals.shared.get_mut(&key) {
-            Some(known) => known.merge(row),
-            None => {
-                totals.shared.insert(key, row);
-            }
-        }
-        Ok(())
-    }
-
     fn write(
         &mut self,
-        context: &Context<'_>,
-        totals: &mut Totals,
+        days: &Days<'_>,
+        day: &Day,
         key: &RowKey,
-        mut row: Row,
-    ) -> Result<DayGrade, ReportError> {
-        let grade = row
-            .facts
-            .grade_within(context.day.window.from..context.day.window.to, context.thresholds);
+        row: &Row,
+        grade: &DayGrade,
+    ) -> Result<(), ReportError> {
         self.table.row(&[
-            Cell::Ours(&context.day.date),
+            Cell::Ours(&day.date),
             Cell::Text(&key.department),
             Cell::Text(&key.user),
             Cell::Text(&key.device),
@@ -234,17 +220,106 @@ impl Usage {
             Cell::Number(row.sums.bytes_up),
             Cell::Number(row.sums.bytes_down),
             Cell::Number(row.sums.dns_queries),
-            Cell::Ours(&context.days.time(row.sums.first_seen)?),
-            Cell::Ours(&context.days.time(row.sums.last_seen)?),
+            Cell::Ours(&days.seen(row.sums.first_seen, row.is_by_day)?),
+            Cell::Ours(&days.seen(row.sums.last_seen, row.is_by_day)?),
             Cell::Ours(grade.evidence.as_str()),
             Cell::Ours(if grade.incidental { "true" } else { "false" }),
             Cell::Ours(grade.pattern.as_str()),
             Cell::Ours(row.name_source.as_str()),
-        ])?;
-        let app = totals.by_app.entry(key.app_id.clone()).or_default();
-        app.add(&row, &grade);
-        app.catalogue_versions.append(&mut row.catalogue_versions);
-        Ok(grade)
+        ])
+    }
+}
+
+/// What a day comes to by app id; of domains that no signature knows, as if they were apps in use,
+/// where `domains` are asked for.
+pub(super) fn totals_of(
+    snapshot: &Snapshot<'_>,
+    day: Window,
+    sources: &SharedSources,
+    thresholds: &Thresholds,
+    domains: bool,
+) -> Result<BTreeMap<String, AppDay>, StoreError> {
+    let mut totals = Totals::default();
+    let mut rows = Rows::new(day, sources, |key: &RowKey, row: &mut Row, is_shared| {
+        let grade = row.grade(day, thresholds);
+        totals.add(key, row, &grade, is_shared);
+        Ok::<(), StoreError>(())
+    });
+    match domains {
+        true => snapshot.usage_of_domains(day, |fact| rows.add(fact))?,
+        false => snapshot.usage(day, |fact| rows.add(fact))?,
+    }
+    rows.finish()?;
+    Ok(totals.by_app)
+}
+
+/// Puts facts together to rows: those of people as they come, those of addresses that are no person
+/// at the end, all of one reason together.
+struct Rows<'a, F> {
+    window: Window,
+    sources: &'a SharedSources,
+    open: Option<(RowKey, Row)>,
+    shared: BTreeMap<RowKey, Row>,
+    /// Takes a row, and whether it is of an address that is no person.
+    each: F,
+}
+
+impl<'a, F> Rows<'a, F> {
+    fn new(window: Window, sources: &'a SharedSources, each: F) -> Rows<'a, F> {
+        Rows { window, sources, open: None, shared: BTreeMap::new(), each }
+    }
+
+    /// Adds a fact; those of a row come one after the other.
+    fn add<E>(&mut self, fact: &UsageFact<'_>) -> Result<(), E>
+    where
+        F: FnMut(&RowKey, &mut Row, bool) -> Result<(), E>,
+    {
+        if let Some((key, row)) = &mut self.open
+            && key.is_of(fact)
+        {
+            row.add(fact, self.window);
+            return Ok(());
+        }
+        let mut row = Row::of(fact);
+        row.add(fact, self.window);
+        match self.open.replace((RowKey::of(fact), row)) {
+            Some((key, row)) => self.close(key, row),
+            None => Ok(()),
+        }
+    }
+
+    fn close<E>(&mut self, key: RowKey, mut row: Row) -> Result<(), E>
+    where
+        F: FnMut(&RowKey, &mut Row, bool) -> Result<(), E>,
+    {
+        if !row.is_reported {
+            return Ok(());
+        }
+        let Some(reason) = self.sources.get(&key.device) else {
+            return (self.each)(&key, &mut row, false);
+        };
+        let device = format!("shared_source {}", reason.as_str());
+        let key = RowKey { department: String::new(), user: String::new(), device, ..key };
+        match self.shared.get_mut(&key) {
+            Some(known) => known.merge(row),
+            None => {
+                self.shared.insert(key, row);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish<E>(mut self) -> Result<(), E>
+    where
+        F: FnMut(&RowKey, &mut Row, bool) -> Result<(), E>,
+    {
+        if let Some((key, row)) = self.open.take() {
+            self.close(key, row)?;
+        }
+        for (key, mut row) in std::mem::take(&mut self.shared) {
+            (self.each)(&key, &mut row, true)?;
+        }
+        Ok(())
     }
 }
 
@@ -292,6 +367,8 @@ struct Row {
     sums: Sums,
     /// Whether any fact is of an hour that is reported on.
     is_reported: bool,
+    /// Whether any of these is of the day as a whole.
+    is_by_day: bool,
 }
 
 impl Row {
@@ -304,18 +381,20 @@ impl Row {
             facts: DayFacts::default(),
             sums: Sums::default(),
             is_reported: false,
+            is_by_day: false,
         }
     }
 
     /// Adds a fact; those outside `window` only tell what the day is like.
     fn add(&mut self, fact: &UsageFact<'_>, window: Window) {
-        self.facts.add(fact.hour, Side::of_role(fact.role), &fact.sums);
+        fact.add_to(&mut self.facts);
         if !(window.from..window.to).contains(&fact.hour) {
             return;
         }
         if !std::mem::replace(&mut self.is_reported, true) {
             self.name_source = fact.name_source;
         }
+        self.is_by_day |= fact.kept.is_some();
         self.sums.add(&fact.sums);
         self.name_source = self.name_source.min(fact.name_source);
         if fact.sums.has_traffic() && !self.catalogue_versions.contains(fact.catalogue_version) {
@@ -323,12 +402,13 @@ impl Row {
         }
     }
 
+    fn grade(&self, window: Window, thresholds: &Thresholds) -> DayGrade {
+        self.facts.grade_within(window.from..window.to, thresholds)
+    }
+
     fn merge(&mut self, mut other: Row) {
-        for (hour, facts) in other.facts.hours() {
-            for side in Side::ALL {
-                self.facts.add(*hour, side, facts.side(side));
-            }
-        }
+        self.facts.merge(&other.facts);
+        self.is_by_day |= other.is_by_day;
         self.sums.add(&other.sums);
         self.name_source = self.name_source.min(other.name_source);
         self.catalogue_versions.append(&mut other.catalogue_versions);

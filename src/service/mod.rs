@@ -3,6 +3,7 @@
 //! The [`Tender`] is called between two ticks, on merge's thread. It does what is due and never
 //! waits for anybody outside.
 
+pub mod keeping;
 pub mod listen;
 pub mod notify;
 pub mod reload;
@@ -16,13 +17,15 @@ use crossbeam_channel::Receiver;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::catalogue::Catalogue;
 use crate::config::Config;
-use crate::identity::Pseudonyms;
+use crate::identity::{Identities, Pseudonyms};
 use crate::pipeline::board::{Board, Page};
 use crate::pipeline::merge::Merge;
-use crate::store::Keeping;
+use crate::report::Keeper;
+use keeping::Ages;
 use notify::Notifier;
-use reload::Reloaded;
+use reload::{Inputs, Reloaded};
 use render::Circumstances;
 
 /// How often what merge says of itself is written anew.
@@ -31,7 +34,6 @@ const PAGES_EVERY: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// While there is more of it.
 const PRUNE_AGAIN: Duration = Duration::from_secs(2);
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// See the module.
 pub struct Tender {
@@ -39,9 +41,11 @@ pub struct Tender {
     notifier: Option<Notifier>,
     stop: Arc<AtomicBool>,
     reloads: Receiver<Reloaded>,
-    pending: Reloaded,
+    pending: Pending,
     pseudonyms: Option<Pseudonyms>,
     config: Config,
+    ages: Ages,
+    keeper: Keeper,
     about: Circumstances,
     commits: u64,
     /// What each worker's polls were when the manager was told last.
@@ -51,6 +55,14 @@ pub struct Tender {
     pruned: Instant,
     prune_after: Duration,
     is_stopping: bool,
+}
+
+/// What merge is to take as soon as it can.
+#[derive(Default)]
+struct Pending {
+    catalogue: Option<Arc<Catalogue>>,
+    identities: Option<Identities>,
+    own_domains: Option<Vec<String>>,
 }
 
 /// What a tender is told once.
@@ -67,12 +79,17 @@ pub struct TenderSettings {
     pub pseudonyms: Option<Pseudonyms>,
     /// The configuration.
     pub config: Config,
+    /// Until when rows are kept.
+    pub ages: Ages,
+    /// Whose days, and what counts as use.
+    pub keeper: Keeper,
 }
 
 impl Tender {
     /// Tells the manager that all is ready.
     pub fn new(settings: TenderSettings) -> Tender {
-        let TenderSettings { board, mut notifier, stop, reloads, pseudonyms, config } = settings;
+        let TenderSettings { board, mut notifier, stop, reloads, pseudonyms, config, ages, keeper } =
+            settings;
         if let Some(notifier) = &mut notifier {
             notifier.ready();
         }
@@ -88,9 +105,11 @@ impl Tender {
             notifier,
             stop,
             reloads,
-            pending: Reloaded::default(),
+            pending: Pending::default(),
             pseudonyms,
             config,
+            ages,
+            keeper,
             about,
             commits: 0,
             fed: now(),
@@ -112,19 +131,14 @@ impl Tender {
     /// Takes what was reloaded; what merge cannot take yet is tried again.
     fn reload(&mut self, merge: &mut Merge) {
         if let Ok(reloaded) = self.reloads.try_recv() {
-            let Reloaded { config, catalogue, identities, home, is_refused } = reloaded;
+            let Reloaded { config, catalogue, inputs, is_refused } = reloaded;
             self.about.reloads.1 += u64::from(is_refused);
             self.about.reloads.0 += u64::from(!is_refused);
             self.config = config.unwrap_or_else(|| self.config.clone());
-            if let Some(home) = home {
-                self.board.pulses.iter().for_each(|pulse| pulse.exchange_home(home.clone()));
-            }
-            let identities = identities.map(|identities| match &self.pseudonyms {
-                Some(pseudonyms) => identities.with_pseudonyms(pseudonyms.clone()),
-                None => identities,
-            });
             self.pending.catalogue = catalogue.or(self.pending.catalogue.take());
-            self.pending.identities = identities.or(self.pending.identities.take());
+            if let Some(inputs) = inputs {
+                self.take(inputs);
+            }
         }
         if let Some(catalogue) = &self.pending.catalogue
             // What the store refuses for good ends the run at its next commit.
@@ -137,6 +151,24 @@ impl Tender {
         {
             self.pending.identities = None;
         }
+        if let Some(own_domains) = &self.pending.own_domains
+            && matches!(merge.exchange_own_domains(own_domains), Ok(true))
+        {
+            self.pending.own_domains = None;
+        }
+    }
+
+    /// Takes what others than merge need, and notes what merge is to take.
+    fn take(&mut self, inputs: Inputs) {
+        let Inputs { identities, networks, own_domains, evidence, ages } = inputs;
+        self.board.pulses.iter().for_each(|pulse| pulse.exchange_networks(networks.clone()));
+        self.keeper.settings = evidence;
+        self.ages = ages;
+        self.pending.identities = Some(match &self.pseudonyms {
+            Some(pseudonyms) => identities.with_pseudonyms(pseudonyms.clone()),
+            None => identities,
+        });
+        self.pending.own_domains = Some(own_domains);
     }
 
     /// Deletes what is too old, a piece at a time.
@@ -144,7 +176,7 @@ impl Tender {
         if self.pruned.elapsed() < self.prune_after || merge.uncommitted().is_some() {
             return;
         }
-        let keeping = keeping(&self.config, Timestamp::now().as_second());
+        let keeping = self.ages.keeping(&self.config, &self.keeper, Timestamp::now());
         self.prune_after = match merge.prune(&keeping) {
             Ok(pruned) if pruned.is_more => PRUNE_AGAIN,
             Ok(_) => PRUNE_EVERY,
@@ -206,14 +238,6 @@ impl Tender {
             self.fed = now();
         }
     }
-}
-
-/// What a configuration keeps, at a time in seconds since 1970.
-fn keeping(config: &Config, now_seconds: i64) -> Keeping {
-    let days = config.number("store.keep_days").and_then(|days| i64::try_from(days).ok());
-    let days = days.filter(|&days| days > 0);
-    let bytes = config.number("store.bytes_max").filter(|&bytes| bytes > 0);
-    Keeping { usage_from: days.map(|days| now_seconds - days * SECONDS_PER_DAY), bytes_max: bytes }
 }
 
 #[allow(

@@ -14,9 +14,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::catalogue::{Catalogue, Date, lint};
 use crate::config::{Config, Reload};
+use crate::evidence::Settings;
 use crate::identity::Identities;
-use crate::net::NetworkSet;
 use crate::signatures::{self, LoadError, SignatureOptions};
+use crate::worker::Networks;
+
+use super::keeping::Ages;
 
 /// How often is looked whether there is something to be done.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,12 +35,25 @@ pub struct Reloaded {
     pub config: Option<Config>,
     /// The catalogue.
     pub catalogue: Option<Arc<Catalogue>>,
-    /// Who has which address.
-    pub identities: Option<Identities>,
-    /// The home networks.
-    pub home: Option<NetworkSet>,
+    /// What the configuration names beside it.
+    pub inputs: Option<Inputs>,
     /// Something was wrong, and was told.
     pub is_refused: bool,
+}
+
+/// What a configuration names that is read when a sensor begins, and again when it is asked to.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Who has which address.
+    pub identities: Identities,
+    /// Whose addresses are whose.
+    pub networks: Networks,
+    /// The organisation's own domains.
+    pub own_domains: Vec<String>,
+    /// What counts as use, and which addresses are no person, in totals.
+    pub evidence: Settings,
+    /// Until when rows are kept.
+    pub ages: Ages,
 }
 
 /// What the thread needs to know.
@@ -48,14 +64,12 @@ pub struct Reloader {
     pub asked: Arc<AtomicBool>,
     /// Reads the configuration anew.
     pub read_config: Box<dyn Fn() -> Result<Config, String> + Send>,
-    /// Reads what a configuration names.
-    pub read_identities: Reads<Identities>,
-    /// Reads the home networks.
-    pub read_home: Reads<NetworkSet>,
+    /// Reads what a configuration names; else tells what is wrong with it.
+    pub read_inputs: ReadsInputs,
 }
 
-/// Reads what a configuration names; else what is wrong with it.
-pub type Reads<T> = Box<dyn Fn(&Config) -> Result<T, String> + Send>;
+/// See [`Reloader::read_inputs`].
+pub type ReadsInputs = Box<dyn Fn(&Config) -> Result<Inputs, String> + Send>;
 
 /// Names, sizes and times of a catalogue's files.
 type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
@@ -106,23 +120,14 @@ impl Reloader {
                 eprintln!("shadowscope: reload: {} has changed and needs a restart", setting.key);
             }
         }
-        let identities = match (self.read_identities)(&config) {
-            Ok(identities) => identities,
-            Err(message) => return refused(&message),
-        };
-        let home = match (self.read_home)(&config) {
-            Ok(home) => home,
+        let inputs = match (self.read_inputs)(&config) {
+            Ok(inputs) => inputs,
             Err(message) => return refused(&message),
         };
         self.config = config.clone();
         let catalogue = self.catalogue("somebody asked");
-        eprintln!("shadowscope: reload: identities and home networks are taken");
-        Reloaded {
-            config: Some(config),
-            identities: Some(identities),
-            home: Some(home),
-            ..catalogue
-        }
+        eprintln!("shadowscope: reload: identities, networks and what is kept are taken");
+        Reloaded { config: Some(config), inputs: Some(inputs), ..catalogue }
     }
 
     fn catalogue(&self, why: &str) -> Reloaded {

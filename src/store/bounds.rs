@@ -68,9 +68,10 @@ impl Snapshot<'_> {
     /// # Errors
     /// The database cannot be read.
     pub fn attributed_bytes(&self, window: Window) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT ifnull(sum(iif(s.user = '', 0, u.bytes_up + u.bytes_down)), 0),
+        let sql = "SELECT
+                ifnull(sum(u.attributed_bytes + iif(s.user <> '', u.bytes_up + u.bytes_down, 0)), 0),
                 ifnull(sum(u.bytes_up + u.bytes_down), 0)
-            FROM usage AS u JOIN subjects AS s ON s.id = u.subject
+            FROM targets_kept AS u LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible";
         let bytes = self.transaction.query_row(sql, params![window.from, window.to], |row| {
             Ok((unsigned(row, 0)?, unsigned(row, 1)?))

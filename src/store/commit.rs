@@ -355,7 +355,7 @@ fn add_counters(connection: &Connection, run: RunId, counters: &Counters) -> rus
 }
 
 /// SQLite's integers have a sign; what does not fit (9 exabytes) is cut off there.
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

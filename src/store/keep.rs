@@ -1,32 +1,89 @@
-//! What is deleted: rows of usage that are too old, and the oldest where there are too many.
+//! What is deleted, and what stays of it: hours become days, days become totals, and totals go.
 //!
-//! Rows of usage tell who used what. The ledger, totals and health tell of nobody, are small, and
-//! stay. What is deleted is gone: freed pages are overwritten (`secure_delete`, see
+//! Rows of usage by hour tell who used what and when, rows by day who used what, totals how many
+//! did; each has its age. The ledger, what came in and health tell of nobody, are small, and stay.
+//! What is deleted is gone: freed pages are overwritten (`secure_delete`, see
 //! [`super::set_up`]), the file is cut, and the write-ahead log emptied, so that nothing is left to
 //! be found in the files' bytes. Subjects and targets without a row go with the last of theirs.
+//!
+//! It does not know when a day begins, nor what counts as use: [`Judge`] does.
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::Store;
+use super::commit::number;
 use super::error::{StoreError, explain};
+use super::query::{Snapshot, Window};
+use super::{Store, fold};
+use crate::evidence::Evidence;
+use crate::evidence::pattern::Pattern;
 
-/// Rows deleted in one transaction, so that nobody waits for long.
-const ROWS_AT_ONCE: i64 = 20_000;
+/// Rows folded in one transaction, so that nobody waits for long.
+const ROWS_AT_ONCE: u64 = 20_000;
 
-/// What is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keeping {
-    /// Rows of usage of hours that begin from then on, in seconds since 1970; all where none is
-    /// given.
-    pub usage_from: Option<i64>,
-    /// As many of them as fit into a database of this size, in bytes.
+/// What is kept. Beginnings of days, in seconds since 1970; all where none is given.
+#[derive(Clone, Copy)]
+pub struct Keeping<'a> {
+    /// Rows by hour, of days from then on.
+    pub hours_from: Option<i64>,
+    /// Rows by day, of days from then on; not later than `hours_from`.
+    pub days_from: Option<i64>,
+    /// Totals of days from then on; not later than `days_from`.
+    pub totals_from: Option<i64>,
+    /// As many rows as fit into a database of this size, in bytes. The oldest by hour go first, then
+    /// the oldest by day, then the oldest totals.
     pub bytes_max: Option<u64>,
+    /// What is asked about days.
+    pub judge: &'a dyn Judge,
+}
+
+/// What the store does not decide.
+pub trait Judge {
+    /// The day that holds the beginning of an hour.
+    fn day_of(&self, hour: i64) -> Window;
+
+    /// What a day comes to, app by app and domain by domain, by what counts as use.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn totals(&self, snapshot: &Snapshot<'_>, day: Window) -> Result<Vec<DayTotal>, StoreError>;
+}
+
+/// Of what a [`DayTotal`] is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DayOf {
+    /// An app, by the catalogue's id.
+    App(String),
+    /// A registrable domain that no signature knows.
+    Domain(String),
+}
+
+/// What a day of an app comes to, beside sums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayTotal {
+    /// Of what.
+    pub of: DayOf,
+    /// Different users with traffic.
+    pub users_seen: u64,
+    /// Different devices with traffic.
+    pub devices_seen: u64,
+    /// Different users who used it. A domain is judged as if it were an app in use.
+    pub users: u64,
+    /// Different devices likewise.
+    pub devices: u64,
+    /// Person-minutes.
+    pub active_minutes: u64,
+    /// Bytes that are incidental.
+    pub incidental_bytes: u64,
+    /// The best evidence.
+    pub evidence: Evidence,
+    /// The pattern, where all rows have it.
+    pub pattern: Pattern,
 }
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Rows of usage that were deleted.
+    /// Rows that were deleted, of either sort.
     pub rows: u64,
     /// Whether there is more to be deleted: call again.
     pub is_more: bool,
@@ -39,81 +96,226 @@ impl Pruned {
     }
 }
 
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The hours of a window become rows of the day that begins with the second.
+    Fold(Window, i64),
+    /// Likewise, and the day is over.
+    FoldDay(Window),
+    /// Rows of a day become totals.
+    Total(Window),
+    /// Totals of days before one go.
+    Delete(i64),
+}
+
+/// Where `deleted` counts rows.
+#[derive(Clone, Copy)]
+enum Stage {
+    Hours = 0,
+    Days = 1,
+    Totals = 2,
+}
+
 impl Store {
     /// Deletes what is not to be kept, a piece at a time.
     ///
     /// # Errors
     /// The database cannot be written; what was deleted before is.
-    pub fn prune(&mut self, keeping: &Keeping) -> Result<Pruned, StoreError> {
+    pub fn prune(&mut self, keeping: &Keeping<'_>) -> Result<Pruned, StoreError> {
         self.check_in_place()?;
-        let pruned = prune(&mut self.connection, keeping);
+        let next = |store: &Store| {
+            next(&store.connection, keeping).map_err(|error| explain(&store.path, error))
+        };
+        let Some(step) = next(self)? else { return Ok(Pruned::default()) };
+        let totals = match step {
+            Step::Total(day) => keeping.judge.totals(&self.snapshot()?, day)?,
+            _ => Vec::new(),
+        };
+        let done = take(&mut self.connection, step, &totals);
         self.interned.forget();
-        pruned.map_err(|error| explain(&self.path, error))
+        let rows = done.map_err(|error| explain(&self.path, error))?;
+        let is_more = next(self)?.is_some();
+        let vanished = if is_more { Ok(()) } else { forget(&self.connection) }
+            .and_then(|()| vanish(&self.connection));
+        vanished.map_err(|error| explain(&self.path, error))?;
+        Ok(Pruned { rows, is_more })
     }
 }
 
-fn prune(connection: &mut Connection, keeping: &Keeping) -> rusqlite::Result<Pruned> {
-    let mut rows = 0;
-    let mut is_more = false;
-    if let Some(from) = keeping.usage_from {
-        rows = delete(connection, from)?;
-        is_more = rows == ROWS_AT_ONCE as u64;
-    }
-    let is_too_big = |connection: &Connection| -> rusqlite::Result<bool> {
-        let bytes = used_bytes(connection)?;
-        Ok(keeping.bytes_max.is_some_and(|max| bytes > max))
+fn next(connection: &Connection, keeping: &Keeping<'_>) -> rusqlite::Result<Option<Step>> {
+    let first = |table: &str, column: &str| -> rusqlite::Result<Option<i64>> {
+        let sql = format!("SELECT min({column}) FROM {table}");
+        connection.query_row(&sql, [], |row| row.get(0))
     };
-    let was_too_big = !is_more && is_too_big(connection)?;
-    if was_too_big {
-        // Never those of the newest hour, which are still added to.
-        let newest: Option<i64> =
-            connection.query_row("SELECT max(hour) FROM usage", [], |row| row.get(0))?;
-        let deleted = delete(connection, newest.unwrap_or(i64::MIN))?;
-        rows += deleted;
-        is_more = deleted > 0 && is_too_big(connection)?;
+    let before = |first: Option<i64>, from: Option<i64>| first.filter(|&first| Some(first) < from);
+    let of_day = |day: i64| Window { from: day, ..keeping.judge.day_of(day) };
+    for table in ["usage", "traits", "accepted"] {
+        if let Some(hour) = before(first(table, "hour")?, keeping.hours_from) {
+            return Ok(Some(Step::FoldDay(keeping.judge.day_of(hour))));
+        }
     }
-    let is_done = !is_more && (rows > 0 || was_too_big);
-    if is_done {
-        forget(connection)?;
+    let first_day = first("usage_daily", "day")?;
+    if let Some(day) = before(first_day, keeping.days_from) {
+        return Ok(Some(Step::Total(of_day(day))));
     }
-    if is_done || rows > 0 {
-        vanish(connection)?;
+    let first_total = first("targets_daily", "day")?;
+    let first_possible = first("possible", "hour")?;
+    if let Some(from) = keeping.totals_from
+        && [first_total, first_possible].into_iter().flatten().any(|first| first < from)
+    {
+        return Ok(Some(Step::Delete(from)));
     }
-    Ok(Pruned { rows, is_more })
+    let used = used_bytes(connection)?;
+    if keeping.bytes_max.is_none_or(|max| used <= max) {
+        return Ok(None);
+    }
+    // Never those of the newest hour, which are still added to.
+    let newest: Option<i64> =
+        connection.query_row("SELECT max(hour) FROM usage", [], |row| row.get(0))?;
+    if let Some((hour, newest)) = first("usage", "hour")?.zip(newest)
+        && hour < newest
+    {
+        let day = keeping.judge.day_of(hour);
+        return Ok(Some(match day.to <= newest {
+            true => Step::FoldDay(day),
+            false => Step::Fold(Window { to: newest, ..day }, day.from),
+        }));
+    }
+    let today = newest.map(|hour| keeping.judge.day_of(hour).from);
+    let is_over = |day: &i64| today.is_none_or(|today| *day < today);
+    if let Some(day) = first_day.filter(is_over) {
+        return Ok(Some(Step::Total(of_day(day))));
+    }
+    Ok(first_total.filter(is_over).map(|day| Step::Delete(keeping.judge.day_of(day).to)))
 }
 
-/// Deletes rows of usage of hours before one, the oldest first.
-fn delete(connection: &mut Connection, before: i64) -> rusqlite::Result<u64> {
+/// Takes a step, in one transaction. Answers how many rows were deleted.
+fn take(connection: &mut Connection, step: Step, totals: &[DayTotal]) -> rusqlite::Result<u64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let rows = transaction.execute(
-        "DELETE FROM usage WHERE (hour, run, subject, target, name_source, catalogue) IN (
-             SELECT hour, run, subject, target, name_source, catalogue FROM usage
-             WHERE hour < ?1 ORDER BY hour, run, subject, target, name_source, catalogue LIMIT ?2)",
-        params![before, ROWS_AT_ONCE],
-    )?;
-    // What else tells of whom goes with the hours of which nothing is left.
-    let oldest: Option<i64> =
-        transaction.query_row("SELECT min(hour) FROM usage", [], |row| row.get(0))?;
-    let gone_before = oldest.unwrap_or(before).min(before);
-    for table in ["traits", "accepted", "possible"] {
-        transaction
-            .execute(&format!("DELETE FROM {table} WHERE hour < ?1"), params![gone_before])?;
-    }
+    let rows = match step {
+        Step::Fold(window, day) => {
+            let rows = fold::fold(&transaction, window, day, ROWS_AT_ONCE)?;
+            count_deleted(&transaction, Stage::Hours, day, rows)?;
+            rows
+        }
+        Step::FoldDay(day) => {
+            let rows = fold::fold(&transaction, day, day.from, ROWS_AT_ONCE)?;
+            count_deleted(&transaction, Stage::Hours, day.from, rows)?;
+            if rows < ROWS_AT_ONCE {
+                fold::fold_sources(&transaction, day)?;
+            }
+            rows
+        }
+        Step::Total(day) => total(&transaction, day, totals)?,
+        Step::Delete(before) => delete_totals(&transaction, before)?,
+    };
     transaction.commit()?;
-    Ok(rows as u64)
+    Ok(rows)
 }
 
-/// Deletes who and what no row of usage is of any more.
-fn forget(connection: &Connection) -> rusqlite::Result<()> {
+/// Rows of a day become totals.
+fn total(connection: &Connection, day: Window, totals: &[DayTotal]) -> rusqlite::Result<u64> {
+    connection.execute(
+        "INSERT INTO targets_daily
+         SELECT d.day, d.run, d.target, d.catalogue, sum(d.connections), sum(d.attempts_failed),
+             sum(d.dns_queries), sum(d.bytes_up), sum(d.bytes_down),
+             sum(iif(s.user = '', 0, d.bytes_up + d.bytes_down)),
+             sum(d.elsewhere_flows), sum(d.elsewhere_bytes), 0, 0, 0, 0, 0, 0, 0, 0
+         FROM usage_daily AS d JOIN subjects AS s ON s.id = d.subject
+         WHERE d.day = ?
+         GROUP BY d.day, d.run, d.target, d.catalogue
+         ON CONFLICT DO UPDATE SET
+             connections = connections + excluded.connections,
+             attempts_failed = attempts_failed + excluded.attempts_failed,
+             dns_queries = dns_queries + excluded.dns_queries,
+             bytes_up = bytes_up + excluded.bytes_up,
+             bytes_down = bytes_down + excluded.bytes_down,
+             attributed_bytes = attributed_bytes + excluded.attributed_bytes,
+             elsewhere_flows = elsewhere_flows + excluded.elsewhere_flows,
+             elsewhere_bytes = elsewhere_bytes + excluded.elsewhere_bytes",
+        [day.from],
+    )?;
+    let mut add = connection.prepare_cached(
+        "UPDATE targets_daily SET users_seen = users_seen + ?4,
+             devices_seen = devices_seen + ?5, users = users + ?6, devices = devices + ?7,
+             active_minutes = active_minutes + ?8, incidental_bytes = incidental_bytes + ?9,
+             evidence = max(evidence, ?10), pattern = max(pattern, ?11)
+         WHERE (day, run, target, catalogue) = (
+             SELECT d.day, d.run, d.target, d.catalogue FROM targets_daily AS d
+             JOIN targets AS t ON t.id = d.target
+             LEFT JOIN apps AS a ON a.id = t.app
+             WHERE d.day = ?1 AND (a.app = ?2 OR (t.app IS NULL AND t.domain = ?3))
+             ORDER BY d.run, d.target, d.catalogue LIMIT 1)",
+    )?;
+    for total in totals {
+        let (app, domain) = match &total.of {
+            DayOf::App(app) => (Some(app), None),
+            DayOf::Domain(domain) => (None, Some(domain)),
+        };
+        add.execute(params![
+            day.from,
+            app,
+            domain,
+            number(total.users_seen),
+            number(total.devices_seen),
+            number(total.users),
+            number(total.devices),
+            number(total.active_minutes),
+            number(total.incidental_bytes),
+            total.evidence as u8,
+            total.pattern as u8,
+        ])?;
+    }
+    let rows = connection.execute("DELETE FROM usage_daily WHERE day = ?", [day.from])? as u64;
+    connection.execute("DELETE FROM sources_daily WHERE day = ?", [day.from])?;
+    count_deleted(connection, Stage::Days, day.from, rows)?;
+    Ok(rows)
+}
+
+fn delete_totals(connection: &Connection, before: i64) -> rusqlite::Result<u64> {
+    connection.execute(
+        "INSERT INTO deleted SELECT day, ?2, count(*) FROM targets_daily WHERE day < ?1 GROUP BY day
+         ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
+        params![before, Stage::Totals as u8],
+    )?;
+    connection.execute("DELETE FROM possible WHERE hour < ?", [before])?;
+    Ok(connection.execute("DELETE FROM targets_daily WHERE day < ?", [before])? as u64)
+}
+
+fn count_deleted(
+    connection: &Connection,
+    stage: Stage,
+    day: i64,
+    rows: u64,
+) -> rusqlite::Result<()> {
+    if rows > 0 {
+        connection.execute(
+            "INSERT INTO deleted VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
+            params![day, stage as u8, number(rows)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Deletes who and what no row is of any more.
+pub(super) fn forget_unused(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
-        "BEGIN IMMEDIATE;
-         DELETE FROM subjects WHERE id NOT IN (
-             SELECT subject FROM usage UNION SELECT subject FROM traits
-             UNION SELECT subject FROM accepted);
+        "DELETE FROM subjects WHERE id NOT IN (
+             SELECT subject FROM usage UNION SELECT subject FROM usage_daily
+             UNION SELECT subject FROM traits UNION SELECT subject FROM accepted
+             UNION SELECT subject FROM sources_daily);
          DELETE FROM targets WHERE id NOT IN (
-             SELECT target FROM usage UNION SELECT target FROM possible);
-         COMMIT;",
+             SELECT target FROM usage UNION SELECT target FROM usage_daily
+             UNION SELECT target FROM targets_daily UNION SELECT target FROM possible);",
     )
+}
+
+fn forget(connection: &Connection) -> rusqlite::Result<()> {
+    let begin = connection.unchecked_transaction()?;
+    forget_unused(&begin)?;
+    begin.commit()
 }
 
 /// Cuts the file, and empties the log. Where somebody reads an older state, the log is emptied the
@@ -137,10 +339,55 @@ fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
 mod tests {
     use std::path::Path;
 
-    use super::super::testing::{commit_of, connections, start, subject};
+    use super::super::testing::{commit_of, connections, stamp, start, subject};
     use super::*;
-    use crate::store::{RunId, UsageRow};
+    use crate::evidence::source::Trait;
+    use crate::store::{RunId, RunKind, RunStart, Target, TraitRow, UsageRow};
     use crate::time::Hour;
+
+    const DAY_SECONDS: i64 = 86_400;
+
+    /// Days of UTC; whoever has a row has used it.
+    struct Plain;
+
+    impl Judge for Plain {
+        fn day_of(&self, hour: i64) -> Window {
+            let from = hour.div_euclid(DAY_SECONDS) * DAY_SECONDS;
+            Window { from, to: from + DAY_SECONDS }
+        }
+
+        fn totals(
+            &self,
+            snapshot: &Snapshot<'_>,
+            day: Window,
+        ) -> Result<Vec<DayTotal>, StoreError> {
+            let mut devices = std::collections::BTreeSet::new();
+            snapshot.usage(day, |fact| {
+                devices.insert((fact.app_id.to_owned(), fact.device.to_owned()));
+                Ok::<(), StoreError>(())
+            })?;
+            let total = |app: &str| DayTotal {
+                of: DayOf::App(app.to_owned()),
+                users_seen: 0,
+                devices_seen: 0,
+                users: 0,
+                devices: devices.iter().filter(|(of, _)| of == app).count() as u64,
+                active_minutes: 1,
+                incidental_bytes: 2,
+                evidence: Evidence::Interactive,
+                pattern: Pattern::None,
+            };
+            Ok(devices.first().map(|(app, _)| total(app)).into_iter().collect())
+        }
+    }
+
+    const ALL: Keeping<'static> = Keeping {
+        hours_from: None,
+        days_from: None,
+        totals_from: None,
+        bytes_max: None,
+        judge: &Plain,
+    };
 
     /// A row for each of `people` in the hour `hours` after the first.
     fn fill(store: &mut Store, run: RunId, sequence: u64, hours: i32, people: &[String]) {
@@ -155,19 +402,36 @@ mod tests {
         store.commit(run, &commit).unwrap();
     }
 
-    fn is_in_files(folder: &Path, text: &str) -> bool {
+    /// Whether the bytes are in the database's file or in one beside it.
+    fn is_in_files(folder: &Path, text: &[u8]) -> bool {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let mut contents = files.map(|path| std::fs::read(path).unwrap());
-        contents.any(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some())
+        contents.any(|bytes| memchr::memmem::find(&bytes, text).is_some())
     }
 
     fn people(prefix: &str, count: u32) -> Vec<String> {
         (0..count).map(|number| format!("{prefix}-{number:05}")).collect()
     }
 
-    fn hours(store: &Store) -> (i64, i64) {
-        let sql = "SELECT min(hour), max(hour) FROM usage";
-        store.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    fn number(store: &Store, sql: &str) -> i64 {
+        store.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn rows(store: &Store) -> [i64; 3] {
+        ["usage", "usage_daily", "targets_daily"]
+            .map(|table| number(store, &format!("SELECT count(*) FROM {table}")))
+    }
+
+    fn prune(store: &mut Store, keeping: &Keeping<'_>) -> u64 {
+        let mut rows = 0;
+        for _ in 0..1000 {
+            let pruned = store.prune(keeping).unwrap();
+            rows += pruned.rows;
+            if !pruned.is_more {
+                return rows;
+            }
+        }
+        panic!("no end");
     }
 
     #[test]
@@ -175,25 +439,53 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("usage.db"), "UTC").unwrap();
         let run = store.begin_run(&start(&[], false)).unwrap().run;
-        fill(&mut store, run, 1, 0, &people("aurelia", 3000));
+        fill(&mut store, run, 1, 5, &people("aurelia", 3000));
         fill(&mut store, run, 2, 48, &people("berengar", 50));
+        let mut commit = commit_of(&mut store, 3, 7);
+        let domain = store.target_id(&Target::Domain("clotilde.example".into())).unwrap();
+        // A time of day is kept as an integer, by SQLite in six bytes where they are enough.
+        let moment = stamp(5 * 60, 17);
+        commit.usage[0] = UsageRow {
+            target: domain,
+            hour: Hour(5 * 60),
+            sums: crate::store::Sums { first_seen: moment, ..commit.usage[0].sums },
+            ..commit.usage[0]
+        };
+        store.commit(run, &commit).unwrap();
         store.finish_run(run, &[]).unwrap();
-        assert!(is_in_files(folder.path(), "aurelia-02999"));
-        let (first, last) = hours(&store);
-        let size = |folder: &Path| folder.join("usage.db").metadata().unwrap().len();
+        let is_kept = |texts: [&[u8]; 4]| texts.map(|text| is_in_files(folder.path(), text));
+        let traces: [&[u8]; 4] =
+            [&moment.0.to_be_bytes()[2..], b"aurelia-02999", b"clotilde", b"berengar-00049"];
+        assert_eq!(is_kept(traces), [true; 4]);
         store.connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(())).unwrap();
+        let size = |folder: &Path| folder.join("usage.db").metadata().unwrap().len();
         let before = size(folder.path());
 
-        let keeping = Keeping { usage_from: Some(first), bytes_max: None };
-        assert_eq!(store.prune(&keeping).unwrap(), Pruned::default());
-        let keeping = Keeping { usage_from: Some(last), bytes_max: None };
-        let pruned = store.prune(&keeping).unwrap();
-        assert_eq!(pruned, Pruned { rows: 3000, is_more: false });
-        assert!(!is_in_files(folder.path(), "aurelia"));
-        assert!(is_in_files(folder.path(), "berengar-00049"));
-        assert_eq!(connections(&store), 50);
+        // Nothing is too old.
+        let none = Keeping { hours_from: Some(0), days_from: Some(0), totals_from: Some(0), ..ALL };
+        assert_eq!(store.prune(&none).unwrap(), Pruned::default());
+        // Hours become days: who and what stays, when goes.
+        let hours = Keeping { hours_from: Some(2 * DAY_SECONDS), ..none };
+        assert_eq!(store.prune(&hours).unwrap(), Pruned { rows: 3001, is_more: false });
+        assert_eq!((rows(&store), connections(&store)), ([50, 3001, 0], 3050));
+        assert_eq!(is_kept(traces), [false, true, true, true]);
+        // Days become totals: what stays, who goes.
+        let days = Keeping { days_from: Some(DAY_SECONDS), ..hours };
+        assert_eq!(store.prune(&days).unwrap(), Pruned { rows: 3001, is_more: false });
+        assert_eq!(rows(&store), [50, 0, 2]);
+        assert_eq!(is_kept(traces), [false, false, true, true]);
+        assert_eq!(number(&store, "SELECT sum(connections) FROM targets_daily"), 3007);
+        assert_eq!(number(&store, "SELECT sum(devices) FROM targets_daily"), 3000);
+        // Totals go, and nothing is left of that day but that there were rows.
+        let totals = Keeping { totals_from: Some(DAY_SECONDS), ..days };
+        assert_eq!(store.prune(&totals).unwrap(), Pruned { rows: 2, is_more: false });
+        assert_eq!((rows(&store), connections(&store)), ([50, 0, 0], 50));
+        assert_eq!(is_kept(traces), [false, false, false, true]);
         assert!(size(folder.path()) < before / 2, "{} of {before}", size(folder.path()));
-        assert_eq!(store.prune(&keeping).unwrap(), Pruned::default());
+        let deleted = store.snapshot().unwrap().deleted(Window::ALL).unwrap();
+        assert_eq!((deleted.hours, deleted.days, deleted.totals), (3001, 3001, 2));
+        assert_eq!(store.prune(&totals).unwrap(), Pruned::default());
+        assert_eq!(store.findings().unwrap(), [""; 0]);
         // Numbers go on.
         let run = store.begin_run(&start(&[], true)).unwrap().run;
         fill(&mut store, run, 1, 49, &people("aurelia", 5));
@@ -202,27 +494,76 @@ mod tests {
     }
 
     #[test]
+    fn hours_that_are_alike_are_one_row_and_what_comes_late_is_added() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let live = RunStart { kind: RunKind::Live, ..start(&[], false) };
+        let run = store.begin_run(&live).unwrap().run;
+        for hour in 0..5 {
+            fill(&mut store, run, 1 + hour as u64, hour, &people("in", 2));
+        }
+        let keeping = Keeping { hours_from: Some(DAY_SECONDS), ..ALL };
+        assert_eq!(prune(&mut store, &keeping), 10);
+        assert_eq!((rows(&store), connections(&store)), ([0, 2, 0], 10));
+        fill(&mut store, run, 6, 7, &people("in", 3));
+        assert_eq!(prune(&mut store, &keeping), 3);
+        assert_eq!((rows(&store), connections(&store)), ([0, 3, 0], 13));
+        assert_eq!(store.snapshot().unwrap().deleted(Window::ALL).unwrap().hours, 13);
+        store.finish_run(run, &[]).unwrap();
+    }
+
+    #[test]
+    fn what_tells_people_from_machines_stays_as_long_as_they_do() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        let mut commit = commit_of(&mut store, 1, 1);
+        let UsageRow { hour, subject, .. } = commit.usage[0];
+        for (hour, value) in [(hour, 64), (hour, 128), (Hour(60), 64), (Hour(60), u64::MAX)] {
+            commit.traits.push(TraitRow { hour, subject, what: Trait::TimeToLive, value });
+        }
+        commit.accepted = vec![(hour, subject, 3), (Hour(60), subject, 4)];
+        store.commit(run, &commit).unwrap();
+        store.finish_run(run, &[]).unwrap();
+        let sources = |store: &Store| store.snapshot().unwrap().sources(Window::ALL).unwrap();
+        let before = sources(&store);
+        assert_eq!(before["10.0.0.1"].facts.of(Trait::TimeToLive), 3);
+        assert_eq!(before["10.0.0.1"].facts.accepted, 7);
+        let mut keeping = Keeping { hours_from: Some(DAY_SECONDS), ..ALL };
+        prune(&mut store, &keeping);
+        assert_eq!(number(&store, "SELECT count(*) FROM traits"), 0);
+        assert_eq!(sources(&store), before);
+        keeping.days_from = Some(DAY_SECONDS);
+        prune(&mut store, &keeping);
+        assert!(sources(&store).is_empty());
+        assert_eq!(number(&store, "SELECT count(*) FROM subjects"), 0);
+    }
+
+    #[test]
     fn the_oldest_rows_go_until_it_fits_and_the_newest_hour_stays() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("usage.db"), "UTC").unwrap();
         let run = store.begin_run(&start(&[], false)).unwrap().run;
         for hour in 0..12 {
-            fill(&mut store, run, 1 + hour as u64, hour, &people("in", 8000));
+            // Three of them on each of four days.
+            let hours = hour / 3 * 24 + hour % 3;
+            fill(&mut store, run, 1 + hour as u64, hours, &people("in", 8000));
         }
         store.finish_run(run, &[]).unwrap();
         let used: u64 = used_bytes(&store.connection).unwrap();
-        let (_, last) = hours(&store);
-        let mut calls = 0;
-        let mut keeping = Keeping { usage_from: None, bytes_max: Some(used * 2 / 3) };
-        while store.prune(&keeping).unwrap().is_more {
-            calls += 1;
-            assert!(calls < 100);
-        }
+        let mut keeping = Keeping { bytes_max: Some(used * 2 / 3), ..ALL };
+        prune(&mut store, &keeping);
         assert!(used_bytes(&store.connection).unwrap() <= used * 2 / 3);
-        assert!(connections(&store) > 8000);
+        assert_eq!(connections(&store), 96_000, "whose hours are gone");
+        assert!(number(&store, "SELECT count(*) FROM usage") >= 8000 * 3);
+        assert!(number(&store, "SELECT min(hour) FROM usage") >= DAY_SECONDS);
+        keeping.bytes_max = Some(used / 3);
+        prune(&mut store, &keeping);
+        assert!(used_bytes(&store.connection).unwrap() <= used / 3);
+        assert!(rows(&store)[2] >= 1 && rows(&store)[0] == 8000);
         keeping.bytes_max = Some(1);
-        while store.prune(&keeping).unwrap().is_more {}
-        assert_eq!((connections(&store), hours(&store)), (8000, (last, last)));
+        prune(&mut store, &keeping);
+        // The newest hour, and the others of its day.
+        assert_eq!((rows(&store), connections(&store)), ([8000, 8000, 0], 24_000));
+        assert_eq!(number(&store, "SELECT min(hour) FROM usage"), 3 * DAY_SECONDS + 2 * 3600);
     }
 
     #[test]
@@ -231,9 +572,24 @@ mod tests {
         let run = store.begin_run(&start(&[], false)).unwrap().run;
         fill(&mut store, run, 1, 0, &people("in", ROWS_AT_ONCE as u32 + 7));
         store.finish_run(run, &[]).unwrap();
-        let keeping = Keeping { usage_from: Some(i64::MAX), bytes_max: None };
+        let keeping = Keeping { hours_from: Some(DAY_SECONDS), ..ALL };
         let first = store.prune(&keeping).unwrap();
-        assert_eq!(first, Pruned { rows: ROWS_AT_ONCE as u64, is_more: true });
+        assert_eq!(first, Pruned { rows: ROWS_AT_ONCE, is_more: true });
         assert_eq!(store.prune(&keeping).unwrap(), Pruned { rows: 7, is_more: false });
+    }
+
+    #[test]
+    fn a_run_that_is_replaced_takes_its_days_with_it() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let capture = [super::super::testing::capture(1)];
+        let run = store.begin_run(&start(&capture, false)).unwrap().run;
+        fill(&mut store, run, 1, 0, &people("in", 3));
+        store.finish_run(run, &[]).unwrap();
+        prune(&mut store, &Keeping { hours_from: Some(DAY_SECONDS), ..ALL });
+        assert_eq!(rows(&store), [0, 3, 0]);
+        let run = store.begin_run(&start(&capture, true)).unwrap().run;
+        fill(&mut store, run, 1, 24, &people("in", 2));
+        store.finish_run(run, &[]).unwrap();
+        assert_eq!(rows(&store), [2, 0, 0]);
     }
 }

@@ -11,8 +11,10 @@
 mod bounds;
 mod commit;
 mod error;
+mod fold;
 mod intern;
 mod keep;
+mod kept;
 mod lock;
 mod query;
 mod rename;
@@ -23,6 +25,7 @@ mod sources;
 #[cfg(test)]
 pub(crate) mod testing;
 mod upkeep;
+mod usage;
 
 use std::ffi::OsString;
 use std::io;
@@ -34,9 +37,10 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use bounds::PossibleFact;
 pub use error::StoreError;
-pub use keep::{Keeping, Pruned};
+pub use keep::{DayOf, DayTotal, Judge, Keeping, Pruned};
+pub use kept::{Stages, TotalFact};
 pub use query::{
-    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact, UsageFact,
+    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
     VisibilityFact, Window,
 };
 pub use rename::{NamedLater, NewName, Renamed};
@@ -49,6 +53,7 @@ pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
 pub use sources::SourceFact;
 pub use upkeep::free_bytes;
+pub use usage::UsageFact;
 
 use error::explain;
 use intern::Interned;

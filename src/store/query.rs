@@ -3,14 +3,12 @@
 //! Rows are handed over one by one; SQLite sorts, on disk where it must. Only runs that are
 //! visible count. What is use is not decided here: see [`crate::evidence`].
 
-use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, Transaction, params};
 
 use super::Store;
 use super::error::{StoreError, explain};
 use super::rows::Sums;
 use crate::ledger::Bucket;
-use crate::observation::NameSource;
 use crate::time::Timestamp;
 use crate::worker::part::{Health, RingSums};
 
@@ -28,37 +26,6 @@ impl Window {
     pub const ALL: Window = Window { from: i64::MIN, to: i64::MAX };
 }
 
-/// One stored row of an app, in words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UsageFact<'a> {
-    /// Empty when unknown.
-    pub department: &'a str,
-    /// Empty when nobody is attributed.
-    pub user: &'a str,
-    /// The client's address until devices are known.
-    pub device: &'a str,
-    /// The catalogue's id of the app.
-    pub app_id: &'a str,
-    /// The app's name.
-    pub app_name: &'a str,
-    /// The organisation's instance, or empty.
-    pub tenant: &'a str,
-    /// The edition, or empty.
-    pub edition: &'a str,
-    /// The app's category.
-    pub category: &'a str,
-    /// Beginning of the hour, in UTC seconds.
-    pub hour: i64,
-    /// Where the name came from.
-    pub name_source: NameSource,
-    /// The version of the catalogue.
-    pub catalogue_version: &'a str,
-    /// The role of the app's hosts, in the catalogue's word.
-    pub role: &'a str,
-    /// How much.
-    pub sums: Sums,
-}
-
 /// All traffic of one app in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppFact<'a> {
@@ -72,8 +39,15 @@ pub struct AppFact<'a> {
     pub suite: &'a str,
     /// The category.
     pub category: &'a str,
+    /// Different users with traffic; the unattributed do not count. Where totals of days are all that
+    /// is kept, at least so many: those of the day with most.
+    pub users: u64,
+    /// Different devices likewise.
+    pub devices: u64,
     /// How much. The masks of minutes are empty: hours cannot share them.
     pub sums: Sums,
+    /// Whether times are those of whole days: some of it is not kept by hour.
+    pub is_by_day: bool,
 }
 
 /// All use of one domain that no signature knows, in a window.
@@ -81,12 +55,15 @@ pub struct AppFact<'a> {
 pub struct UnmatchedFact<'a> {
     /// The registrable domain.
     pub domain: &'a str,
-    /// Different users; the unattributed do not count.
+    /// Different users; the unattributed do not count. Where totals of days are all that is kept, at
+    /// least so many: those of the day with most.
     pub users: u64,
-    /// Different devices.
+    /// Different devices likewise.
     pub devices: u64,
     /// How much. The masks of minutes are empty.
     pub sums: Sums,
+    /// Whether times are those of whole days: some of it is not kept by hour.
+    pub is_by_day: bool,
 }
 
 /// One bucket of the books in a window.
@@ -171,13 +148,14 @@ impl Store {
 }
 
 /// [`Sums::has_traffic`] in SQL.
-const TRAFFIC: &str =
+pub(super) const TRAFFIC: &str =
     "(u.connections > 0 OR u.attempts_failed > 0 OR u.bytes_up > 0 OR u.bytes_down > 0)";
 
 /// Sums over rows, in the order that [`summed`] reads.
-const SUMS: &str = "count(DISTINCT nullif(s.user, '')), count(DISTINCT s.device),
-    sum(u.connections), sum(u.attempts_failed), sum(u.handshakes), sum(u.dns_queries),
-    sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen)";
+const SUMS: &str = "max(count(DISTINCT nullif(s.user, '')), max(u.users_seen)),
+    max(count(DISTINCT s.device), max(u.devices_seen)),
+    sum(u.connections), sum(u.attempts_failed), sum(u.dns_queries),
+    sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen), max(u.is_day)";
 
 impl Snapshot<'_> {
     /// The first hour of `window` in which there is anything.
@@ -196,35 +174,6 @@ impl Snapshot<'_> {
         self.end_hour(window, "DESC", "max")
     }
 
-    /// Each row of an app, whatever the role of its hosts, ordered by department, user, device, app,
-    /// tenant, edition and hour. Rows that hold only DNS questions are among them.
-    ///
-    /// # Errors
-    /// The database cannot be read, or `each` fails.
-    pub fn usage<E: From<StoreError>>(
-        &self,
-        window: Window,
-        mut each: impl FnMut(&UsageFact<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let sql = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
-                a.category, u.hour, u.name_source, c.version,
-                u.connections, u.attempts_failed, u.handshakes, u.dns_queries,
-                u.bytes_up, u.bytes_down, u.minutes_up, u.minutes_down, u.minutes_begun,
-                u.first_seen, u.last_seen, t.role,
-                u.followed_1s, u.followed_2s, u.followed_5s, u.flow_up_max, u.flow_bytes_max
-            FROM usage AS u
-            JOIN targets AS t ON t.id = u.target
-            JOIN apps AS a ON a.id = t.app
-            JOIN subjects AS s ON s.id = u.subject
-            JOIN catalogues AS c ON c.id = ifnull(t.catalogue, u.catalogue)
-            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-            ORDER BY 1, 2, 3, 4, 6, 7, u.hour";
-        self.rows(sql, window, |row| {
-            let fact = usage_fact(row).map_err(|error| self.failed(error))?;
-            each(&fact)
-        })
-    }
-
     /// Traffic of each app on hosts of any role, ordered by its id. Rows that hold only DNS
     /// questions do not count.
     ///
@@ -237,10 +186,10 @@ impl Snapshot<'_> {
     ) -> Result<(), E> {
         let sql = format!(
             "SELECT a.app, a.name, a.vendor, a.suite, a.category, {SUMS}
-            FROM usage AS u
+            FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
-            JOIN subjects AS s ON s.id = u.subject
+            LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
                 AND {TRAFFIC}
             GROUP BY a.app
@@ -264,9 +213,9 @@ impl Snapshot<'_> {
     ) -> Result<(), E> {
         let sql = format!(
             "SELECT t.domain, {SUMS}
-            FROM usage AS u
+            FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
-            JOIN subjects AS s ON s.id = u.subject
+            LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
                 AND t.app IS NULL AND {TRAFFIC}
             GROUP BY t.domain
@@ -435,13 +384,20 @@ impl Snapshot<'_> {
     /// Walks the keys from one end and stops at the first hour, rather than asking for a minimum
     /// over all of them.
     fn end_hour(&self, window: Window, order: &str, best: &str) -> Result<Option<i64>, StoreError> {
-        let end = |table: &str| {
+        let end = |(table, hour): (&str, &str)| {
             format!(
-                "SELECT * FROM (SELECT hour FROM {table} WHERE hour >= ?1 AND hour < ?2
-                    AND run IN runs_visible ORDER BY hour {order} LIMIT 1)"
+                "SELECT * FROM (SELECT {hour} AS hour FROM {table} WHERE {hour} >= ?1
+                    AND {hour} < ?2 AND run IN runs_visible ORDER BY {hour} {order} LIMIT 1)"
             )
         };
-        let ends = ["totals", "visibility", "usage"].map(end).join(" UNION ALL ");
+        let tables = [
+            ("totals", "hour"),
+            ("visibility", "hour"),
+            ("usage", "hour"),
+            ("usage_daily", "day"),
+            ("targets_daily", "day"),
+        ];
+        let ends = tables.map(end).join(" UNION ALL ");
         let sql = format!("SELECT {best}(hour) FROM ({ends})");
         let hour = self.transaction.query_row(&sql, params![window.from, window.to], |r| r.get(0));
         hour.map_err(|error| self.failed(error))
@@ -467,76 +423,40 @@ impl Snapshot<'_> {
     }
 }
 
-fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
-    let source: u8 = row.get(9)?;
-    let name_source = NameSource::from_number(source).ok_or_else(|| {
-        let error = FromSqlError::OutOfRange(i64::from(source));
-        rusqlite::Error::FromSqlConversionFailure(9, Type::Integer, Box::new(error))
-    })?;
-    Ok(UsageFact {
-        department: text(row, 0)?,
-        user: text(row, 1)?,
-        device: text(row, 2)?,
-        app_id: text(row, 3)?,
-        app_name: text(row, 4)?,
-        tenant: text(row, 5)?,
-        edition: text(row, 6)?,
-        category: text(row, 7)?,
-        hour: row.get(8)?,
-        name_source,
-        catalogue_version: text(row, 10)?,
-        sums: Sums {
-            connections: unsigned(row, 11)?,
-            attempts_failed: unsigned(row, 12)?,
-            handshakes: unsigned(row, 13)?,
-            dns_queries: unsigned(row, 14)?,
-            bytes_up: unsigned(row, 15)?,
-            bytes_down: unsigned(row, 16)?,
-            minutes_up: unsigned(row, 17)?,
-            minutes_down: unsigned(row, 18)?,
-            minutes_begun: unsigned(row, 19)?,
-            first_seen: Timestamp(row.get(20)?),
-            last_seen: Timestamp(row.get(21)?),
-            followed: [unsigned(row, 23)?, unsigned(row, 24)?, unsigned(row, 25)?],
-            flow_up_max: unsigned(row, 26)?,
-            flow_bytes_max: unsigned(row, 27)?,
-            ..Sums::default()
-        },
-        role: text(row, 22)?,
-    })
-}
-
 fn app_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<AppFact<'a>> {
-    let (_, _, sums) = summed(row, 5)?;
+    let (users, devices, sums, is_by_day) = summed(row, 5)?;
     Ok(AppFact {
         app_id: text(row, 0)?,
         name: text(row, 1)?,
         vendor: text(row, 2)?,
         suite: text(row, 3)?,
         category: text(row, 4)?,
+        users,
+        devices,
         sums,
+        is_by_day,
     })
 }
 
 fn unmatched_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UnmatchedFact<'a>> {
-    let (users, devices, sums) = summed(row, 1)?;
-    Ok(UnmatchedFact { domain: text(row, 0)?, users, devices, sums })
+    let (users, devices, sums, is_by_day) = summed(row, 1)?;
+    Ok(UnmatchedFact { domain: text(row, 0)?, users, devices, sums, is_by_day })
 }
 
-/// Users, devices and sums from the columns of [`SUMS`], which begin at `column`.
-fn summed(row: &Row<'_>, column: usize) -> rusqlite::Result<(u64, u64, Sums)> {
+/// Users, devices, sums and whether times are days, from the columns of [`SUMS`], which begin at
+/// `column`.
+fn summed(row: &Row<'_>, column: usize) -> rusqlite::Result<(u64, u64, Sums, bool)> {
     let sums = Sums {
         connections: unsigned(row, column + 2)?,
         attempts_failed: unsigned(row, column + 3)?,
-        handshakes: unsigned(row, column + 4)?,
-        dns_queries: unsigned(row, column + 5)?,
-        bytes_up: unsigned(row, column + 6)?,
-        bytes_down: unsigned(row, column + 7)?,
-        first_seen: Timestamp(row.get(column + 8)?),
-        last_seen: Timestamp(row.get(column + 9)?),
+        dns_queries: unsigned(row, column + 4)?,
+        bytes_up: unsigned(row, column + 5)?,
+        bytes_down: unsigned(row, column + 6)?,
+        first_seen: Timestamp(row.get(column + 7)?),
+        last_seen: Timestamp(row.get(column + 8)?),
         ..Sums::default()
     };
-    Ok((unsigned(row, column)?, unsigned(row, column + 1)?, sums))
+    Ok((unsigned(row, column)?, unsigned(row, column + 1)?, sums, row.get(column + 9)?))
 }
 
 pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {

@@ -1,7 +1,7 @@
 //! Names the past: gives domains that no signature knew the app that they are known by now.
 //!
-//! Rows of usage point at targets, so a domain's target becomes the app's and no row is written
-//! anew, however many there are. The domain stays beside it. What moves is in the books: the bytes
+//! Rows of usage, by hour, by day and of totals, point at targets, so a domain's target becomes the
+//! app's and no row is written anew, however many there are. The domain stays beside it. What moves is in the books: the bytes
 //! of the domain's rows, as far as they were in `unmatched`, go to the bucket of the app.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use super::error::{StoreError, explain};
 use super::intern::Interned;
 use super::query::{Snapshot, Window, unsigned};
 use super::rows::{AppFacts, CatalogueFacts, Target};
+use crate::evidence::{Evidence, Side};
 use crate::ledger::Bucket;
 use crate::time::Timestamp;
 
@@ -38,7 +39,10 @@ pub struct Renamed {
     pub first_seen: Option<Timestamp>,
 }
 
-/// Flows and bytes by hour and run, in an app's bucket.
+/// Where clocks are put back, a day has 25 hours.
+const DAY_SECONDS_MAX: i64 = 25 * 3600;
+
+/// Flows and bytes by hour, or day, and run, in an app's bucket.
 type Moves = BTreeMap<(i64, i64, u8), (i64, i64)>;
 
 impl Store {
@@ -85,10 +89,13 @@ pub struct NamedLater {
     pub first_seen: Timestamp,
     /// When it first got its name, in seconds since 1970.
     pub named_at: i64,
-    /// Different users; the unattributed do not count.
+    /// Different users; the unattributed do not count. Where totals of days are all that is kept, at
+    /// least so many.
     pub users: u64,
     /// Bytes from clients.
     pub bytes_up: u64,
+    /// Whether `first_seen` is a day: some of it is not kept by hour.
+    pub is_by_day: bool,
 }
 
 impl Snapshot<'_> {
@@ -103,11 +110,11 @@ impl Snapshot<'_> {
             return Ok(Vec::new());
         }
         let sql = "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
-                count(DISTINCT nullif(s.user, '')), sum(u.bytes_up)
-            FROM usage AS u
+                max(count(DISTINCT nullif(s.user, '')), max(u.users_seen)), sum(u.bytes_up), max(u.is_day)
+            FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
-            JOIN subjects AS s ON s.id = u.subject
+            LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
                 AND t.named_at IS NOT NULL
                 AND u.connections + u.attempts_failed + u.bytes_up + u.bytes_down > 0
@@ -123,6 +130,7 @@ impl Snapshot<'_> {
                     named_at: row.get(3)?,
                     users: unsigned(row, 4)?,
                     bytes_up: unsigned(row, 5)?,
+                    is_by_day: row.get(6)?,
                 })
             };
             found.push(read().map_err(|error| self.failed(error))?);
@@ -158,6 +166,7 @@ fn rename(
     let mut renamed = Vec::new();
     for (id, (name, app)) in known {
         describe(&transaction, app)?;
+        judge_again(&transaction, id, &name.target)?;
         if point(&transaction, id, &name.target, catalogue, now_seconds)? {
             renamed.push(Renamed {
                 domain: name.domain.clone(),
@@ -180,13 +189,14 @@ fn moves(
     if known.is_empty() {
         return Ok((moves, first_seen));
     }
+    let mut by_day = Moves::new();
     // One walk over all rows, in the order of their keys, is all the time this takes.
     let ids: Vec<String> = known.keys().map(ToString::to_string).collect();
     let sql = format!(
         "SELECT hour, run, target, connections - elsewhere_flows,
              bytes_up + bytes_down - elsewhere_bytes, first_seen,
-             connections + attempts_failed + bytes_up + bytes_down > 0
-         FROM usage WHERE target IN ({})",
+             connections + attempts_failed + bytes_up + bytes_down > 0, is_day
+         FROM targets_kept WHERE target IN ({})",
         ids.join(", ")
     );
     let mut statement = connection.prepare(&sql)?;
@@ -194,8 +204,8 @@ fn moves(
     while let Some(row) = rows.next()? {
         let target: i64 = row.get(2)?;
         let Some((name, _)) = known.get(&target) else { continue };
-        let (flows, bytes) =
-            moves.entry((row.get(0)?, row.get(1)?, name.bucket as u8)).or_default();
+        let into = if row.get(7)? { &mut by_day } else { &mut moves };
+        let (flows, bytes) = into.entry((row.get(0)?, row.get(1)?, name.bucket as u8)).or_default();
         *flows += row.get::<_, i64>(3)?;
         *bytes += row.get::<_, i64>(4)?;
         if row.get(6)? {
@@ -206,7 +216,56 @@ fn moves(
                 .or_insert(first);
         }
     }
+    spread(connection, &by_day, &mut moves)?;
     Ok((moves, first_seen))
+}
+
+/// Spreads what days have to move over their hours, as far as these have it: the books are kept by
+/// hour, and in which hours it was is not kept. Their day says what it would have said.
+fn spread(connection: &Connection, by_day: &Moves, moves: &mut Moves) -> rusqlite::Result<()> {
+    let mut taken: BTreeMap<(i64, i64), (i64, i64)> = BTreeMap::new();
+    for (&(hour, run, _), &(flows, bytes)) in moves.iter() {
+        let hour = taken.entry((hour, run)).or_default();
+        *hour = (hour.0 + flows, hour.1 + bytes);
+    }
+    let mut hours = connection.prepare(
+        "SELECT hour, flows, bytes FROM visibility
+         WHERE hour >= ?1 AND hour < ?1 + ?2 AND run = ?3 AND bucket = ?4 ORDER BY hour",
+    )?;
+    for (&(day, run, bucket), &(mut flows, mut bytes)) in by_day {
+        let unmatched = Bucket::Unmatched as u8;
+        let mut rows = hours.query(params![day, DAY_SECONDS_MAX, run, unmatched])?;
+        while let Some(row) = rows.next()?
+            && (flows > 0 || bytes > 0)
+        {
+            let hour: i64 = row.get(0)?;
+            let taken = taken.entry((hour, run)).or_default();
+            let there = (row.get::<_, i64>(1)? - taken.0, row.get::<_, i64>(2)? - taken.1);
+            let moved = (flows.min(there.0.max(0)), bytes.min(there.1.max(0)));
+            *taken = (taken.0 + moved.0, taken.1 + moved.1);
+            (flows, bytes) = (flows - moved.0, bytes - moved.1);
+            let mine = moves.entry((hour, run, bucket)).or_default();
+            *mine = (mine.0 + moved.0, mine.1 + moved.1);
+        }
+    }
+    Ok(())
+}
+
+/// A domain's totals were judged as those of an app in use: what a host of another role says is no
+/// use, and in most roles incidental.
+fn judge_again(connection: &Connection, id: i64, target: &Target) -> rusqlite::Result<()> {
+    let Target::App { role, .. } = target else { return Ok(()) };
+    let side = Side::of_role(role);
+    if side == Side::Use {
+        return Ok(());
+    }
+    connection.execute(
+        "UPDATE targets_daily SET users = 0, devices = 0, evidence = min(evidence, ?2),
+             incidental_bytes = iif(?3, bytes_up + bytes_down, incidental_bytes)
+         WHERE target = ?1",
+        params![id, Evidence::TwoWayPayload as u8, side == Side::Incidental],
+    )?;
+    Ok(())
 }
 
 fn move_books(connection: &Connection, moves: &Moves) -> rusqlite::Result<()> {

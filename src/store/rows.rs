@@ -3,6 +3,7 @@
 //! Merge makes them. Subjects and targets are handed over once and then named by small numbers,
 //! so that a row of usage is integers only.
 
+use crate::catalogue::Catalogue;
 use crate::evidence::source::Trait;
 pub use crate::identity::Subject;
 use crate::ledger::Bucket;
@@ -53,6 +54,13 @@ pub struct CatalogueFacts {
     pub version: String,
     /// BLAKE3 of its content in hex.
     pub hash: String,
+}
+
+impl CatalogueFacts {
+    /// Those of a catalogue.
+    pub fn of(catalogue: &Catalogue) -> CatalogueFacts {
+        CatalogueFacts { version: catalogue.version(), hash: catalogue.hash_hex() }
+    }
 }
 
 /// Names a [`Subject`] within one database.

@@ -10,9 +10,9 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::Store;
 use super::error::{StoreError, explain};
 use super::rows::{CaptureEnd, CaptureFacts, Plan, RunId, RunKind, RunStart, Skip};
+use super::{Store, keep};
 
 /// A run that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -315,18 +315,14 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
             );
             connection.execute(&sql, [run])?;
         }
-        for table in ["counters", "commits", "captures"] {
+        for table in
+            ["usage_daily", "sources_daily", "targets_daily", "counters", "commits", "captures"]
+        {
             connection.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run])?;
         }
         connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
     }
-    connection.execute_batch(
-        "DELETE FROM subjects WHERE id NOT IN (
-             SELECT subject FROM usage UNION ALL SELECT subject FROM traits
-             UNION ALL SELECT subject FROM accepted);
-         DELETE FROM targets WHERE id NOT IN (
-             SELECT target FROM usage UNION ALL SELECT target FROM possible);",
-    )
+    keep::forget_unused(connection)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::StoreError;
+use super::fold::ACCEPTED;
 use super::query::{Snapshot, Window, text, unsigned};
 use crate::evidence::source::{SourceFacts, Trait};
 
@@ -24,29 +25,43 @@ impl Snapshot<'_> {
     /// The database cannot be read.
     pub fn sources(&self, window: Window) -> Result<BTreeMap<String, SourceFact>, StoreError> {
         let mut devices: BTreeMap<String, SourceFact> = BTreeMap::new();
-        let sql = "SELECT s.device, x.trait, count(DISTINCT x.value)
+        for sql in [
+            "SELECT s.device, x.trait, count(DISTINCT x.value)
             FROM traits AS x JOIN subjects AS s ON s.id = x.subject
             WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
-            GROUP BY s.device, x.trait";
-        self.rows(sql, window, |row| {
-            let read = || Ok((text(row, 0)?, row.get::<_, u8>(1)?, unsigned(row, 2)?));
-            let (device, what, values) = read().map_err(|error| self.failed(error))?;
-            // A newer program may know more of them.
-            if usize::from(what) < Trait::ALL.len() {
-                let known = devices.entry(device.to_owned()).or_default();
-                known.facts.distinct[usize::from(what)] = values;
-            }
-            Ok::<(), StoreError>(())
-        })?;
-        let sql = "SELECT s.device, sum(x.connections), 0, 0
-            FROM accepted AS x JOIN subjects AS s ON s.id = x.subject
+            GROUP BY s.device, x.trait",
+            // Which values they were is not kept: what one run saw is what is certain.
+            "SELECT s.device, x.fact, max(x.number)
+            FROM sources_daily AS x JOIN subjects AS s ON s.id = x.subject
+            WHERE x.day >= ? AND x.day < ? AND x.run IN runs_visible
+            GROUP BY s.device, x.fact",
+        ] {
+            self.rows(sql, window, |row| {
+                let read = || Ok((text(row, 0)?, row.get::<_, u8>(1)?, unsigned(row, 2)?));
+                let (device, what, values) = read().map_err(|error| self.failed(error))?;
+                // A newer program may know more of them; accepted connections are asked for below.
+                if usize::from(what) < Trait::ALL.len() {
+                    let facts = &mut devices.entry(device.to_owned()).or_default().facts;
+                    let known = &mut facts.distinct[usize::from(what)];
+                    *known = values.max(*known);
+                }
+                Ok::<(), StoreError>(())
+            })?;
+        }
+        let sql = format!(
+            "SELECT s.device, sum(x.connections), 0, 0
+            FROM (SELECT hour, run, subject, connections FROM accepted
+                UNION ALL SELECT day, run, subject, number FROM sources_daily
+                WHERE fact = {ACCEPTED}) AS x
+            JOIN subjects AS s ON s.id = x.subject
             WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
-            GROUP BY s.device";
-        self.add_sums(sql, window, |device, [accepted, ..]| {
+            GROUP BY s.device"
+        );
+        self.add_sums(&sql, window, |device, [accepted, ..]| {
             devices.entry(device.to_owned()).or_default().facts.accepted = accepted;
         })?;
         let sql = "SELECT s.device, sum(x.connections), sum(x.bytes_up), sum(x.bytes_down)
-            FROM usage AS x JOIN subjects AS s ON s.id = x.subject
+            FROM usage_kept AS x JOIN subjects AS s ON s.id = x.subject
             WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
             GROUP BY s.device";
         self.add_sums(sql, window, |device, [opened, bytes_up, bytes_down]| {

@@ -402,6 +402,7 @@ impl Worker {
             hour,
             sums,
             bucket,
+            is_media: tunnels::media_of(cold).is_some(),
             outer,
             ended: false,
         });
@@ -427,6 +428,7 @@ impl Worker {
                     hour: Hour(hot.minute.0),
                     sums: Sums::default(),
                     bucket: Bucket::from_number(hot.bucket),
+                    is_media: tunnels::media_of(cold).is_some(),
                     outer: None,
                     ended: true,
                 });

@@ -11,8 +11,6 @@ pub(super) const BY_NAME: u8 = u8::MAX;
 /// Ports of network services whose traffic is nobody's use of anything: DNS, DHCP, NTP, NetBIOS
 /// name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service names).
 const SERVICE_PORTS_UDP: [u16; 12] = [53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355];
-/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250).
-const ENCRYPTED_DNS_PORT: u16 = 853;
 
 /// The bucket of a flow, where it is known whatever its name.
 pub(super) fn fixed_bucket(hot: &Hot, settings: &Settings) -> u8 {
@@ -32,15 +30,9 @@ pub(super) fn fixed_bucket(hot: &Hot, settings: &Settings) -> u8 {
         Bucket::Private
     } else {
         match hot.protocol {
-            // GRE here is one whose content cannot be read.
-            protocol::ESP | protocol::AH | protocol::GRE => Bucket::Tunnel,
-            protocol::TCP | protocol::UDP => {
-                return if hot.ports.contains(&ENCRYPTED_DNS_PORT) {
-                    Bucket::EncryptedDns as u8
-                } else {
-                    BY_NAME
-                };
-            }
+            // GRE and L2TP here are such whose content cannot be read.
+            protocol::ESP | protocol::AH | protocol::GRE | protocol::L2TP => Bucket::Tunnel,
+            protocol::TCP | protocol::UDP => return BY_NAME,
             _ => Bucket::OtherIp,
         }
     };

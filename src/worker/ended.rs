@@ -127,6 +127,7 @@ impl Worker {
             bytes_down: bytes[server],
             end,
             tunnel: tunnels::protocol_of(hot, cold),
+            media: tunnels::media_of(cold),
         });
     }
 }

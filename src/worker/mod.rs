@@ -47,7 +47,7 @@ use crate::net::NetworkSet;
 use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
-use crate::usage::{NameTable, SUMS_MAX, UsageTable};
+use crate::usage::{NameTable, SUMS_MAX, SumsTable, UsageKey};
 use account::Pending;
 use clock::TimeStep;
 use duplicates::{Copies, Windows};
@@ -62,6 +62,17 @@ use part::Part;
 pub const BATCH: usize = 32;
 /// Flows looked at for expiry after each batch.
 const EXPIRY_PER_BATCH: usize = 64;
+
+/// Whose addresses are whose: what a running worker can be told anew.
+#[derive(Clone, Debug)]
+pub struct Networks {
+    /// See [`Settings::home`].
+    pub home: NetworkSet,
+    /// See [`Settings::own_servers`].
+    pub own_servers: NetworkSet,
+    /// See [`Settings::sinkholes`].
+    pub sinkholes: NetworkSet,
+}
 
 /// What a worker is told once.
 #[derive(Clone, Debug)]
@@ -131,7 +142,7 @@ pub struct Worker {
     settings: Arc<Settings>,
     table: FlowTable,
     names: NameTable,
-    usage: UsageTable,
+    usage: SumsTable<UsageKey>,
     pending: Pending,
     totals: Totals,
     links: Links,
@@ -156,7 +167,7 @@ impl Worker {
         Worker {
             table: FlowTable::new(settings.flows_max),
             names: NameTable::default(),
-            usage: UsageTable::default(),
+            usage: SumsTable::default(),
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
             links: Links::new(),
@@ -236,9 +247,11 @@ impl Worker {
         self.expire(now, usize::MAX);
     }
 
-    /// Takes other home networks: for flows that begin from now on, and for sums of all.
-    pub fn exchange_home(&mut self, home: NetworkSet) {
-        Arc::make_mut(&mut self.settings).home = home;
+    /// Takes other networks: for flows that begin from now on, and for sums of all.
+    pub fn exchange_networks(&mut self, networks: Networks) {
+        let settings = Arc::make_mut(&mut self.settings);
+        let Networks { home, own_servers, sinkholes } = networks;
+        (settings.home, settings.own_servers, settings.sinkholes) = (home, own_servers, sinkholes);
     }
 
     /// Whether an early part should be sent, to keep memory bounded.

@@ -1,10 +1,11 @@
 //! What a worker hands to merge at a tick.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
 use crate::dissect::device_name::DeviceName;
+use crate::dissect::media::MediaKind;
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::evidence::source::Trait;
 use crate::flow::table::FlowId;
@@ -12,7 +13,7 @@ use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, Mac};
 use crate::observation::{NameSource, Seen};
-use crate::stats::Counters;
+use crate::stats::{Counter, Counters};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{Sums, UsageKey};
 
@@ -55,6 +56,8 @@ pub struct Part {
     pub traits: Vec<TraitSeen>,
     /// Flows that addresses at home accepted and answered, by hour.
     pub accepted: HashMap<(Address, Hour), u64, RandomState>,
+    /// Addresses at home that ARP or DHCP showed, by hour.
+    pub present: HashSet<(Address, Hour), RandomState>,
     /// What devices call themselves: never use of an app.
     pub device_names: Vec<(Address, DeviceName)>,
     /// Versions of QUIC Initials that no known key opens, by version, in flows.
@@ -71,6 +74,17 @@ pub struct Part {
     pub health: Vec<(Hour, Health)>,
     /// What the kernel says of the worker's ring.
     pub rings: BTreeMap<Hour, RingSums>,
+}
+
+impl Part {
+    /// Notes that a device at home showed itself.
+    pub fn note_present(&mut self, device: Address, hour: Hour) {
+        if self.present.len() < HINTS_MAX {
+            self.present.insert((device, hour));
+        } else if !self.present.contains(&(device, hour)) {
+            self.counters.count(Counter::HintDropped);
+        }
+    }
 }
 
 /// A flow without a name of its own, as far as it went since it was last handed on.
@@ -92,6 +106,8 @@ pub struct AnonymousSums {
     pub sums: Sums,
     /// A bucket that its bytes belong to whatever its name.
     pub bucket: Option<Bucket>,
+    /// Whether it carries media of a call.
+    pub is_media: bool,
     /// The outer name of a ClientHello with Encrypted ClientHello, which may hide another.
     pub outer: Option<Outer>,
     /// Whether this is the last that is heard of the flow.
@@ -233,8 +249,10 @@ pub struct FlowRecord {
     pub bytes_down: u64,
     /// How it ended.
     pub end: End,
-    /// The tunnel that it is.
+    /// The tunnel or remote access that it is.
     pub tunnel: Option<TunnelProtocol>,
+    /// What showed that it carries media of a call.
+    pub media: Option<MediaKind>,
 }
 
 /// Bytes and flows by hour and bucket.

@@ -1,14 +1,17 @@
-//! Flows that turn out to be tunnels: what their first packets are held against, and what follows.
+//! Flows that turn out to be tunnels or media of calls: what their first packets are held against,
+//! and what follows.
 //!
 //! Only flows that nobody has a name for are looked at, and each as long as other dissectors look
-//! at it. A tunnel keeps its name, if DNS gave it one; its bytes are in the bucket `tunnel`.
+//! at it. A tunnel keeps its name, if DNS gave it one; its bytes are in the bucket `tunnel`. Whose
+//! media it is, merge finds out.
 
 use super::inspect::INSPECTIONS_MAX;
 use super::{Item, Worker};
 use crate::dissect::Progress;
+use crate::dissect::media::{self, MediaKind, Seen, Told};
 use crate::dissect::tunnel::openvpn::Packet as OpenVpnPacket;
 use crate::dissect::tunnel::{Datagram, Datagrams, Recognised, TunnelProtocol};
-use crate::flow::slot::{Cold, Hot, Side, mark};
+use crate::flow::slot::{Cold, Hot, Side, mark, told};
 use crate::flow::table::FlowId;
 use crate::ledger::Bucket;
 use crate::net::protocol;
@@ -26,13 +29,7 @@ impl Worker {
         item: &Item,
         payload: &[u8],
     ) -> bool {
-        let packet = &item.packet;
-        let datagram = Datagram {
-            bytes: payload,
-            length: packet.payload_length as usize,
-            is_nat_traversal: [packet.source_port, packet.destination_port]
-                .contains(&NAT_TRAVERSAL_PORT),
-        };
+        let datagram = datagram(item, payload);
         let known = &mut self.inspector.tunnels;
         let recognised = match known.get_mut(&flow) {
             Some(state) => match state.next(side, &datagram) {
@@ -55,6 +52,68 @@ impl Worker {
         };
         self.tunnel(flow, recognised);
         true
+    }
+
+    /// Holds a datagram against media of calls. Says whether it brought the flow a name.
+    pub(super) fn is_named_media(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        item: &Item,
+        payload: &[u8],
+    ) -> bool {
+        let datagram = datagram(item, payload);
+        if !media::may_be(&datagram) {
+            return false;
+        }
+        let known = &mut self.inspector.media;
+        let told = match known.get_mut(&flow) {
+            Some(seen) => seen.datagram(side, &datagram),
+            None => {
+                let mut seen = Seen::default();
+                let told = seen.datagram(side, &datagram);
+                if seen != Seen::default() {
+                    if known.len() < INSPECTIONS_MAX {
+                        known.insert(flow, seen);
+                    } else {
+                        self.count_event(Counter::TunnelOverflow);
+                    }
+                }
+                told
+            }
+        };
+        match told {
+            Some(Told::Media(kind)) => self.mark_media(flow, kind),
+            Some(Told::Hello(hello)) => {
+                if hello.offers_media {
+                    self.mark_media(flow, MediaKind::Dtls);
+                }
+                self.hello(flow, side, item.time, &hello, true);
+                self.hello_ends(flow, side, item.packet.bytes);
+                self.settle(flow);
+                return true;
+            }
+            None => {}
+        }
+        false
+    }
+
+    /// The flow carries media; the first thing that told so is kept.
+    pub(super) fn mark_media(&mut self, flow: FlowId, kind: MediaKind) {
+        let cold = self.table.cold(flow);
+        if cold.told & told::MEDIA == 0 {
+            cold.told |= (kind as u8) << told::MEDIA_SHIFT;
+        }
+    }
+
+    /// Holds a request or an answer of SOCKS 4 against what the other side said.
+    pub(super) fn socks4(&mut self, flow: FlowId, side: Side, is_reply: bool) {
+        let cold = self.table.cold(flow);
+        if !is_reply {
+            cold.told |= told::SOCKS_0 << side;
+        } else if cold.told & (told::SOCKS_0 << (1 - side)) != 0 {
+            self.tunnel_in_stream(flow, 1 - side, TunnelProtocol::Socks, true);
+        }
     }
 
     /// Holds a packet that may be OpenVPN's against those of the flow's other side.
@@ -84,7 +143,8 @@ impl Worker {
             self.set_client(flow, side);
         }
         self.mark_tunnel(flow, protocol);
-        if matches!(protocol, TunnelProtocol::Ssh | TunnelProtocol::Pptp) {
+        use TunnelProtocol::{Pptp, Ssh, TeamViewer, Vnc};
+        if matches!(protocol, Ssh | Pptp | TeamViewer | Vnc) {
             self.leave_alone(flow);
         }
     }
@@ -114,6 +174,9 @@ impl Worker {
         if !self.inspector.tunnels.is_empty() {
             self.inspector.tunnels.remove(&flow);
         }
+        if !self.inspector.media.is_empty() {
+            self.inspector.media.remove(&flow);
+        }
     }
 
     /// Keeps what is known of a flow for its next packet, if there is room.
@@ -127,12 +190,29 @@ impl Worker {
     }
 }
 
+fn datagram<'a>(item: &Item, payload: &'a [u8]) -> Datagram<'a> {
+    let packet = &item.packet;
+    Datagram {
+        bytes: payload,
+        length: packet.payload_length as usize,
+        is_nat_traversal: [packet.source_port, packet.destination_port]
+            .contains(&NAT_TRAVERSAL_PORT),
+    }
+}
+
 /// Puts a tunnel's bytes where they belong, unless an earlier bucket has them.
 pub(super) fn apply(hot: &mut Hot, cold: &Cold) {
     let is_later = Bucket::from_number(hot.bucket).is_none_or(|bucket| bucket > Bucket::Tunnel);
-    if cold.tunnel != 0 && is_later {
+    let protocol = TunnelProtocol::from_number(cold.tunnel);
+    let carries_traffic = protocol.is_some_and(|protocol| !protocol.is_remote_access());
+    if carries_traffic && is_later {
         hot.bucket = Bucket::Tunnel as u8;
     }
+}
+
+/// What showed that a flow carries media.
+pub(super) fn media_of(cold: &Cold) -> Option<MediaKind> {
+    MediaKind::from_number((cold.told & told::MEDIA) >> told::MEDIA_SHIFT)
 }
 
 /// What a flow is known as, by what was seen of it or by its protocol number.
@@ -140,6 +220,7 @@ pub(super) fn protocol_of(hot: &Hot, cold: &Cold) -> Option<TunnelProtocol> {
     match hot.protocol {
         protocol::ESP | protocol::AH => Some(TunnelProtocol::Ipsec),
         protocol::GRE => Some(TunnelProtocol::Gre),
+        protocol::L2TP => Some(TunnelProtocol::L2tp),
         _ => TunnelProtocol::from_number(cold.tunnel),
     }
 }

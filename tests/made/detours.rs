@@ -1,23 +1,37 @@
 //! Tunnels that nobody can look into: what they say before they are sealed.
 
-use crate::generator::Traffic;
+use crate::generator::frame::{self, Way};
 use crate::generator::talk::{Side, Talk};
+use crate::generator::tls::{self, Hello};
+use crate::generator::{Random, Record, Traffic};
 
 use super::Scene;
 use super::capture::{at, pcap, second};
 
 pub(super) fn scenes() -> Vec<Scene> {
-    vec![Scene {
-        folder: "vpn",
-        words: "Each on a port that is not its own: WireGuard, with its handshake and in the middle of a tunnel; OpenVPN over\n\
+    vec![
+        Scene {
+            folder: "remote-access",
+            words: "Computers controlled from afar, each on a port that is not its own: Remote Desktop, VNC, TeamViewer's own\n\
+                    protocol, AnyDesk. Last S7, in the same envelope as Remote Desktop, and a record of TLS.",
+            input: pcap(remote_access()),
+        },
+        Scene {
+            folder: "vpn",
+            words: "Each on a port that is not its own: WireGuard, with its handshake and in the middle of a tunnel; OpenVPN over\n\
                 UDP, over TCP and scrambled; IKE, behind NAT with ESP; L2TP's and PPTP's control connections; SSH; Tailscale's\n\
-                disco; ZeroTier's HELLO; AnyConnect's DTLS; a question to a directory of Tor. Last what is like them and is\n\
-                none: DTLS of version 1.2, and WireGuard's length and type without its order.",
-        input: pcap(vpn()),
-    }]
+                disco; ZeroTier's HELLO; AnyConnect's DTLS; a question to a directory of Tor; SOCKS 4 with an address,\n\
+                SOCKS 5 with a user; OpenVPN in the middle of a tunnel; a node of Tailscale that asks for its address; L2TP in\n\
+                IP. With them what is like them and is none: DTLS of version 1.2; WireGuard's length and type without its order;\n\
+                a request of SOCKS 4 that nobody answers; TLS for HTTP on the port of DNS over TLS.",
+            input: pcap(vpn()),
+        },
+    ]
 }
 
 const CLIENT: &str = "10.20.0.81";
+/// L2TP version 3 straight in IP (RFC 3931, 4.1.1).
+const L2TP_IN_IP: u8 = 115;
 const SERVER: &str = "198.18.81.1";
 
 /// Says `what`, each from its side, over UDP to `port`.
@@ -139,5 +153,57 @@ fn vpn() -> Traffic {
     datagrams(&mut traffic, 15, 4433, &[(up, dtls([0xfe, 0xfd]))]);
     let said = [(up, filled(&[1, 0, 0, 0], 148)), (down, filled(&[2, 0, 0, 0], 92))];
     datagrams(&mut traffic, 16, 27_015, &said);
+
+    let request = b"\x04\x01\x01\xbb\xc6\x12\x51\x02me\0".to_vec();
+    let granted = b"\0\x5a\0\0\0\0\0\0".to_vec();
+    let hello = |name, alpn| {
+        let hello = Hello { server_name: Some(name), alpn, ..Hello::default() };
+        tls::records(&tls::client_hello(&hello, &mut Random::new(18)), 16_384)
+    };
+    let inside = hello("inside.example.com", &["h2"]);
+    stream(&mut traffic, 17, 443, &[(up, request.clone()), (down, granted), (up, inside.clone())]);
+    let said = [
+        (up, b"\x05\x02\0\x02".to_vec()),
+        (down, b"\x05\x02".to_vec()),
+        (up, b"\x01\x02me\x02pw".to_vec()),
+        (down, b"\x01\0".to_vec()),
+        (up, b"\x05\x01\0\x01\xc6\x12\x51\x02\x01\xbb".to_vec()),
+        (down, b"\x05\0\0\x01\0\0\0\0\0\0".to_vec()),
+        (up, inside),
+    ];
+    stream(&mut traffic, 18, 8443, &said);
+    let data = |number: u8| filled(&[0x48, 0, 0, 3, 0, 0, 7, number], 140);
+    datagrams(&mut traffic, 19, 443, &[(down, data(1)), (down, data(2)), (down, data(3))]);
+    let mut question = filled(b"\0\x01\0\x14\x21\x12\xa4\x42", 20);
+    question.extend(b"\x80\x22\0\x08tailnode\x80\x28\0\x04\x12\x34\x56\x78");
+    datagrams(&mut traffic, 20, 3478, &[(up, question)]);
+    let (source, destination) = (at(&format!("{CLIENT}:0")), at(&format!("{SERVER}:0")));
+    let way = Way { source, destination, vlan: None };
+    let frame = frame::whole(way, L2TP_IN_IP, 1, &filled(&[0, 0, 0, 9], 80));
+    traffic.records.push(Record { time_nanos: second(21), frame });
+
+    stream(&mut traffic, 22, 5555, &[(up, request)]);
+    stream(&mut traffic, 23, 853, &[(up, hello("web.example.com", &["h2", "http/1.1"]))]);
+    traffic
+}
+
+fn remote_access() -> Traffic {
+    let mut traffic = Traffic::default();
+    let (up, down) = (Side::Up, Side::Down);
+    let request = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0".to_vec();
+    let confirm = b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\x1f\x08\0\x02\0\0\0".to_vec();
+    stream(&mut traffic, 0, 443, &[(up, request), (down, confirm)]);
+    let banner = b"RFB 003.008\n".to_vec();
+    stream(&mut traffic, 1, 443, &[(down, banner.clone()), (up, banner)]);
+    let ping = b"\x17\x24\x10\x04\0\x88\x13\x80\0".to_vec();
+    let pong = b"\x17\x24\x11\x04\0\x88\x13\x80\0".to_vec();
+    stream(&mut traffic, 2, 443, &[(up, ping), (down, pong)]);
+    let hello = Hello { alpn: &["anydesk/6.2.0/linux"], ..Hello::default() };
+    let hello = tls::records(&tls::client_hello(&hello, &mut Random::new(3)), 16_384);
+    stream(&mut traffic, 3, 443, &[(up, hello)]);
+
+    let request = b"\x03\0\0\x16\x11\xe0\0\0\0\x14\0\xc1\x02\x06\0\xc2\x02\x06\0\xc0\x01\x0a";
+    stream(&mut traffic, 4, 3389, &[(up, request.to_vec())]);
+    stream(&mut traffic, 5, 5938, &[(up, b"\x17\x03\x03\0\x04abcd".to_vec())]);
     traffic
 }

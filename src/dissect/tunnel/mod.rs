@@ -1,4 +1,5 @@
-//! Tunnels: protocols that carry other traffic where nobody can see it.
+//! Tunnels: protocols that carry other traffic where nobody can see it; and protocols by which a
+//! computer is controlled from afar, which are told, too, but are nobody's tunnel.
 //!
 //! Each is known by what it says and never by its port alone; a port is at most one of several
 //! signs. One file a protocol. What a single datagram cannot prove is held against what follows
@@ -18,6 +19,7 @@ mod ike;
 mod l2tp;
 pub mod openvpn;
 mod pptp;
+mod remote;
 mod ssh;
 mod tailscale;
 mod tor;
@@ -25,7 +27,7 @@ mod wireguard;
 mod zerotier;
 
 pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
-pub(crate) use ssh::is_banner as is_ssh_banner;
+pub(crate) use remote::{is_anydesk, is_remote_desktop, teamviewer_command};
 pub use tor::is_hello as is_tor_hello;
 
 /// A protocol by which a flow is known as a tunnel.
@@ -58,11 +60,19 @@ pub enum TunnelProtocol {
     Masque = 12,
     /// GRE (RFC 2784) whose content cannot be read.
     Gre = 13,
+    /// Remote Desktop ([MS-RDPBCGR]).
+    RemoteDesktop = 14,
+    /// VNC (RFC 6143).
+    Vnc = 15,
+    /// TeamViewer, by the commands of its own protocol.
+    TeamViewer = 16,
+    /// AnyDesk, by what its hello offers to speak.
+    AnyDesk = 17,
 }
 
 impl TunnelProtocol {
     /// Every protocol.
-    pub const ALL: [TunnelProtocol; 13] = [
+    pub const ALL: [TunnelProtocol; 17] = [
         TunnelProtocol::WireGuard,
         TunnelProtocol::OpenVpn,
         TunnelProtocol::Ipsec,
@@ -76,6 +86,10 @@ impl TunnelProtocol {
         TunnelProtocol::Socks,
         TunnelProtocol::Masque,
         TunnelProtocol::Gre,
+        TunnelProtocol::RemoteDesktop,
+        TunnelProtocol::Vnc,
+        TunnelProtocol::TeamViewer,
+        TunnelProtocol::AnyDesk,
     ];
 
     /// The word used in every output.
@@ -94,7 +108,17 @@ impl TunnelProtocol {
             TunnelProtocol::Socks => "socks",
             TunnelProtocol::Masque => "masque",
             TunnelProtocol::Gre => "gre",
+            TunnelProtocol::RemoteDesktop => "rdp",
+            TunnelProtocol::Vnc => "vnc",
+            TunnelProtocol::TeamViewer => "teamviewer",
+            TunnelProtocol::AnyDesk => "anydesk",
         }
+    }
+
+    /// Whether a computer is controlled by it, rather than traffic carried: then the bytes stay
+    /// where the flow's name puts them.
+    pub fn is_remote_access(self) -> bool {
+        self >= TunnelProtocol::RemoteDesktop
     }
 
     /// The protocol with this number; 0 stands for none.
@@ -143,6 +167,8 @@ pub enum Datagrams {
     WireGuard(wireguard::Handshake),
     /// OpenVPN.
     OpenVpn(openvpn::Handshake),
+    /// OpenVPN's data.
+    OpenVpnData(openvpn::Counters),
     /// ESP in UDP.
     EspInUdp(esp_in_udp::Counters),
 }
@@ -155,10 +181,10 @@ impl Datagrams {
         if let Some(client) = ike::initiator(side, datagram) {
             return Ok(Recognised { protocol: TunnelProtocol::Ipsec, client });
         }
-        if tailscale::is_disco(datagram) {
+        if tailscale::is_disco(datagram) || tailscale::is_question(datagram) {
             return alone(TunnelProtocol::Tailscale);
         }
-        if anyconnect::is_handshake(datagram) {
+        if anyconnect::is_record(datagram) {
             return alone(TunnelProtocol::AnyConnect);
         }
         if l2tp::is_control(datagram) {
@@ -173,6 +199,8 @@ impl Datagrams {
             Datagrams::WireGuard(wireguard::Handshake::default())
         } else if openvpn::may_begin(datagram) {
             Datagrams::OpenVpn(openvpn::Handshake::default())
+        } else if openvpn::may_be_data(datagram) {
+            Datagrams::OpenVpnData(openvpn::Counters::default())
         } else {
             return Err(None);
         };
@@ -193,6 +221,7 @@ impl Datagrams {
                 };
                 handshake.packet(side, packet, datagram.bytes)
             }
+            Datagrams::OpenVpnData(counters) => counters.datagram(side, datagram),
             Datagrams::EspInUdp(counters) => {
                 // The negotiation may come late.
                 match ike::initiator(side, datagram) {
@@ -211,6 +240,15 @@ impl Datagrams {
 pub(crate) fn of_request(head: &[u8]) -> Option<TunnelProtocol> {
     let target = head.strip_prefix(b"GET ").or_else(|| head.strip_prefix(b"POST "))?;
     of_request_target(target)
+}
+
+/// Which protocol a line, without its end, is the greeting of.
+pub(crate) fn of_line(line: &[u8]) -> Option<TunnelProtocol> {
+    match line {
+        [b'S', ..] => ssh::is_banner(line).then_some(TunnelProtocol::Ssh),
+        [b'R', ..] => remote::is_vnc_banner(line).then_some(TunnelProtocol::Vnc),
+        _ => None,
+    }
 }
 
 fn of_request_target(target: &[u8]) -> Option<TunnelProtocol> {
@@ -285,7 +323,7 @@ mod tests {
             assert_eq!(TunnelProtocol::from_number(protocol as u8), Some(protocol));
         }
         assert_eq!(TunnelProtocol::from_number(0), None);
-        assert_eq!(TunnelProtocol::from_number(14), None);
+        assert_eq!(TunnelProtocol::from_number(18), None);
         let words: std::collections::BTreeSet<_> =
             TunnelProtocol::ALL.iter().map(|protocol| protocol.as_str()).collect();
         assert_eq!(words.len(), TunnelProtocol::ALL.len());

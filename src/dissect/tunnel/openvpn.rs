@@ -3,7 +3,8 @@
 //!
 //! A packet begins with its kind (five bits) and a key's number (three), then the sender's session
 //! id. The client begins with a hard reset, the server answers with its own; after that both send
-//! control packets and acknowledgements under the same ids.
+//! control packets and acknowledgements under the same ids. In the middle of a tunnel, data shows
+//! the peer's number and its own (draft, 5.3): a number that goes up under one peer tells.
 //!
 //! A patch in wide use scrambles packets with a secret whose first byte always meets the first
 //! byte. Lengths stay as they are, so that the handshake shows all the same: two resets of lengths
@@ -190,6 +191,54 @@ impl Handshake {
     }
 }
 
+/// Data of the second form: kind and key, peer, number, and at least a tag.
+const DATA_V2: u8 = 9 << 3;
+const KEY_MASK: u8 = 7;
+const DATA_LENGTH_MIN: usize = 24;
+/// How far the numbers of two packets one after the other may be apart.
+const STEP_MAX: u32 = 64;
+/// Packets of a side whose numbers have to go on.
+const DATA_MIN: u8 = 3;
+
+/// Whether a datagram may be data.
+pub(super) fn may_be_data(datagram: &Datagram<'_>) -> bool {
+    let kind = datagram.bytes.first().map(|first| first & !KEY_MASK);
+    kind == Some(DATA_V2) && datagram.length >= DATA_LENGTH_MIN
+}
+
+/// Kind, key and peer of each side's last data, its number, and how many went on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters([Option<([u8; 4], u32, u8)>; 2]);
+
+impl Counters {
+    /// Takes a datagram of a side.
+    pub(super) fn datagram(&mut self, side: Side, datagram: &Datagram<'_>) -> Progress<Recognised> {
+        let (Some(peer), Some(number)) = (datagram.array::<4>(0), datagram.array::<4>(4)) else {
+            return Progress::Reject(None);
+        };
+        let number = u32::from_be_bytes(number);
+        let Some(last) = self.0.get_mut(side).filter(|_| may_be_data(datagram)) else {
+            return Progress::Reject(None);
+        };
+        let count = match *last {
+            Some((known, before, count)) if known == peer && number > before => {
+                if number - before > STEP_MAX {
+                    return Progress::Reject(None);
+                }
+                count + 1
+            }
+            // Overtaken by another, or the other key.
+            Some((.., count)) => count.min(1),
+            None => 1,
+        };
+        *last = Some((peer, number, count));
+        if count < DATA_MIN {
+            return Progress::Incomplete;
+        }
+        Progress::Complete(Recognised { protocol: TunnelProtocol::OpenVpn, client: None })
+    }
+}
+
 fn is(client: Side) -> Progress<Recognised> {
     let protocol = TunnelProtocol::OpenVpn;
     Progress::Complete(Recognised { protocol, client: Some(client) })
@@ -219,6 +268,26 @@ mod tests {
 
     use super::super::testing::{bytes_of, run, whole};
     use super::*;
+
+    #[test]
+    fn in_the_middle_of_a_tunnel_numbers_tell() {
+        let data = |peer: u8, number: u32| {
+            let mut bytes = vec![0x48, 0, 0, peer];
+            bytes.extend(number.to_be_bytes());
+            bytes.resize(120, 0x9c);
+            bytes
+        };
+        let flow = |numbers: [(u8, u32); 3]| {
+            let packets = numbers.map(|(peer, number)| data(peer, number));
+            run(&packets.each_ref().map(|bytes| (1, whole(bytes))))
+        };
+        let found = Some((TunnelProtocol::OpenVpn, None, 2));
+        assert_eq!(flow([(0, 500), (0, 501), (0, 502)]), found);
+        assert_eq!(flow([(0, 500), (0, 502), (0, 501)]), None);
+        assert_eq!(flow([(0, 500), (1, 501), (0, 502)]), None);
+        assert_eq!(flow([(0, 500), (0, 600), (0, 601)]), None);
+        assert_eq!(flow([(0, 500), (0, 500), (0, 500)]), None);
+    }
 
     /// tls-auth with SHA-256 (Corelight's capture openvpn_udp_hmac_256.pcap), its first packets.
     fn resets() -> [Vec<u8>; 3] {

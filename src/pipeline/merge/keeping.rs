@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use super::super::gathered::{Gathered, HELD_BYTES_MAX, RowKey};
+use super::super::gathered::{HELD_BYTES_MAX, RowKey, SubjectNumber};
 use super::super::sources::Fresh;
+use super::super::summary::ClientSummary;
 use super::super::verdicts::TargetNumber;
 use super::{Keep, Merge};
 use crate::stats::Counter;
-use crate::store::{CatalogueFacts, Commit, PossibleRow, StoreError, Target, UsageRow};
+use crate::store::{CatalogueFacts, Commit, PossibleRow, StoreError, UsageRow};
+use crate::time::Hour;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
 const UNMATCHED_MAX: usize = 65_536;
@@ -19,9 +21,8 @@ impl Merge {
     /// by name.
     pub(super) fn fold_unmatched(&mut self) {
         let mut fresh: HashMap<TargetNumber, u64, RandomState> = HashMap::default();
-        for (key, sums) in &self.gathered.rows {
-            let is_domain = matches!(self.verdicts.target(key.target), Target::Domain(_));
-            if is_domain && !self.unmatched.contains(&key.target) {
+        for (key, sums) in self.gathered.rows.rows() {
+            if self.verdicts.is_domain(key.target) && !self.unmatched.contains(&key.target) {
                 *fresh.entry(key.target).or_default() += sums.bytes();
             }
         }
@@ -36,10 +37,9 @@ impl Merge {
                 fresh.drain(room..).map(|(target, _)| target).collect();
             self.summary.bound(Counter::UnmatchedFolded, folded.len() as u64);
             let other = self.verdicts.other_domain();
-            let moved: Vec<_> =
-                self.gathered.rows.extract_if(|key, _| folded.contains(&key.target)).collect();
+            let moved = self.gathered.rows.take_if(|key| folded.contains(&key.target));
             for (key, sums) in moved {
-                self.gathered.rows.entry(RowKey { target: other, ..key }).or_default().add(&sums);
+                self.gathered.rows.entry(RowKey { target: other, ..key }).0.add(&sums);
             }
         }
         // What was only asked for takes no room from what is used.
@@ -63,7 +63,7 @@ impl Merge {
                 if self.refused.take().is_some() {
                     eprintln!("shadowscope: the database takes commits again");
                 }
-                self.gathered = Gathered::default();
+                self.gathered.clear();
                 self.summary.sources.forget_fresh();
                 Ok(())
             }
@@ -84,8 +84,15 @@ impl Merge {
     /// Adds what was gathered to what the summary will be made of. One look-up a row: names are
     /// compared once for all ticks, in [`Merge::tell_summary`].
     fn summarise(&mut self) {
-        for (key, sums) in &self.gathered.rows {
-            self.totals.entry((key.subject, key.target, key.hour)).or_default().add(sums);
+        self.client_totals.resize(self.subjects.len(), None);
+        for (key, sums) in self.gathered.rows.rows() {
+            self.client_totals[key.subject as usize].get_or_insert_default().add(sums);
+            // Of a domain without signature nothing is told by client and hour.
+            let (subject, hour) = match self.verdicts.is_domain(key.target) {
+                true => (0, Hour(0)),
+                false => (key.subject, key.hour),
+            };
+            self.totals.entry((subject, hour, key.target)).0.add(sums);
         }
         self.summary.books.merge(&self.gathered.books);
         for sums in self.gathered.intake.values() {
@@ -95,19 +102,22 @@ impl Merge {
 
     /// Tells the summary all rows, at the end.
     pub(super) fn tell_summary(&mut self) {
-        for ((subject, target, hour), sums) in std::mem::take(&mut self.totals) {
-            let target = self.verdicts.target(target);
-            self.summary.usage((subject, hour), &self.subjects[subject as usize], target, &sums);
+        for ((subject, hour, target), sums) in self.totals.take() {
+            self.summary.usage(subject, hour, self.verdicts.target(target), &sums);
+        }
+        let clients = std::mem::take(&mut self.client_totals).into_iter();
+        for (number, (traffic, subject)) in clients.zip(&self.subjects).enumerate() {
+            if let Some(traffic) = traffic {
+                let client = ClientSummary { subject: subject.clone(), traffic };
+                self.summary.clients.insert(number as SubjectNumber, client);
+            }
         }
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
         let catalogue = self.verdicts.catalogue();
-        let catalogue = store.catalogue_id(&CatalogueFacts {
-            version: catalogue.version(),
-            hash: hex(&catalogue.hash()),
-        })?;
+        let catalogue = store.catalogue_id(&CatalogueFacts::of(catalogue))?;
         self.stored_subjects.resize(self.subjects.len(), None);
         let rows = self.gathered.sorted_rows();
         let mut usage = Vec::with_capacity(rows.len());
@@ -168,8 +178,4 @@ impl Merge {
     fn is_settled(&self) -> bool {
         self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -59,6 +59,20 @@ impl Merge {
         Ok(may)
     }
 
+    /// Takes other domains as the organisation's own from now on. Answers whether they were exchanged.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn exchange_own_domains(&mut self, own_domains: &[String]) -> Result<bool, StoreError> {
+        let may = self.settle()?;
+        if may {
+            self.verdicts.exchange_own_domains(own_domains);
+            self.forget_numbers(None);
+            self.held_failures.clear();
+        }
+        Ok(may)
+    }
+
     /// The version of the catalogue that is asked.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         self.verdicts.catalogue()
@@ -69,7 +83,7 @@ impl Merge {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub fn prune(&mut self, keeping: &Keeping) -> Result<Pruned, StoreError> {
+    pub fn prune(&mut self, keeping: &Keeping<'_>) -> Result<Pruned, StoreError> {
         let Some(keep) = &mut self.keep else { return Ok(Pruned::default()) };
         let pruned = keep.store.prune(keeping)?;
         if pruned.has_deleted() {

@@ -1,13 +1,14 @@
-//! Datagrams of a flow that may be a tunnel's: as they come, or begun like one of those that are
-//! known.
+//! Datagrams of a flow that may be a tunnel's or carry media: as they come, or begun like one of
+//! those that are known.
 
 use shadowscope::dissect::Progress;
+use shadowscope::dissect::media::{self, Seen};
 use shadowscope::dissect::tunnel::{Datagram, Datagrams, Recognised, Side};
 
 use super::choices::Choices;
 
 /// Beginnings that are worth going on with.
-const BEGINNINGS: [&[u8]; 9] = [
+const BEGINNINGS: [&[u8]; 16] = [
     b"",
     b"\x01\0\0\0\x07\0\0\0",
     b"\x04\0\0\0\x07\0\0\0\x01\0\0\0\0\0\0\0",
@@ -17,6 +18,13 @@ const BEGINNINGS: [&[u8]; 9] = [
     b"\xc8\x02\0\x1c\0\0\0\0\0\0\0\0\x80\x08\0\0\0\0\0\x01",
     b"TS\xf0\x9f\x92\xac",
     b"\x16\x01\0\0\0\0\0\0\0\0\0\0\x56\x01",
+    b"\x48\0\0\x01\0\0\0\x05",
+    b"\0\x01\0\x14\x21\x12\xa4\x42abcdefghijkl\x80\x22\0\x08tailnode",
+    b"\x01\x01\0\x0c0123456789abcdef\0\x01\0\x08\0\x01\x0f\x63\x7c\x3d\x45\x51",
+    b"\x40\0\0\x10",
+    b"\x80\x6f\0\x07\0\0\x03\xc0\xde\xad\xbe\xef",
+    b"\x81\xc9\0\x07\xde\xad\xbe\xef",
+    b"\x16\xfe\xff\0\0\0\0\0\0\0\0\0\x50\x01\0\0\x44\0\0\0\0\0\0\0\x44\xfe\xfd",
 ];
 /// Datagrams of a flow.
 const DATAGRAMS_MAX: usize = 16;
@@ -26,6 +34,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut choices = Choices(data);
     let is_nat_traversal = choices.byte() % 2 == 1;
     let mut known: Option<Datagrams> = None;
+    let mut seen = Seen::default();
     for _ in 0..DATAGRAMS_MAX {
         if choices.is_empty() {
             return;
@@ -39,6 +48,8 @@ pub(crate) fn run(data: &[u8]) {
         choices.damage(&mut bytes);
         let kept = if choices.rarely() { bytes.len() / 2 } else { bytes.len() };
         let datagram = Datagram { bytes: &bytes[..kept], length: bytes.len(), is_nat_traversal };
+        let told = seen.datagram(side, &datagram);
+        assert!(told.is_none() || media::may_be(&datagram));
         let found = match &mut known {
             Some(state) => state.next(side, &datagram),
             None => match Datagrams::begin(side, &datagram) {
