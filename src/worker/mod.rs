@@ -26,6 +26,7 @@ pub mod clock;
 pub mod detours;
 pub mod duplicates;
 mod ended;
+mod findings;
 mod fragments;
 mod gaps;
 mod inspect;
