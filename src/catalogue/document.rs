@@ -191,22 +191,33 @@ pub(super) fn finding_at(
 /// What the parser does not like.
 pub(super) fn syntax_finding(path: &str, text: &str, error: &toml::de::Error) -> Finding {
     let offset = error.span().map_or(0, |span| span.start);
-    let message = error.message().replace('\n', ", ");
+    let message = error.message().replace('\n', ", ").replace("a sequence", "a list");
     let remedy = remedy_for(&message);
     finding_at(path, text, offset, "S001", message, remedy)
 }
 
 /// The parser knows what is wrong; this says what usually helps.
-fn remedy_for(message: &str) -> &'static str {
-    if message.contains("missing field") {
+fn remedy_for(message: &str) -> String {
+    let remedy = if message.contains("missing field") {
         "add the key at the top of the file, before the first [[section]]"
     } else if message.contains("unknown variant") {
-        "use one of the words listed"
+        // unknown variant `sites`, expected one of `use`, `site`
+        let mut words = message.split('`').skip(1).step_by(2);
+        let written = words.next().unwrap_or_default();
+        return match keys::nearest(written, words) {
+            Some(meant) => format!("write `{meant}`"),
+            None => "use one of the words listed".to_owned(),
+        };
+    } else if message.ends_with("expected a list") {
+        "write a list: [\"...\", \"...\"]"
+    } else if message.contains("string, expected") {
+        "end the text with the quotation mark with which it begins"
     } else if message.contains("date") {
         "write the date without quotes: verified = 2026-11-22"
     } else if message.contains("duplicate key") {
         "delete one of the two"
     } else {
         "compare with a neighbouring file, or make a new one with `signatures new`"
-    }
+    };
+    remedy.to_owned()
 }

@@ -55,13 +55,16 @@ impl Labels {
         if !is_strong && role != Role::Visit {
             return None;
         }
-        let head = open_labels(name, rule)?;
+        let Open { head, is_only_wildcard } = open_labels(name, rule)?;
         let (first, last) = match (head.find('.'), head.rfind('.')) {
             (Some(first), Some(last)) => (&head[..first], &head[last + 1..]),
             _ => (head, head),
         };
-        let is_tenant = rule.starts_with('{');
-        let applies = |label: &&Label| label.is_plumbing || (is_strong && !is_tenant);
+        let is_written = |label: &Label| rule.starts_with(label.text.trim_end_matches(NUMBERED));
+        let applies = |label: &&Label| match label.is_plumbing {
+            true => is_only_wildcard || !is_written(label),
+            false => is_only_wildcard && is_strong && !rule.starts_with('{'),
+        };
         self.lookup(last).filter(applies).or_else(|| {
             let is_deep = first.len() < head.len();
             is_deep.then(|| self.lookup(first)).flatten().filter(|label| label.is_plumbing)
@@ -78,14 +81,28 @@ impl Labels {
     }
 }
 
-/// The labels of a name that its rule leaves open at the name's beginning: what stands before a
-/// domain, or for a pattern's first label where that is nothing but a wildcard.
+/// What a rule leaves open at a name's beginning.
+struct Open<'n> {
+    head: &'n str,
+    /// Whether the rule says nothing at all of it.
+    is_only_wildcard: bool,
+}
+
+/// What stands before a domain, or for a pattern's first label where that has a wildcard.
 #[inline]
-fn open_labels<'n>(name: &'n str, rule: &str) -> Option<&'n str> {
-    if rule.starts_with("{tenant}.") || rule.starts_with("*.") {
-        return name.find('.').map(|dot| &name[..dot]);
+fn open_labels<'n>(name: &'n str, rule: &str) -> Option<Open<'n>> {
+    if name.len() > rule.len()
+        && let Some(head) = name.strip_suffix(rule)
+    {
+        return Some(Open { head: head.strip_suffix('.')?, is_only_wildcard: true });
     }
-    name.strip_suffix(rule)?.strip_suffix('.')
+    let dot = rule.find('.')?;
+    let first = &rule[..dot];
+    if !first.contains(['*', '}']) {
+        return None;
+    }
+    let head = name.find('.').map(|dot| &name[..dot])?;
+    Some(Open { head, is_only_wildcard: matches!(first, "*" | "{tenant}") })
 }
 
 #[cfg(test)]
@@ -103,7 +120,8 @@ mod tests {
         [[match]]\nrole = \"use\"\nhosts = [\"smtp.mail.acme.com\"]\n\
         domains = [\"acme.com\", \"ns7.net\"]\n\
         [[match]]\nrole = \"visit\"\npatterns = [\"{tenant}.acme.site\", \"*.pages.acme.com\"]\n\
-        [[match]]\nrole = \"use\"\npatterns = [\"{tenant}.acme.app\", \"*.eu.acme.net\"]\n\
+        [[match]]\nrole = \"use\"\npatterns = [\"{tenant}.acme.app\", \"*.eu.acme.net\", \
+        \"n*.acme.net\", \"smtp-*.acme.net\", \"b*.acme.net\"]\n\
         [[match]]\nrole = \"embed\"\ndomains = [\"acme-cdn.com\"]\n\
         [tenant]\nmeaning = \"m\"\naudience = \"both\"\n";
 
@@ -157,6 +175,11 @@ mod tests {
         assert_eq!(of("ns1.pages.acme.com"), (Role::Infra, None));
         assert_eq!(of("ns1.eu.acme.net"), (Role::Infra, None));
         assert_eq!(of("blog.eu.acme.net"), (Role::Site, None));
+        // Part of a label may be open; what a rule writes out it means.
+        assert_eq!(of("n7.acme.net"), (Role::Use, None));
+        assert_eq!(of("ns7.acme.net"), (Role::Infra, None));
+        assert_eq!(of("smtp-1.acme.net"), (Role::Use, None));
+        assert_eq!(of("blog.acme.net"), (Role::Use, None));
         // Somebody may be called so.
         assert_eq!(of("blog.acme.app"), (Role::Use, Some("blog".to_owned())));
         assert_eq!(of("blog.acme.site"), (Role::Visit, Some("blog".to_owned())));

@@ -8,7 +8,7 @@ pub const PLACEHOLDER: &str = "CHANGE";
 
 /// What the template's comments say. They are no reason for anything (rule S015).
 pub const COMMENTS: [&str; 2] = [
-    "what the clients talk to: only names that were seen. Move each name to its role.",
+    "what the clients talk to, and only names that were seen. Move each name to its role.",
     "Marketing, documentation, help. The domain catches what no other rule names.",
 ];
 

@@ -94,7 +94,10 @@ fn carve_outs(context: &Context<'_>, findings: &mut Vec<Finding>) {
         for name in app.names().filter(|name| usable(&app, name)) {
             for parent in with_parents(name.literal_suffix()) {
                 let Some((owner, _, below)) = owners.get_mut(parent) else { continue };
-                let is_allowed = owner.file.id == app.file.id
+                // The same domain twice is S008.
+                let is_same = name.key == "domains" && name.text == parent;
+                let is_allowed = is_same
+                    || owner.file.id == app.file.id
                     || app.is_kin_of(owner.file)
                     || app.file.carve_out_of.contains(&owner.file.id);
                 if !is_allowed {

@@ -35,6 +35,7 @@ pub fn lint(sources: &[SourceFile], today: Date) -> Vec<Finding> {
     }
     let mut context = Context::new(sources, &documents, today);
     context.check_layout(sources, &mut findings);
+    context.check_lists(sources, &mut findings);
     context.check_placeholders(&mut findings);
     file::check(&context, &mut findings);
     context.unusable = names::check(&context, &mut findings);
@@ -170,6 +171,23 @@ impl<'a> Context<'a> {
     /// The packed form of all that can be used.
     fn pack(&self, documents: &[Document<'_>]) -> String {
         compile::pack_documents(documents, |path, name| !self.unusable.contains(&(path, name)))
+    }
+
+    /// S004: that the closed lists are there to be held against. An operator's own folder has none.
+    fn check_lists(&self, sources: &[SourceFile], findings: &mut Vec<Finding>) {
+        for path in ["categories.toml", "tags.toml", "vendors.toml"] {
+            if sources.iter().all(|source| source.path != path) {
+                findings.push(Finding {
+                    file: path.to_owned(),
+                    line: 0,
+                    column: 0,
+                    rule: "S004",
+                    is_warning: true,
+                    reason: "it is not there, so nothing was held against it".to_owned(),
+                    remedy: "copy it from the catalogue, or name the whole folder".to_owned(),
+                });
+            }
+        }
     }
 
     /// S001: what the template left to be filled in.

@@ -195,6 +195,30 @@ fn a_shared_file_that_cannot_be_read_is_one_finding() {
 }
 
 #[test]
+fn a_shared_file_that_is_not_there_is_one_warning() {
+    let today: Date = serde_json::from_str("\"2026-11-22\"").unwrap();
+    let source = SourceFile { path: "g/globex.toml".to_owned(), text: OTHER.to_owned() };
+    let findings = lint(&[source], today);
+    let files: Vec<&str> = findings.iter().map(|finding| finding.file.as_str()).collect();
+    assert_eq!(files, ["categories.toml", "tags.toml", "vendors.toml"]);
+    assert!(findings.iter().all(|finding| finding.is_warning && finding.rule == "S004"));
+}
+
+#[test]
+fn s001_says_what_to_write() {
+    let remedy = |old: &str, new: &str| {
+        let findings = findings_of("a/acme-drive.toml", &GOOD.replacen(old, new, 1));
+        findings[0].remedy.clone()
+    };
+    assert_eq!(remedy("\"site\"", "\"sites\""), "write `site`");
+    assert_eq!(remedy("\"site\"", "\"everything\""), "use one of the words listed");
+    assert!(
+        remedy("[\"sync.acme-drive.com\"]", "\"sync.acme-drive.com\"").starts_with("write a list")
+    );
+    assert!(remedy("\"acme-drive\"", "\"acme-drive").contains("quotation mark"));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_leaves_others_alone() {
     let mut files = others(3);
     let neighbour = "host = \"www.acme-drive.com\"\napp = \"acme-drive\"";
@@ -361,6 +385,10 @@ fn s007_shared_infrastructure_is_nobodys() {
 #[test]
 fn s008_no_rule_twice() {
     fires("S008", "[\"acme-drive.com\"]", "[\"globex.com\"]", "");
+    let twice = GOOD.replace("[\"acme-drive.com\"]", "[\"acme-drive.com\", \"globex.com\"]");
+    let rules: Vec<&str> =
+        findings_of("a/acme-drive.toml", &twice).iter().map(|finding| finding.rule).collect();
+    assert!(rules.contains(&"S008") && !rules.contains(&"S009"), "{rules:?}");
     fires("S008", "[\"acme-drive.com\"]", "[\"acme-drive.com\", \"acme-drive.com\"]", "domains");
 }
 
