@@ -13,17 +13,18 @@
 #       of a run of less than ten): nothing may be dropped, and once it is warm (a fifth of the
 #       time) resident memory may move by 5 per cent.
 #
-# For both: --workers (one a core), --ring MIB for each (64), --capture FILE (a made one). The last
-# line says how it went; ends with 0 if well, 1 if not, 2 for a mistake.
+# For both: --workers (one a core), --ring MIB for each (64), --capture FILE (a made one), --program
+# FILE (the one built here). The last line says how it went; ends with 0 if well, 1 if not, 2 for a
+# mistake.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 what=${1:-}
 shift || true
-seconds=10 rounds=3 share=90 minutes=30 pps=20000 workers=$(nproc) ring=64 capture=
+seconds=10 rounds=3 share=90 minutes=30 pps=20000 workers=$(nproc) ring=64 capture= program=
 while (($# > 1)); do
     case $1 in
-    --seconds | --rounds | --share | --minutes | --pps | --workers | --ring | --capture)
+    --seconds | --rounds | --share | --minutes | --pps | --workers | --ring | --capture | --program)
         declare "${1#--}=$2"
         shift 2
         ;;
@@ -31,7 +32,7 @@ while (($# > 1)); do
     esac
 done
 if (($# > 0)) || [[ $what != rate && $what != soak ]]; then
-    sed -n '2,6p' "$0" >&2
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 for tool in ip tcpreplay tcpdump python3; do
@@ -39,8 +40,11 @@ for tool in ip tcpreplay tcpdump python3; do
 done
 ((EUID == 0)) || { echo 'network namespaces need root' >&2; exit 2; }
 
-cargo build --release --locked --quiet --manifest-path "$here/Cargo.toml"
-shadowscope=${CARGO_TARGET_DIR:-$here/target}/release/shadowscope
+shadowscope=$program
+if [[ -z $shadowscope ]]; then
+    cargo build --release --locked --quiet --manifest-path "$here/Cargo.toml"
+    shadowscope=${CARGO_TARGET_DIR:-$here/target}/release/shadowscope
+fi
 work=$(mktemp -d)
 sender=bench-$$a
 sensor=bench-$$b
@@ -105,9 +109,9 @@ end() {
 
 # Sends to one of them; sets `sent`, `seen` and `dropped`.
 through() {
-    local program=$1
+    local whom=$1
     shift
-    if [[ $program == tcpdump ]]; then
+    if [[ $whom == tcpdump ]]; then
         ip netns exec "$sensor" tcpdump -i vb -n -w /dev/null -B $((ring * workers * 1024)) 2>"$work/said" &
         running=$!
         background+=" $running"
@@ -126,7 +130,7 @@ through() {
 }
 
 rate() {
-    local low=0 high fast round best=
+    local low=0 high fast round whom best=
     fast=$(send --topspeed --loop "$(loops 100000 2)")
     high=$(awk '/Rated:/ { print int($(NF - 1)) }' <<<"$fast")
     echo "the sender alone: $high packets a second"
@@ -142,9 +146,9 @@ rate() {
     ((low > 0)) || { echo 'tcpdump loses packets at every rate: this machine is not quiet'; exit 1; }
     local pps=$((low * share / 100))
     for ((round = 1; round <= rounds; round++)); do
-        for program in tcpdump shadowscope; do
-            through "$program" --pps "$pps" --loop "$(loops "$pps" "$seconds")"
-            echo "round $round, $program at $pps a second: $((sent - seen)) of $sent lost"
+        for whom in tcpdump shadowscope; do
+            through "$whom" --pps "$pps" --loop "$(loops "$pps" "$seconds")"
+            echo "round $round, $whom at $pps a second: $((sent - seen)) of $sent lost"
         done
         if [[ -z $best ]] || ((sent - seen < best)); then best=$((sent - seen)); fi
     done
