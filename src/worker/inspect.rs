@@ -7,11 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 
-use super::bucket::BY_NAME;
-use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
+use super::part::QUIC_VERSIONS_MAX;
 use super::questions::name_protocol;
 use super::{Item, Worker};
 use crate::decode;
@@ -20,16 +18,14 @@ use crate::dissect::media::{self, MediaKind};
 use crate::dissect::presence;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
-use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
+use crate::dissect::tunnel::{Datagrams, TunnelProtocol, openvpn};
 use crate::dissect::{Advance, Finding, Progress};
-use crate::evidence::source::Trait;
 use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
-use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, protocol};
-use crate::observation::{ALPN_LENGTH_MAX, ClientHello, NameSource, Request, Seen};
+use crate::observation::{ClientHello, NameSource, Request};
 use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -38,8 +34,6 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 const LOOKED_MAX: u8 = 16;
 /// How long a flow stays undecided after its first payload.
 const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
-/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250): a sign, and never the only one.
-const ENCRYPTED_DNS_PORT: u16 = 853;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
 pub(super) const INSPECTIONS_MAX: usize = 16_384;
 
@@ -53,7 +47,7 @@ pub(super) struct Inspector {
     order: VecDeque<(FlowId, u32, u64)>,
     begun: u64,
     /// Config ids of flows whose hello has Encrypted ClientHello.
-    outer: HashMap<FlowId, u8, RandomState>,
+    pub(super) outer_ids: HashMap<FlowId, u8, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
     /// What was seen of flows that may carry media of calls.
@@ -65,12 +59,12 @@ pub(super) struct Inspector {
 impl Inspector {
     /// The config id of a flow whose name is an outer one.
     pub(super) fn outer(&self, flow: FlowId) -> Option<u8> {
-        if self.outer.is_empty() { None } else { self.outer.get(&flow).copied() }
+        if self.outer_ids.is_empty() { None } else { self.outer_ids.get(&flow).copied() }
     }
 
     pub(super) fn forget_outer(&mut self, flow: FlowId) {
-        if !self.outer.is_empty() {
-            self.outer.remove(&flow);
+        if !self.outer_ids.is_empty() {
+            self.outer_ids.remove(&flow);
         }
     }
 }
@@ -129,13 +123,6 @@ enum Found {
     Media(MediaKind),
     OpenVpn(openvpn::Packet),
     Refused(Counter),
-}
-
-/// What is known besides a name.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Hints<'a> {
-    ja4: &'a str,
-    forwarded_for: Option<Address>,
 }
 
 /// Feeds a stream dissector and keeps what it finds.
@@ -496,109 +483,6 @@ impl Worker {
         fruitful
     }
 
-    /// Takes a hello of TLS, or of DTLS.
-    pub(super) fn hello(
-        &mut self,
-        flow: FlowId,
-        side: Side,
-        time: Timestamp,
-        hello: &ClientHello,
-        is_dtls: bool,
-    ) {
-        self.set_client(flow, side);
-        if let Some(shape) = hello.shape {
-            let (client, _) = self.endpoints(flow);
-            let hour = self.hour(time.minute());
-            self.note_trait(client.address, hour, Trait::HelloShape, shape.get().into());
-        }
-        let is_udp = self.table.hot(flow).protocol == protocol::UDP;
-        let (source, seen) = match is_udp && !is_dtls {
-            true => (NameSource::Quic, Seen::Quic),
-            false => (NameSource::Sni, Seen::Tls),
-        };
-        let hot = self.table.hot(flow);
-        if hot.bucket == BY_NAME && is_of_dns(hello, hot.ports) {
-            hot.bucket = Bucket::EncryptedDns as u8;
-        }
-        let server_port = hot.ports[1 - hot.client()];
-        if !is_udp && tunnel::is_tor_hello(hello, server_port) {
-            self.mark_tunnel(flow, TunnelProtocol::Tor);
-        }
-        if hello.alpn.iter().any(|protocol| tunnel::is_anydesk(protocol)) {
-            self.mark_tunnel(flow, TunnelProtocol::AnyDesk);
-        }
-        let hot = self.table.hot(flow);
-        if hello.esni {
-            self.part.counters.count(Counter::TlsEsni);
-        }
-        let wanted = &mut hot.marks;
-        *wanted &= !(mark::WANTED_0 << side);
-        let Some(name) = &hello.server_name else { return };
-        *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
-        // Observations are those that are compared with other tools': of TCP and QUIC.
-        if !is_dtls {
-            self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
-        }
-        if let Some(config_id) = hello.ech_config_id {
-            self.inspector.outer.insert(flow, config_id);
-        }
-        self.set_name(flow, name, source);
-    }
-
-    fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {
-        self.set_client(flow, side);
-        let hints = Hints { ja4: "", forwarded_for: request.forwarded_for };
-        if let Some(authority) = &request.authority {
-            self.observe(flow, time, Seen::Http, authority, hints);
-        }
-        if let Some(host) =
-            request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host))
-        {
-            self.observe(flow, time, Seen::Http, host, hints);
-        }
-        if let Some(name) = request.authority.or(request.host) {
-            self.set_name(flow, &name, NameSource::Host);
-        }
-        // Only a proxy is asked for an absolute target (RFC 9112, 3.2.2).
-        if request.authority.is_some() {
-            self.note_proxy(flow, time);
-        }
-        if let Some(address) = request.forwarded_for {
-            self.note_asks_for(flow, time, address);
-        }
-    }
-
-    fn certificate(&mut self, flow: FlowId, side: Side, name: &Hostname) {
-        self.set_client(flow, 1 - side);
-        self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
-        if self.table.cold(flow).name == NONE {
-            self.set_name(flow, name, NameSource::Cert);
-        }
-    }
-
-    pub(super) fn observe(
-        &mut self,
-        flow: FlowId,
-        time: Timestamp,
-        seen: Seen,
-        host: &str,
-        hints: Hints<'_>,
-    ) {
-        if !self.settings.observations {
-            return;
-        }
-        let (client, server) = self.endpoints(flow);
-        self.part.observations.push(ObservationRecord {
-            time,
-            seen,
-            client,
-            server,
-            host: host.into(),
-            ja4: hints.ja4.into(),
-            forwarded_for: hints.forwarded_for,
-        });
-    }
-
     /// Client and server of a flow.
     pub(super) fn endpoints(&mut self, flow: FlowId) -> (Endpoint, Endpoint) {
         let hot = self.table.hot(flow);
@@ -612,15 +496,6 @@ fn new_stream(packet: &Packet, fingerprint: bool, known_start: u32) -> SideStrea
     let stream = SideStream::new(packet.source_port, packet.destination_port);
     let stream = if fingerprint { stream } else { stream.without_fingerprint() };
     if known_start == 0 { stream.in_midst() } else { stream }
-}
-
-/// Whether a hello begins DNS over TLS or over QUIC: it says so (RFC 9250, 4.1.1; "dot" in IANA's
-/// list), or it says nothing of what it wants on their port, as most clients of RFC 7858 do.
-fn is_of_dns(hello: &ClientHello, ports: [u16; 2]) -> bool {
-    let is_dns = |protocol: &ArrayString<ALPN_LENGTH_MAX>| {
-        matches!(protocol.as_str(), "dot" | "doq") || protocol.starts_with("doq-i")
-    };
-    hello.alpn.iter().any(is_dns) || hello.alpn.is_empty() && ports.contains(&ENCRYPTED_DNS_PORT)
 }
 
 /// Counts a flow whose Initials no known key opens.
