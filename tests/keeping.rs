@@ -55,7 +55,7 @@ impl Desk {
         support::run(arguments).expect(0);
         let mut files = support::contents(out.path());
         files.remove("manifest.json");
-        assert_eq!(files.len(), 6, "{:?}", files.keys());
+        assert_eq!(files.len(), 7, "{:?}", files.keys());
         files
     }
 }

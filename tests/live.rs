@@ -200,7 +200,7 @@ fn assert_says_the_same(capture: &Path) -> u32 {
     let run = Plan::survey(&[capture.into()]).unwrap().open(Filter::default()).unwrap();
     pipeline::read(run, settings(), None, 1, &mut from_file).unwrap();
     let expected = told(from_file);
-    assert_eq!(expected.len(), 9);
+    assert_eq!(expected.len(), 10);
 
     let frames = frames(capture);
     for (count, empty) in [(1, false), (2, false), (4, false), (1, true), (3, true)] {

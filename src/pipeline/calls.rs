@@ -110,7 +110,11 @@ impl Calls {
     ) -> Vec<(OpenFlow, Vec<AnonymousSums>)> {
         let due: Vec<_> = match horizon.map(|horizon| horizon.offset(-WAIT_NANOS)) {
             None => std::mem::take(&mut self.waiting).into_iter().collect(),
-            Some(until) => self.waiting.extract_if(.., |(.., first), _| *first < until).collect(),
+            Some(until) => {
+                let is_due = |(.., first): &&OpenFlow| *first < until;
+                let keys: Vec<_> = self.waiting.keys().filter(is_due).copied().collect();
+                keys.into_iter().filter_map(|key| self.waiting.remove_entry(&key)).collect()
+            }
         };
         self.pieces -= due.iter().map(|(_, pieces)| pieces.len()).sum::<usize>();
         due

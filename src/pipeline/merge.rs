@@ -6,9 +6,9 @@
 //! shapes rows is applied here, over sorted input. How that is kept, and forgotten, is in
 //! `keeping`.
 
+mod anonymous;
 mod detours;
 mod keeping;
-mod media;
 mod renew;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -19,8 +19,7 @@ use foldhash::fast::RandomState;
 use super::calls::{Calls, OpenFlow};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Loads, Site};
-use super::naming::{Named, Offers, name_flow};
-use super::possible;
+use super::naming::{Named, Offers};
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
@@ -30,7 +29,7 @@ use crate::catalogue::{Catalogue, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
-use crate::names::{LATE_NANOS, NameCache};
+use crate::names::NameCache;
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
@@ -394,93 +393,6 @@ impl Merge {
     ) {
         let named = key.and_then(|key| self.open.get(&key).cloned());
         self.records.flow(FlowLine::new(flow, name, named.as_deref(), &mut self.verdicts));
-    }
-
-    /// Takes an anonymous flow's sums; `outer` is the outer name of its hello.
-    fn anonymous(
-        &mut self,
-        worker: usize,
-        flow: &AnonymousSums,
-        outer: Option<&str>,
-        horizon: Option<Timestamp>,
-    ) {
-        let key = (worker, flow.flow, flow.first_seen);
-        let named = match self.open.get(&key) {
-            Some(known) => Arc::clone(known),
-            None if self.calls.is_waiting(&key) => {
-                self.calls.wait(key, flow);
-                return;
-            }
-            // Its answer may be on the way.
-            None if horizon.is_some_and(|horizon| flow.first_seen.offset(LATE_NANOS) > horizon) => {
-                self.deferred.push((worker, *flow, outer.map(Box::from)));
-                return;
-            }
-            None => {
-                let named =
-                    name_flow(flow, outer, &mut self.names, &self.offers, &mut self.verdicts);
-                let is_call = flow.is_media && flow.bucket.is_none() && named.is_nobodys();
-                if is_call && self.calls.wait(key, flow) {
-                    return;
-                }
-                self.remember(key, named)
-            }
-        };
-        self.named_flow(key, &named, flow);
-    }
-
-    /// Takes sums of an anonymous flow of which it is known what it is.
-    fn named_flow(&mut self, key: OpenFlow, named: &Named, flow: &AnonymousSums) {
-        if flow.ended {
-            self.ended.push(key);
-        }
-        // Where only its end is told, there is no hour to tell of.
-        if flow.sums == Sums::default() {
-            return;
-        }
-        let bucket = flow.bucket.unwrap_or(named.bucket);
-        self.book(flow.hour, bucket, &flow.sums);
-        let target = named.verdict.and_then(|verdict| verdict.target);
-        let client = flow.client.address;
-        // Media are told of too late to be seen among what began with them.
-        let is_told_late = named.source == NameSource::Media;
-        if let (Some(verdict), true, false) =
-            (named.verdict, flow.sums.connections > 0, is_told_late)
-        {
-            let at_home = flow.bucket == Some(Bucket::Private);
-            self.begin(client, verdict, at_home, flow.hour, named.source, flow.first_seen);
-        }
-        // What media say of an app says nothing of the next media.
-        if let (Some(Verdict { calls: true, .. }), NameSource::Dns, Some(name), None) =
-            (named.verdict, named.source, &named.name, flow.bucket)
-        {
-            if flow.sums.connections > 0 {
-                self.calls.began(client, name, flow.first_seen);
-            }
-            let minutes = flow.sums.minutes_up | flow.sums.minutes_down;
-            self.calls.went_on(client, name, flow.hour, minutes);
-        }
-        if flow.bucket.is_none() {
-            let of_resolver = Detour::of_resolver(flow.server.port, flow.protocol);
-            match named.verdict {
-                Some(verdict) => {
-                    self.detour_by_name(client, flow.hour, verdict, of_resolver, &flow.sums);
-                }
-                None if named.bucket == Bucket::EncryptedDns => {
-                    let (flows, bytes) = (flow.sums.connections, flow.sums.bytes());
-                    self.detour(client, flow.hour, of_resolver, flows, bytes);
-                }
-                None => {}
-            }
-        }
-        let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
-        let bucket = flow.bucket.or(hidden);
-        self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
-        if target.is_none() && flow.bucket.is_none() {
-            let possible = &mut self.gathered.possible;
-            let verdicts = &mut self.verdicts;
-            possible::add(possible, &named.candidates, flow.hour, &flow.sums, verdicts);
-        }
     }
 
     fn book(&mut self, hour: Hour, bucket: Bucket, sums: &Sums) {

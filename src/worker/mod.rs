@@ -15,6 +15,7 @@
 //! - `sources`: what tells that an address is no person
 //! - `links`: link addresses that were told
 //! - `inspect`: what dissectors are shown, and what follows from their findings
+//! - `named`: what follows from findings that tell a name
 //! - `tunnels`: flows that turn out to be tunnels
 //! - `fragments`: datagrams in pieces
 //! - `duplicates`: packets that a SPAN port shows twice
