@@ -59,6 +59,8 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         rings: Vec::new(),
         traits: Vec::new(),
         accepted: Vec::new(),
+
+        detours: Vec::new(),
         counters: Counters::default(),
     }
 }

@@ -124,7 +124,7 @@ counters! {
     QuicMalformed => "quic_malformed",
     /// Bound: flows with more Initials than are tried.
     QuicOverflow => "quic_overflow",
-    /// Bound: flows that may be tunnels, for whose next packets nothing could be remembered.
+    /// Bound: flows that may be tunnels or media, for whose next packets nothing could be remembered.
     TunnelOverflow => "tunnel_overflow",
     /// A dissector panicked: one flow lost its name.
     DissectorPanic => "dissector_panic",

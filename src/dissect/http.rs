@@ -126,7 +126,7 @@ pub(crate) fn begins_request(bytes: &[u8], line_end: usize) -> Option<bool> {
     if is_request_line(without_return(line)) {
         return Some(true);
     }
-    if !begins_with_method(bytes) {
+    if !begins_with_method(bytes) || names_other_protocol(without_return(line)) {
         return Some(false);
     }
     let behind = behind.get(1..)?;
@@ -152,6 +152,19 @@ pub(crate) fn is_request_line(line: &[u8]) -> bool {
         && (1..=METHOD_LENGTH_MAX).contains(&method)
         && before.iter().take(method).all(|&byte| is_token(byte))
         && before.last() == Some(&b' ')
+}
+
+/// Whether a line ends in the version of a protocol that shares methods with HTTP, such as `RTSP/1.0`
+/// (RFC 7826, 2.1), `ICAP/1.0` (RFC 3507, 4.3.2) or `SIP/2.0` (RFC 3261, 7.1).
+fn names_other_protocol(line: &[u8]) -> bool {
+    let Some((rest, [major, b'.', minor])) = line.split_last_chunk::<3>() else { return false };
+    let Some((b'/', rest)) = rest.split_last() else { return false };
+    let word = rest.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    major.is_ascii_digit()
+        && minor.is_ascii_digit()
+        && word != b"HTTP"
+        && !word.is_empty()
+        && word.iter().all(u8::is_ascii_uppercase)
 }
 
 /// Where the head of a request ends: the length up to and with its empty line.
@@ -211,7 +224,7 @@ pub(crate) fn head_of(head: &[u8]) -> Option<Head> {
 }
 
 /// What is picked from the lines of a head.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Fields {
     request: Request,
     bad_name: bool,
@@ -228,22 +241,28 @@ impl Fields {
     fn lines(&mut self, head: &[u8]) -> Option<()> {
         let mut lines = head.split(|&byte| byte == b'\n').map(without_return);
         let line = lines.next()?;
-        let (method, rest) = split_at_byte(line, b' ').unwrap_or((line, b""));
-        if is_request_line(line) {
-            let target = rest.get(..rest.len().checked_sub(b"HTTP/1.1".len())?)?;
-            self.request_line(method, target.trim_ascii());
-        } else if begins_with_method(head) {
-            self.unframed = true;
-            self.request_line(method, rest.trim_ascii());
-        } else {
+        if !is_request_line(line) && !begins_with_method(head) {
             return None;
         }
-        for line in lines {
-            if let Some((name, value)) = split_at_byte(line, b':') {
-                self.header(name.trim_ascii(), value);
-            }
-        }
+        self.first_line(line);
+        lines.for_each(|line| self.line(line));
         Some(())
+    }
+
+    /// Takes a request line, or what stands in its place behind a well-known method.
+    pub(crate) fn first_line(&mut self, line: &[u8]) {
+        let (method, rest) = split_at_byte(line, b' ').unwrap_or((line, b""));
+        self.unframed = !is_request_line(line);
+        let version_length = if self.unframed { 0 } else { b"HTTP/1.1".len() };
+        let target = rest.get(..rest.len().saturating_sub(version_length)).unwrap_or_default();
+        self.request_line(method, target.trim_ascii());
+    }
+
+    /// Takes a header, if the line is one.
+    pub(crate) fn line(&mut self, line: &[u8]) {
+        if let Some((name, value)) = split_at_byte(line, b':') {
+            self.header(name.trim_ascii(), value);
+        }
     }
 
     /// The target's forms: RFC 9112, 3.2.
@@ -494,6 +513,10 @@ mod tests {
         assert_eq!(request_head(b"GET /\r\n\r\n"), refused);
         assert_eq!(request_head(b"SET a b\r\nHost: a.example\r\n\r\n"), refused);
         assert_eq!(request_head(b"FOO sip:a SIP/2.0\r\n\r\n"), refused);
+        for line in ["OPTIONS rtsp://a.example/ RTSP/1.0", "NOTIFY sip:a@b.example SIP/2.0"] {
+            let head = format!("{line}\r\nHost: a.example\r\n\r\n");
+            assert_eq!(request_head(head.as_bytes()), refused, "{line}");
+        }
         assert!(is_request_line(b"FROBNICATE / HTTP/1.1"));
         assert!(!is_request_line(b"a b c HTTP/1."));
         let without_target = complete("OPTIONS HTTP/1.1\nHost: a.example\n\n");

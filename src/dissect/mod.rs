@@ -18,6 +18,7 @@ pub mod dns;
 mod hpack;
 pub mod http;
 mod http2;
+mod http_long;
 mod huffman;
 mod ja4;
 pub mod media;

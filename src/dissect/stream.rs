@@ -14,7 +14,8 @@
 
 use memchr::{memchr, memchr2};
 
-use super::http::{self, Body, Head};
+use super::http;
+use super::http_long::{HEAD_LENGTH_MAX, LongHead};
 use super::http2::{self, Connection, Frame};
 use super::preamble::{self, Preamble, Told};
 use super::tunnel::{self, TunnelProtocol};
@@ -23,6 +24,9 @@ use crate::hostname::Hostname;
 use crate::stats::Counter;
 
 mod binary;
+mod requests;
+
+use requests::emit_head;
 
 /// Unconsumed bytes after which a stream is given up: the most that a caller has to keep.
 pub const SHOWN_BYTES_MAX: usize = 16 * 1024;
@@ -34,10 +38,6 @@ const PREAMBLES_MAX: u8 = 16;
 const LINES_MAX: u8 = 32;
 /// The longest such line; RFC 5321, 4.5.3.1.5 allows 512 bytes, an XMPP element may be longer.
 const LINE_LENGTH_MAX: usize = 2048;
-/// The longest line with the size of a chunk.
-const CHUNK_LINE_LENGTH_MAX: usize = 1024;
-/// The longest request line that is waited for where a body may stand instead, in bytes.
-const REQUEST_LINE_LENGTH_MAX: usize = 8192;
 /// The port of DNS (RFC 7766).
 const DNS_PORT: u16 = 53;
 /// The header of a DNS message (RFC 1035, 4.1.1).
@@ -59,6 +59,8 @@ pub struct SideStream {
     dns: bool,
     /// Whether the lines are XML elements.
     xml: bool,
+    /// Whether bytes came before the first: a line may be of anything.
+    in_midst: bool,
     /// Whether hellos are to be fingerprinted.
     fingerprint: bool,
 }
@@ -74,6 +76,8 @@ enum State {
     Lines,
     /// A request of HTTP/1, or what it was upgraded to.
     NextRequest,
+    /// A line of a request's head that is too long to be kept.
+    LongHead(Box<LongHead>),
     /// A body of this length, or the next request where the server did not want it.
     Expected(u64),
     /// The line with a chunk's size.
@@ -115,6 +119,7 @@ impl SideStream {
             lines_left: LINES_MAX,
             dns: source_port == DNS_PORT || destination_port == DNS_PORT,
             xml: false,
+            in_midst: false,
             fingerprint: true,
         }
     }
@@ -122,6 +127,12 @@ impl SideStream {
     /// As it is, but hellos get no JA4, which costs more than all else about them.
     pub fn without_fingerprint(self) -> SideStream {
         SideStream { fingerprint: false, ..self }
+    }
+
+    /// As it is, but nobody knows what came before: a line of text is no beginning of lines, behind
+    /// which no request would be one.
+    pub fn in_midst(self) -> SideStream {
+        SideStream { in_midst: true, ..self }
     }
 
     /// Looks at the bytes that were not consumed so far and all that follows them without a hole.
@@ -167,6 +178,7 @@ impl SideStream {
     /// Nothing will follow the unconsumed bytes (end of the connection, a hole that stays, a bound):
     /// tells what can be told from a hello or a request without its end.
     pub fn finish(&mut self, bytes: &[u8], emit: &mut Emit<'_>) {
+        self.finish_long_head(emit);
         if !matches!(self.state, State::Anew | State::Resync | State::NextRequest | State::Lines) {
             return;
         }
@@ -238,6 +250,7 @@ impl SideStream {
                 let length = *length;
                 self.expected(length, bytes, emit)
             }
+            State::LongHead(_) => self.long_head_line(bytes, emit),
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
             State::Dns => dns(bytes, emit),
@@ -343,9 +356,14 @@ impl SideStream {
         }
         let begins_with_method = http::begins_with_method(bytes);
         let end = if self.xml { memchr2(b'\n', b'>', bytes) } else { memchr(b'\n', bytes) };
+        // A request whose target is too long to be kept.
+        let is_long = end.unwrap_or(bytes.len()) > HEAD_LENGTH_MAX;
+        if is_long && begins_with_method && !matches!(self.state, State::Lines) {
+            return self.long_head(bytes, emit);
+        }
         let Some(end) = end else {
             let fresh = bytes.get(self.scanned as usize..).unwrap_or_default();
-            let may_go_on = begins_with_method || is_line(fresh, bytes.len());
+            let may_go_on = begins_with_method || !self.in_midst && is_line(fresh, bytes.len());
             self.scanned = bytes.len() as u32;
             return if may_go_on { Step::Wait(bytes.len() + 1) } else { Step::Done };
         };
@@ -374,7 +392,7 @@ impl SideStream {
             return Step::Done;
         }
         // What follows a response is no hello; a server behind a proxy begins a new segment.
-        if line.starts_with(b"HTTP/") || !is_line {
+        if line.starts_with(b"HTTP/") || !is_line || self.in_midst {
             return Step::Done;
         }
         self.state = State::Lines;
@@ -385,87 +403,6 @@ impl SideStream {
         let Some(left) = self.lines_left.checked_sub(1) else { return Step::Done };
         self.lines_left = left;
         Step::Consumed(length as u64)
-    }
-
-    fn request(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        let Some(length) = http::head_length(bytes, self.scanned as usize) else {
-            self.scanned = bytes.len() as u32;
-            return Step::Wait(bytes.len() + 1);
-        };
-        let Some(head) = bytes.get(..length).and_then(http::head_of) else {
-            emit(Finding::Refused(Counter::HttpMalformed));
-            return Step::Done;
-        };
-        let body = head.body;
-        emit_head(head, emit);
-        if let Some(protocol) = tunnel::of_request(bytes) {
-            emit(Finding::Tunnel { protocol, by_client: true });
-        }
-        self.lines_left = LINES_MAX;
-        let body_length = match body {
-            Body::Tunnel => return self.begin_anew(State::Anew, length),
-            Body::Unknown => return Step::Done,
-            Body::Length(body_length) => {
-                self.state = State::NextRequest;
-                body_length
-            }
-            Body::Expected(body_length) => {
-                self.state = State::Expected(body_length);
-                0
-            }
-            Body::Chunked => {
-                self.state = State::ChunkSize;
-                0
-            }
-        };
-        Step::Consumed(body_length.saturating_add(length as u64))
-    }
-
-    /// A body that was announced, unless a request begins where it would.
-    fn expected(&mut self, length: u64, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        if bytes.len() < http::KNOWN_METHOD_LENGTH_MAX + 1 {
-            return Step::Wait(http::KNOWN_METHOD_LENGTH_MAX + 1);
-        }
-        let is_request = match memchr(b'\n', bytes) {
-            _ if !http::begins_with_method(bytes) => Some(false),
-            Some(end) => http::begins_request(bytes, end),
-            None if bytes.len() > REQUEST_LINE_LENGTH_MAX => Some(false),
-            None => None,
-        };
-        self.state = match is_request {
-            None => return Step::Wait(bytes.len() + 1),
-            Some(_) => State::NextRequest,
-        };
-        self.scanned = 0;
-        if is_request == Some(true) { self.step(bytes, emit) } else { Step::Consumed(length) }
-    }
-
-    fn chunk_size(&mut self, bytes: &[u8]) -> Step {
-        let Some(end) = memchr(b'\n', bytes) else {
-            let fits = bytes.len() <= CHUNK_LINE_LENGTH_MAX;
-            return if fits { Step::Wait(bytes.len() + 1) } else { Step::Done };
-        };
-        if end > CHUNK_LINE_LENGTH_MAX {
-            return Step::Done; // However much of it came at once.
-        }
-        let line = http::without_return(bytes.get(..end).unwrap_or_default());
-        let with_end = end as u64 + 1;
-        match http::chunk_size(line) {
-            Some(0) => {
-                self.state = State::Trailer;
-                Step::Consumed(with_end)
-            }
-            Some(size) => Step::Consumed(size.saturating_add(with_end + b"\r\n".len() as u64)),
-            None => Step::Done,
-        }
-    }
-
-    fn trailer(&mut self, bytes: &[u8]) -> Step {
-        let Some(end) = memchr(b'\n', bytes) else { return Step::Wait(bytes.len() + 1) };
-        if http::without_return(bytes.get(..end).unwrap_or_default()).is_empty() {
-            self.state = State::NextRequest;
-        }
-        Step::Consumed(end as u64 + 1)
     }
 }
 
@@ -548,13 +485,6 @@ fn dns(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         None => emit(Finding::Refused(Counter::DnsMalformed)),
     }
     Step::Consumed(2 + length as u64)
-}
-
-fn emit_head(head: Head, emit: &mut Emit<'_>) {
-    if head.bad_name {
-        emit(Finding::Refused(Counter::HttpBadName));
-    }
-    emit(Finding::Request(head.request));
 }
 
 /// Whether the `fresh` bytes of a line with `length` bytes so far leave it a line of text.

@@ -6,6 +6,7 @@
 //! shapes rows is applied here, over sorted input. How that is kept, and forgotten, is in
 //! `keeping`.
 
+mod detours;
 mod keeping;
 mod media;
 mod renew;
@@ -36,6 +37,7 @@ use crate::stats::Counter;
 use crate::store::{RunId, Store, StoreError, SubjectId, TargetId};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums, SumsTable, UsageKey};
+use crate::worker::detours::Detour;
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
 
 /// Clients with rows; those beyond are one client "other".
@@ -298,6 +300,7 @@ impl Merge {
             beginnings,
             accepted,
             present,
+            detours,
             observations,
             flows,
             intake,
@@ -332,6 +335,9 @@ impl Merge {
                 let bucket = bucket.unwrap_or(verdict.bucket);
                 self.book(key.hour, bucket, &sums);
             }
+            if bucket.is_none() {
+                self.detour_by_name(key.client, key.hour, verdict, Detour::DnsOverHttps, &sums);
+            }
             if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
                 self.summary.unmatched_name(&names[key.name as usize], &sums);
             }
@@ -349,6 +355,9 @@ impl Merge {
                 self.calls.began(client, &names[name as usize], beginning.time);
             }
             self.begin(client, verdict, at_home, hour, source, beginning.time);
+        }
+        for ((client, hour, detour), (flows, bytes)) in detours {
+            self.detour(client, hour, detour, flows, bytes);
         }
         for (device, hour) in present {
             self.presence.note(device, hour, Sign::Shown);
@@ -450,6 +459,19 @@ impl Merge {
             }
             let minutes = flow.sums.minutes_up | flow.sums.minutes_down;
             self.calls.went_on(client, name, flow.hour, minutes);
+        }
+        if flow.bucket.is_none() {
+            let of_resolver = Detour::of_resolver(flow.server.port, flow.protocol);
+            match named.verdict {
+                Some(verdict) => {
+                    self.detour_by_name(client, flow.hour, verdict, of_resolver, &flow.sums);
+                }
+                None if named.bucket == Bucket::EncryptedDns => {
+                    let (flows, bytes) = (flow.sums.connections, flow.sums.bytes());
+                    self.detour(client, flow.hour, of_resolver, flows, bytes);
+                }
+                None => {}
+            }
         }
         let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
         let bucket = flow.bucket.or(hidden);

@@ -14,6 +14,7 @@ use crate::stats::{Counter, Counters};
 use crate::store::Target;
 use crate::time::{Hour, Timestamp};
 use crate::usage::Sums;
+use crate::worker::detours::Detour;
 use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
 
 /// Devices that said what they are called, of which one is known from another.
@@ -136,6 +137,8 @@ pub struct Summary {
     pub intake: Option<IntakeSums>,
     /// Versions of QUIC Initials that no known key opens, and in how many flows.
     pub unopened_quic: BTreeMap<u32, u64>,
+    /// Ways around: flows, bytes, and by which subjects.
+    detours: BTreeMap<Detour, (u64, u64, HashSet<u32, RandomState>)>,
     /// Devices that said what they are called.
     devices: HashSet<Address, RandomState>,
     bounds: Counters,
@@ -150,6 +153,21 @@ impl Summary {
     /// Of nothing again, with the same wishes.
     pub(super) fn anew(&self) -> Summary {
         Summary::new(self.wants_unmatched_names)
+    }
+
+    pub(super) fn detour(&mut self, detour: Detour, subject: u32, flows: u64, bytes: u64) {
+        let (all_flows, all_bytes, subjects) = self.detours.entry(detour).or_default();
+        *all_flows += flows;
+        *all_bytes += bytes;
+        subjects.insert(subject);
+    }
+
+    /// Ways around that were taken, each with flows, bytes and by how many devices.
+    pub fn detours(&self) -> impl ExactSizeIterator<Item = (Detour, u64, u64, usize)> + '_ {
+        let row = |(&detour, (flows, bytes, subjects)): (&Detour, &(u64, u64, HashSet<_, _>))| {
+            (detour, *flows, *bytes, subjects.len())
+        };
+        self.detours.iter().map(row)
     }
 
     pub(super) fn unmatched_name(&mut self, name: &str, sums: &Sums) {

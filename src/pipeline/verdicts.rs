@@ -18,13 +18,15 @@ use crate::store::{AppFacts, Target};
 /// Names remembered; when there are more, all are forgotten and matched anew.
 const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
-const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
+const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", TUNNELLING_CATEGORY];
+/// The one of them whose apps make services reachable from outside.
+pub(super) const TUNNELLING_CATEGORY: &str = "tunnelling";
 
-/// Categories and tags of apps with which one can call (see `signatures/categories.toml` and
-/// `signatures/tags.toml`); chat alone is enough where teams work together.
+/// Categories of apps with which one can call (see `signatures/categories.toml`). Any other app is
+/// one where it has this tag (`signatures/tags.toml`), or, where teams work together, that of chat.
 const CALL_CATEGORIES: [&str; 3] = ["online-meetings", "personal-messaging", "communications"];
-const CALL_TAGS: [&str; 2] = ["meetings", "voice"];
-const CALL_PAIR: (&str, &str) = ("collaboration", "chat");
+const MEETINGS_TAG: &str = "meetings";
+const TEAM_CHAT: (&str, &str) = ("collaboration", "chat");
 
 /// The ports on which DNS is encrypted: over HTTPS (RFC 8484), over TLS (RFC 7858) and QUIC (RFC
 /// 9250).
@@ -244,6 +246,6 @@ impl Verdicts {
 
 fn can_call(app: &App) -> bool {
     CALL_CATEGORIES.contains(&&*app.category)
-        || CALL_TAGS.iter().any(|tag| app.has_tag(tag))
-        || *app.category == *CALL_PAIR.0 && app.has_tag(CALL_PAIR.1)
+        || app.has_tag(MEETINGS_TAG)
+        || *app.category == *TEAM_CHAT.0 && app.has_tag(TEAM_CHAT.1)
 }

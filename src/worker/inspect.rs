@@ -1,35 +1,29 @@
-//! What dissectors are shown of a flow, and what follows from their findings.
+//! What dissectors are shown of a flow. What follows from what they find is in `findings`.
 //!
-//! Both sides are looked at, each for itself; whoever sent the hello, the request or the question
-//! is the client, whatever was assumed before. An inspection exists only while a dissector wants
+//! Both sides are looked at, each for itself. An inspection exists only while a dissector wants
 //! more of the flow. A dissector that panics costs its flow the name, and is counted.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 
-use super::bucket::BY_NAME;
-use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
+use super::findings::Found;
+use super::part::QUIC_VERSIONS_MAX;
 use super::questions::name_protocol;
 use super::{Item, Worker};
 use crate::decode;
 use crate::dissect::dns;
-use crate::dissect::media::{self, MediaKind};
+use crate::dissect::media;
 use crate::dissect::presence;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
-use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
-use crate::dissect::{Advance, Finding, Progress};
-use crate::evidence::source::Trait;
-use crate::flow::reassembly::{Consumer, Outcome, Reassembler};
+use crate::dissect::tunnel::Datagrams;
+use crate::dissect::{Advance, Progress};
+use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
-use crate::hostname::Hostname;
-use crate::ledger::Bucket;
-use crate::net::{Address, Endpoint, protocol};
-use crate::observation::{ALPN_LENGTH_MAX, ClientHello, NameSource, Request, Seen};
+use crate::net::protocol;
 use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -38,8 +32,6 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 const LOOKED_MAX: u8 = 16;
 /// How long a flow stays undecided after its first payload.
 const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
-/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250): a sign, and never the only one.
-const ENCRYPTED_DNS_PORT: u16 = 853;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
 pub(super) const INSPECTIONS_MAX: usize = 16_384;
 
@@ -53,13 +45,13 @@ pub(super) struct Inspector {
     order: VecDeque<(FlowId, u32, u64)>,
     begun: u64,
     /// Config ids of flows whose hello has Encrypted ClientHello.
-    outer: HashMap<FlowId, u8, RandomState>,
+    pub(super) outer: HashMap<FlowId, u8, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
     /// What was seen of flows that may carry media of calls.
     pub(super) media: HashMap<FlowId, media::Seen, RandomState>,
     scratch: quic::Scratch,
-    found: Vec<Found>,
+    pub(super) found: Vec<Found>,
 }
 
 impl Inspector {
@@ -87,30 +79,33 @@ struct Inspection {
 
 /// One side of a flow.
 enum LookedAt {
-    Stream { stream: SideStream, order: Reassembler },
+    Stream {
+        stream: SideStream,
+        order: Reassembler,
+    },
+    /// The first segment of a stream whose SYN was not seen, which said nothing: what belongs in
+    /// front of it may come next.
+    Early {
+        sequence: u32,
+        bytes: Box<[u8]>,
+    },
     Quic(Box<Initials>),
 }
 
-/// A finding that outlives the bytes it was found in.
-enum Found {
-    Hello(Box<ClientHello>),
-    Request(Box<Request>),
-    Certificate(Hostname),
-    ProxyTarget(Hostname),
-    ForwardedFor(Address),
-    Dns(Vec<u8>),
-    Tunnel { protocol: TunnelProtocol, by_client: bool },
-    Socks4 { is_reply: bool },
-    Media(MediaKind),
-    OpenVpn(openvpn::Packet),
-    Refused(Counter),
-}
+impl LookedAt {
+    /// The first segment of a stream, unless it is more than may be kept.
+    fn early(packet: &Packet, payload: &[u8]) -> Option<LookedAt> {
+        let is_whole = payload.len() == packet.payload_length as usize;
+        (is_whole && payload.len() <= HELD_BYTES_MAX)
+            .then(|| LookedAt::Early { sequence: sequence(packet), bytes: payload.into() })
+    }
 
-/// What is known besides a name.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Hints<'a> {
-    ja4: &'a str,
-    forwarded_for: Option<Address>,
+    /// An early segment, if it stands right behind this one and this one begins something.
+    fn behind(self, packet: &Packet, payload: &[u8]) -> Option<(u32, Box<[u8]>)> {
+        let LookedAt::Early { sequence: start, bytes } = self else { return None };
+        let end = sequence(packet).wrapping_add(packet.payload_length);
+        (end == start && SideStream::may_begin(payload)).then_some((start, bytes))
+    }
 }
 
 /// Feeds a stream dissector and keeps what it finds.
@@ -121,31 +116,15 @@ struct Feed<'a> {
 
 impl Consumer for Feed<'_> {
     fn bytes(&mut self, bytes: &[u8]) -> Advance {
-        self.stream.advance(bytes, &mut |finding| self.found.extend(keep(finding)))
+        self.stream.advance(bytes, &mut |finding| self.found.extend(Found::of(finding)))
     }
 
     fn lost(&mut self, unconsumed: &[u8]) {
         if !unconsumed.is_empty() {
-            self.stream.finish(unconsumed, &mut |finding| self.found.extend(keep(finding)));
+            self.stream.finish(unconsumed, &mut |finding| self.found.extend(Found::of(finding)));
         }
         self.stream.gap();
     }
-}
-
-fn keep(finding: Finding<'_>) -> Option<Found> {
-    Some(match finding {
-        Finding::Hello(hello) => Found::Hello(Box::new(hello)),
-        Finding::Request(request) => Found::Request(Box::new(request)),
-        Finding::Certificate(names) => Found::Certificate(names.first()?.hostname),
-        Finding::ProxyTarget(host) => Found::ProxyTarget(host),
-        Finding::DnsMessage(message) => Found::Dns(message.to_vec()),
-        Finding::Tunnel { protocol, by_client } => Found::Tunnel { protocol, by_client },
-        Finding::Socks4 { is_reply } => Found::Socks4 { is_reply },
-        Finding::Media(kind) => Found::Media(kind),
-        Finding::OpenVpn(packet) => Found::OpenVpn(packet),
-        Finding::Refused(counter) => Found::Refused(counter),
-        Finding::ForwardedFor(address) => Found::ForwardedFor(address),
-    })
 }
 
 impl Worker {
@@ -179,6 +158,9 @@ impl Worker {
         let packet = &item.packet;
         if packet.protocol == protocol::TCP {
             self.look_at_stream(flow, side, item, payload);
+        } else if quic::may_be_initial(payload) {
+            // On the ports of DNS, too: a DNS message that begins like this asks 256 questions.
+            self.look_at_datagram(flow, side, item, payload);
         } else if packet.source_port == dns::PORT || packet.destination_port == dns::PORT {
             self.dns(flow, side, item.time, payload);
             self.decide(flow);
@@ -194,17 +176,29 @@ impl Worker {
     fn look_at_stream(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
         let packet = &item.packet;
         let id = self.inspection(flow, item.sensor);
-        let known_start = self.table.cold(flow).initial_sequence[side];
+        let start = &mut self.table.cold(flow).initial_sequence[side];
+        let known_start = *start;
+        if known_start == 0 {
+            // So that a SYN that comes late is known as this connection's.
+            *start = sequence(packet);
+        }
         let fingerprint = self.settings.observations;
         let Inspector { open, found, .. } = &mut self.inspector;
         let slot = &mut open[id as usize].sides[side];
+        let early = slot.take_if(|looked_at| matches!(looked_at, LookedAt::Early { .. }));
+        let behind = early.and_then(|early| early.behind(packet, payload));
+        let knows_start = known_start != 0 && behind.is_none();
         let fresh = || LookedAt::Stream {
-            stream: new_stream(packet, fingerprint),
-            order: Reassembler::new(if known_start == 0 { sequence(packet) } else { known_start }),
+            stream: new_stream(packet, fingerprint, known_start),
+            order: Reassembler::new(if knows_start { known_start } else { sequence(packet) }),
         };
         let LookedAt::Stream { stream, order } = slot.get_or_insert_with(fresh) else { return };
         let mut feed = Feed { stream, found };
-        let outcome = order.segment(sequence(packet), payload, packet.payload_length, &mut feed);
+        let mut outcome =
+            order.segment(sequence(packet), payload, packet.payload_length, &mut feed);
+        if let (Outcome::Wanted, Some((sequence, bytes))) = (outcome, behind) {
+            outcome = order.segment(sequence, &bytes, bytes.len() as u32, &mut feed);
+        }
         let done = match outcome {
             Outcome::Wanted => false,
             Outcome::Gap => {
@@ -222,6 +216,10 @@ impl Worker {
         }
         let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
         if done {
+            if known_start == 0 && !fruitful {
+                let early = LookedAt::early(packet, payload);
+                self.inspector.open[id as usize].sides[side] = early;
+            }
             self.give_up_for_now(flow, side, packet, payload, fruitful);
         }
         self.settle(flow);
@@ -391,191 +389,30 @@ impl Worker {
 
     fn finish_sides(&mut self, flow: FlowId, id: u32) {
         for side in [0, 1] {
-            let Inspector { open, found, scratch, .. } = &mut self.inspector;
+            let Inspector { open, found, .. } = &mut self.inspector;
             match open[id as usize].sides[side].take() {
                 Some(LookedAt::Stream { mut stream, mut order }) => {
                     order.finish(&mut Feed { stream: &mut stream, found });
                 }
-                Some(LookedAt::Quic(initials)) => match initials.best_effort(scratch) {
+                Some(LookedAt::Quic(initials)) => match initials.best_effort() {
                     Some(hello) => found.push(Found::Hello(Box::new(hello))),
                     None => {
                         found.extend(initials.fault().map(Found::Refused));
                         count_version(&mut self.part.unopened_quic, initials.unopened_version());
                     }
                 },
-                None => {}
+                Some(LookedAt::Early { .. }) | None => {}
             }
             let time = self.table.hot(flow).last_seen;
             self.take_findings(flow, side, time, None);
         }
     }
-
-    /// Draws the conclusions from what was found in a packet of so many bytes, which is not counted
-    /// yet; without bytes, at the end of the flow. Says whether there was anything.
-    fn take_findings(
-        &mut self,
-        flow: FlowId,
-        side: Side,
-        time: Timestamp,
-        packet_bytes: Option<u32>,
-    ) -> bool {
-        let mut found = std::mem::take(&mut self.inspector.found);
-        let mut fruitful = false;
-        for finding in found.drain(..) {
-            fruitful |= !matches!(finding, Found::Refused(_) | Found::OpenVpn(_));
-            match finding {
-                Found::Hello(hello) => {
-                    self.hello(flow, side, time, &hello, false);
-                    if let Some(bytes) = packet_bytes {
-                        self.hello_ends(flow, side, bytes);
-                    }
-                }
-                Found::Request(request) => self.request(flow, side, time, &request),
-                Found::Certificate(name) => self.certificate(flow, side, &name),
-                Found::ProxyTarget(host) => {
-                    self.set_client(flow, side);
-                    self.set_name(flow, &host, NameSource::Host);
-                    self.note_proxy(flow, time);
-                }
-                Found::ForwardedFor(address) => self.note_asks_for(flow, time, address),
-                Found::Dns(message) => self.dns(flow, side, time, &message),
-                Found::Tunnel { protocol, by_client } => {
-                    self.tunnel_in_stream(flow, side, protocol, by_client);
-                }
-                Found::Socks4 { is_reply } => self.socks4(flow, side, is_reply),
-                Found::Media(kind) => self.mark_media(flow, kind),
-                Found::OpenVpn(packet) => self.openvpn_packet(flow, side, packet),
-                Found::Refused(counter) => self.count_event(counter),
-            }
-        }
-        self.inspector.found = found;
-        fruitful
-    }
-
-    /// Takes a hello of TLS, or of DTLS.
-    pub(super) fn hello(
-        &mut self,
-        flow: FlowId,
-        side: Side,
-        time: Timestamp,
-        hello: &ClientHello,
-        is_dtls: bool,
-    ) {
-        self.set_client(flow, side);
-        if let Some(shape) = hello.shape {
-            let (client, _) = self.endpoints(flow);
-            let hour = self.hour(time.minute());
-            self.note_trait(client.address, hour, Trait::HelloShape, shape.get().into());
-        }
-        let is_udp = self.table.hot(flow).protocol == protocol::UDP;
-        let (source, seen) = match is_udp && !is_dtls {
-            true => (NameSource::Quic, Seen::Quic),
-            false => (NameSource::Sni, Seen::Tls),
-        };
-        let hot = self.table.hot(flow);
-        if hot.bucket == BY_NAME && is_of_dns(hello, hot.ports) {
-            hot.bucket = Bucket::EncryptedDns as u8;
-        }
-        let server_port = hot.ports[1 - hot.client()];
-        if !is_udp && tunnel::is_tor_hello(hello, server_port) {
-            self.mark_tunnel(flow, TunnelProtocol::Tor);
-        }
-        if hello.alpn.iter().any(|protocol| tunnel::is_anydesk(protocol)) {
-            self.mark_tunnel(flow, TunnelProtocol::AnyDesk);
-        }
-        let hot = self.table.hot(flow);
-        if hello.esni {
-            self.part.counters.count(Counter::TlsEsni);
-        }
-        let wanted = &mut hot.marks;
-        *wanted &= !(mark::WANTED_0 << side);
-        let Some(name) = &hello.server_name else { return };
-        *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
-        // Observations are those that are compared with other tools': of TCP and QUIC.
-        if !is_dtls {
-            self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
-        }
-        if let Some(config_id) = hello.ech_config_id {
-            self.inspector.outer.insert(flow, config_id);
-        }
-        self.set_name(flow, name, source);
-    }
-
-    fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {
-        self.set_client(flow, side);
-        let hints = Hints { ja4: "", forwarded_for: request.forwarded_for };
-        if let Some(authority) = &request.authority {
-            self.observe(flow, time, Seen::Http, authority, hints);
-        }
-        if let Some(host) =
-            request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host))
-        {
-            self.observe(flow, time, Seen::Http, host, hints);
-        }
-        if let Some(name) = request.authority.or(request.host) {
-            self.set_name(flow, &name, NameSource::Host);
-        }
-        // Only a proxy is asked for an absolute target (RFC 9112, 3.2.2).
-        if request.authority.is_some() {
-            self.note_proxy(flow, time);
-        }
-        if let Some(address) = request.forwarded_for {
-            self.note_asks_for(flow, time, address);
-        }
-    }
-
-    fn certificate(&mut self, flow: FlowId, side: Side, name: &Hostname) {
-        self.set_client(flow, 1 - side);
-        self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
-        if self.table.cold(flow).name == NONE {
-            self.set_name(flow, name, NameSource::Cert);
-        }
-    }
-
-    pub(super) fn observe(
-        &mut self,
-        flow: FlowId,
-        time: Timestamp,
-        seen: Seen,
-        host: &str,
-        hints: Hints<'_>,
-    ) {
-        if !self.settings.observations {
-            return;
-        }
-        let (client, server) = self.endpoints(flow);
-        self.part.observations.push(ObservationRecord {
-            time,
-            seen,
-            client,
-            server,
-            host: host.into(),
-            ja4: hints.ja4.into(),
-            forwarded_for: hints.forwarded_for,
-        });
-    }
-
-    /// Client and server of a flow.
-    pub(super) fn endpoints(&mut self, flow: FlowId) -> (Endpoint, Endpoint) {
-        let hot = self.table.hot(flow);
-        let endpoint =
-            |side: Side| Endpoint { address: hot.addresses[side], port: hot.ports[side] };
-        (endpoint(hot.client()), endpoint(1 - hot.client()))
-    }
 }
 
-fn new_stream(packet: &Packet, fingerprint: bool) -> SideStream {
+fn new_stream(packet: &Packet, fingerprint: bool, known_start: u32) -> SideStream {
     let stream = SideStream::new(packet.source_port, packet.destination_port);
-    if fingerprint { stream } else { stream.without_fingerprint() }
-}
-
-/// Whether a hello begins DNS over TLS or over QUIC: it says so (RFC 9250, 4.1.1; "dot" in IANA's
-/// list), or it says nothing of what it wants on their port, as most clients of RFC 7858 do.
-fn is_of_dns(hello: &ClientHello, ports: [u16; 2]) -> bool {
-    let is_dns = |protocol: &ArrayString<ALPN_LENGTH_MAX>| {
-        matches!(protocol.as_str(), "dot" | "doq") || protocol.starts_with("doq-i")
-    };
-    hello.alpn.iter().any(is_dns) || hello.alpn.is_empty() && ports.contains(&ENCRYPTED_DNS_PORT)
+    let stream = if fingerprint { stream } else { stream.without_fingerprint() };
+    if known_start == 0 { stream.in_midst() } else { stream }
 }
 
 /// Counts a flow whose Initials no known key opens.
@@ -602,9 +439,10 @@ mod tests {
 
     use super::*;
     use crate::net::Address;
-    use crate::packet::Packet;
+    use crate::packet::{Packet, TcpFlags};
     use crate::stats::Counter;
     use crate::time::Timestamp;
+    use crate::worker::part::Part;
     use crate::worker::{Frames, Settings};
 
     /// Payload at which a dissector of these tests panics. No dissector that we know of does.
@@ -653,5 +491,115 @@ mod tests {
         let mut bytes: Vec<u64> = part.anonymous.iter().map(|flow| flow.sums.bytes()).collect();
         bytes.sort_unstable();
         assert_eq!(bytes, [100, 200]);
+    }
+
+    /// What a worker says of packets like one: side, sequence number, payload.
+    fn read(packet: Packet, packets: &[(Side, u32, &[u8])]) -> Part {
+        let packets: Vec<_> = packets
+            .iter()
+            .map(|&(side, sequence, payload)| (packet, side, sequence, payload))
+            .collect();
+        read_all(&packets)
+    }
+
+    /// What a worker says of packets, one a millisecond.
+    fn read_all(packets: &[(Packet, Side, u32, &[u8])]) -> Part {
+        let settings = Settings { observations: true, ..Settings::default() };
+        let mut worker = Worker::new(Arc::new(settings));
+        let items: Vec<Item> = (0..)
+            .zip(packets)
+            .map(|(record, &(packet, side, sequence, payload))| {
+                let mut packet = Packet {
+                    sequence,
+                    payload_captured: payload.len() as u32,
+                    payload_length: payload.len() as u32,
+                    bytes: 40 + payload.len() as u32,
+                    ..packet
+                };
+                if side == 1 {
+                    std::mem::swap(&mut packet.source, &mut packet.destination);
+                    std::mem::swap(&mut packet.source_port, &mut packet.destination_port);
+                }
+                let time = Timestamp(1_000_000 * i64::from(record));
+                let hash = worker.settings.seed.flow(&packet);
+                Item { packet, time, sensor: time, hash, record, ..Item::default() }
+            })
+            .collect();
+        let payloads: Vec<&[u8]> = packets.iter().map(|&(_, _, _, payload)| payload).collect();
+        worker.process(&items, &Payloads(&payloads));
+        worker.finish(Some(Timestamp(1_000_000_000)));
+        worker.take_part()
+    }
+
+    fn names(part: &Part) -> Vec<&str> {
+        part.observations.iter().map(|observation| &*observation.host).collect()
+    }
+
+    fn to_port(protocol: u8, port: u16) -> Packet {
+        Packet {
+            source: Address::v4([10, 0, 0, 1]),
+            destination: Address::v4([198, 51, 100, 1]),
+            source_port: 50_000,
+            destination_port: port,
+            protocol,
+            ..Packet::default()
+        }
+    }
+
+    #[test]
+    fn the_first_segment_seen_may_belong_behind_the_next() {
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\nX: \xfe\xfd\xfc\r\n\r\n";
+        let packet = to_port(protocol::TCP, 80);
+        // What begins with 0xfe says nothing by itself.
+        let cut = 36;
+        let (front, back) = request.split_at(cut);
+        let behind = 7 + cut as u32;
+        let swapped = [(0, behind, back), (0, 7, front)];
+        assert_eq!(names(&read(packet, &swapped)), ["a.example"]);
+        let with_answer = [(0, behind, back), (1, 70, &b"\x01"[..]), (0, 7, front)];
+        assert_eq!(names(&read(packet, &with_answer)), ["a.example"]);
+        // What stands in front begins nothing or does not touch it.
+        let apart = [(0, behind + 1, back), (0, 7, front)];
+        assert_eq!(names(&read(packet, &apart)), [""; 0]);
+        let no_beginning = [(0, 6 + front.len() as u32, back), (0, 7, &front[1..])];
+        assert_eq!(names(&read(packet, &no_beginning)), [""; 0]);
+    }
+
+    #[test]
+    fn requests_are_found_behind_text_that_began_before_the_capture() {
+        let packet = to_port(protocol::TCP, 80);
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        for before in [&b"X: y\r\n\r\n"[..], b"X: y", b"0\r\n\r\n", b"{\"a\": 1}"] {
+            let said = [(0, 7, before), (0, 7 + before.len() as u32, &request[..])];
+            assert_eq!(names(&read(packet, &said)), ["a.example"], "{}", before.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_syn_that_comes_late_is_of_the_same_connection() {
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        let (front, back) = request.split_at(20);
+        let syn = Packet { flags: TcpFlags(TcpFlags::SYN), ..to_port(protocol::TCP, 80) };
+        for (syn_sequence, expected) in [(6, &["a.example"][..]), (600, &[])] {
+            let part = read_all(&[
+                (to_port(protocol::TCP, 80), 0, 7, front),
+                (syn, 0, syn_sequence, b""),
+                (to_port(protocol::TCP, 80), 0, 27, back),
+            ]);
+            assert_eq!(names(&part), expected);
+        }
+    }
+
+    #[test]
+    fn quic_is_known_on_the_ports_of_dns_too() {
+        let datagram = quic::tests::initial_of_rfc_9001();
+        for port in [53, 137, 5353, 5355, 853, 443] {
+            let part = read(to_port(protocol::UDP, port), &[(0, 0, &datagram)]);
+            assert_eq!(names(&part), ["example.com"], "{port}");
+            assert_eq!(part.counters.value(Counter::DnsMalformed), 0);
+        }
+        let question = b"\xc0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+        let part = read(to_port(protocol::UDP, 53), &[(0, 0, question)]);
+        assert_eq!(names(&part), ["a.example"]);
     }
 }

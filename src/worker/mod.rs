@@ -9,6 +9,7 @@
 //! - `mod`: the packet path
 //! - `account`: where sums go, and when a flow begins, is named and ends
 //! - `bucket`: buckets that no name changes
+//! - `detours`: ways around, and what each was known by
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
 //! - `sources`: what tells that an address is no person
@@ -22,8 +23,10 @@
 mod account;
 mod bucket;
 pub mod clock;
+pub mod detours;
 pub mod duplicates;
 mod ended;
+mod findings;
 mod fragments;
 mod gaps;
 mod inspect;

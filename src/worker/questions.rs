@@ -3,7 +3,7 @@
 //! Questions are counted for the client; answers go to merge, which names flows by them. Names
 //! that devices give themselves are kept apart: they are never use of an app.
 
-use super::inspect::Hints;
+use super::findings::Hints;
 use super::part::{ANSWERS_MAX, Answer, EchOffer, HINTS_MAX};
 use super::{Item, Worker};
 use crate::dissect::Progress;

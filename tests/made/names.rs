@@ -81,6 +81,12 @@ pub(super) fn scenes() -> Vec<Scene> {
                     QUIC's hello in clear text.",
             input: pcap(quic_versions()),
         },
+        Scene {
+            folder: "long-head-and-port-53",
+            words: "A request with 20 KB of cookies before its host, and the next one on the same connection; QUIC to UDP\n\
+                    port 53.",
+            input: pcap(long_heads_and_dns_ports()),
+        },
     ]
 }
 
@@ -375,6 +381,30 @@ fn quic_versions() -> Traffic {
     let mut talk =
         Talk::udp(&mut traffic, at("10.20.0.32:53010"), at("198.18.11.1:443"), second(9));
     talk.send(Side::Up, &google_hello("google.example.com"));
+    traffic
+}
+
+fn long_heads_and_dns_ports() -> Traffic {
+    let mut traffic = Traffic::default();
+    let cookies = "Cookie: ".to_owned() + &"0123456789".repeat(2000);
+    let long = format!("GET / HTTP/1.1\r\n{cookies}\r\nHost: long-head.example.com\r\n\r\n");
+    let next = b"GET / HTTP/1.1\r\nHost: behind-it.example.com\r\n\r\n";
+    request(&mut traffic, "10.20.0.34:54101", "198.18.13.1:80", 0, &[long.as_bytes(), next]);
+
+    let mut random = Random::new(34);
+    let hello = Hello {
+        server_name: Some("quic-to-53.example.com"),
+        post_quantum: true,
+        quic: true,
+        ..Hello::default()
+    };
+    let (client, resolver) = (at("10.20.0.34:54102"), at("198.18.13.2:53"));
+    let mut talk = Talk::udp(&mut traffic, client, resolver, second(2));
+    let message = tls::client_hello(&hello, &mut random);
+    let id = random.bytes(8);
+    for initial in quic::initials(quic::Version::V1, &id, &message) {
+        talk.send(Side::Up, &initial);
+    }
     traffic
 }
 

@@ -87,6 +87,12 @@ pub(super) fn scenes() -> Vec<Scene> {
                     and a GRE tunnel whose packets come in fragments.",
             input: pcap(fragments()),
         },
+        Scene {
+            folder: "fragments-nested",
+            words: "Fragments of a ClientHello, each in GRE, whose packets come in fragments again; and a second one in\n\
+                    two such tunnels, one inside the other.",
+            input: pcap(fragments_nested()),
+        },
     ]
 }
 
@@ -483,6 +489,39 @@ fn fragments() -> Traffic {
         cut.records.extend(pieces.map(|frame| Record { time_nanos: record.time_nanos, frame }));
     }
     cut
+}
+
+/// Every packet in fragments of up to `size` bytes, the packets numbered from `first` on.
+fn in_fragments(traffic: Traffic, first: u16, size: usize) -> Traffic {
+    let mut cut = Traffic::default();
+    for (number, record) in (first..).zip(traffic.records) {
+        let packet = ip_packet(&record);
+        let (protocol, payload) = carried(packet);
+        let pieces = frame::fragments(way_of(packet), protocol, number, payload, size);
+        let time_nanos = record.time_nanos;
+        cut.records.extend(pieces.into_iter().map(|frame| Record { time_nanos, frame }));
+    }
+    cut
+}
+
+fn fragments_nested() -> Traffic {
+    let in_gre =
+        |traffic: Traffic| in_ip(traffic, V4, number::GRE, |_, packet| gre(0, 0x0800, &[], packet));
+    let hello = |number: i64, client: &str, host: &str| {
+        let mut traffic = Traffic::default();
+        let mut random = Random::new(number as u64);
+        let mut talk = Talk::tcp(&mut traffic, at(client), at("198.18.43.1:443"), second(number));
+        talk.open();
+        let hello = Hello { server_name: Some(host), ..Hello::default() };
+        let records = tls::records(&tls::client_hello(&hello, &mut random), 16_384);
+        talk.send(Side::Up, &records);
+        traffic
+    };
+    // Pieces so small that even a packet without payload does not fit into one.
+    let once = in_fragments(hello(0, "10.20.0.43:56011", "nested-once.example.com"), 1000, 64);
+    let twice = in_fragments(hello(1, "10.20.0.43:56012", "nested-twice.example.com"), 2000, 64);
+    let twice = in_fragments(in_gre(twice), 3000, 16);
+    all([in_fragments(in_gre(once), 4000, 16), in_fragments(in_gre(twice), 5000, 16)])
 }
 
 #[test]

@@ -29,7 +29,7 @@ mod scheme;
 mod sealing;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod vectors;
 
@@ -72,7 +72,6 @@ pub fn may_be_initial(payload: &[u8]) -> bool {
 #[derive(Default)]
 pub struct Scratch {
     packet: Vec<u8>,
-    message: Vec<u8>,
     /// Whether hellos get no JA4, which costs more than all else about them.
     pub without_fingerprint: bool,
 }
@@ -138,8 +137,8 @@ impl Initials {
 
     /// What can be told for a flow that ends or is given up before its hello was complete: `None`
     /// unless all of the server name has come, with everything in front of it.
-    pub fn best_effort(&self, scratch: &mut Scratch) -> Option<ClientHello> {
-        tls::client_hello_prefix(self.stream.prefix(&mut scratch.message))
+    pub fn best_effort(&self) -> Option<ClientHello> {
+        tls::client_hello_prefix(self.stream.prefix())
     }
 
     /// The version of the first Initial, if no Initial of this sender could be opened.
@@ -195,11 +194,11 @@ impl Initials {
         }
         if scheme == Scheme::GoogleQ050 {
             // Google's message states no length of its own.
-            let hello = google::hello(self.stream.prefix(&mut scratch.message));
+            let hello = google::hello(self.stream.prefix());
             return hello.map_or(Progress::Incomplete, Progress::Complete);
         }
         let fingerprint = !scratch.without_fingerprint;
-        match self.stream.first_message(&mut scratch.message) {
+        match self.stream.first_message() {
             Ok(None) => Progress::Incomplete,
             Ok(Some(message)) => complete(message, fingerprint),
             Err(stream::Overflow) => Progress::Reject(Some(Counter::QuicOverflow)),

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::requests::CHUNK_LINE_LENGTH_MAX;
 use super::*;
 use crate::dissect::tls::tests::server_records;
 use crate::hostname::Hostname;
@@ -232,11 +233,83 @@ fn a_hello_without_its_end_still_names() {
     assert_eq!(findings, ["request a.example -"]);
 }
 
+/// Shows bytes in segments of these sizes; all must tell the same.
+fn run_in(sizes: &[usize], bytes: &[u8], expected: &[&str]) {
+    for &size in sizes {
+        let segments: Vec<&[u8]> = bytes.chunks(size).collect();
+        assert_eq!(run(&segments), expected, "{size} bytes at a time");
+    }
+}
+
 #[test]
-fn too_long_a_head_tells_its_host_and_is_counted() {
-    let long = [b"GET / HTTP/1.1\r\nHost: a.example\r\n".to_vec(), vec![b'x'; 20_000]].concat();
-    let segments: Vec<&[u8]> = long.chunks(1400).collect();
-    assert_eq!(run(&segments), ["request a.example -", "refused inspection_overflow"]);
+fn a_head_of_any_length_tells_its_host_and_the_next_request_is_found() {
+    let next = b"GET / HTTP/1.1\r\nHost: b.example\r\n\r\n";
+    let both = ["request a.example -", "request b.example -"];
+    let cookie =
+        |length: usize| [b"Cookie: ".to_vec(), vec![b'x'; length], b"\r\n".to_vec()].concat();
+    let host = b"Host: a.example\r\n";
+    let short = b"GET / HTTP/1.1\r\n".to_vec();
+    let many = b"X-Some-Header: some value\r\n".repeat(4000);
+    let target =
+        |length: usize| [b"GET /".to_vec(), vec![b'y'; length], b" HTTP/1.1\r\n".to_vec()].concat();
+    let sizes = [1, 7, 1400, 8191, 8192, 8193, 200_000];
+    for parts in [
+        [&short[..], &cookie(20_000), host],
+        [&short, host, &cookie(20_000)],
+        [&short, &many, host],
+        [&target(8000), host, &cookie(100)],
+        // On either side of each bound.
+        [&short, host, &cookie(8130)],
+        [&short, host, &cookie(8131)],
+        [&short, host, &cookie(8132)],
+        [&short, &cookie(8182), host],
+        [&short, &cookie(8183), host],
+        [&short, &cookie(8184), host],
+    ] {
+        run_in(&sizes, &[&parts.concat()[..], b"\r\n", next].concat(), &both);
+    }
+    // A body behind it is stepped over.
+    let with_body = [&short[..], &cookie(9000), host, b"Content-Length: 3\r\n\r\nGET", next];
+    run_in(&sizes, &with_body.concat(), &both);
+    // A target that is too long leaves open what follows.
+    let long = [&target(20_000)[..], host, b"\r\n", next];
+    run_in(&sizes, &long.concat(), &both[..1]);
+    let absolute = [b"GET http://c.example/".to_vec(), target(9000), b"\r\n".to_vec()];
+    run_in(&sizes, &absolute.concat(), &["request - c.example"]);
+    // Its end never comes.
+    let cut = [&short[..], host, &cookie(9000)].concat();
+    let (mut stream, mut findings) = (SideStream::new(50_000, 80), Vec::new());
+    stream.advance(&cut, &mut |_| panic!("not whole"));
+    stream.finish(b"", &mut |finding| findings.push(show(&finding)));
+    assert_eq!(findings, both[..1]);
+}
+
+#[test]
+fn a_head_of_endless_lines_takes_no_memory() {
+    let line = b"x: y\r\n".repeat(1000);
+    let mut stream = SideStream::new(50_000, 80);
+    stream.advance(b"GET / HTTP/1.1\r\n", &mut |_| {});
+    let (mut kept, mut most) = (Vec::new(), 0);
+    for _ in 0..1000 {
+        kept.extend_from_slice(&line);
+        let advance = stream.advance(&kept, &mut |_| panic!("no finding"));
+        kept.drain(..advance.consumed as usize);
+        most = most.max(kept.len());
+    }
+    assert!(most <= HEAD_LENGTH_MAX, "{most}");
+}
+
+#[test]
+fn too_long_a_hello_tells_its_host_and_is_counted() {
+    let mut hello = hello_bytes();
+    // Three times as long as it was, twice in its lengths, and the most that fits.
+    hello[3..5].copy_from_slice(&[0x47, 0xff]);
+    hello[6..9].copy_from_slice(&[0, 0x47, 0xfb]);
+    let extensions = hello.len() - 81;
+    hello[extensions..extensions + 2].copy_from_slice(&[0x47, 0x00]);
+    hello.resize(20_000, 0);
+    let segments: Vec<&[u8]> = hello.chunks(1400).collect();
+    assert_eq!(run(&segments), ["hello mail.ntop.org ", "refused inspection_overflow"]);
 }
 
 #[test]

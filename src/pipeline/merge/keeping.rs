@@ -10,7 +10,7 @@ use super::super::summary::ClientSummary;
 use super::super::verdicts::TargetNumber;
 use super::{Keep, Merge};
 use crate::stats::Counter;
-use crate::store::{CatalogueFacts, Commit, PossibleRow, StoreError, UsageRow};
+use crate::store::{CatalogueFacts, Commit, DetourRow, PossibleRow, StoreError, UsageRow};
 use crate::time::Hour;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
@@ -147,6 +147,14 @@ impl Merge {
                 Some(id) => Ok(*id),
                 empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),
             })?;
+        let mut detours = Vec::with_capacity(self.gathered.detours.len());
+        for (&(hour, subject, detour), &(flows, bytes)) in &self.gathered.detours {
+            let subject = match &mut stored_subjects[subject as usize] {
+                Some(id) => *id,
+                empty => *empty.insert(store.subject_id(&subjects[subject as usize])?),
+            };
+            detours.push(DetourRow { hour, detour, subject, flows, bytes });
+        }
         let commit = Commit {
             sequence: self.sequence,
             catalogue,
@@ -158,6 +166,7 @@ impl Merge {
             rings: self.gathered.rings(),
             traits,
             accepted,
+            detours,
             counters: self.gathered.counters.clone(),
         };
         store.commit(*run, &commit)?;

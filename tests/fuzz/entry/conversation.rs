@@ -51,6 +51,12 @@ const SNIPPETS: [&[u8]; 44] = [
     b"\0\x1d\0\x07\x01\0\0\x01\0\0\0\0\0\0\x03www\x07example\0\0\x01\0\x01",
     b"\x16\x03\x01\0\x05\x01",
 ];
+/// More of them, which came later: the corpus goes on meaning what it meant.
+const LATER_SNIPPETS: [&[u8]; 3] = [
+    b"OPTIONS rtsp://h.example/ RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+    b"Content-Length: 3\r\n\r\nGET",
+    b"Cookie: ",
+];
 
 /// What the side says: at most `length_max` bytes.
 pub(crate) fn generate(choices: &mut Choices<'_>, length_max: usize) -> Vec<u8> {
@@ -58,7 +64,8 @@ pub(crate) fn generate(choices: &mut Choices<'_>, length_max: usize) -> Vec<u8> 
     for _ in 0..=choices.below(12) {
         let pick = usize::from(choices.byte());
         match pick {
-            0..=199 => bytes.extend(SNIPPETS[pick % SNIPPETS.len()]),
+            0..=196 => bytes.extend(SNIPPETS[pick % SNIPPETS.len()]),
+            197..=199 => bytes.extend(LATER_SNIPPETS[pick - 197]),
             200..=219 => {
                 let hello = tls_message::client_hello(choices);
                 bytes.extend(tls_message::uneven_records(choices, &hello));
@@ -68,7 +75,7 @@ pub(crate) fn generate(choices: &mut Choices<'_>, length_max: usize) -> Vec<u8> 
                 bytes.extend(tls_message::uneven_records(choices, &flight));
             }
             230..=239 => {
-                let (length, byte) = (usize::from(choices.number() % 4000), choices.byte());
+                let (length, byte) = (usize::from(choices.number() % 12_000), choices.byte());
                 bytes.resize(bytes.len() + length, byte);
             }
             _ => {

@@ -13,8 +13,8 @@ use sealing::{
     DRAFT_29, GOOGLE_Q050, Plain, V1, V2, Version, client_hello, crypto_frame, google_hello,
 };
 
-/// What [`Initials`] may hold: 16 KiB of hello, its pieces, and itself, with room to grow.
-const MEMORY_BYTES_MAX: usize = 40 * 1024;
+/// What [`Initials`] may hold: 16 KiB of hello, a bit for each of its bytes, and itself.
+const MEMORY_BYTES_MAX: usize = 20 * 1024;
 /// Datagrams of a flow.
 const DATAGRAMS_MAX: usize = 32;
 /// The longest payload of a packet, in bytes.
@@ -40,7 +40,7 @@ pub(crate) fn run(data: &[u8]) {
             break;
         }
     }
-    initials.best_effort(&mut scratch);
+    initials.best_effort();
     initials.fault();
 }
 
