@@ -104,6 +104,7 @@ fn commits(criterion: &mut Criterion) {
 }
 
 /// Merge waits for a piece, of which this is five.
+#[allow(clippy::disallowed_methods, reason = "what is folded must be committed before, untimed")]
 fn fold(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder for the database");
     let mut store = Store::open(&folder.path().join("usage.db"), "UTC").expect("a new database");

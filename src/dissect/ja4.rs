@@ -86,15 +86,8 @@ pub(crate) fn fingerprint(transport: Transport, parts: &Parts<'_>) -> ArrayStrin
 /// Whether one program sends an extension in some hellos only: server name, padding, cookie,
 /// session ticket, early data, pre-shared key and its modes, ALPN, Encrypted ClientHello.
 fn is_changing(extension: u16) -> bool {
-    const LOW: [u16; 8] = [SERVER_NAME, ALPN, 21, 35, 41, 42, 44, 45];
-    const BITS: u64 = {
-        let (mut bits, mut at) = (0, 0);
-        while at < LOW.len() {
-            bits |= 1 << LOW[at];
-            at += 1;
-        }
-        bits
-    };
+    const BITS: u64 =
+        1 << SERVER_NAME | 1 << ALPN | 1 << 21 | 1 << 35 | 1 << 41 | 1 << 42 | 1 << 44 | 1 << 45;
     (extension < 64) & (BITS >> (extension & 63) & 1 == 1) | (extension == 0xfe0d)
 }
 

@@ -490,11 +490,14 @@ impl Merge {
     /// Failed attempts count once the client is known to be seen both ways: where only half of
     /// the traffic is captured, nothing is ever answered.
     fn release_failures(&mut self) {
-        let two_way = &self.two_way;
-        let is_two_way = |key: &RowKey| two_way.get(key.subject as usize) == Some(&true);
-        for (key, failed) in self.held_failures.extract_if(.., |key, _| is_two_way(key)) {
-            self.gathered.rows.entry(key).0.attempts_failed += failed;
-        }
+        let (two_way, rows) = (&self.two_way, &mut self.gathered.rows);
+        self.held_failures.retain(|key, failed| {
+            let is_two_way = two_way.get(key.subject as usize) == Some(&true);
+            if is_two_way {
+                rows.entry(*key).0.attempts_failed += *failed;
+            }
+            !is_two_way
+        });
     }
 
     fn is_two_way(&self, subject: SubjectNumber) -> bool {
