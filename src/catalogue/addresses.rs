@@ -48,6 +48,43 @@ pub(crate) struct AddressIndex {
     local: Vec<(Box<[PortRange]>, RuleNumber)>,
     /// What is a local network; empty without such rules.
     local_networks: NetworkSet,
+    /// Where there may be networks at all: most servers are in none.
+    blocks: Blocks,
+}
+
+/// A bit for each beginning of 16 bits, of IPv4 addresses and behind those of IPv6 addresses, below
+/// which there is a network with a rule; empty without networks.
+#[derive(Debug, Default)]
+struct Blocks(Vec<u64>);
+
+impl Blocks {
+    const COUNT: usize = 1 << 16;
+
+    fn place(address: Address) -> usize {
+        match (address.is_v4(), address.0) {
+            (true, [.., a, b, _, _]) => usize::from(u16::from_be_bytes([a, b])),
+            (false, [a, b, ..]) => Blocks::COUNT + usize::from(u16::from_be_bytes([a, b])),
+        }
+    }
+
+    /// Adds a network by its prefix length and first address in the mapped form.
+    fn add(&mut self, bits: u8, network: Address) {
+        self.0.resize(2 * Blocks::COUNT / 64, 0);
+        let hosts = u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
+        let last = Address((u128::from_be_bytes(network.0) | hosts).to_be_bytes());
+        for place in Blocks::place(network)..=Blocks::place(last) {
+            self.0[place / 64] |= 1 << (place % 64);
+        }
+        // A network of IPv6 so wide that IPv4 in its mapped form is in it.
+        if !network.is_v4() && masked(Address::v4([0; 4]), bits) == network {
+            self.0[..Blocks::COUNT / 64].fill(u64::MAX);
+        }
+    }
+
+    fn may_hold(&self, address: Address) -> bool {
+        let place = Blocks::place(address);
+        self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +102,7 @@ impl AddressIndex {
         rule: RuleNumber,
     ) {
         let (bits, network) = prefix_of(network);
+        self.blocks.add(bits, network);
         let rules = match self.prefixes.binary_search_by(|(other, _)| bits.cmp(other)) {
             Ok(found) => &mut self.prefixes[found].1,
             Err(place) => {
@@ -92,7 +130,8 @@ impl AddressIndex {
 
     /// The rule that wins for a server's address.
     pub(crate) fn find(&self, address: Address, port: u16, protocol: u8) -> Option<RuleNumber> {
-        for (bits, rules) in &self.prefixes {
+        let prefixes = if self.blocks.may_hold(address) { &self.prefixes[..] } else { &[] };
+        for (bits, rules) in prefixes {
             let network = masked(address, *bits);
             let first = rules.partition_point(|rule| rule.network < network);
             let same = rules[first..].iter().take_while(|rule| rule.network == network);
@@ -167,6 +206,38 @@ mod tests {
         assert_eq!(find("203.0.113.200", 80, protocol::TCP), Some(1));
         assert_eq!(find("2001:db8:1::1", 1, protocol::UDP), Some(4));
         assert_eq!(find("198.51.100.1", 443, protocol::TCP), None);
+    }
+
+    #[test]
+    fn networks_of_any_width_hold_what_is_in_them() {
+        let addresses = ["10.1.2.3", "10.255.0.1", "203.0.113.9", "2001:db8::1", "fe80::1", "::1"];
+        for network in [
+            "0.0.0.0/0",
+            "8.0.0.0/5",
+            "10.0.0.0/8",
+            "10.1.0.0/16",
+            "10.1.2.3/32",
+            "203.0.113.0/24",
+            "::/0",
+            "::/64",
+            "2000::/3",
+            "2001:db8::/32",
+            "fe80::/10",
+            "::1/128",
+        ] {
+            let network: IpNet = network.parse().unwrap();
+            let mut index = AddressIndex::default();
+            index.add_network(network, ports(&[]), 7);
+            let (bits, first) = prefix_of(network);
+            for text in addresses {
+                let expected = (masked(address(text), bits) == first).then_some(7);
+                assert_eq!(
+                    index.find(address(text), 1, protocol::TCP),
+                    expected,
+                    "{network} {text}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -59,17 +59,37 @@ impl CryptoStream {
             grow(&mut self.bytes, end, BYTES_MAX);
             grow(&mut self.come, end.div_ceil(WORD_BITS), BYTES_MAX / WORD_BITS);
         }
-        for (at, (kept, &new)) in (start..).zip(self.bytes.iter_mut().skip(start).zip(data)) {
-            let Some(word) = self.come.get_mut(at / WORD_BITS) else { break };
-            let bit = 1 << (at % WORD_BITS);
-            if *word & bit == 0 {
-                *word |= bit;
-                *kept = new;
-                self.length += 1;
-            }
+        let (mut at, mut rest) = (start, data);
+        while let Some((piece, behind)) =
+            rest.split_at_checked(rest.len().min(WORD_BITS - at % WORD_BITS))
+            && !piece.is_empty()
+        {
+            self.insert_in_word(at, piece);
+            at += piece.len();
+            rest = behind;
         }
         self.move_on();
         Ok(())
+    }
+
+    /// Keeps what has not come of bytes whose bits stand in one word.
+    fn insert_in_word(&mut self, start: usize, piece: &[u8]) {
+        let Some(word) = self.come.get_mut(start / WORD_BITS) else { return };
+        let Some(kept) = self.bytes.get_mut(start..start + piece.len()) else { return };
+        let first = start % WORD_BITS;
+        let wanted = u64::MAX >> (WORD_BITS - piece.len()) << first;
+        let fresh = wanted & !*word;
+        if fresh == wanted {
+            kept.copy_from_slice(piece);
+        } else {
+            for (bit, (kept, &new)) in (first..).zip(kept.iter_mut().zip(piece)) {
+                if fresh >> bit & 1 == 1 {
+                    *kept = new;
+                }
+            }
+        }
+        *word |= wanted;
+        self.length += fresh.count_ones() as usize;
     }
 
     /// The first message of the stream with its header; `None` while any of it is missing.
