@@ -1,13 +1,15 @@
 //! How fast merge can commit: 100,000 rows of usage in one transaction, new ones and ones that are
-//! added to, into a database on disk; and how fast a report of ten days of such rows is written.
+//! added to, into a database on disk; how fast such rows become rows by day, a piece at a time; and how
+//! fast a report of ten days of them is written.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use shadowscope::evidence::Settings;
 use shadowscope::observation::NameSource;
-use shadowscope::report::{ReportRange, write_reports};
+use shadowscope::report::{Keeper, ReportRange, write_reports};
 use shadowscope::stats::Counters;
 use shadowscope::store::{
-    AppFacts, CatalogueFacts, Commit, RunKind, RunStart, Store, Subject, Sums, Target, UsageRow,
+    AppFacts, CatalogueFacts, Commit, Keeping, RunKind, RunStart, Store, Subject, Sums, Target,
+    UsageRow,
 };
 use shadowscope::time::{Hour, Timestamp};
 
@@ -57,6 +59,8 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         rings: Vec::new(),
         traits: Vec::new(),
         accepted: Vec::new(),
+
+        detours: Vec::new(),
         counters: Counters::default(),
     }
 }
@@ -99,6 +103,41 @@ fn commits(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Merge waits for a piece, of which this is five.
+#[allow(clippy::disallowed_methods, reason = "what is folded must be committed before, untimed")]
+fn fold(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder for the database");
+    let mut store = Store::open(&folder.path().join("usage.db"), "UTC").expect("a new database");
+    let run = store.begin_run(&start()).expect("a new run").run;
+    let keeper = Keeper { zone: jiff::tz::TimeZone::UTC, settings: Settings::default() };
+    let keeping = Keeping {
+        hours_from: Some(i64::MAX),
+        days_from: None,
+        totals_from: None,
+        bytes_max: None,
+        judge: &keeper,
+    };
+    let mut group = criterion.benchmark_group("fold");
+    group.sample_size(10).throughput(Throughput::Elements((SUBJECTS * TARGETS) as u64));
+    let mut sequence = 0;
+    group.bench_function("an hour into its day", |bencher| {
+        bencher.iter_custom(|times| {
+            let mut took = std::time::Duration::ZERO;
+            for _ in 0..times {
+                sequence += 1;
+                let hour = Hour(sequence as i32 * 24 * 60);
+                let commit = commit(&mut store, sequence, hour);
+                store.commit(run, &commit).expect("a commit");
+                let begun = std::time::Instant::now();
+                while store.prune(&keeping).expect("a database that can be written").is_more {}
+                took += begun.elapsed();
+            }
+            took
+        });
+    });
+    group.finish();
+}
+
 fn report(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder for the database");
     let mut store = Store::open(&folder.path().join("usage.db"), "UTC").expect("a new database");
@@ -122,5 +161,5 @@ fn report(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, commits, report);
+criterion_group!(benches, commits, fold, report);
 criterion_main!(benches);

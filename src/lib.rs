@@ -179,6 +179,12 @@
 //! still be on its way waits for the next tick. The verdict is given once and remembered until the
 //! flow ends. Address ranges of the catalogue are asked last.
 //!
+//! Media of calls ([`dissect::media`]) that neither DNS nor address ranges name are the app's with
+//! which one can call and that the same client used [ten minutes](pipeline::calls::PRECEDES_NANOS)
+//! before at most; with several such apps they are ambiguous. Since such use is heard of late, they
+//! wait for [three minutes](pipeline::loads::WAIT_NANOS), so that neither ticks nor workers change
+//! what is said.
+//!
 //! A ClientHello with Encrypted ClientHello (RFC 9849) keeps its outer name, unless that is known
 //! to hide another: the client was offered that configuration in an HTTPS record within its TTL
 //! (*confirmed*), or the catalogue lists the outer name as a front (*likely*). Then the flow is
@@ -189,7 +195,9 @@
 //! What carries other traffic where nobody can look is known by what it says ([`dissect::tunnel`]):
 //! a message that can be nothing else, a reply that names its question, a counter that goes on. A
 //! port alone is no sign. It is looked for as long as a flow has no name of its own, and its bytes
-//! are in `tunnel`. Products are the catalogue's, by name.
+//! are in `tunnel`. Products are the catalogue's, by name. Remote access is told likewise, but its
+//! bytes stay where its name puts them. [Each](worker::detours::Detour) is told with what it was
+//! known by, and by how many devices.
 //!
 //! ## Bounds
 //!
@@ -260,7 +268,7 @@
 //! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
-//! | flows that may be tunnels, a worker | 16,384 | the next packets of others are not looked at, `tunnel_overflow` |
+//! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
 //! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |
 //! | questions, answers, alias chain of a DNS message | [`QUESTIONS_MAX`](dissect::dns::QUESTIONS_MAX), [`ANSWERS_MAX`](dissect::dns::ANSWERS_MAX), [`CHAIN_LENGTH_MAX`](dissect::dns::CHAIN_LENGTH_MAX) | refused, `dns_malformed` |
@@ -276,6 +284,8 @@
 //! | values of traits, an address and hour | [`VALUES_MAX`](evidence::source::Trait::VALUES_MAX) | no more are kept; a run keeps 2,097,152, then `hint_dropped` |
 //! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
+//! | stamps of use of apps for calls, pieces of media that wait for them | [`USES_MAX`](pipeline::calls::USES_MAX), [`WAITING_MAX`](pipeline::calls::WAITING_MAX) | left out, `call_dropped` |
+//! | devices that ARP and DHCP showed, or that had traffic of apps, of days not judged yet | [`PRESENT_MAX`](pipeline::presence::PRESENT_MAX) | no more are noted, `hint_dropped` |
 //! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
 //! | clients with rows | 1,048,576 | client "other", `client_folded` |
 //! | unmatched domains | 65,536 | those with most bytes stay, ties by name; domain "other", `unmatched_folded` |

@@ -25,6 +25,8 @@ pub enum NameSource {
     Dns = 4,
     /// The catalogue's address ranges.
     Net = 5,
+    /// Media of a call, by the app that the same client used just before.
+    Media = 6,
 }
 
 impl NameSource {
@@ -37,12 +39,13 @@ impl NameSource {
             NameSource::Cert => "cert",
             NameSource::Dns => "dns",
             NameSource::Net => "net",
+            NameSource::Media => "media",
         }
     }
 
     /// The source with this number, as stored in the database.
     pub fn from_number(number: u8) -> Option<NameSource> {
-        [Self::Sni, Self::Quic, Self::Host, Self::Cert, Self::Dns, Self::Net]
+        [Self::Sni, Self::Quic, Self::Host, Self::Cert, Self::Dns, Self::Net, Self::Media]
             .into_iter()
             .find(|source| *source as u8 == number)
     }

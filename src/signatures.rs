@@ -107,7 +107,9 @@ fn read_file(folder: &Path, path: &Path, files: &mut Vec<SourceFile>) -> Result<
     if path.extension().is_none_or(|extension| extension != "toml") {
         return Ok(());
     }
-    let text = read_text(path)?;
+    let bytes = fs::read(path).map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
+    // What is not UTF-8 becomes a finding with a place.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let relative = path.strip_prefix(folder).unwrap_or(path);
     let steps: Vec<_> = relative.iter().map(|step| step.to_string_lossy()).collect();
     files.push(SourceFile { path: steps.join("/"), text });
@@ -178,11 +180,26 @@ mod tests {
         assert_eq!(app("2001:b28:f23d::a", 443, protocol::TCP).as_deref(), Some("telegram"));
         assert_eq!(app("52.113.1.2", 3479, protocol::UDP).as_deref(), Some("microsoft-teams"));
         assert_eq!(app("52.113.1.2", 443, protocol::TCP), None);
+        assert_eq!(app("206.247.9.9", 8801, protocol::UDP).as_deref(), Some("zoom"));
+        assert_eq!(app("206.247.9.9", 8801, protocol::TCP), None);
+        let meta = |port| catalogue.match_autonomous_system(32_934, port, protocol::TCP);
+        assert_eq!(meta(5222).as_ref().and_then(|found| found.app_id()), Some("whatsapp"));
+        assert!(meta(443).is_none());
         assert_eq!(app("192.0.2.1", 443, protocol::TCP), None);
         let resolver = Address::from(std::net::IpAddr::from([1, 1, 1, 1]));
         assert_eq!(catalogue.public_resolver(resolver), Some("Cloudflare"));
         assert!(catalogue.is_ech_public_name("cloudflare-ech.com"));
         assert!(!catalogue.is_ech_public_name("www.cloudflare-ech.com"));
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_a_finding_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("acme.toml"), b"schema = 1\nname = \"B\xfccher\"\n").unwrap();
+        let options =
+            SignatureOptions { signatures: Some(folder.path().to_owned()), signatures_extra: None };
+        let message = load(&options).unwrap_err().to_string();
+        assert!(message.contains("acme.toml:2:10: error S001: the file is not UTF-8"), "{message}");
     }
 
     #[test]

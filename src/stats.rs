@@ -96,6 +96,10 @@ counters! {
     CommitRefused => "commit_refused",
     /// Bound: beginnings of flows that could not wait for those before them.
     BeginningDropped => "beginning_dropped",
+    /// Bound: what may have been the app of a call's media, left out.
+    CallDropped => "call_dropped",
+    /// Devices that ARP or DHCP showed and that had no traffic of any app, each once a day.
+    DeviceSilent => "device_silent",
     /// Stamps more than a minute back or an hour ahead.
     TimeStep => "time_step",
     /// TCP: bytes that never came and were given up, so that what followed them could be looked at.
@@ -120,7 +124,7 @@ counters! {
     QuicMalformed => "quic_malformed",
     /// Bound: flows with more Initials than are tried.
     QuicOverflow => "quic_overflow",
-    /// Bound: flows that may be tunnels, for whose next packets nothing could be remembered.
+    /// Bound: flows that may be tunnels or media, for whose next packets nothing could be remembered.
     TunnelOverflow => "tunnel_overflow",
     /// A dissector panicked: one flow lost its name.
     DissectorPanic => "dissector_panic",

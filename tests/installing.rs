@@ -112,6 +112,24 @@ fn a_damaged_file_changes_nothing() {
     assert!(ended.stderr.contains("absent"), "{}", ended.stderr);
 }
 
+/// A catalogue that was packed by hand, or by a version with other rules.
+#[test]
+fn what_lint_refuses_is_not_installed() {
+    let case = Case::new();
+    let place = case.path("catalogue");
+    case.install("packed", &place).expect(0);
+    let good = fs::read(&place).unwrap();
+    let mut files = shadowscope::signatures::read_folder(&support::signatures()).unwrap();
+    let slack = files.iter_mut().find(|file| file.path == "s/slack.toml").unwrap();
+    slack.text = slack.text.replacen("domains = [", "domains = [\"co.uk\", ", 1);
+    let wide = shadowscope::catalogue::Catalogue::pack(&files).unwrap();
+    fs::write(case.path("wide"), wide).unwrap();
+    let ended = case.install("wide", &place).expect(2);
+    assert!(ended.stdout.contains("S006") && ended.stdout.contains("co.uk"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not installed"), "{}", ended.stdout);
+    assert_eq!(fs::read(&place).unwrap(), good);
+}
+
 #[test]
 fn a_place_that_is_none_is_named_and_left_as_it_was() {
     let case = Case::new();

@@ -55,7 +55,7 @@ impl Desk {
         support::run(arguments).expect(0);
         let mut files = support::contents(out.path());
         files.remove("manifest.json");
-        assert_eq!(files.len(), 6, "{:?}", files.keys());
+        assert_eq!(files.len(), 7, "{:?}", files.keys());
         files
     }
 }
@@ -262,14 +262,10 @@ fn totals_of_apps_are_the_sums_of_usage() {
     }
 }
 
-/// How often a run is killed; more is for whoever changes how things are kept.
-const KILLS: &str = "SHADOWSCOPE_KILLS";
-const KILLS_DEFAULT: u32 = 12;
-
 #[test]
 #[allow(clippy::disallowed_methods, reason = "moments of a run are chosen by how long one takes")]
 fn whenever_it_is_killed_the_next_run_says_all() {
-    let kills = std::env::var(KILLS).ok().map_or(KILLS_DEFAULT, |text| number(&text) as u32);
+    let kills = support::kills();
     let desk = Desk::new();
     let capture = desk.path("office.pcap");
     let office = Office { visits: 4000, seconds: 4000, seed: 5, ..Office::default() };

@@ -26,11 +26,11 @@ use crate::support;
 
 /// A frame as a ring gives it.
 #[derive(Clone)]
-struct Frame {
-    time: Timestamp,
-    link: LinkType,
-    wire_length: u32,
-    bytes: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) time: Timestamp,
+    pub(crate) link: LinkType,
+    pub(crate) wire_length: u32,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A ring that carries its share of a capture, so many frames at once.
@@ -71,7 +71,7 @@ impl Ring for FakeRing {
     }
 }
 
-fn frames(capture: &Path) -> Vec<Frame> {
+pub(crate) fn frames(capture: &Path) -> Vec<Frame> {
     let mut run = Plan::survey(&[capture.into()]).unwrap().open(Filter::default()).unwrap();
     let mut block = Block::default();
     let mut frames = Vec::new();
@@ -88,7 +88,7 @@ fn frames(capture: &Path) -> Vec<Frame> {
 
 /// The ring of a frame, by the unordered pair of the addresses in its first IP header behind
 /// Ethernet and tags; what has none is the first ring's.
-fn ring_of(frame: &[u8], rings: usize) -> usize {
+pub(crate) fn ring_of(frame: &[u8], rings: usize) -> usize {
     let mut at = 12;
     let kind = |at: usize| Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?));
     while matches!(kind(at), Some(0x8100 | 0x88a8)) {
@@ -148,7 +148,7 @@ fn merge(kind: RunKind) -> Merge {
     merge_into(Store::in_memory("UTC").unwrap(), kind, Identities::default())
 }
 
-fn merge_into(mut store: Store, kind: RunKind, identities: Identities) -> Merge {
+pub(crate) fn merge_into(mut store: Store, kind: RunKind, identities: Identities) -> Merge {
     let start = RunStart {
         kind,
         captures: Vec::new(),
@@ -200,7 +200,7 @@ fn assert_says_the_same(capture: &Path) -> u32 {
     let run = Plan::survey(&[capture.into()]).unwrap().open(Filter::default()).unwrap();
     pipeline::read(run, settings(), None, 1, &mut from_file).unwrap();
     let expected = told(from_file);
-    assert_eq!(expected.len(), 9);
+    assert_eq!(expected.len(), 10);
 
     let frames = frames(capture);
     for (count, empty) in [(1, false), (2, false), (4, false), (1, true), (3, true)] {

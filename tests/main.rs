@@ -1,9 +1,9 @@
 //! The integration tests: one program with a module for each behaviour.
 //!
-//! They need no network, no privilege and nothing outside the tree. Two variables of the
+//! They need no network, no privilege and nothing outside the tree. Three variables of the
 //! environment change what they do: `SHADOWSCOPE_CAPTURES` names a folder of captures with an
-//! independent decoder's answers (see `conformance`), and `UPDATE_EXPECT=1` rewrites the golden
-//! files (see `golden`).
+//! independent decoder's answers (see `conformance`), `UPDATE_EXPECT=1` rewrites the golden files
+//! (see `golden`), and `SHADOWSCOPE_KILLS` is how often what is killed is killed (see `faults`).
 
 #![allow(
     clippy::duplicate_mod,
@@ -12,10 +12,12 @@
 
 mod addresses;
 mod attack;
+mod calls;
 mod conformance;
 mod corpus;
 mod dns;
 mod duplicates;
+mod faults;
 mod flows;
 mod fuzz_corpus;
 #[path = "../benches/generator/mod.rs"]
@@ -31,6 +33,7 @@ mod made;
 mod memory;
 mod naming;
 mod other_tool;
+mod own;
 mod packaging;
 mod reclassify;
 mod service;

@@ -57,6 +57,56 @@ fn computers_controlled_from_afar_are_told_and_are_no_tunnels() {
     assert_eq!(tunnels(&capture), table(&[]));
 }
 
+/// (what, known_by, flows, devices) of a capture's `detours.csv`.
+fn detours(capture: &Path) -> Vec<(String, String, u64, u64)> {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path();
+    support::read([capture.as_os_str(), "--report".as_ref(), report.as_os_str()]).expect(0);
+    let rows = support::csv_rows(&report.join("detours.csv")).into_iter();
+    let in_rows: u64 = rows.clone().map(|row| support::number(&row["bytes"])).sum();
+    let buckets = support::buckets(report);
+    let in_books = ["tunnel", "encrypted_dns"].iter().filter_map(|bucket| buckets.get(*bucket));
+    // Remote access is in no bucket of its own.
+    assert!(in_rows >= in_books.sum(), "{rows:?}");
+    let row = |row: BTreeMap<String, String>| {
+        let number = |column: &str| support::number(&row[column]);
+        (row["what"].clone(), row["known_by"].clone(), number("flows"), number("devices"))
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn ways_around_are_told_with_what_they_were_known_by_and_by_how_many() {
+    let told = |folder: &str| {
+        let found = detours(&support::fixtures().join(folder).join("input.pcap"));
+        let line =
+            |(what, known_by, flows, devices)| format!("{what} {known_by} {flows} {devices}");
+        found.into_iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("vpn"),
+        [
+            "wireguard protocol 2 1",
+            "openvpn protocol 5 1",
+            "ipsec protocol 2 1",
+            "l2tp protocol 2 1",
+            "pptp protocol 1 1",
+            "ssh protocol 1 1",
+            "tor protocol 1 1",
+            "tailscale protocol 2 1",
+            "zerotier protocol 1 1",
+            "anyconnect protocol 1 1",
+            "socks protocol 2 1",
+        ]
+    );
+    assert_eq!(
+        told("remote-access"),
+        ["rdp protocol 1 1", "vnc protocol 1 1", "teamviewer protocol 1 1", "anydesk protocol 1 1",]
+    );
+    let dns = ["dot protocol 2 1", "doq protocol 2 1", "doh resolver_list 1 1"];
+    assert_eq!(told("encrypted-dns"), dns);
+}
+
 /// Captures with tunnels (see the README of the captures) and the flows in them; all others have
 /// none. Counted with tshark by its dissectors `wg`, `openvpn`, `isakmp`, `esp`, `ssh` and `socks`,
 /// where it has one.

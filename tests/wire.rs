@@ -124,6 +124,14 @@ impl Cable {
         support::number(line.split_whitespace().last().unwrap())
     }
 
+    /// Sends a capture again and again until it is killed.
+    pub(crate) fn load(&self, capture: &Path) -> Child {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.sender, "tcpreplay", "-q", "-i", "va"]);
+        command.args(["--pps", "20000", "--preload-pcap", "--loop", "1000000"]).arg(capture);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// The report of the database.
     pub(crate) fn report(&self) -> PathBuf {
         let out = self.path("report");

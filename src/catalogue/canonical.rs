@@ -11,8 +11,12 @@ use super::packed::table_to_json;
 
 const LINE_LENGTH_MAX: usize = 100;
 
-/// The text in canonical layout; `None` where it is not TOML or uses what this does not know.
+/// The text in canonical layout; `None` where it is not TOML in
+/// UTF-8 or uses what this does not know.
 pub fn format(path: &str, text: &str) -> Option<String> {
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return None;
+    }
     let before = DeTable::parse(text).ok()?;
     let mut sections = split(text)?;
     sort(path, &mut sections);

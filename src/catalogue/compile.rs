@@ -13,14 +13,16 @@ use super::addresses::{PortRange, parse_network};
 use super::document::{Document, SourceFile};
 use super::finding::Finding;
 use super::format::{AppFile, Edition, NetSection, Role, Scope};
-use super::index::{Index, RuleNumber};
+use super::index::{Index, Reserved, RuleNumber};
 use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, VENDORS_FILE, mark};
 use super::pattern::Pattern;
-use super::vocabulary::{CategoriesFile, InfraFile, Purpose, ReleaseFile, TagsFile, Vendor};
+use super::vocabulary::{
+    CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor,
+};
 use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText, VendorEntry};
 
 /// Bytes of the packed form for each name in it, about: how much room is made at first.
-const BYTES_PER_NAME: usize = 64;
+const BYTES_PER_NAME: usize = 128;
 
 /// Puts source files into the packed form.
 ///
@@ -34,12 +36,19 @@ pub(super) fn pack(sources: &[SourceFile]) -> Result<String, Vec<Finding>> {
             Err(mut more) => findings.append(&mut more),
         }
     }
-    if findings.is_empty() { Ok(pack_documents(&documents)) } else { Err(findings) }
+    if findings.is_empty() { Ok(pack_documents(&documents, |_, _| true)) } else { Err(findings) }
 }
 
-/// Puts files that were read into the packed form.
-pub(super) fn pack_documents(documents: &[Document<'_>]) -> String {
-    let content = |file: &Document<'_>| (file.path.to_owned(), file.packed());
+/// Puts files that were read into the packed form, with those names only of which `keep` says so,
+/// asked with the file's path.
+pub(super) fn pack_documents(
+    documents: &[Document<'_>],
+    keep: impl Fn(&str, &str) -> bool,
+) -> String {
+    let content = |file: &Document<'_>| {
+        let names = |name: &str| keep(file.path, name);
+        (file.path.to_owned(), file.packed(&names))
+    };
     packed::pack(documents.iter().map(content).collect())
 }
 
@@ -57,7 +66,7 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
         match &line.app {
             Some(app) => drop(line.json::<AppFile>(app.words)?),
             None if line.path == VENDORS_FILE => {
-                for words in line.content.split('\t').skip(1).step_by(2) {
+                for (_, words) in line.vendors()? {
                     line.json::<Vendor>(words)?;
                 }
             }
@@ -73,22 +82,20 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
 /// # Errors
 /// What would make the answer depend on the order of files, or cannot be matched at all.
 pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue, Vec<Finding>> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(base.as_bytes());
-    hasher.update(local.as_bytes());
     let mut compiler = Compiler::default();
-    compiler.catalogue.hash = *hasher.finalize().as_bytes();
     let names = base.len() / BYTES_PER_NAME;
     compiler.catalogue.base = Index::with_room(names);
     compiler.catalogue.rules.reserve(names);
-    let mut app_lines = Vec::new();
     let mut infra = Vec::new();
+    let mut labels = Vec::new();
     // Local files come last, so that their words replace the catalogue's.
     let mut all = lines(&base, false)?;
     if !local.is_empty() {
         all.extend(lines(local, true)?);
     }
-    for line in all {
+    // Most of what is held here are the lines of apps, so those are not moved to another list.
+    let shared = all.extract_if(.., |line| line.app.is_none()).collect::<Vec<_>>();
+    for line in &shared {
         let catalogue = &mut compiler.catalogue;
         match line.path {
             "catalogue.toml" if line.is_local => {}
@@ -100,16 +107,21 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
                 catalogue.categories.extend(file.categories);
             }
             "tags.toml" => catalogue.tags.extend(line.json::<TagsFile>(line.content)?.tags),
-            VENDORS_FILE => catalogue.vendors.push(line.vendors()?),
+            VENDORS_FILE => {
+                let entry =
+                    |(id, words)| VendorEntry { id: line.place(id), words: line.place(words) };
+                catalogue.vendors.push(line.vendors()?.into_iter().map(entry).collect());
+            }
             "infra.toml" => infra.push(line),
-            _ => app_lines.push(line),
+            "labels.toml" => labels.push(line),
+            _ => {}
         }
     }
-    app_lines.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
-    compiler.catalogue.apps.reserve(app_lines.len());
-    compiler.catalogue.files.reserve(app_lines.len());
+    all.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
+    compiler.catalogue.apps.reserve(all.len());
+    compiler.catalogue.files.reserve(all.len());
     let mut previous: Option<(&str, bool)> = None;
-    for line in &app_lines {
+    for line in &all {
         let Some(app) = &line.app else { continue };
         match previous {
             Some((id, was_local)) if id == app.id => {
@@ -122,17 +134,24 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
         }
         compiler.add_app(line, app)?;
     }
+    // Of two words for one label the first holds, which is the operator's own.
+    for line in labels.into_iter().rev() {
+        for section in &line.json::<LabelsFile>(line.content)?.label {
+            compiler.catalogue.labels.add(section);
+        }
+    }
     infra.sort_by_key(|line| line.path);
-    for line in &infra {
+    for line in infra {
         compiler.add_infra(line.json(line.content)?, line);
     }
+    drop((all, shared));
     compiler.finish(base, local)
 }
 
 /// Reads the words of an app.
 pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
     let AppEntry { file, words, .. } = &catalogue.apps[number];
-    let path = &catalogue.files[*file as usize];
+    let path = catalogue.files[*file as usize];
     let file: AppFile = words_of(catalogue, *words);
     let vendor = vendor(catalogue, &file.vendor);
     let suite = file.suite.as_deref().and_then(|id| catalogue.number_of(id));
@@ -161,7 +180,7 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
         verified: file.verified,
         tenant_audience: file.tenant.as_ref().map(|tenant| tenant.audience),
         risk: file.risk,
-        file: path.clone(),
+        file: catalogue.at(path).into(),
         is_local: words.is_local,
     })
 }
@@ -181,25 +200,32 @@ fn words_of<T: DeserializeOwned>(catalogue: &Catalogue, place: Place) -> T {
 }
 
 /// A line of the packed form.
-struct Line<'p> {
+pub(super) struct Line<'p> {
     text: &'p str,
     is_local: bool,
     /// From 1.
     number: usize,
-    path: &'p str,
+    pub(super) path: &'p str,
     /// All that stands behind the path.
-    content: &'p str,
+    pub(super) content: &'p str,
     /// The fields of a signature file.
-    app: Option<AppFields<'p>>,
+    pub(super) app: Option<AppFields<'p>>,
 }
 
-struct AppFields<'p> {
+pub(super) struct AppFields<'p> {
     id: &'p str,
-    words: &'p str,
-    net: &'p str,
+    pub(super) words: &'p str,
+    pub(super) net: &'p str,
     reserved: &'p str,
-    /// `[[match]]` sections.
-    sections: Vec<&'p str>,
+    /// `[[match]]` sections, with tabs between.
+    sections: &'p str,
+}
+
+impl<'p> AppFields<'p> {
+    /// The `[[match]]` sections.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &'p str> + use<'p> {
+        split(self.sections, b'\t').filter(|section| !section.is_empty())
+    }
 }
 
 /// What stands before the checksum of a packed form, which only text from elsewhere is held against.
@@ -210,7 +236,7 @@ fn body(text: &str) -> Option<&str> {
 }
 
 /// The lines of a packed form between the first and the checksum.
-fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
+pub(super) fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
     let mut all = text.lines();
     if all.next() != Some(HEADER) || text.len() > u32::MAX as usize {
         return Err(damaged(1, format!("the first line is not `{HEADER}`")));
@@ -221,8 +247,27 @@ fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
             "the last line is no checksum: the file was cut".to_owned(),
         ));
     };
-    let all = body.lines().skip(1);
-    all.enumerate().map(|(index, line)| Line::split(text, is_local, index + 2, line)).collect()
+    let mut lines = Vec::with_capacity(memchr::memchr_iter(b'\n', body.as_bytes()).count());
+    let all = split(body.trim_end_matches('\n'), b'\n');
+    for (index, line) in all.enumerate().skip(1) {
+        lines.push(Line::split(text, is_local, index + 1, line)?);
+    }
+    Ok(lines)
+}
+
+/// What stands between bytes `end`. (As `str::split` does, whose search is slower for long parts.)
+fn split(text: &str, end: u8) -> impl Iterator<Item = &str> {
+    debug_assert!(end.is_ascii());
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (part, behind) = match memchr::memchr(end, text.as_bytes()) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        rest = behind;
+        Some(part)
+    })
 }
 
 impl<'p> Line<'p> {
@@ -237,33 +282,36 @@ impl<'p> Line<'p> {
         let (path, content) = line.split_once('\t').ok_or_else(|| lacks("tab behind a path"))?;
         let mut app = None;
         if !SHARED_FILES.contains(&path) {
-            let mut fields = content.split('\t');
+            let mut fields = content.splitn(5, '\t');
             let mut next = |what| fields.next().ok_or_else(|| lacks(what));
             let words = next("JSON")?;
             let (id, net) = (next("id")?, next("list of addresses")?);
             let reserved = next("list of reserved labels")?;
-            let sections = fields.collect();
+            let sections = fields.next().unwrap_or_default();
             app = Some(AppFields { id, words, net, reserved, sections });
         }
         Ok(Line { text, is_local, number, path, content, app })
     }
 
-    fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
-        serde_json::from_str(json)
-            .map_err(|error| damaged(self.number, format!("{}: {error}", self.path)))
+    pub(super) fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
+        serde_json::from_str(json).map_err(|error| self.damaged(&error.to_string()))
     }
 
-    /// Where the vendors of `vendors.toml` stand, by their id.
-    fn vendors(&self) -> Result<Vec<VendorEntry>, Vec<Finding>> {
+    /// A finding at this line.
+    pub(super) fn damaged(&self, reason: &str) -> Vec<Finding> {
+        damaged(self.number, format!("{}: {reason}", self.path))
+    }
+
+    /// The vendors of `vendors.toml`, sorted: of each its id, and what is said of it as JSON.
+    pub(super) fn vendors(&self) -> Result<Vec<(&'p str, &'p str)>, Vec<Finding>> {
         let mut vendors = Vec::new();
-        let mut fields = self.content.split('\t');
+        let mut fields = split(self.content, b'\t');
         while let Some(id) = fields.next().filter(|id| !id.is_empty()) {
-            let lacks = || damaged(self.number, format!("nothing is said of vendor `{id}`"));
-            let words = fields.next().ok_or_else(lacks)?;
-            vendors.push((id, VendorEntry { id: self.place(id), words: self.place(words) }));
+            let lacks = || self.damaged(&format!("nothing is said of vendor `{id}`"));
+            vendors.push((id, fields.next().ok_or_else(lacks)?));
         }
-        vendors.sort_unstable_by_key(|(id, _)| *id);
-        Ok(vendors.into_iter().map(|(_, vendor)| vendor).collect())
+        vendors.sort_unstable();
+        Ok(vendors)
     }
 
     /// Where a part of this line stands.
@@ -289,7 +337,7 @@ struct Compiler {
 impl Compiler {
     fn add_app(&mut self, line: &Line<'_>, app: &AppFields<'_>) -> Result<(), Vec<Finding>> {
         let number = self.catalogue.apps.len() as u32;
-        let file = self.file(line.path);
+        let file = self.file(line);
         let template = Rule {
             owner: Owner::App(number),
             role: Role::Infra,
@@ -299,19 +347,18 @@ impl Compiler {
             file,
             text: RuleText::Own("".into()),
         };
-        let mut reserved: Vec<Box<str>> = app.reserved.split_whitespace().map(Into::into).collect();
-        reserved.sort_unstable();
-        let reserved: Arc<[Box<str>]> = reserved.into();
-        for section in &app.sections {
+        let reserved = Arc::new(Reserved::new(app.reserved));
+        for section in app.sections() {
             self.add_section(line, section, &template, &reserved)?;
         }
         if app.net != "[]" {
             for section in line.json::<Vec<NetSection>>(app.net)? {
-                self.add_addresses(&section, &Rule { role: section.role, ..template.clone() });
+                let template = Rule { role: section.role, ..template.clone() };
+                self.add_addresses(line.path, &section, &template);
             }
         }
         self.catalogue.apps.push(AppEntry {
-            id: app.id.into(),
+            id: line.place(app.id),
             file,
             words: line.place(app.words),
             app: OnceLock::new(),
@@ -325,9 +372,9 @@ impl Compiler {
         line: &Line<'p>,
         section: &'p str,
         template: &Rule,
-        reserved: &Arc<[Box<str>]>,
+        reserved: &Arc<Reserved>,
     ) -> Result<(), Vec<Finding>> {
-        let mut words = section.split(' ');
+        let mut words = section.split_ascii_whitespace();
         let mut next = || words.next().unwrap_or(NOTHING);
         let (role, edition, cname) = (next(), next(), next());
         let unknown = |what, word| damaged(line.number, format!("`{word}` is no {what}"));
@@ -370,20 +417,19 @@ impl Compiler {
     }
 
     /// A `[[net]]` section; `template` says whose it is.
-    fn add_addresses(&mut self, section: &NetSection, template: &Rule) {
-        let path = self.catalogue.files[template.file as usize].clone();
+    fn add_addresses(&mut self, path: &str, section: &NetSection, template: &Rule) {
         let mut ports = Vec::new();
         for text in &section.ports {
             match PortRange::parse(text) {
                 Some(range) => ports.push(range),
-                None => self.findings.push(unusable(&path, text, "it is no port range")),
+                None => self.findings.push(unusable(path, text, "it is no port range")),
             }
         }
         let ports: Box<[PortRange]> = ports.into();
         let rule = |text: &str| Rule { text: RuleText::Own(text.into()), ..template.clone() };
         for text in &section.cidrs {
             let Some(network) = parse_network(text) else {
-                self.findings.push(unusable(&path, text, "it is no network"));
+                self.findings.push(unusable(path, text, "it is no network"));
                 continue;
             };
             let number = self.push(rule(text));
@@ -400,7 +446,7 @@ impl Compiler {
     }
 
     fn add_infra(&mut self, infra: InfraFile, line: &Line<'_>) {
-        let file = self.file(line.path);
+        let file = self.file(line);
         let template = |purpose, role| Rule {
             owner: Owner::Infra(purpose),
             role,
@@ -458,8 +504,8 @@ impl Compiler {
         self.catalogue.rules.len() as RuleNumber - 1
     }
 
-    fn file(&mut self, path: &str) -> u32 {
-        self.catalogue.files.push(path.into());
+    fn file(&mut self, line: &Line<'_>) -> u32 {
+        self.catalogue.files.push(line.place(line.path));
         self.catalogue.files.len() as u32 - 1
     }
 
@@ -471,7 +517,7 @@ impl Compiler {
         for number in self.shadowed {
             let rule = &catalogue.rules[number as usize];
             self.findings.push(Finding {
-                file: catalogue.files[rule.file as usize].to_string(),
+                file: catalogue.at(catalogue.files[rule.file as usize]).to_owned(),
                 line: 0,
                 column: 0,
                 rule: "S008",

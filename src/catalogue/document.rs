@@ -1,23 +1,24 @@
 //! A catalogue file as text: read into its types, with places for findings.
 
-use std::borrow::Cow;
-
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::faults;
 use super::finding::Finding;
 use super::format::{AppFile, SCHEMA};
 use super::keys;
 use super::packed;
-use super::vocabulary::{CategoriesFile, InfraFile, ReleaseFile, TagsFile, VendorsFile};
+use super::vocabulary::{
+    CategoriesFile, InfraFile, LabelsFile, ReleaseFile, TagsFile, VendorsFile,
+};
 
 /// A file of a catalogue, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// Path relative to the catalogue's folder, with `/`.
     pub path: String,
-    /// The content.
+    /// The content; what is not UTF-8 in it is a replacement character (U+FFFD).
     pub text: String,
 }
 
@@ -29,6 +30,7 @@ pub(crate) enum Content {
     Vendors(VendorsFile),
     Tags(TagsFile),
     Infra(InfraFile),
+    Labels(LabelsFile),
     Release(ReleaseFile),
 }
 
@@ -55,17 +57,29 @@ impl<'a> Document<'a> {
     /// Everything that keeps it from being read: rule S001.
     pub(crate) fn read(source: &'a SourceFile) -> Result<Document<'a>, Vec<Finding>> {
         let SourceFile { path, text } = source;
+        if let Some(offset) = text.find(char::REPLACEMENT_CHARACTER) {
+            let reason = "the file is not UTF-8 here";
+            let remedy = "save it as UTF-8; hostnames are written as A-labels anyway";
+            return Err(vec![finding_at(path, text, offset, "S001", reason, remedy)]);
+        }
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             let findings = errors.iter().map(|error| syntax_finding(path, text, error));
             return Err(findings.collect());
         }
-        let findings = keys::unknown_keys(path, text, table.get_ref());
-        if !findings.is_empty() {
-            return Err(findings);
-        }
-        let content = read_content(path, table.clone())
-            .map_err(|error| vec![syntax_finding(path, text, &error)])?;
+        let mut findings = keys::unknown_keys(path, text, table.get_ref());
+        let content = match read_content(path, table.clone()) {
+            Ok(content) if findings.is_empty() => content,
+            read => {
+                if !keys::is_shared(path) {
+                    findings.extend(faults::of_signature(path, text, table.get_ref()));
+                }
+                if let (Err(error), true) = (read, findings.is_empty()) {
+                    findings.push(syntax_finding(path, text, &error));
+                }
+                return Err(findings);
+            }
+        };
         let document = Document { path, text, content, table };
         match document.schema() {
             SCHEMA => Ok(document),
@@ -78,9 +92,9 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The content in the packed form.
-    pub(crate) fn packed(&self) -> String {
-        packed::content(self.path, self.table.get_ref())
+    /// The content in the packed form, with those names only that `keep` takes.
+    pub(crate) fn packed(&self, keep: &dyn Fn(&str) -> bool) -> String {
+        packed::content(self.path, self.table.get_ref(), keep)
     }
 
     /// A finding at the place that `steps` lead to, or as near to it as there is something.
@@ -91,17 +105,7 @@ impl<'a> Document<'a> {
         reason: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Finding {
-        let offset = self.offset(steps);
-        let (line, column) = line_and_column(self.text, offset);
-        Finding {
-            file: self.path.to_owned(),
-            line,
-            column,
-            rule,
-            is_warning: false,
-            reason: reason.into(),
-            remedy: remedy.into(),
-        }
+        finding_at(self.path, self.text, self.offset(steps), rule, reason, remedy)
     }
 
     /// Where in the text `steps` lead to.
@@ -134,6 +138,7 @@ impl<'a> Document<'a> {
             Content::Vendors(file) => file.schema,
             Content::Tags(file) => file.schema,
             Content::Infra(file) => file.schema,
+            Content::Labels(file) => file.schema,
             Content::Release(file) => file.schema,
         }
     }
@@ -156,36 +161,63 @@ fn read_content(path: &str, table: Spanned<DeTable<'_>>) -> Result<Content, toml
         "vendors.toml" => Content::Vendors(read(table)?),
         "tags.toml" => Content::Tags(read(table)?),
         "infra.toml" => Content::Infra(read(table)?),
+        "labels.toml" => Content::Labels(read(table)?),
         "catalogue.toml" => Content::Release(read(table)?),
         _ => Content::App(read(table)?),
     })
 }
 
-fn syntax_finding(path: &str, text: &str, error: &toml::de::Error) -> Finding {
-    let (line, column) = error.span().map_or((1, 1), |span| line_and_column(text, span.start));
-    let message: Cow<'_, str> = error.message().replace('\n', ", ").into();
+/// An error at a byte offset of a file.
+pub(super) fn finding_at(
+    path: &str,
+    text: &str,
+    offset: usize,
+    rule: &'static str,
+    reason: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Finding {
+    let (line, column) = line_and_column(text, offset);
     Finding {
         file: path.to_owned(),
         line,
         column,
-        rule: "S001",
+        rule,
         is_warning: false,
-        remedy: remedy_for(&message).to_owned(),
-        reason: message.into_owned(),
+        reason: reason.into(),
+        remedy: remedy.into(),
     }
 }
 
+/// What the parser does not like.
+pub(super) fn syntax_finding(path: &str, text: &str, error: &toml::de::Error) -> Finding {
+    let offset = error.span().map_or(0, |span| span.start);
+    let message = error.message().replace('\n', ", ").replace("a sequence", "a list");
+    let remedy = remedy_for(&message);
+    finding_at(path, text, offset, "S001", message, remedy)
+}
+
 /// The parser knows what is wrong; this says what usually helps.
-fn remedy_for(message: &str) -> &'static str {
-    if message.contains("missing field") {
+fn remedy_for(message: &str) -> String {
+    let remedy = if message.contains("missing field") {
         "add the key at the top of the file, before the first [[section]]"
     } else if message.contains("unknown variant") {
-        "use one of the words listed"
+        // unknown variant `sites`, expected one of `use`, `site`
+        let mut words = message.split('`').skip(1).step_by(2);
+        let written = words.next().unwrap_or_default();
+        return match keys::nearest(written, words) {
+            Some(meant) => format!("write `{meant}`"),
+            None => "use one of the words listed".to_owned(),
+        };
+    } else if message.ends_with("expected a list") {
+        "write a list: [\"...\", \"...\"]"
+    } else if message.contains("string, expected") {
+        "end the text with the quotation mark with which it begins"
     } else if message.contains("date") {
         "write the date without quotes: verified = 2026-11-22"
     } else if message.contains("duplicate key") {
         "delete one of the two"
     } else {
         "compare with a neighbouring file, or make a new one with `signatures new`"
-    }
+    };
+    remedy.to_owned()
 }

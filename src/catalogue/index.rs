@@ -12,6 +12,7 @@
 //! Assumes normalised names. The hash is not seeded: only the catalogue's
 //! authors choose what is in the table, and names from the wire never enter it.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -67,9 +68,47 @@ struct Entry {
 #[derive(Debug)]
 struct PatternEntry {
     pattern: Pattern,
-    reserved: Arc<[Box<str>]>,
+    reserved: Arc<Reserved>,
     rule: RuleNumber,
     next: u32,
+}
+
+/// Labels that are no tenants, in order and one behind the other: there are many, and a text of its
+/// own for each would take more room than all rules.
+#[derive(Debug, Default)]
+pub(crate) struct Reserved {
+    text: Box<str>,
+    /// Where each label ends.
+    ends: Box<[u32]>,
+}
+
+impl Reserved {
+    /// The labels of a list with blanks between.
+    pub(crate) fn new(list: &str) -> Reserved {
+        let mut labels: Vec<&str> = list.split_whitespace().collect();
+        labels.sort_unstable();
+        let mut end = 0;
+        let ends = labels.iter().map(|label| {
+            end += label.len() as u32;
+            end
+        });
+        Reserved { ends: ends.collect(), text: labels.concat().into() }
+    }
+
+    #[inline]
+    fn contains(&self, tenant: &str) -> bool {
+        let (mut low, mut high) = (0, self.ends.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            let start = if middle == 0 { 0 } else { self.ends[middle - 1] as usize };
+            match self.text[start..self.ends[middle] as usize].cmp(tenant) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return true,
+            }
+        }
+        false
+    }
 }
 
 impl Index {
@@ -95,6 +134,17 @@ impl Index {
     pub(crate) fn add_domain(&mut self, domain: &str, number: RuleNumber) -> bool {
         let entry = self.entry(domain);
         fill(&mut self.entries[entry].domain, number)
+    }
+
+    /// The rule that was added for exactly this text as a whole name.
+    #[inline]
+    pub(crate) fn host(&self, text: &str) -> Option<RuleNumber> {
+        if self.entries.is_empty() || text.len() > self.longest {
+            return None;
+        }
+        let hash = text.bytes().rev().fold(HASH_START, hash_step);
+        let host = self.lookup(hash, text)?.host;
+        (host != NO_RULE).then_some(host)
     }
 
     /// The rule that wins for a normalised name, among those that `accept` takes.
@@ -157,7 +207,7 @@ impl Index {
             let entry = &self.patterns[next as usize];
             next = entry.next;
             if let Some(tenant) = entry.pattern.match_head(head)
-                && !is_reserved(&entry.reserved, &head[tenant.clone()])
+                && !entry.reserved.contains(&head[tenant.clone()])
             {
                 visit(Weight::pattern(entry.pattern.literals()), entry.rule, tenant);
             }
@@ -239,12 +289,12 @@ impl Index {
         self.entries.len() - 1
     }
 
-    /// Adds a pattern and the labels its tenant may not be, sorted. Patterns of one slot stand in
+    /// Adds a pattern and the labels its tenant may not be. Patterns of one slot stand in
     /// the order of their insertion, so that of two with equal weight the first inserted wins.
     pub(crate) fn add_pattern(
         &mut self,
         pattern: Pattern,
-        reserved: Arc<[Box<str>]>,
+        reserved: Arc<Reserved>,
         rule: RuleNumber,
     ) {
         let entry = self.entry(pattern.suffix());
@@ -284,10 +334,6 @@ impl Weight {
     pub fn literals(self) -> Option<u16> {
         (self != Weight::HOST).then_some(self.literals)
     }
-}
-
-fn is_reserved(reserved: &[Box<str>], tenant: &str) -> bool {
-    !tenant.is_empty() && reserved.binary_search_by(|label| (**label).cmp(tenant)).is_ok()
 }
 
 /// Writes `number` into an empty place; answers whether it was empty.
@@ -395,6 +441,18 @@ mod tests {
             let is_match = !middle.is_empty() && middle.chars().all(legal);
             is_match.then(|| (wildcard == "{tenant}").then(|| middle.to_owned()))
         }
+    }
+
+    #[test]
+    fn reserved_labels_are_found_and_parts_of_them_are_not() {
+        let reserved = super::Reserved::new("www api b  app ab a");
+        for label in ["www", "api", "app", "a", "ab", "b"] {
+            assert!(reserved.contains(label), "{label}");
+        }
+        for label in ["", "ap", "apia", "ww", "wwww", "bwww", "z", "ba"] {
+            assert!(!reserved.contains(label), "{label}");
+        }
+        assert!(!super::Reserved::new("").contains("a"));
     }
 
     fn label() -> impl Strategy<Value = String> {

@@ -3,8 +3,9 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::line_and_column;
+use super::document::finding_at;
 use super::finding::Finding;
+use super::packed::SHARED_FILES;
 
 /// Keys of an app's file, sections included, in canonical order.
 pub(crate) const APP: &[&str] = &[
@@ -103,10 +104,7 @@ pub(crate) fn unknown_keys(path: &str, text: &str, table: &DeTable<'_>) -> Vec<F
 
 /// Whether the path is that of a file which all signatures share.
 pub(crate) fn is_shared(path: &str) -> bool {
-    matches!(
-        path,
-        "categories.toml" | "vendors.toml" | "tags.toml" | "infra.toml" | "catalogue.toml"
-    )
+    SHARED_FILES.contains(&path)
 }
 
 /// The member of `known` that `word` was probably meant to be.
@@ -119,20 +117,12 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 fn check(path: &str, text: &str, table: &DeTable<'_>, known: &[&str], findings: &mut Vec<Finding>) {
     let keys = table.iter().map(|(key, _): (&Spanned<_>, _)| key);
     for key in keys.filter(|key| !known.contains(&&**key.get_ref())) {
-        let (line, column) = line_and_column(text, key.span().start);
         let remedy = match nearest(key.get_ref(), known.iter().copied()) {
             Some(meant) => format!("write `{meant}`"),
             None => format!("known here are: {}", known.join(", ")),
         };
-        findings.push(Finding {
-            file: path.to_owned(),
-            line,
-            column,
-            rule: "S001",
-            is_warning: false,
-            reason: format!("unknown key `{}`", key.get_ref()),
-            remedy,
-        });
+        let reason = format!("unknown key `{}`", key.get_ref());
+        findings.push(finding_at(path, text, key.span().start, "S001", reason, remedy));
     }
 }
 

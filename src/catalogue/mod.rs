@@ -4,10 +4,11 @@
 //! and the command line. The parts, in the order in which a file passes through them:
 //!
 //! - [`mod@format`] and [`vocabulary`]: what files may say, as types;
-//! - `document`, `keys`: reading one, with a place for each finding;
+//! - `document`, `keys`, `faults`: reading one, with a place for each finding;
 //! - `packed`: the form in which a catalogue is embedded, moved and hashed;
-//! - [`pattern`], `index`, `addresses`: matching;
+//! - [`pattern`], `index`, `labels`, `addresses`: matching;
 //! - `compile`: from files to a [`Catalogue`];
+//! - [`unpacked`]: from the packed form back to files;
 //! - [`lint`]: everything that should be changed before a file is shared.
 //!
 //! The result for a name is that of one rule: rules are never merged, and the order of files
@@ -28,10 +29,12 @@ mod addresses;
 pub mod canonical;
 mod compile;
 mod document;
+mod faults;
 pub mod finding;
 pub mod format;
 mod index;
 mod keys;
+mod labels;
 pub mod lint;
 mod name;
 mod packed;
@@ -40,6 +43,7 @@ pub mod pattern;
 mod schema;
 mod statistics;
 pub mod template;
+pub mod unpacked;
 pub mod vocabulary;
 
 pub use document::SourceFile;
@@ -53,6 +57,7 @@ pub use vocabulary::{Category, Purpose, Vendor};
 
 use addresses::AddressIndex;
 use index::{Found, Index, RuleNumber};
+use labels::Labels;
 use name::NameBuffer;
 
 /// All that is known of apps and names. Read-only: share it behind an [`Arc`].
@@ -63,9 +68,11 @@ pub struct Catalogue {
     packed: [Cow<'static, str>; 2],
     apps: Vec<AppEntry>,
     rules: Vec<Rule>,
-    files: Vec<Box<str>>,
+    /// Paths of files.
+    files: Vec<Place>,
     base: Index,
     local: Index,
+    labels: Labels,
     addresses: AddressIndex,
     ech_hosts: Vec<Box<str>>,
     resolvers: Vec<Resolver>,
@@ -74,7 +81,7 @@ pub struct Catalogue {
     vendors: Vec<Vec<VendorEntry>>,
     tags: BTreeMap<String, String>,
     release: String,
-    hash: [u8; 32],
+    hash: OnceLock<blake3::Hash>,
 }
 
 /// A place in the packed form.
@@ -96,7 +103,7 @@ struct VendorEntry {
 /// An app as long as nobody has asked for it.
 #[derive(Debug)]
 struct AppEntry {
-    id: Box<str>,
+    id: Place,
     file: u32,
     /// What the file says of the app, as JSON.
     words: Place,
@@ -199,6 +206,8 @@ pub struct Match<'a> {
     pub edition: Option<Edition>,
     /// The tenant that the name carries.
     pub tenant: Option<Tenant>,
+    /// The label of `labels.toml` by which the name says less about use than the rule does.
+    pub label: Option<&'a str>,
     /// The rule as it stands in the file.
     pub rule: &'a str,
     /// The file, relative to the catalogue's folder.
@@ -276,7 +285,7 @@ impl Catalogue {
     /// protocol number.
     pub fn match_address(&self, address: Address, port: u16, protocol: u8) -> Option<Match<'_>> {
         let rule = self.addresses.find(address, port, protocol)?;
-        Some(self.make_match(rule, None))
+        Some(self.make_match(rule, "", None))
     }
 
     /// The rule that wins for a server's autonomous system; asked when its address gave nothing.
@@ -287,7 +296,7 @@ impl Catalogue {
         protocol: u8,
     ) -> Option<Match<'_>> {
         let rule = self.addresses.find_system(number, port, protocol)?;
-        Some(self.make_match(rule, None))
+        Some(self.make_match(rule, "", None))
     }
 
     /// Every rule that matches a hostname, the winner first.
@@ -297,7 +306,7 @@ impl Catalogue {
         let mut candidates = Vec::new();
         for index in [&self.local, &self.base] {
             index.for_each_match(name, |weight, rule, tenant| {
-                let found = self.make_match(rule, name.get(tenant));
+                let found = self.make_match(rule, name, name.get(tenant));
                 candidates.push(Candidate { found, weight });
             });
         }
@@ -380,13 +389,24 @@ impl Catalogue {
     /// The release's calendar version and the first eight digits of the hash, for instance
     /// `2026.11.1-0f3a5c71`: equal exactly if the rules are, the operator's own included.
     pub fn version(&self) -> String {
-        let [a, b, c, d, ..] = self.hash;
+        let [a, b, c, d, ..] = self.hash().as_bytes();
         format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", self.release)
     }
 
     /// BLAKE3 over the packed form of all files, the operator's own behind the catalogue's, in hex.
     pub fn hash_hex(&self) -> String {
-        blake3::Hash::from_bytes(self.hash).to_hex().to_string()
+        self.hash().to_hex().to_string()
+    }
+
+    /// Made when it is first asked for.
+    fn hash(&self) -> &blake3::Hash {
+        self.hash.get_or_init(|| {
+            let [base, local] = &self.packed;
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(base.as_bytes());
+            hasher.update(local.as_bytes());
+            hasher.finalize()
+        })
     }
 
     #[inline]
@@ -395,7 +415,7 @@ impl Catalogue {
     }
 
     fn number_of(&self, id: &str) -> Option<usize> {
-        self.apps.binary_search_by(|app| (*app.id).cmp(id)).ok()
+        self.apps.binary_search_by(|app| self.at(app.id).cmp(id)).ok()
     }
 
     fn at(&self, place: Place) -> &str {
@@ -417,24 +437,29 @@ impl Catalogue {
         let name = name::normalise(host, &mut buffer)?;
         let Found { rule, tenant } =
             self.local.find(name, &accept).or_else(|| self.base.find(name, &accept))?;
-        Some(self.make_match(rule, name.get(tenant)))
+        Some(self.make_match(rule, name, name.get(tenant)))
     }
 
+    /// What a rule says of a name, which is empty where an address was looked up.
     #[inline]
-    fn make_match(&self, rule: RuleNumber, tenant: Option<&str>) -> Match<'_> {
+    fn make_match(&self, rule: RuleNumber, name: &str, tenant: Option<&str>) -> Match<'_> {
         let rule = &self.rules[rule as usize];
+        let text = self.rule_text(rule);
         let (app, purpose) = match rule.owner {
             Owner::App(number) => (Some(self.app_at(number as usize)), None),
             Owner::Infra(purpose) => (None, Some(purpose)),
         };
+        let label = app.and_then(|_| self.labels.weaker(name, text, rule.role));
+        let is_tenant = |text: &&str| !text.is_empty() && label.is_none();
         Match {
             app,
             purpose,
-            role: rule.role,
-            edition: rule.edition,
-            tenant: tenant.filter(|text| !text.is_empty()).and_then(Tenant::new),
-            rule: self.rule_text(rule),
-            file: &self.files[rule.file as usize],
+            role: label.map_or(rule.role, |label| label.role),
+            edition: rule.edition.filter(|_| label.is_none()),
+            tenant: tenant.filter(is_tenant).and_then(Tenant::new),
+            label: label.map(|label| &*label.text),
+            rule: text,
+            file: self.at(self.files[rule.file as usize]),
             is_local: rule.is_local,
         }
     }

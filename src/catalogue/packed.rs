@@ -27,8 +27,8 @@ pub(crate) const HEADER: &str = "shadowscope-catalogue 3";
 pub(crate) const END: &str = "end ";
 
 /// Files that are no app's.
-pub(crate) const SHARED_FILES: [&str; 5] =
-    ["catalogue.toml", "categories.toml", "infra.toml", "tags.toml", VENDORS_FILE];
+pub(crate) const SHARED_FILES: [&str; 6] =
+    ["catalogue.toml", "categories.toml", "infra.toml", "labels.toml", "tags.toml", VENDORS_FILE];
 
 /// The one of these whose line has fields.
 pub(crate) const VENDORS_FILE: &str = "vendors.toml";
@@ -72,8 +72,8 @@ pub(crate) fn checksum(text: &str) -> u64 {
     })
 }
 
-/// What stands behind a file's path.
-pub(crate) fn content(path: &str, table: &DeTable<'_>) -> String {
+/// What stands behind a file's path, with those names only that `keep` takes.
+pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bool) -> String {
     if path == VENDORS_FILE {
         return vendors(table);
     }
@@ -95,7 +95,7 @@ pub(crate) fn content(path: &str, table: &DeTable<'_>) -> String {
     let sections = table.get("match").and_then(|sections| sections.get_ref().as_array());
     for section in sections.into_iter().flat_map(|list| list.iter()) {
         line.push('\t');
-        push_match(&mut line, section.get_ref().as_table());
+        push_match(&mut line, section.get_ref().as_table(), keep);
     }
     line
 }
@@ -124,7 +124,7 @@ pub(crate) fn table_to_json(table: &DeTable<'_>) -> String {
 }
 
 /// A `[[match]]` section.
-fn push_match(line: &mut String, section: Option<&DeTable<'_>>) {
+fn push_match(line: &mut String, section: Option<&DeTable<'_>>, keep: &dyn Fn(&str) -> bool) {
     let word = |key| {
         let word = section.and_then(|section| section.get(key)?.get_ref().as_str());
         word.filter(|word| is_one_word(word)).unwrap_or(NOTHING)
@@ -137,7 +137,7 @@ fn push_match(line: &mut String, section: Option<&DeTable<'_>>) {
     for (key, mark) in
         [("hosts", mark::HOST), ("domains", mark::DOMAIN), ("patterns", mark::PATTERN)]
     {
-        for name in texts(section, key) {
+        for name in texts(section, key).filter(|name| keep(name)) {
             line.push(' ');
             line.push(mark);
             line.push_str(name);

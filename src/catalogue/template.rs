@@ -3,6 +3,15 @@
 use super::format::Date;
 use super::{Catalogue, SourceFile};
 
+/// What must be filled in, or done and deleted.
+pub const PLACEHOLDER: &str = "CHANGE";
+
+/// What the template's comments say. They are no reason for anything (rule S015).
+pub const COMMENTS: [&str; 2] = [
+    "what the clients talk to, and only names that were seen. Move each name to its role.",
+    "Marketing, documentation, help. The domain catches what no other rule names.",
+];
+
 /// A new signature file for `id` with everything that is known: tests of look-alikes, of the
 /// names to be sorted, and the day.
 ///
@@ -35,6 +44,7 @@ pub fn new_file(
         ));
     }
     let title = title(id);
+    let [clients, site] = COMMENTS;
     let first = id.chars().next().unwrap_or('0');
     let folder = if first.is_ascii_digit() { '0' } else { first };
     let text = format!(
@@ -43,20 +53,20 @@ id = "{id}"
 name = "{title}"
 vendor = "{vendor}"
 kind = "app"
-category = "CHANGE"
+category = "{PLACEHOLDER}"
 tags = []
 status = "active"
 maturity = "candidate"
 homepage = "https://{domain}/"
 verified = {today}
-sources = ["https://{domain}/CHANGE"]
+sources = ["https://{domain}/{PLACEHOLDER}"]
 
-# What the clients talk to: only names that were seen. CHANGE: move each name to its role.
+# {PLACEHOLDER}: {clients}
 [[match]]
 role = "use"
 hosts = []
 
-# Marketing, documentation, help. The domain catches what no other rule names.
+# {site}
 [[match]]
 role = "site"
 domains = ["{domain}"]

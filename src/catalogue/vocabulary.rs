@@ -1,11 +1,12 @@
-//! The files that all signature files share: categories, vendors, tags, infrastructure, release.
+//! The files that all signature files share: categories, vendors, tags, infrastructure, labels,
+//! release.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{Date, words};
+use super::format::{Date, Role, words};
 
 /// `catalogue.toml`: which release this is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +95,32 @@ pub struct InfraFile {
     /// Widgets and scripts that many vendors' allow-lists name.
     #[serde(default)]
     pub embed: Vec<EmbedSection>,
+}
+
+/// `labels.toml`: labels that say what a name is for, whoever's name it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelsFile {
+    /// Version of the format.
+    pub schema: u32,
+    /// Labels by role.
+    #[serde(default)]
+    pub label: Vec<LabelSection>,
+}
+
+/// `[[label]]` of `labels.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelSection {
+    /// What a name with such a label says about use.
+    pub role: Role,
+    /// Whether only machines ask for such names: then the label holds as the first one of a name
+    /// of any depth too, and is no tenant.
+    #[serde(default)]
+    pub plumbing: bool,
+    /// The labels; each stands for itself and for itself with a number behind it, one with `#` at
+    /// its end for the latter only.
+    pub labels: Vec<String>,
 }
 
 words! {

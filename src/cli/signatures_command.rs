@@ -8,7 +8,7 @@ use std::{fmt, fs};
 
 use crate::catalogue::format::Date;
 use crate::catalogue::{
-    Catalogue, Finding, Match, SourceFile, Statistics, canonical, lint, template,
+    Catalogue, Finding, Match, SourceFile, Statistics, canonical, lint, template, unpacked,
 };
 use crate::cli::signature_args::SignatureArgs;
 use crate::signatures::{self, LoadError, SignatureOptions};
@@ -153,7 +153,12 @@ fn execute(
         SignaturesCommand::Fmt { folder, check } => format_folder(folder, *check, out),
         SignaturesCommand::Test(folder) => test_folder(folder, today, out),
         SignaturesCommand::Explain { host, signatures } => {
-            Ok(explain(&signatures::load(&signatures.options())?, host, out))
+            // Somebody who has changed a file should see when it is not the one that was asked.
+            let origin = match &signatures.signatures {
+                Some(path) => format!("in {}", path.display()),
+                None => "built in; --signatures DIR asks your own files".to_owned(),
+            };
+            Ok(explain(&signatures::load(&signatures.options())?, &origin, host, out))
         }
         SignaturesCommand::New { id, domain, folder } => new_file(folder, id, domain, today, out),
         SignaturesCommand::List { category, signatures } => {
@@ -165,8 +170,8 @@ fn execute(
             out.push_str(&statistics.to_string());
             Ok(CLEAN)
         }
-        SignaturesCommand::Pack { file, folder } => pack(folder, file, out),
-        SignaturesCommand::Install { file, to } => install(file, to, out),
+        SignaturesCommand::Pack { file, folder } => pack(folder, file, today, out),
+        SignaturesCommand::Install { file, to } => install(file, to, today, out),
         SignaturesCommand::Diff { old, new, names } => diff(old, new, names, out),
     }
 }
@@ -217,13 +222,13 @@ fn format_folder(args: &FolderArgs, check: bool, out: &mut String) -> Result<u8,
     Ok(code)
 }
 
-fn explain(catalogue: &Catalogue, host: &str, out: &mut String) -> u8 {
+fn explain(catalogue: &Catalogue, origin: &str, host: &str, out: &mut String) -> u8 {
     let Some(name) = Catalogue::normalise(host) else {
         push_line(out, format_args!("{host}: no rule can match this: it is no full hostname"));
         return CLEAN;
     };
     let candidates = catalogue.explain(host);
-    push_line(out, format_args!("{name}  (catalogue {})", catalogue.version()));
+    push_line(out, format_args!("{name}  (catalogue {}, {origin})", catalogue.version()));
     if candidates.is_empty() {
         push_line(out, "  no rule matches");
     }
@@ -253,6 +258,9 @@ fn describe(found: &Match<'_>) -> String {
         (None, Some(purpose)) => format!("known infrastructure ({purpose}); role {}", found.role),
         (None, None) => format!("role {}", found.role),
     };
+    if let Some(label) = found.label {
+        text.push_str(&format!(" by the label `{label}` in labels.toml"));
+    }
     if let Some(edition) = found.edition {
         text.push_str(&format!(", edition {edition}"));
     }
@@ -318,8 +326,17 @@ fn list(catalogue: &Catalogue, category: Option<&str>, out: &mut String) -> u8 {
     CLEAN
 }
 
-fn pack(args: &FolderArgs, file: &Path, out: &mut String) -> Result<u8, SignaturesError> {
+/// Packs a catalogue that has no errors.
+fn pack(
+    args: &FolderArgs,
+    file: &Path,
+    today: Date,
+    out: &mut String,
+) -> Result<u8, SignaturesError> {
     let sources = signatures::read_catalogue(&args.folder)?;
+    if refuses(&lint::lint(&sources, today), file, "not written", out) {
+        return Ok(FINDINGS);
+    }
     let packed = Catalogue::pack(&sources).map_err(LoadError::Findings)?;
     write_file(file, &packed)?;
     let catalogue = Catalogue::from_packed(packed, &[]).map_err(LoadError::Findings)?;
@@ -329,9 +346,18 @@ fn pack(args: &FolderArgs, file: &Path, out: &mut String) -> Result<u8, Signatur
 }
 
 /// Puts a packed catalogue in its place: as a whole, and only if it can be used.
-fn install(file: &Path, to: &Path, out: &mut String) -> Result<u8, SignaturesError> {
+fn install(file: &Path, to: &Path, today: Date, out: &mut String) -> Result<u8, SignaturesError> {
     let options = SignatureOptions { signatures: Some(file.to_owned()), signatures_extra: None };
     let catalogue = signatures::load(&options)?;
+    let packed = fs::read_to_string(file).map_err(|source| SignaturesError::Io {
+        action: "read",
+        path: file.to_owned(),
+        source,
+    })?;
+    let findings = unpacked::lint(&packed, today).map_err(LoadError::Findings)?;
+    if refuses(&findings, to, "not installed", out) {
+        return Ok(FINDINGS);
+    }
     let before = to.is_file().then(|| {
         let installed =
             SignatureOptions { signatures: Some(to.to_owned()), signatures_extra: None };
@@ -359,6 +385,18 @@ fn install(file: &Path, to: &Path, out: &mut String) -> Result<u8, SignaturesErr
     let before = before.map(|version| format!("; before it was {version}")).unwrap_or_default();
     push_line(out, format_args!("{}: catalogue {version}, {apps} apps{before}", to.display()));
     Ok(CLEAN)
+}
+
+/// Shows errors, and answers whether there are any.
+fn refuses(findings: &[Finding], file: &Path, what: &str, out: &mut String) -> bool {
+    let errors: Vec<_> = findings.iter().filter(|finding| !finding.is_warning).collect();
+    for error in &errors {
+        push_line(out, error);
+    }
+    if !errors.is_empty() {
+        push_line(out, format_args!("{}: {what}; {} errors", file.display(), errors.len()));
+    }
+    !errors.is_empty()
 }
 
 fn diff(old: &Path, new: &Path, names: &Path, out: &mut String) -> Result<u8, SignaturesError> {
@@ -441,6 +479,19 @@ mod tests {
         (code, out)
     }
 
+    /// Does what the template asks for.
+    fn fill_in(path: &Path) {
+        let text = fs::read_to_string(path).unwrap();
+        let text = text
+            .replace("\"CHANGE\"", "\"cloud-storage\"")
+            .replace("/CHANGE", "/help")
+            .replace("# CHANGE: ", "# ")
+            .replace("\"acme\"", "\"dropbox\"")
+            .replace("hosts = []", "hosts=[\"sync.acme-drive.com\"]");
+        let test = "[[test]]\nhost = \"sync.acme-drive.com\"\nrole = \"use\"\n";
+        fs::write(path, text + test).unwrap();
+    }
+
     #[test]
     fn a_new_app_goes_from_template_to_clean() {
         let folder = folder();
@@ -454,18 +505,11 @@ mod tests {
             out.contains("unknown category `CHANGE`") && out.contains("unknown vendor"),
             "{out}"
         );
-        let path = folder.path().join("a/acme-drive.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        let text = text
-            .replace("\"CHANGE\"", "\"cloud-storage\"")
-            .replace("\"acme\"", "\"dropbox\"")
-            .replace("hosts = []", "hosts=[\"sync.acme-drive.com\"]");
-        let test = "[[test]]\nhost = \"sync.acme-drive.com\"\nrole = \"use\"\n";
-        fs::write(&path, text + test).unwrap();
+        fill_in(&folder.path().join("a/acme-drive.toml"));
         assert_eq!(run_line(&["fmt", "--check", "--dir", dir]).0, FINDINGS);
         assert_eq!(run_line(&["fmt", "--dir", dir]), (CLEAN, "a/acme-drive.toml\n".to_owned()));
         let (code, out) = run_line(&["lint", "--dir", dir]);
-        assert_eq!((code, out.as_str()), (CLEAN, "6 files: 0 errors, 0 warnings\n"));
+        assert_eq!((code, out.as_str()), (CLEAN, "7 files: 0 errors, 0 warnings\n"));
         let (code, out) = run_line(&["test", "--dir", dir]);
         assert_eq!((code, out.as_str()), (CLEAN, "4 tests: 0 errors, 0 warnings\n"));
         let (code, out) = run_line(&["stats", "--dir", dir]);
@@ -487,7 +531,9 @@ mod tests {
             rules[1].contains("loses") && rules[1].contains("{tenant}.sharepoint.com"),
             "{out}"
         );
-        assert!(out.contains("tenant contoso"), "{out}");
+        assert!(out.contains("tenant contoso") && out.contains("built in"), "{out}");
+        let (_, out) = run_line(&["explain", "mta-sts.kagi.com"]);
+        assert!(out.contains("role infra by the label `mta-sts` in labels.toml"), "{out}");
         assert!(run_line(&["explain", "notslack.com"]).1.contains("no rule matches"));
         assert!(run_line(&["explain", "localhost"]).1.contains("no full hostname"));
     }
@@ -504,8 +550,14 @@ mod tests {
     fn a_packed_catalogue_is_the_same_catalogue() {
         let folder = folder();
         let dir = folder.path().to_str().unwrap();
-        run_line(&["new", "acme", "--domain", "acme.com", "--dir", dir]);
+        run_line(&["new", "acme-drive", "--domain", "acme-drive.com", "--dir", dir]);
         let file = folder.path().join("catalogue.packed");
+        // What lint refuses is not packed.
+        let (code, out) = run_line(&["pack", file.to_str().unwrap(), "--dir", dir]);
+        assert!(code == FINDINGS && out.contains("S004") && out.contains("not written"), "{out}");
+        assert!(!file.exists());
+        fill_in(&folder.path().join("a/acme-drive.toml"));
+        run_line(&["fmt", "--dir", dir]);
         let (code, out) = run_line(&["pack", file.to_str().unwrap(), "--dir", dir]);
         assert!(code == CLEAN && out.contains("1 apps"), "{out}");
         let load = |path: &Path| {
@@ -514,7 +566,7 @@ mod tests {
             signatures::load(&options).unwrap()
         };
         assert_eq!(load(&file).version(), load(folder.path()).version());
-        assert!(load(&file).match_host("www.acme.com").is_some());
+        assert!(load(&file).match_host("www.acme-drive.com").is_some());
     }
 
     #[test]

@@ -82,6 +82,7 @@ fn write_all(
     write_clients(text, found, &apps, grading)?;
     write_unmatched(text, found)?;
     write_books(text, found)?;
+    write_detours(text, found)?;
     write_health(text, found)
 }
 
@@ -169,9 +170,9 @@ fn write_clients(
             text,
             "  {:NAME_WIDTH$} {apps_used:>7} {:>7} {:>9} {:>9}{shared}",
             cut(&client.subject.device),
-            client.sums.connections,
-            bytes(client.sums.bytes_up),
-            bytes(client.sums.bytes_down),
+            client.traffic.connections,
+            bytes(client.traffic.bytes_up),
+            bytes(client.traffic.bytes_down),
         )?;
     }
     more(text, clients.len())
@@ -245,6 +246,28 @@ fn write_books(text: &mut String, found: &Summary) -> std::fmt::Result {
         percent(named, total),
         percent(app, total)
     )
+}
+
+fn write_detours(text: &mut String, found: &Summary) -> std::fmt::Result {
+    let detours = found.detours();
+    if detours.len() == 0 {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\n  {:NAME_WIDTH$} {:>9} {:>9} {:>7}  known by",
+        "tunnels and ways around", "flows", "bytes", "devices"
+    )?;
+    for (detour, flows, in_it, devices) in detours {
+        writeln!(
+            text,
+            "  {:NAME_WIDTH$} {flows:>9} {:>9} {devices:>7}  {}",
+            detour.as_str(),
+            bytes(in_it),
+            detour.known_by().replace('_', " "),
+        )?;
+    }
+    Ok(())
 }
 
 fn write_health(text: &mut String, found: &Summary) -> std::fmt::Result {

@@ -86,7 +86,9 @@ pub(crate) fn fingerprint(transport: Transport, parts: &Parts<'_>) -> ArrayStrin
 /// Whether one program sends an extension in some hellos only: server name, padding, cookie,
 /// session ticket, early data, pre-shared key and its modes, ALPN, Encrypted ClientHello.
 fn is_changing(extension: u16) -> bool {
-    matches!(extension, SERVER_NAME | ALPN | 21 | 35 | 41 | 42 | 44 | 45 | 0xfe0d)
+    const BITS: u64 =
+        1 << SERVER_NAME | 1 << ALPN | 1 << 21 | 1 << 35 | 1 << 41 | 1 << 42 | 1 << 44 | 1 << 45;
+    (extension < 64) & (BITS >> (extension & 63) & 1 == 1) | (extension == 0xfe0d)
 }
 
 /// A hash of what a client's program decides: the cipher suites in their order, and the set of
@@ -94,16 +96,16 @@ fn is_changing(extension: u16) -> bool {
 /// connection has the same.
 pub(crate) fn shape(parts: &Parts<'_>) -> NonZeroU32 {
     const PRIME: u64 = 0x100_0000_01b3;
+    // Values are chosen between, not skipped: where GREASE stands no processor can guess.
     let pairs = parts.cipher_suites.as_chunks().0.iter().map(|&pair| u16::from_be_bytes(pair));
-    let ciphers = pairs.take(LIST_LENGTH_MAX).filter(|&value| !is_grease(value));
-    let order = ciphers.fold(0xcbf2_9ce4_8422_2325, |hash: u64, value| {
-        (hash ^ u64::from(value)).wrapping_mul(PRIME)
+    let order = pairs.take(LIST_LENGTH_MAX).fold(0xcbf2_9ce4_8422_2325, |hash: u64, value| {
+        let next = (hash ^ u64::from(value)).wrapping_mul(PRIME);
+        std::hint::select_unpredictable(is_grease(value), hash, next)
     });
-    let extensions = parts.extensions.iter().copied();
-    let steady = extensions.filter(|value| !is_grease(*value) && !is_changing(*value));
-    let set = steady.fold(0, |sum: u64, value| {
+    let set = parts.extensions.iter().fold(0, |sum: u64, &value| {
         let mixed = (u64::from(value) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        sum.wrapping_add(mixed ^ mixed >> 29)
+        let next = sum.wrapping_add(mixed ^ mixed >> 29);
+        std::hint::select_unpredictable(is_grease(value) | is_changing(value), sum, next)
     });
     let mixed = (order ^ set).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     NonZeroU32::new((mixed >> 32) as u32).unwrap_or(NonZeroU32::MIN)

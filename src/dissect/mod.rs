@@ -23,6 +23,7 @@ mod huffman;
 mod ja4;
 pub mod media;
 mod preamble;
+pub mod presence;
 pub mod quic;
 mod reader;
 pub mod stream;

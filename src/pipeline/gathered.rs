@@ -12,6 +12,7 @@ use crate::stats::{Counter, Counters};
 use crate::store::{HealthRow, RingRow, TotalsRow, VisibilityRow};
 use crate::time::Hour;
 use crate::usage::{Sums, SumsTable};
+use crate::worker::detours::Detour;
 use crate::worker::part::{Books, Health, IntakeSums, RingSums};
 
 /// Memory for rows of usage while the disk refuses, in bytes.
@@ -41,6 +42,8 @@ pub(super) struct Gathered {
     pub(super) health: BTreeMap<Hour, Health>,
     /// By hour and worker.
     pub(super) rings: BTreeMap<(Hour, usize), RingSums>,
+    /// Flows and bytes of ways around.
+    pub(super) detours: BTreeMap<(Hour, SubjectNumber, Detour), (u64, u64)>,
     pub(super) counters: Counters,
 }
 
@@ -53,6 +56,7 @@ impl Gathered {
             && self.intake.is_empty()
             && self.health.is_empty()
             && self.rings.is_empty()
+            && self.detours.is_empty()
             && self.counters == Counters::default()
     }
 

@@ -6,6 +6,8 @@
 //! shapes rows is applied here, over sorted input. How that is kept, and forgotten, is in
 //! `keeping`.
 
+mod anonymous;
+mod detours;
 mod keeping;
 mod renew;
 
@@ -14,35 +16,33 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::calls::{Calls, OpenFlow};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Loads, Site};
-use super::naming::{Named, Offers, name_flow};
-use super::possible;
+use super::naming::{Named, Offers};
+use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
-use super::summary::Summary;
+use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
 use crate::catalogue::{Catalogue, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
-use crate::flow::table::FlowId;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
-use crate::names::{LATE_NANOS, NameCache};
+use crate::names::NameCache;
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{RunId, Store, StoreError, SubjectId, TargetId};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums, SumsTable, UsageKey};
+use crate::worker::detours::Detour;
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
 
 /// Clients with rows; those beyond are one client "other".
 const CLIENTS_MAX: usize = 1 << 20;
 /// Verdicts on anonymous flows remembered, for each worker.
 const VERDICTS_MAX: usize = 262_144;
-
-/// An anonymous flow: its worker, its number there, and its first packet's stamp.
-type OpenFlow = (usize, FlowId, Timestamp);
 
 /// Where commits go.
 pub struct Keep {
@@ -86,12 +86,19 @@ pub struct Merge {
     deferred: Vec<(usize, AnonymousSums, Option<Box<str>>)>,
     /// Flows that ended, and wait for the verdict on one of those.
     deferred_flows: Vec<(OpenFlow, FlowRecord)>,
+    /// Media of calls that wait for their app.
+    calls: Calls,
+    /// Devices that showed themselves.
+    presence: Presence,
     subjects: Vec<Subject>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
     gathered: Gathered,
-    /// What was gathered in all ticks, for the summary: by subject, target and hour.
-    totals: SumsTable<(SubjectNumber, TargetNumber, Hour)>,
+    /// What was gathered in all ticks, for the summary: by subject, hour and target where that is an
+    /// app, by target alone where it is a domain.
+    totals: SumsTable<(SubjectNumber, Hour, TargetNumber)>,
+    /// By subject; those without are not known to have any, or come later.
+    client_totals: Vec<Option<ClientTraffic>>,
     /// Bytes in the books and bytes that came in, of the whole run.
     balance: (u64, u64),
     /// Of each subject, whether packets to it were seen; none yet for those at the end.
@@ -134,11 +141,14 @@ impl Merge {
             ended: Vec::new(),
             deferred: Vec::new(),
             deferred_flows: Vec::new(),
+            calls: Calls::default(),
+            presence: Presence::default(),
             subjects: Vec::new(),
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
             gathered: Gathered::default(),
             totals: SumsTable::default(),
+            client_totals: Vec::new(),
             balance: (0, 0),
             two_way: Vec::new(),
             held_failures: BTreeMap::new(),
@@ -177,9 +187,7 @@ impl Merge {
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
             self.anonymous(worker, &flow, outer.as_deref(), None);
         }
-        for (key, flow) in std::mem::take(&mut self.deferred_flows) {
-            self.flow_line(&flow, None, Some(key));
-        }
+        self.tell_deferred_flows(true);
         self.take_traits(&parts);
         for (worker, part) in parts {
             self.take(worker, part, horizon);
@@ -187,6 +195,10 @@ impl Merge {
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
+        self.settle_calls(horizon);
+        counters.add(Counter::CallDropped, self.calls.take_dropped());
+        counters.add(Counter::DeviceSilent, self.presence.take_silent(horizon));
+        counters.add(Counter::HintDropped, self.presence.take_dropped());
         self.settle_loads(horizon);
         counters.add(Counter::BeginningDropped, self.loads.take_dropped());
         counters.merge(&self.summary.take_bounds());
@@ -286,6 +298,8 @@ impl Merge {
             two_way,
             beginnings,
             accepted,
+            present,
+            detours,
             observations,
             flows,
             intake,
@@ -320,15 +334,32 @@ impl Merge {
                 let bucket = bucket.unwrap_or(verdict.bucket);
                 self.book(key.hour, bucket, &sums);
             }
+            if bucket.is_none() {
+                self.detour_by_name(key.client, key.hour, verdict, Detour::DnsOverHttps, &sums);
+            }
             if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
                 self.summary.unmatched_name(&names[key.name as usize], &sums);
+            }
+            if verdict.calls && bucket.is_none() {
+                let minutes = sums.minutes_up | sums.minutes_down;
+                self.calls.went_on(key.client, &names[key.name as usize], key.hour, minutes);
             }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
         }
         for beginning in beginnings {
             let UsageKey { client, name, hour, source, bucket } = beginning.key;
             let at_home = bucket == Bucket::Private as u8;
-            self.begin(client, verdicts[name as usize], at_home, hour, source, beginning.time);
+            let verdict = verdicts[name as usize];
+            if verdict.calls && Bucket::from_number(bucket).is_none() {
+                self.calls.began(client, &names[name as usize], beginning.time);
+            }
+            self.begin(client, verdict, at_home, hour, source, beginning.time);
+        }
+        for ((client, hour, detour), (flows, bytes)) in detours {
+            self.detour(client, hour, detour, flows, bytes);
+        }
+        for (device, hour) in present {
+            self.presence.note(device, hour, Sign::Shown);
         }
         for ((server, hour), flows) in accepted {
             let subject = self.subject(server);
@@ -362,53 +393,6 @@ impl Merge {
     ) {
         let named = key.and_then(|key| self.open.get(&key).cloned());
         self.records.flow(FlowLine::new(flow, name, named.as_deref(), &mut self.verdicts));
-    }
-
-    /// Takes an anonymous flow's sums; `outer` is the outer name of its hello.
-    fn anonymous(
-        &mut self,
-        worker: usize,
-        flow: &AnonymousSums,
-        outer: Option<&str>,
-        horizon: Option<Timestamp>,
-    ) {
-        let key = (worker, flow.flow, flow.first_seen);
-        let named = match self.open.get(&key) {
-            Some(known) => Arc::clone(known),
-            // Its answer may be on the way.
-            None if horizon.is_some_and(|horizon| flow.first_seen.offset(LATE_NANOS) > horizon) => {
-                self.deferred.push((worker, *flow, outer.map(Box::from)));
-                return;
-            }
-            None => {
-                let named =
-                    name_flow(flow, outer, &mut self.names, &self.offers, &mut self.verdicts);
-                self.remember(key, named)
-            }
-        };
-        if flow.ended {
-            self.ended.push(key);
-        }
-        // Where only its end is told, there is no hour to tell of.
-        if flow.sums == Sums::default() {
-            return;
-        }
-        let bucket = flow.bucket.unwrap_or(named.bucket);
-        self.book(flow.hour, bucket, &flow.sums);
-        let target = named.verdict.and_then(|verdict| verdict.target);
-        let client = flow.client.address;
-        if let (Some(verdict), true) = (named.verdict, flow.sums.connections > 0) {
-            let at_home = flow.bucket == Some(Bucket::Private);
-            self.begin(client, verdict, at_home, flow.hour, named.source, flow.first_seen);
-        }
-        let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
-        let bucket = flow.bucket.or(hidden);
-        self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
-        if target.is_none() && flow.bucket.is_none() {
-            let possible = &mut self.gathered.possible;
-            let verdicts = &mut self.verdicts;
-            possible::add(possible, &named.candidates, flow.hour, &flow.sums, verdicts);
-        }
     }
 
     fn book(&mut self, hour: Hour, bucket: Bucket, sums: &Sums) {
@@ -451,6 +435,9 @@ impl Merge {
             self.note_two_way(subject);
         }
         let Some(target) = target else { return };
+        if sums.has_traffic() && !self.verdicts.is_domain(target) {
+            self.presence.note(client, hour, Sign::Active);
+        }
         let key = RowKey { hour, subject, target, source };
         let mut sums = *sums;
         if bucket.is_some() {
@@ -503,11 +490,14 @@ impl Merge {
     /// Failed attempts count once the client is known to be seen both ways: where only half of
     /// the traffic is captured, nothing is ever answered.
     fn release_failures(&mut self) {
-        let two_way = &self.two_way;
-        let is_two_way = |key: &RowKey| two_way.get(key.subject as usize) == Some(&true);
-        for (key, failed) in self.held_failures.extract_if(.., |key, _| is_two_way(key)) {
-            self.gathered.rows.entry(key).0.attempts_failed += failed;
-        }
+        let (two_way, rows) = (&self.two_way, &mut self.gathered.rows);
+        self.held_failures.retain(|key, failed| {
+            let is_two_way = two_way.get(key.subject as usize) == Some(&true);
+            if is_two_way {
+                rows.entry(*key).0.attempts_failed += *failed;
+            }
+            !is_two_way
+        });
     }
 
     fn is_two_way(&self, subject: SubjectNumber) -> bool {

@@ -17,6 +17,7 @@
 )]
 
 pub mod board;
+pub mod calls;
 mod feed;
 mod gathered;
 pub mod live;
@@ -24,6 +25,7 @@ pub mod loads;
 pub mod merge;
 pub mod naming;
 mod possible;
+pub mod presence;
 pub mod progress;
 pub mod records;
 pub mod sources;

@@ -38,6 +38,11 @@ pub struct Named {
 }
 
 impl Named {
+    /// Whether neither names nor addresses say anything.
+    pub(super) fn is_nobodys(&self) -> bool {
+        self.bucket == Bucket::NoName
+    }
+
     fn nobody_knows() -> Named {
         Named {
             verdict: None,
@@ -126,7 +131,7 @@ pub fn name_flow(
     }
     let (candidates, _) =
         names.candidates(flow.client.address, flow.server.address, flow.first_seen);
-    let mut result = match by_candidates(&candidates, verdicts) {
+    let mut result = match by_candidates(&candidates, NameSource::Dns, verdicts) {
         Some(result) => result,
         None => {
             let server = flow.server;
@@ -181,8 +186,18 @@ fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
     }
 }
 
+/// Names a flow of media by what its client used before it; see [`super::calls`].
+pub(super) fn name_media(candidates: &[Candidate], verdicts: &mut Verdicts) -> Named {
+    let named = by_candidates(candidates, NameSource::Media, verdicts);
+    named.unwrap_or_else(Named::nobody_knows)
+}
+
 /// None without candidates.
-fn by_candidates(candidates: &[Candidate], verdicts: &mut Verdicts) -> Option<Named> {
+fn by_candidates(
+    candidates: &[Candidate],
+    source: NameSource,
+    verdicts: &mut Verdicts,
+) -> Option<Named> {
     // The latest answer speaks for all that agree; of answers at one time the first by name.
     let best = candidates.iter().rev().max_by_key(|candidate| candidate.time)?;
     let best_verdict = verdicts.name(&best.name);
@@ -194,7 +209,7 @@ fn by_candidates(candidates: &[Candidate], verdicts: &mut Verdicts) -> Option<Na
                 && verdict.app == best_verdict.app
     });
     if agree {
-        return Some(named(&best.name, NameSource::Dns, verdicts));
+        return Some(named(&best.name, source, verdicts));
     }
     // Whichever of them it is, it is nobody's app.
     let all_shared = candidates

@@ -14,10 +14,11 @@ use crate::stats::{Counter, Counters};
 use crate::store::Target;
 use crate::time::{Hour, Timestamp};
 use crate::usage::Sums;
+use crate::worker::detours::Detour;
 use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
 
-/// Clients with totals of their own in the summary.
-const CLIENTS_MAX: usize = 1 << 20;
+/// Devices that said what they are called, of which one is known from another.
+const DEVICES_MAX: usize = 1 << 20;
 
 /// Unmatched names kept one by one.
 const UNMATCHED_NAMES_MAX: usize = 65_536;
@@ -90,7 +91,26 @@ pub struct ClientSummary {
     /// Who.
     pub subject: Subject,
     /// Named traffic.
-    pub sums: Sums,
+    pub traffic: ClientTraffic,
+}
+
+/// A client's named traffic; small, since an attack may show a million clients.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientTraffic {
+    /// Flows that began.
+    pub connections: u64,
+    /// Bytes from client to server.
+    pub bytes_up: u64,
+    /// Bytes from server to client.
+    pub bytes_down: u64,
+}
+
+impl ClientTraffic {
+    pub(super) fn add(&mut self, sums: &Sums) {
+        self.connections += sums.connections;
+        self.bytes_up += sums.bytes_up;
+        self.bytes_down += sums.bytes_down;
+    }
 }
 
 /// See the module.
@@ -117,6 +137,8 @@ pub struct Summary {
     pub intake: Option<IntakeSums>,
     /// Versions of QUIC Initials that no known key opens, and in how many flows.
     pub unopened_quic: BTreeMap<u32, u64>,
+    /// Ways around: flows, bytes, and by which subjects.
+    detours: BTreeMap<Detour, (u64, u64, HashSet<u32, RandomState>)>,
     /// Devices that said what they are called.
     devices: HashSet<Address, RandomState>,
     bounds: Counters,
@@ -131,6 +153,21 @@ impl Summary {
     /// Of nothing again, with the same wishes.
     pub(super) fn anew(&self) -> Summary {
         Summary::new(self.wants_unmatched_names)
+    }
+
+    pub(super) fn detour(&mut self, detour: Detour, subject: u32, flows: u64, bytes: u64) {
+        let (all_flows, all_bytes, subjects) = self.detours.entry(detour).or_default();
+        *all_flows += flows;
+        *all_bytes += bytes;
+        subjects.insert(subject);
+    }
+
+    /// Ways around that were taken, each with flows, bytes and by how many devices.
+    pub fn detours(&self) -> impl ExactSizeIterator<Item = (Detour, u64, u64, usize)> + '_ {
+        let row = |(&detour, (flows, bytes, subjects)): (&Detour, &(u64, u64, HashSet<_, _>))| {
+            (detour, *flows, *bytes, subjects.len())
+        };
+        self.detours.iter().map(row)
     }
 
     pub(super) fn unmatched_name(&mut self, name: &str, sums: &Sums) {
@@ -149,7 +186,7 @@ impl Summary {
     /// Why a client is no person, where it is none.
     pub fn shared_source(&self, client: u32, settings: &SourceSettings) -> Option<Reason> {
         let known = self.clients.get(&client)?;
-        let facts = self.sources.facts(client, known.sums.connections);
+        let facts = self.sources.facts(client, known.traffic.connections);
         settings.reason(&known.subject.device, &facts)
     }
 
@@ -169,7 +206,7 @@ impl Summary {
     }
 
     pub(super) fn device_name(&mut self, address: Address) {
-        if self.devices.len() < CLIENTS_MAX {
+        if self.devices.len() < DEVICES_MAX {
             self.devices.insert(address);
         }
     }
@@ -187,42 +224,27 @@ impl Summary {
         }
     }
 
-    pub(super) fn usage(
-        &mut self,
-        (number, hour): (u32, Hour),
-        subject: &Subject,
-        target: &Target,
-        sums: &Sums,
-    ) {
-        match target {
+    /// Adds what a client did with an app in an hour, or what all did with an unmatched domain.
+    pub(super) fn usage(&mut self, client: u32, hour: Hour, target: &Target, sums: &Sums) {
+        let (app, role, tenant, edition) = match target {
+            Target::App { app, role, tenant, edition } => (app, role, tenant, edition),
             Target::Domain(domain) => {
-                self.unmatched.entry(domain.clone()).or_default().add(sums);
+                return self.unmatched.entry(domain.clone()).or_default().add(sums);
             }
-            Target::App { app, role, tenant, edition } => {
-                let known = match self.apps.get_mut(&app.id) {
-                    Some(known) => known,
-                    None => self.apps.entry(app.id.clone()).or_insert_with(|| AppSummary {
-                        name: app.name.clone(),
-                        category: app.category.clone(),
-                        ..AppSummary::default()
-                    }),
-                };
-                let part = match (tenant.as_str(), edition.as_str()) {
-                    ("", "") => Box::default(),
-                    (tenant, edition) => format!("{tenant} {edition}").into(),
-                };
-                let side = Side::of_role(role);
-                known.facts.entry((number, part, hour, side)).or_default().add(sums);
-            }
-        }
-        if self.clients.len() >= CLIENTS_MAX && !self.clients.contains_key(&number) {
-            return;
-        }
-        let client = self.clients.entry(number).or_insert_with(|| ClientSummary {
-            subject: subject.clone(),
-            ..ClientSummary::default()
-        });
-        client.sums.add(sums);
+        };
+        let known = match self.apps.get_mut(&app.id) {
+            Some(known) => known,
+            None => self.apps.entry(app.id.clone()).or_insert_with(|| AppSummary {
+                name: app.name.clone(),
+                category: app.category.clone(),
+                ..AppSummary::default()
+            }),
+        };
+        let part = match (tenant.as_str(), edition.as_str()) {
+            ("", "") => Box::default(),
+            (tenant, edition) => format!("{tenant} {edition}").into(),
+        };
+        known.facts.entry((client, part, hour, Side::of_role(role))).or_default().add(sums);
     }
 
     /// Counts a bound of merge's own that was reached.

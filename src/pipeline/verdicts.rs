@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::catalogue::{Catalogue, Match, Purpose, Role};
+use crate::catalogue::{App, Catalogue, Match, Purpose, Role};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
@@ -18,7 +18,15 @@ use crate::store::{AppFacts, Target};
 /// Names remembered; when there are more, all are forgotten and matched anew.
 const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
-const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", "tunnelling"];
+const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", TUNNELLING_CATEGORY];
+/// The one of them whose apps make services reachable from outside.
+pub(super) const TUNNELLING_CATEGORY: &str = "tunnelling";
+
+/// Categories of apps with which one can call (see `signatures/categories.toml`). Any other app is
+/// one where it has this tag (`signatures/tags.toml`), or, where teams work together, that of chat.
+const CALL_CATEGORIES: [&str; 3] = ["online-meetings", "personal-messaging", "communications"];
+const MEETINGS_TAG: &str = "meetings";
+const TEAM_CHAT: (&str, &str) = ("collaboration", "chat");
 
 /// The ports on which DNS is encrypted: over HTTPS (RFC 8484), over TLS (RFC 7858) and QUIC (RFC
 /// 9250).
@@ -41,6 +49,8 @@ pub struct Verdict {
     pub app: Option<u32>,
     /// The role of the rule that matched.
     pub role: Option<Role>,
+    /// Whether it is an app in use with which one can call.
+    pub calls: bool,
 }
 
 /// See the module.
@@ -119,14 +129,24 @@ impl Verdicts {
         }
         let catalogue = Arc::clone(&self.catalogue);
         let verdict = match catalogue.match_host(name) {
-            _ if self.is_own(name) => {
-                Verdict { target: None, bucket: Bucket::Private, app: None, role: None }
-            }
+            _ if self.is_own(name) => Verdict {
+                target: None,
+                bucket: Bucket::Private,
+                app: None,
+                role: None,
+                calls: false,
+            },
             Some(found) => self.matched(&found),
             None => {
                 let domain = registrable_domain(name).unwrap_or(name);
                 let target = self.number(Target::Domain(domain.into()));
-                Verdict { target: Some(target), bucket: Bucket::Unmatched, app: None, role: None }
+                Verdict {
+                    target: Some(target),
+                    bucket: Bucket::Unmatched,
+                    app: None,
+                    role: None,
+                    calls: false,
+                }
             }
         };
         if self.by_name.len() >= NAMES_MAX {
@@ -179,13 +199,15 @@ impl Verdicts {
                 Some(Purpose::Resolver) => Bucket::EncryptedDns,
                 _ => Bucket::Infrastructure,
             };
-            return Verdict { target: None, bucket, app: None, role };
+            return Verdict { target: None, bucket, app: None, role, calls: false };
         };
         if found.role == Role::Infra {
             let bucket = Bucket::Infrastructure;
-            return Verdict { target: None, bucket, app: Some(app.number), role };
+            return Verdict { target: None, bucket, app: Some(app.number), role, calls: false };
         }
-        let is_tunnel = TUNNEL_CATEGORIES.contains(&&*app.category);
+        // The vendor's pages are a website like any other.
+        let is_tunnel = TUNNEL_CATEGORIES.contains(&&*app.category)
+            && !matches!(found.role, Role::Visit | Role::Embed | Role::Site);
         let target = Target::App {
             app: AppFacts {
                 id: app.id.to_string(),
@@ -203,6 +225,7 @@ impl Verdicts {
             bucket: if is_tunnel { Bucket::Tunnel } else { Bucket::App },
             app: Some(app.number),
             role,
+            calls: found.role == Role::Use && can_call(app),
         }
     }
 
@@ -219,4 +242,10 @@ impl Verdicts {
             }
         }
     }
+}
+
+fn can_call(app: &App) -> bool {
+    CALL_CATEGORIES.contains(&&*app.category)
+        || app.has_tag(MEETINGS_TAG)
+        || *app.category == *TEAM_CHAT.0 && app.has_tag(TEAM_CHAT.1)
 }

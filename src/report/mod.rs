@@ -9,6 +9,7 @@
 
 mod apps;
 mod days;
+mod detours;
 mod keeper;
 mod manifest;
 mod new_apps;
@@ -80,7 +81,7 @@ pub enum ReportError {
     },
 }
 
-/// Writes `apps.csv`, `usage.csv`, `shared_sources.csv`, `new_apps.csv`, `unmatched.csv`, `visibility.csv` and
+/// Writes `apps.csv`, `usage.csv`, `shared_sources.csv`, `detours.csv`, `new_apps.csv`, `unmatched.csv`, `visibility.csv` and
 /// `manifest.json` into `folder`, which is made if need be, and answers their paths. `settings` say
 /// what counts as use.
 ///
@@ -105,6 +106,7 @@ pub fn write_reports(
     let mut apps = apps::Apps::begin(Output::create(folder, "apps.csv")?)?;
     let mut usage = usage::Usage::begin(Output::create(folder, "usage.csv")?)?;
     let mut visibility = visibility::Visibility::begin(Output::create(folder, "visibility.csv")?)?;
+    let mut detours = detours::Detours::begin(Output::create(folder, "detours.csv")?)?;
     let mut shared = shared::Shared::begin(Output::create(folder, "shared_sources.csv")?)?;
     let mut rests_on = Stages::<u64>::default();
     days.each(|day| {
@@ -118,6 +120,7 @@ pub fn write_reports(
         rests_on.days += u64::from(whole);
         rests_on.totals += u64::from(totals);
         apps.add_day(&snapshot, &days, day, &by_app)?;
+        detours.add_day(&snapshot, day)?;
         visibility.add_day(&snapshot, &days, day)
     })?;
     let new_apps = Output::create(folder, "new_apps.csv")?;
@@ -126,6 +129,7 @@ pub fn write_reports(
         apps.finish()?,
         usage.finish()?,
         shared.finish()?,
+        detours.finish()?,
         new_apps::write(new_apps, &snapshot, &days)?,
         unmatched::write(unmatched, &snapshot, &days)?,
         visibility.finish()?,
@@ -215,7 +219,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new/folder");
         let paths = write_reports(store, &folder, range, &Settings::default()).unwrap();
-        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 7);
+        assert_eq!(fs::read_dir(paths[0].parent().unwrap()).unwrap().count(), 8);
         let named = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())

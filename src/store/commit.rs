@@ -4,8 +4,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
 use super::rows::{
-    CatalogueId, Commit, HealthRow, PossibleRow, RingRow, RunId, SubjectId, TotalsRow, TraitRow,
-    UsageRow, VisibilityRow,
+    CatalogueId, Commit, DetourRow, HealthRow, PossibleRow, RingRow, RunId, SubjectId, TotalsRow,
+    TraitRow, UsageRow, VisibilityRow,
 };
 use super::{Store, intern::Interned};
 use crate::stats::Counters;
@@ -73,6 +73,7 @@ fn write(
     add_rings(&transaction, run, &commit.rings)?;
     add_traits(&transaction, run, &commit.traits)?;
     add_accepted(&transaction, run, &commit.accepted)?;
+    add_detours(&transaction, run, &commit.detours)?;
     add_counters(&transaction, run, &commit.counters)?;
     transaction.commit()?;
     Ok(Outcome::Written)
@@ -89,7 +90,8 @@ fn widen(connection: &Connection, run: RunId, commit: &Commit) -> rusqlite::Resu
         let rings = commit.rings.iter().map(|row| row.hour);
         let traits = commit.traits.iter().map(|row| row.hour);
         let accepted = commit.accepted.iter().map(|(hour, ..)| *hour);
-        let sources = traits.chain(accepted);
+        let detours = commit.detours.iter().map(|row| row.hour);
+        let sources = traits.chain(accepted).chain(detours);
         usage
             .chain(possible)
             .chain(visibility)
@@ -339,6 +341,26 @@ fn add_accepted(
     for (hour, subject, connections) in rows {
         let hour = hour.start_seconds();
         upsert.execute(params![hour, run.0, subject.0, number(*connections)])?;
+    }
+    Ok(())
+}
+
+fn add_detours(connection: &Connection, run: RunId, rows: &[DetourRow]) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO detours (hour, run, kind, subject, flows, bytes, devices)
+         VALUES (?, ?, ?, ?, ?, ?, 1)
+         ON CONFLICT DO UPDATE SET
+             flows = flows + excluded.flows, bytes = bytes + excluded.bytes",
+    )?;
+    for row in rows {
+        upsert.execute(params![
+            row.hour.start_seconds(),
+            run.0,
+            row.detour.number(),
+            row.subject.0,
+            number(row.flows),
+            number(row.bytes),
+        ])?;
     }
     Ok(())
 }

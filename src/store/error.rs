@@ -211,6 +211,8 @@ impl StoreError {
             self,
             StoreError::Open { .. }
                 | StoreError::Missing { .. }
+                | StoreError::InUse { .. }
+                | StoreError::Locked { .. }
                 | StoreError::ReadOnly { .. }
                 | StoreError::NotOurs { .. }
                 | StoreError::NewerSchema { .. }

@@ -82,6 +82,19 @@ pub(super) fn fold_sources(connection: &Connection, day: Window) -> rusqlite::Re
          ON CONFLICT DO UPDATE SET number = number + excluded.number",
         params![day.from, day.to, ACCEPTED],
     )?;
+    // Of ways around it is not kept at all who took them.
+    connection.execute(
+        "INSERT INTO detours (hour, run, kind, subject, flows, bytes, devices)
+         SELECT ?1, run, kind, 0, sum(flows), sum(bytes), count(*) FROM (
+             SELECT run, kind, subject, sum(flows) AS flows, sum(bytes) AS bytes FROM detours
+             WHERE hour >= ?1 AND hour < ?2 AND subject > 0 GROUP BY run, kind, subject)
+         GROUP BY run, kind
+         ON CONFLICT DO UPDATE SET flows = flows + excluded.flows,
+             bytes = bytes + excluded.bytes, devices = max(devices, excluded.devices)",
+        hours,
+    )?;
+    connection
+        .execute("DELETE FROM detours WHERE hour >= ? AND hour < ? AND subject > 0", hours)?;
     for table in ["traits", "accepted"] {
         connection.execute(&format!("DELETE FROM {table} WHERE hour >= ? AND hour < ?"), hours)?;
     }

@@ -155,6 +155,12 @@ fn next(connection: &Connection, keeping: &Keeping<'_>) -> rusqlite::Result<Opti
             return Ok(Some(Step::FoldDay(keeping.judge.day_of(hour))));
         }
     }
+    let taken: Option<i64> =
+        connection
+            .query_row("SELECT min(hour) FROM detours WHERE subject > 0", [], |row| row.get(0))?;
+    if let Some(hour) = before(taken, keeping.hours_from) {
+        return Ok(Some(Step::FoldDay(keeping.judge.day_of(hour))));
+    }
     let first_day = first("usage_daily", "day")?;
     if let Some(day) = before(first_day, keeping.days_from) {
         return Ok(Some(Step::Total(of_day(day))));
@@ -280,6 +286,7 @@ fn delete_totals(connection: &Connection, before: i64) -> rusqlite::Result<u64> 
         params![before, Stage::Totals as u8],
     )?;
     connection.execute("DELETE FROM possible WHERE hour < ?", [before])?;
+    connection.execute("DELETE FROM detours WHERE hour < ?", [before])?;
     Ok(connection.execute("DELETE FROM targets_daily WHERE day < ?", [before])? as u64)
 }
 
@@ -305,7 +312,7 @@ pub(super) fn forget_unused(connection: &Connection) -> rusqlite::Result<()> {
         "DELETE FROM subjects WHERE id NOT IN (
              SELECT subject FROM usage UNION SELECT subject FROM usage_daily
              UNION SELECT subject FROM traits UNION SELECT subject FROM accepted
-             UNION SELECT subject FROM sources_daily);
+             UNION SELECT subject FROM sources_daily UNION SELECT subject FROM detours);
          DELETE FROM targets WHERE id NOT IN (
              SELECT target FROM usage UNION SELECT target FROM usage_daily
              UNION SELECT target FROM targets_daily UNION SELECT target FROM possible);",
@@ -341,9 +348,13 @@ mod tests {
 
     use super::super::testing::{commit_of, connections, stamp, start, subject};
     use super::*;
+    use crate::dissect::tunnel::TunnelProtocol;
     use crate::evidence::source::Trait;
-    use crate::store::{RunId, RunKind, RunStart, Target, TraitRow, UsageRow};
+    use crate::store::{
+        DetourFact, DetourRow, RunId, RunKind, RunStart, Target, TraitRow, UsageRow,
+    };
     use crate::time::Hour;
+    use crate::worker::detours::Detour;
 
     const DAY_SECONDS: i64 = 86_400;
 
@@ -432,6 +443,40 @@ mod tests {
             }
         }
         panic!("no end");
+    }
+
+    #[test]
+    fn of_ways_around_only_a_number_of_devices_is_kept() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        let run = store.begin_run(&start(&[], false)).unwrap().run;
+        for (sequence, person, hour) in [(1, "ada", 0), (2, "bob", 60), (3, "ada", 120)] {
+            let mut commit = commit_of(&mut store, sequence, 1);
+            let subject = store.subject_id(&subject(person, person)).unwrap();
+            let detour = Detour::Protocol(TunnelProtocol::WireGuard);
+            let row = DetourRow { hour: Hour(hour), detour, subject, flows: 1, bytes: 100 };
+            commit.detours = vec![row, DetourRow { detour: Detour::Vpn, flows: 0, ..row }, row];
+            store.commit(run, &commit).unwrap();
+        }
+        store.finish_run(run, &[]).unwrap();
+        let told = |store: &Store, from, to| {
+            let facts = store.snapshot().unwrap().detours(Window { from, to }).unwrap();
+            let fact =
+                |fact: &DetourFact| (fact.detour.as_str(), fact.flows, fact.bytes, fact.devices);
+            facts.iter().map(fact).collect::<Vec<_>>()
+        };
+        let all = [("wireguard", 6, 600, 2), ("vpn-anonymizer", 0, 300, 2)];
+        assert_eq!(told(&store, 0, DAY_SECONDS), all);
+        let one = [("wireguard", 2, 200, 1), ("vpn-anonymizer", 0, 100, 1)];
+        assert_eq!(told(&store, 0, 3600), one);
+
+        let hours = Keeping { hours_from: Some(DAY_SECONDS), ..ALL };
+        prune(&mut store, &hours);
+        assert_eq!(told(&store, 0, DAY_SECONDS), all);
+        assert_eq!(number(&store, "SELECT count(*) FROM detours WHERE subject > 0"), 0);
+        assert_eq!(store.prune(&hours).unwrap(), Pruned::default());
+        prune(&mut store, &Keeping { days_from: Some(DAY_SECONDS), ..hours });
+        prune(&mut store, &Keeping { totals_from: Some(DAY_SECONDS), ..hours });
+        assert_eq!(told(&store, 0, DAY_SECONDS), []);
     }
 
     #[test]

@@ -40,14 +40,14 @@ pub use error::StoreError;
 pub use keep::{DayOf, DayTotal, Judge, Keeping, Pruned};
 pub use kept::{Stages, TotalFact};
 pub use query::{
-    AppFact, CaptureFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
+    AppFact, CaptureFact, DetourFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
     VisibilityFact, Window,
 };
 pub use rename::{NamedLater, NewName, Renamed};
 pub use rows::{
-    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, HealthRow, Plan,
-    PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums,
-    Target, TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
+    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, DetourRow, HealthRow,
+    Plan, PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId,
+    Sums, Target, TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;

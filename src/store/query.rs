@@ -10,6 +10,7 @@ use super::error::{StoreError, explain};
 use super::rows::Sums;
 use crate::ledger::Bucket;
 use crate::time::Timestamp;
+use crate::worker::detours::Detour;
 use crate::worker::part::{Health, RingSums};
 
 /// Hours by their beginnings, in UTC seconds: from `from` up to, but without, `to`.
@@ -64,6 +65,19 @@ pub struct UnmatchedFact<'a> {
     pub sums: Sums,
     /// Whether times are those of whole days: some of it is not kept by hour.
     pub is_by_day: bool,
+}
+
+/// What was had of a way around in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DetourFact {
+    /// Which one.
+    pub detour: Detour,
+    /// Flows.
+    pub flows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Different devices; of days of which it is no longer kept who it was, as many as on each.
+    pub devices: u64,
 }
 
 /// One bucket of the books in a window.
@@ -246,6 +260,35 @@ impl Snapshot<'_> {
             };
             (fact.flows, fact.bytes) = (flows, bytes);
             Ok(())
+        })?;
+        Ok(facts)
+    }
+
+    /// What was had of ways around, and by how many devices.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn detours(&self, window: Window) -> Result<Vec<DetourFact>, StoreError> {
+        let sql = "SELECT x.kind, sum(x.flows), sum(x.bytes),
+                count(DISTINCT s.device) + sum(iif(x.subject = 0, x.devices, 0))
+            FROM detours AS x LEFT JOIN subjects AS s ON s.id = x.subject
+            WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
+            GROUP BY x.kind ORDER BY x.kind";
+        let mut facts = Vec::new();
+        self.rows(sql, window, |row| {
+            let read = || Ok((row.get::<_, u8>(0)?, [1, 2, 3].map(|at| unsigned(row, at))));
+            let (kind, [flows, bytes, devices]) = read().map_err(|error| self.failed(error))?;
+            let failed = |error| self.failed(error);
+            // A newer program may know more of them.
+            if let Some(detour) = Detour::from_number(kind) {
+                facts.push(DetourFact {
+                    detour,
+                    flows: flows.map_err(failed)?,
+                    bytes: bytes.map_err(failed)?,
+                    devices: devices.map_err(failed)?,
+                });
+            }
+            Ok::<(), StoreError>(())
         })?;
         Ok(facts)
     }

@@ -11,6 +11,7 @@ use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
 pub use crate::usage::Sums;
+use crate::worker::detours::Detour;
 use crate::worker::part::{Health, RingSums};
 
 /// What the catalogue says of an app, as far as reports show it.
@@ -195,6 +196,21 @@ pub struct TraitRow<I = SubjectId> {
     pub value: u64,
 }
 
+/// What a subject had of a way around within an hour; rows of one key are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DetourRow {
+    /// The hour of the packets' own stamps.
+    pub hour: Hour,
+    /// Which way.
+    pub detour: Detour,
+    /// Whose.
+    pub subject: SubjectId,
+    /// Flows that began in the hour.
+    pub flows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
 /// What one transaction adds. All numbers are what has come since the commit before.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -218,6 +234,8 @@ pub struct Commit {
     pub traits: Vec<TraitRow>,
     /// Flows that subjects accepted and answered, in any order.
     pub accepted: Vec<(Hour, SubjectId, u64)>,
+    /// In any order; keys may occur more than once.
+    pub detours: Vec<DetourRow>,
     /// What was lost, refused or bounded.
     pub counters: Counters,
 }

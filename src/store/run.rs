@@ -305,9 +305,17 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
     for run in runs {
         // A run's hours are known, so that the tables, which begin with the hour, need not be
         // walked as a whole.
-        for table in
-            ["usage", "visibility", "totals", "health", "rings", "traits", "accepted", "possible"]
-        {
+        for table in [
+            "usage",
+            "visibility",
+            "totals",
+            "health",
+            "rings",
+            "traits",
+            "accepted",
+            "possible",
+            "detours",
+        ] {
             let sql = format!(
                 "DELETE FROM {table} WHERE run = ?1
                      AND hour >= (SELECT first_hour FROM runs WHERE id = ?1)

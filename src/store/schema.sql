@@ -1,4 +1,4 @@
--- The database of shadowscope, version 5 (PRAGMA user_version).
+-- The database of shadowscope, version 6 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -108,7 +108,8 @@ CREATE TABLE usage (
     run             INTEGER NOT NULL REFERENCES runs (id),
     subject         INTEGER NOT NULL REFERENCES subjects (id),
     target          INTEGER NOT NULL REFERENCES targets (id),
-    name_source     INTEGER NOT NULL,  -- 0 sni, 1 quic, 2 host, 3 cert, 4 dns, 5 net
+    name_source     INTEGER NOT NULL,  -- 0 sni, 1 quic, 2 host, 3 cert, 4 dns, 5 net,
+                                       -- 6 media
     catalogue       INTEGER NOT NULL REFERENCES catalogues (id),
     connections     INTEGER NOT NULL,  -- flows that began in this hour
     attempts_failed INTEGER NOT NULL,  -- flows without an answer, or reset before one
@@ -262,6 +263,22 @@ CREATE TABLE possible (
     PRIMARY KEY (hour, run, target)
 ) STRICT, WITHOUT ROWID;
 
+-- Ways around: traffic into which nobody can look, and DNS that nobody can read, outside the network.
+CREATE TABLE detours (
+    hour    INTEGER NOT NULL,  -- once it is not kept who it was, the beginning of the zone's day
+    run     INTEGER NOT NULL REFERENCES runs (id),
+    kind    INTEGER NOT NULL,  -- 1 wireguard, 2 openvpn, 3 ipsec, 4 l2tp, 5 pptp, 6 ssh, 7 tor,
+                               -- 8 tailscale, 9 zerotier, 10 anyconnect, 11 socks, 12 masque, 13 gre,
+                               -- 14 rdp, 15 vnc, 16 teamviewer, 17 anydesk, by what they say; 64 dot,
+                               -- 66 doq by their hello, 65 dot, 67 doq, 68 doh by the list of
+                               -- resolvers; 69 vpn-anonymizer, 70 tunnelling by the catalogue
+    subject INTEGER NOT NULL,  -- of subjects, or 0 once it is not kept who it was
+    flows   INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,
+    devices INTEGER NOT NULL,  -- 1, or of how many it is the sum
+    PRIMARY KEY (hour, run, kind, subject)
+) STRICT, WITHOUT ROWID;
+
 -- Names of the buckets, in the order of reports. A byte is in the first that fits.
 CREATE TABLE buckets (
     id   INTEGER PRIMARY KEY,
@@ -385,7 +402,7 @@ SELECT
     t.edition AS app_edition,
     iif(t.app IS NULL, t.domain, '') AS unmatched_domain,
     CASE u.name_source WHEN 0 THEN 'sni' WHEN 1 THEN 'quic' WHEN 2 THEN 'host'
-        WHEN 3 THEN 'cert' WHEN 4 THEN 'dns' WHEN 5 THEN 'net' END AS name_source,
+        WHEN 3 THEN 'cert' WHEN 4 THEN 'dns' WHEN 5 THEN 'net' WHEN 6 THEN 'media' END AS name_source,
     c.version AS catalogue_version,
     u.connections,
     u.attempts_failed,

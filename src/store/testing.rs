@@ -68,6 +68,7 @@ pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
         rings: Vec::new(),
         traits: Vec::new(),
         accepted: Vec::new(),
+        detours: Vec::new(),
         counters: Counters::default(),
     }
 }

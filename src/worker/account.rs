@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::bucket::{BY_NAME, fixed_bucket};
 use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
-use super::{Item, Worker, tunnels};
+use super::{Item, Worker, detours, tunnels};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
 use crate::hostname::registrable_domain;
@@ -365,6 +365,9 @@ impl Worker {
             }
             self.part.books.add(hour, bucket, sums.connections, sums.bytes());
             return;
+        }
+        if let Some(detour) = detours::of_flow(hot, cold) {
+            self.part.note_detour(client.address, hour, detour, sums.connections, sums.bytes());
         }
         let begun = (sums.connections > 0).then_some(cold.first_seen);
         let outer = self.inspector.outer(flow);

@@ -1,34 +1,29 @@
-//! What dissectors are shown of a flow, and what follows from their findings.
+//! What dissectors are shown of a flow. What follows from what they find is in `findings`.
 //!
-//! Both sides are looked at, each for itself; whoever sent the hello, the request or the question
-//! is the client, whatever was assumed before. An inspection exists only while a dissector wants
+//! Both sides are looked at, each for itself. An inspection exists only while a dissector wants
 //! more of the flow. A dissector that panics costs its flow the name, and is counted.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 
-use super::bucket::BY_NAME;
-use super::part::{ObservationRecord, QUIC_VERSIONS_MAX};
+use super::findings::Found;
+use super::part::QUIC_VERSIONS_MAX;
 use super::questions::name_protocol;
 use super::{Item, Worker};
 use crate::decode;
 use crate::dissect::dns;
-use crate::dissect::media::{self, MediaKind};
+use crate::dissect::media;
+use crate::dissect::presence;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
-use crate::dissect::tunnel::{self, Datagrams, TunnelProtocol, openvpn};
-use crate::dissect::{Advance, Finding, Progress};
-use crate::evidence::source::Trait;
+use crate::dissect::tunnel::Datagrams;
+use crate::dissect::{Advance, Progress};
 use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
-use crate::hostname::Hostname;
-use crate::ledger::Bucket;
-use crate::net::{Address, Endpoint, protocol};
-use crate::observation::{ALPN_LENGTH_MAX, ClientHello, NameSource, Request, Seen};
+use crate::net::protocol;
 use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -37,8 +32,6 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 const LOOKED_MAX: u8 = 16;
 /// How long a flow stays undecided after its first payload.
 const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
-/// DNS over TLS (RFC 7858) and over QUIC (RFC 9250): a sign, and never the only one.
-const ENCRYPTED_DNS_PORT: u16 = 853;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
 pub(super) const INSPECTIONS_MAX: usize = 16_384;
 
@@ -52,13 +45,13 @@ pub(super) struct Inspector {
     order: VecDeque<(FlowId, u32, u64)>,
     begun: u64,
     /// Config ids of flows whose hello has Encrypted ClientHello.
-    outer: HashMap<FlowId, u8, RandomState>,
+    pub(super) outer: HashMap<FlowId, u8, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
     /// What was seen of flows that may carry media of calls.
     pub(super) media: HashMap<FlowId, media::Seen, RandomState>,
     scratch: quic::Scratch,
-    found: Vec<Found>,
+    pub(super) found: Vec<Found>,
 }
 
 impl Inspector {
@@ -115,28 +108,6 @@ impl LookedAt {
     }
 }
 
-/// A finding that outlives the bytes it was found in.
-enum Found {
-    Hello(Box<ClientHello>),
-    Request(Box<Request>),
-    Certificate(Hostname),
-    ProxyTarget(Hostname),
-    ForwardedFor(Address),
-    Dns(Vec<u8>),
-    Tunnel { protocol: TunnelProtocol, by_client: bool },
-    Socks4 { is_reply: bool },
-    Media(MediaKind),
-    OpenVpn(openvpn::Packet),
-    Refused(Counter),
-}
-
-/// What is known besides a name.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Hints<'a> {
-    ja4: &'a str,
-    forwarded_for: Option<Address>,
-}
-
 /// Feeds a stream dissector and keeps what it finds.
 struct Feed<'a> {
     stream: &'a mut SideStream,
@@ -145,31 +116,15 @@ struct Feed<'a> {
 
 impl Consumer for Feed<'_> {
     fn bytes(&mut self, bytes: &[u8]) -> Advance {
-        self.stream.advance(bytes, &mut |finding| self.found.extend(keep(finding)))
+        self.stream.advance(bytes, &mut |finding| self.found.extend(Found::of(finding)))
     }
 
     fn lost(&mut self, unconsumed: &[u8]) {
         if !unconsumed.is_empty() {
-            self.stream.finish(unconsumed, &mut |finding| self.found.extend(keep(finding)));
+            self.stream.finish(unconsumed, &mut |finding| self.found.extend(Found::of(finding)));
         }
         self.stream.gap();
     }
-}
-
-fn keep(finding: Finding<'_>) -> Option<Found> {
-    Some(match finding {
-        Finding::Hello(hello) => Found::Hello(Box::new(hello)),
-        Finding::Request(request) => Found::Request(Box::new(request)),
-        Finding::Certificate(names) => Found::Certificate(names.first()?.hostname),
-        Finding::ProxyTarget(host) => Found::ProxyTarget(host),
-        Finding::DnsMessage(message) => Found::Dns(message.to_vec()),
-        Finding::Tunnel { protocol, by_client } => Found::Tunnel { protocol, by_client },
-        Finding::Socks4 { is_reply } => Found::Socks4 { is_reply },
-        Finding::Media(kind) => Found::Media(kind),
-        Finding::OpenVpn(packet) => Found::OpenVpn(packet),
-        Finding::Refused(counter) => Found::Refused(counter),
-        Finding::ForwardedFor(address) => Found::ForwardedFor(address),
-    })
 }
 
 impl Worker {
@@ -209,6 +164,8 @@ impl Worker {
         } else if packet.source_port == dns::PORT || packet.destination_port == dns::PORT {
             self.dns(flow, side, item.time, payload);
             self.decide(flow);
+        } else if presence::DHCP_PORTS.contains(&packet.destination_port) {
+            self.note_client(item, payload);
         } else if let Some(protocol) = name_protocol(packet) {
             self.device_names(protocol, packet.source, payload);
         } else {
@@ -450,174 +407,12 @@ impl Worker {
             self.take_findings(flow, side, time, None);
         }
     }
-
-    /// Draws the conclusions from what was found in a packet of so many bytes, which is not counted
-    /// yet; without bytes, at the end of the flow. Says whether there was anything.
-    fn take_findings(
-        &mut self,
-        flow: FlowId,
-        side: Side,
-        time: Timestamp,
-        packet_bytes: Option<u32>,
-    ) -> bool {
-        let mut found = std::mem::take(&mut self.inspector.found);
-        let mut fruitful = false;
-        for finding in found.drain(..) {
-            fruitful |= !matches!(finding, Found::Refused(_) | Found::OpenVpn(_));
-            match finding {
-                Found::Hello(hello) => {
-                    self.hello(flow, side, time, &hello, false);
-                    if let Some(bytes) = packet_bytes {
-                        self.hello_ends(flow, side, bytes);
-                    }
-                }
-                Found::Request(request) => self.request(flow, side, time, &request),
-                Found::Certificate(name) => self.certificate(flow, side, &name),
-                Found::ProxyTarget(host) => {
-                    self.set_client(flow, side);
-                    self.set_name(flow, &host, NameSource::Host);
-                    self.note_proxy(flow, time);
-                }
-                Found::ForwardedFor(address) => self.note_asks_for(flow, time, address),
-                Found::Dns(message) => self.dns(flow, side, time, &message),
-                Found::Tunnel { protocol, by_client } => {
-                    self.tunnel_in_stream(flow, side, protocol, by_client);
-                }
-                Found::Socks4 { is_reply } => self.socks4(flow, side, is_reply),
-                Found::Media(kind) => self.mark_media(flow, kind),
-                Found::OpenVpn(packet) => self.openvpn_packet(flow, side, packet),
-                Found::Refused(counter) => self.count_event(counter),
-            }
-        }
-        self.inspector.found = found;
-        fruitful
-    }
-
-    /// Takes a hello of TLS, or of DTLS.
-    pub(super) fn hello(
-        &mut self,
-        flow: FlowId,
-        side: Side,
-        time: Timestamp,
-        hello: &ClientHello,
-        is_dtls: bool,
-    ) {
-        self.set_client(flow, side);
-        if let Some(shape) = hello.shape {
-            let (client, _) = self.endpoints(flow);
-            let hour = self.hour(time.minute());
-            self.note_trait(client.address, hour, Trait::HelloShape, shape.get().into());
-        }
-        let is_udp = self.table.hot(flow).protocol == protocol::UDP;
-        let (source, seen) = match is_udp && !is_dtls {
-            true => (NameSource::Quic, Seen::Quic),
-            false => (NameSource::Sni, Seen::Tls),
-        };
-        let hot = self.table.hot(flow);
-        if hot.bucket == BY_NAME && is_of_dns(hello, hot.ports) {
-            hot.bucket = Bucket::EncryptedDns as u8;
-        }
-        let server_port = hot.ports[1 - hot.client()];
-        if !is_udp && tunnel::is_tor_hello(hello, server_port) {
-            self.mark_tunnel(flow, TunnelProtocol::Tor);
-        }
-        if hello.alpn.iter().any(|protocol| tunnel::is_anydesk(protocol)) {
-            self.mark_tunnel(flow, TunnelProtocol::AnyDesk);
-        }
-        let hot = self.table.hot(flow);
-        if hello.esni {
-            self.part.counters.count(Counter::TlsEsni);
-        }
-        let wanted = &mut hot.marks;
-        *wanted &= !(mark::WANTED_0 << side);
-        let Some(name) = &hello.server_name else { return };
-        *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
-        // Observations are those that are compared with other tools': of TCP and QUIC.
-        if !is_dtls {
-            self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
-        }
-        if let Some(config_id) = hello.ech_config_id {
-            self.inspector.outer.insert(flow, config_id);
-        }
-        self.set_name(flow, name, source);
-    }
-
-    fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {
-        self.set_client(flow, side);
-        let hints = Hints { ja4: "", forwarded_for: request.forwarded_for };
-        if let Some(authority) = &request.authority {
-            self.observe(flow, time, Seen::Http, authority, hints);
-        }
-        if let Some(host) =
-            request.host.as_ref().filter(|host| request.authority.as_ref() != Some(host))
-        {
-            self.observe(flow, time, Seen::Http, host, hints);
-        }
-        if let Some(name) = request.authority.or(request.host) {
-            self.set_name(flow, &name, NameSource::Host);
-        }
-        // Only a proxy is asked for an absolute target (RFC 9112, 3.2.2).
-        if request.authority.is_some() {
-            self.note_proxy(flow, time);
-        }
-        if let Some(address) = request.forwarded_for {
-            self.note_asks_for(flow, time, address);
-        }
-    }
-
-    fn certificate(&mut self, flow: FlowId, side: Side, name: &Hostname) {
-        self.set_client(flow, 1 - side);
-        self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
-        if self.table.cold(flow).name == NONE {
-            self.set_name(flow, name, NameSource::Cert);
-        }
-    }
-
-    pub(super) fn observe(
-        &mut self,
-        flow: FlowId,
-        time: Timestamp,
-        seen: Seen,
-        host: &str,
-        hints: Hints<'_>,
-    ) {
-        if !self.settings.observations {
-            return;
-        }
-        let (client, server) = self.endpoints(flow);
-        self.part.observations.push(ObservationRecord {
-            time,
-            seen,
-            client,
-            server,
-            host: host.into(),
-            ja4: hints.ja4.into(),
-            forwarded_for: hints.forwarded_for,
-        });
-    }
-
-    /// Client and server of a flow.
-    pub(super) fn endpoints(&mut self, flow: FlowId) -> (Endpoint, Endpoint) {
-        let hot = self.table.hot(flow);
-        let endpoint =
-            |side: Side| Endpoint { address: hot.addresses[side], port: hot.ports[side] };
-        (endpoint(hot.client()), endpoint(1 - hot.client()))
-    }
 }
 
 fn new_stream(packet: &Packet, fingerprint: bool, known_start: u32) -> SideStream {
     let stream = SideStream::new(packet.source_port, packet.destination_port);
     let stream = if fingerprint { stream } else { stream.without_fingerprint() };
     if known_start == 0 { stream.in_midst() } else { stream }
-}
-
-/// Whether a hello begins DNS over TLS or over QUIC: it says so (RFC 9250, 4.1.1; "dot" in IANA's
-/// list), or it says nothing of what it wants on their port, as most clients of RFC 7858 do.
-fn is_of_dns(hello: &ClientHello, ports: [u16; 2]) -> bool {
-    let is_dns = |protocol: &ArrayString<ALPN_LENGTH_MAX>| {
-        matches!(protocol.as_str(), "dot" | "doq") || protocol.starts_with("doq-i")
-    };
-    hello.alpn.iter().any(is_dns) || hello.alpn.is_empty() && ports.contains(&ENCRYPTED_DNS_PORT)
 }
 
 /// Counts a flow whose Initials no known key opens.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::part::{IntakeSums, Part};
 use super::{Item, Settings};
 use crate::decode::{self, Outcome};
+use crate::dissect::presence;
 use crate::ledger::Bucket;
 use crate::net::NetworkSet;
 use crate::packet::LinkType;
@@ -73,7 +74,7 @@ impl Intake {
             self.part.counters.count(Counter::SnapCut);
         }
         if outcome != Outcome::Packet {
-            self.without_owner(outcome, frame.time);
+            self.without_owner(outcome, frame);
             return false;
         }
         let packet = &item.packet;
@@ -119,16 +120,25 @@ impl Intake {
     }
 
     #[cold]
-    fn without_owner(&mut self, outcome: Outcome, time: Timestamp) {
+    fn without_owner(&mut self, outcome: Outcome, frame: Frame<'_>) {
         let (bucket, bytes) = match outcome {
             Outcome::Packet => return,
-            Outcome::NonIp { bytes } => (Bucket::NonIp, bytes),
+            Outcome::NonIp { bytes } => {
+                let sender = match frame.link {
+                    LinkType::ETHERNET => presence::arp_sender(frame.bytes),
+                    _ => None,
+                };
+                if let Some(sender) = sender.filter(|&sender| self.settings.home.contains(sender)) {
+                    self.part.note_present(sender, self.hour);
+                }
+                (Bucket::NonIp, bytes)
+            }
             Outcome::Undecodable { reason, bytes } => {
                 self.part.counters.count(reason.counter());
                 (Bucket::Undecodable, bytes)
             }
         };
-        self.count(time, u64::from(bytes));
+        self.count(frame.time, u64::from(bytes));
         self.part.books.add(self.hour, bucket, 0, u64::from(bytes));
     }
 

@@ -9,11 +9,13 @@
 //! - `mod`: the packet path
 //! - `account`: where sums go, and when a flow begins, is named and ends
 //! - `bucket`: buckets that no name changes
+//! - `detours`: ways around, and what each was known by
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
 //! - `sources`: what tells that an address is no person
 //! - `links`: link addresses that were told
 //! - `inspect`: what dissectors are shown, and what follows from their findings
+//! - `named`: what follows from findings that tell a name
 //! - `tunnels`: flows that turn out to be tunnels
 //! - `fragments`: datagrams in pieces
 //! - `duplicates`: packets that a SPAN port shows twice
@@ -22,8 +24,10 @@
 mod account;
 mod bucket;
 pub mod clock;
+pub mod detours;
 pub mod duplicates;
 mod ended;
+mod findings;
 mod fragments;
 mod gaps;
 mod inspect;

@@ -1,9 +1,10 @@
 //! What a worker hands to merge at a tick.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
+use super::detours::Detour;
 use crate::dissect::device_name::DeviceName;
 use crate::dissect::media::MediaKind;
 use crate::dissect::tunnel::TunnelProtocol;
@@ -13,7 +14,7 @@ use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, Mac};
 use crate::observation::{NameSource, Seen};
-use crate::stats::Counters;
+use crate::stats::{Counter, Counters};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{Sums, UsageKey};
 
@@ -56,6 +57,10 @@ pub struct Part {
     pub traits: Vec<TraitSeen>,
     /// Flows that addresses at home accepted and answered, by hour.
     pub accepted: HashMap<(Address, Hour), u64, RandomState>,
+    /// Addresses at home that ARP or DHCP showed, by hour.
+    pub present: HashSet<(Address, Hour), RandomState>,
+    /// Flows and bytes of ways around, by client, hour and way.
+    pub detours: HashMap<(Address, Hour, Detour), (u64, u64), RandomState>,
     /// What devices call themselves: never use of an app.
     pub device_names: Vec<(Address, DeviceName)>,
     /// Versions of QUIC Initials that no known key opens, by version, in flows.
@@ -72,6 +77,36 @@ pub struct Part {
     pub health: Vec<(Hour, Health)>,
     /// What the kernel says of the worker's ring.
     pub rings: BTreeMap<Hour, RingSums>,
+}
+
+impl Part {
+    /// Adds to what a client at home had of a way around.
+    pub fn note_detour(
+        &mut self,
+        client: Address,
+        hour: Hour,
+        detour: Detour,
+        flows: u64,
+        bytes: u64,
+    ) {
+        let key = (client, hour, detour);
+        if self.detours.len() >= HINTS_MAX && !self.detours.contains_key(&key) {
+            self.counters.count(Counter::HintDropped);
+            return;
+        }
+        let (all_flows, all_bytes) = self.detours.entry(key).or_default();
+        *all_flows += flows;
+        *all_bytes += bytes;
+    }
+
+    /// Notes that a device at home showed itself.
+    pub fn note_present(&mut self, device: Address, hour: Hour) {
+        if self.present.len() < HINTS_MAX {
+            self.present.insert((device, hour));
+        } else if !self.present.contains(&(device, hour)) {
+            self.counters.count(Counter::HintDropped);
+        }
+    }
 }
 
 /// A flow without a name of its own, as far as it went since it was last handed on.

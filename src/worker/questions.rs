@@ -3,12 +3,13 @@
 //! Questions are counted for the client; answers go to merge, which names flows by them. Names
 //! that devices give themselves are kept apart: they are never use of an app.
 
-use super::Worker;
-use super::inspect::Hints;
+use super::findings::Hints;
 use super::part::{ANSWERS_MAX, Answer, EchOffer, HINTS_MAX};
+use super::{Item, Worker};
 use crate::dissect::Progress;
 use crate::dissect::device_name::{self, NameProtocol, NameUse};
 use crate::dissect::dns;
+use crate::dissect::presence;
 use crate::evidence::source::{Trait, value_of};
 use crate::flow::slot::Side;
 use crate::flow::table::FlowId;
@@ -134,6 +135,15 @@ impl Worker {
                     });
                 }
             }
+        }
+    }
+
+    /// Notes the client of a DHCP message.
+    pub(super) fn note_client(&mut self, item: &Item, payload: &[u8]) {
+        let client = presence::dhcp_client(payload);
+        if let Some(client) = client.filter(|&client| self.settings.home.contains(client)) {
+            let hour = self.hour(item.minute);
+            self.part.note_present(client, hour);
         }
     }
 

@@ -35,7 +35,10 @@ impl Told {
 
     /// Whether this was not among it; then it is from now on.
     fn is_news(&mut self, seen: TraitSeen) -> bool {
-        let mixed = value_of(seen.address) ^ seen.value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // A clash costs nothing but telling it again, so that a quick mix will do.
+        let address = u128::from_ne_bytes(seen.address.0);
+        let mixed = (address >> 64) as u64 ^ (address as u64).rotate_left(32) ^ seen.value;
+        let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let place = &mut self.0[(mixed >> 32) as usize % Told::PLACES];
         let is_news = *place != seen;
         *place = seen;

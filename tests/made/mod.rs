@@ -11,6 +11,7 @@ use crate::support;
 
 mod capture;
 mod detours;
+mod media;
 mod names;
 mod preambles;
 mod tunnels;
@@ -30,6 +31,7 @@ fn scenes() -> Vec<Scene> {
     scenes.extend(preambles::scenes());
     scenes.extend(tunnels::scenes());
     scenes.extend(detours::scenes());
+    scenes.extend(media::scenes());
     scenes
 }
 

@@ -43,6 +43,12 @@ impl From<Output> for Ended {
     }
 }
 
+/// How often what is killed is killed; more is for whoever changes how things are kept.
+pub fn kills() -> u32 {
+    const KILLS_DEFAULT: u32 = 20;
+    std::env::var("SHADOWSCOPE_KILLS").ok().map_or(KILLS_DEFAULT, |text| number(&text) as u32)
+}
+
 /// The program, to be run with the small catalogue of the fixtures where one is needed.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shadowscope"));

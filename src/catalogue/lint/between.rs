@@ -1,12 +1,13 @@
-//! Rules between files: S003, S008, S009, S010, S014, S017.
+//! Rules between files: S003, S008, S009, S010, S017.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::Catalogue;
 use super::super::finding::Finding;
 use super::super::format::Kind;
 use super::super::pattern::Pattern;
-use super::{AppDocument, Context, Name, Step, registrable_by_icann, with_parents};
+use super::{
+    AppDocument, Context, FILES_TO_BLAME_MAX, Name, Step, registrable_by_icann, with_parents,
+};
 
 /// Labels that are no tenants anywhere: each is reserved or has a rule of its own.
 const NEVER_TENANTS: &[&str] =
@@ -81,26 +82,51 @@ fn equal_rules(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 /// S009: below another app's domain only with kinship or a word.
 fn carve_outs(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    let mut owners: BTreeMap<&str, &AppDocument<'_>> = BTreeMap::new();
+    let usable = |app: &&AppDocument<'_>, name: &Name<'_>| context.is_usable(app, name);
+    let mut owners = BTreeMap::new();
     for app in &context.apps {
-        for name in app.names().filter(|name| name.key == "domains") {
-            owners.entry(name.text).or_insert(app);
+        let domains = app.names().filter(|name| name.key == "domains" && usable(&app, name));
+        for name in domains {
+            owners.entry(name.text).or_insert((app, name, Vec::new()));
         }
     }
     for app in &context.apps {
-        for name in app.names() {
+        for name in app.names().filter(|name| usable(&app, name)) {
             for parent in with_parents(name.literal_suffix()) {
-                let Some(owner) = owners.get(parent) else { continue };
-                let is_allowed = owner.file.id == app.file.id
+                let Some((owner, _, below)) = owners.get_mut(parent) else { continue };
+                // The same domain twice is S008.
+                let is_same = name.key == "domains" && name.text == parent;
+                let is_allowed = is_same
+                    || owner.file.id == app.file.id
                     || app.is_kin_of(owner.file)
                     || app.file.carve_out_of.contains(&owner.file.id);
                 if !is_allowed {
-                    let id = &owner.file.id;
-                    let reason = format!("`{}` is below `{parent}` of `{id}`", name.text);
-                    let remedy = format!("if it is right, add carve_out_of = [\"{id}\"]");
-                    findings.push(app.at_name("S009", &name, reason, remedy));
+                    below.push((app, name));
                 }
             }
+        }
+    }
+    for (domain, (owner, place, below)) in owners {
+        let id = &owner.file.id;
+        let files: BTreeSet<&str> = below.iter().map(|(app, _)| app.document.path).collect();
+        if files.len() > FILES_TO_BLAME_MAX
+            && let Some((first, name)) = below.first()
+        {
+            let reason = format!(
+                "`{domain}` has names of {} other files below it: `{}` of {}, ...",
+                files.len(),
+                name.text,
+                first.document.path
+            );
+            let remedy = "claim only what is this app's own; else those files need carve_out_of";
+            findings.push(owner.at_name("S009", &place, reason, remedy));
+            continue;
+        }
+        for (app, name) in below {
+            let reason =
+                format!("`{}` is below `{domain}` of `{id}` ({})", name.text, owner.document.path);
+            let remedy = format!("if it is right, add carve_out_of = [\"{id}\"]");
+            findings.push(app.at_name("S009", &name, reason, remedy));
         }
     }
 }
@@ -175,56 +201,4 @@ fn reserved(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
-}
-
-/// S014: what only looks like a rule's name matches nothing.
-pub(super) fn check_look_alikes(
-    context: &Context<'_>,
-    catalogue: &Catalogue,
-    findings: &mut Vec<Finding>,
-) {
-    let names = context.apps.iter().flat_map(AppDocument::names);
-    let owned: BTreeSet<&str> =
-        names.filter_map(|name| registrable_by_icann(name.literal_suffix())).collect();
-    for app in &context.apps {
-        for name in app.names() {
-            for look_alike in look_alikes(name.literal_suffix()) {
-                // xbox.com looks like box.com and is somebody's own; names for examples are nobody's.
-                let is_owned = !is_for_examples(&look_alike)
-                    && registrable_by_icann(&look_alike).is_some_and(|d| owned.contains(d));
-                if is_owned {
-                    continue;
-                }
-                if let Some(found) = catalogue.match_host(&look_alike) {
-                    let reason = format!(
-                        "`{look_alike}` only looks like it and matches `{}` ({})",
-                        found.rule, found.file
-                    );
-                    let remedy = "narrow the rule that matches";
-                    findings.push(app.at_name("S014", &name, reason, remedy));
-                }
-            }
-        }
-    }
-}
-
-/// Top-level names that nobody can register (RFC 2606, 2).
-fn is_for_examples(name: &str) -> bool {
-    name.ends_with(".example") || name.ends_with(".invalid")
-}
-
-/// Names that a person might take for `name` and that belong to others.
-fn look_alikes(name: &str) -> Vec<String> {
-    let mut names = vec![format!("{name}.evil.example")];
-    if let Some(registrable) = registrable_by_icann(name) {
-        let head = &name[..name.len() - registrable.len()];
-        names.push(format!("{head}x{registrable}"));
-    }
-    if let Some((head, last)) = name.rsplit_once('.') {
-        names.push(format!("{head}.invalid"));
-        names.push(format!("{}.{last}", head.replace('.', "-")));
-        names.push(format!("{}.example", name.replace('.', "-")));
-    }
-    names.retain(|look_alike| look_alike != name);
-    names
 }

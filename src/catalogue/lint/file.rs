@@ -70,20 +70,21 @@ fn identity(context: &Context<'_>, app: &AppDocument<'_>, findings: &mut Vec<Fin
 /// S004: words that must be on a closed list.
 fn closed_lists(context: &Context<'_>, app: &AppDocument<'_>, findings: &mut Vec<Finding>) {
     let file = app.file;
-    if !context.categories.contains_key(file.category.as_str()) {
+    // A list that cannot be read is one finding, and not one for each file.
+    if context.has("categories.toml") && !context.categories.contains_key(file.category.as_str()) {
         let remedy = suggestion(&file.category, context.categories.keys().copied());
         let reason = format!("unknown category `{}`", file.category);
         findings.push(app.at_key("S004", "category", reason, remedy));
     }
     for (number, tag) in file.tags.iter().enumerate() {
-        if !context.tags.contains(tag.as_str()) {
+        if context.has("tags.toml") && !context.tags.contains(tag.as_str()) {
             let steps = [Step::Key("tags"), Step::Item(number)];
             let remedy = suggestion(tag, context.tags.iter().copied());
             let reason = format!("unknown tag `{tag}`");
             findings.push(app.document.finding("S004", &steps, reason, remedy));
         }
     }
-    if !context.vendors.contains_key(file.vendor.as_str()) {
+    if context.has("vendors.toml") && !context.vendors.contains_key(file.vendor.as_str()) {
         let remedy = format!(
             "add a line `{} = {{ name = \"...\", country = \"..\" }}` to vendors.toml",
             file.vendor
@@ -92,7 +93,9 @@ fn closed_lists(context: &Context<'_>, app: &AppDocument<'_>, findings: &mut Vec
         findings.push(app.at_key("S004", "vendor", reason, remedy));
     }
     if let Some(suite) = &file.suite {
-        let is_suite = context.app(suite).is_some_and(|other| other.file.kind == Kind::Suite);
+        let is_unreadable = context.unreadable.contains(suite.as_str());
+        let is_suite =
+            is_unreadable || context.app(suite).is_some_and(|other| other.file.kind == Kind::Suite);
         if !is_suite || file.kind == Kind::Suite {
             let reason = format!("`{suite}` is no suite that this file can belong to");
             let remedy = "name the id of a file with kind = \"suite\", or drop the key";
@@ -100,7 +103,7 @@ fn closed_lists(context: &Context<'_>, app: &AppDocument<'_>, findings: &mut Vec
         }
     }
     for id in &file.carve_out_of {
-        if context.app(id).is_none() {
+        if context.app(id).is_none() && !context.unreadable.contains(id.as_str()) {
             let reason = format!("there is no app `{id}`");
             let remedy = suggestion(id, near(context, id));
             findings.push(app.at_key("S004", "carve_out_of", reason, remedy));
@@ -187,6 +190,7 @@ fn life_cycle(context: &Context<'_>, app: &AppDocument<'_>, findings: &mut Vec<F
     }
     if let Some(id) = &app.file.replaced_by
         && context.app(id).is_none()
+        && !context.unreadable.contains(id.as_str())
     {
         let reason = format!("there is no app `{id}`");
         let remedy = "name an app of the catalogue, or drop the key";

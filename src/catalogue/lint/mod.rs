@@ -7,17 +7,21 @@
 
 mod between;
 mod file;
+mod look_alikes;
 mod names;
 mod tested;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compile;
-use super::document::{Content, Document, SourceFile, Step};
+use super::document::{Content, Document, SourceFile, Step, finding_at};
 use super::finding::Finding;
 use super::format::{AppFile, Date, Role};
-use super::vocabulary::{Category, InfraFile, Vendor};
-use super::{canonical, keys};
+use super::vocabulary::{Category, InfraFile, LabelsFile, Vendor};
+use super::{canonical, keys, template};
+
+/// Where a rule clashes with more files than this, it is blamed and not they.
+const FILES_TO_BLAME_MAX: usize = 2;
 
 /// Checks a whole catalogue. `today` is for rule S019. Findings are sorted by file and line.
 pub fn lint(sources: &[SourceFile], today: Date) -> Vec<Finding> {
@@ -29,18 +33,20 @@ pub fn lint(sources: &[SourceFile], today: Date) -> Vec<Finding> {
             Err(mut more) => findings.append(&mut more),
         }
     }
-    let has_unreadable_files = !findings.is_empty();
-    let context = Context::new(&documents, today);
+    let mut context = Context::new(sources, &documents, today);
     context.check_layout(sources, &mut findings);
+    context.check_lists(sources, &mut findings);
+    context.check_placeholders(&mut findings);
     file::check(&context, &mut findings);
-    names::check(&context, &mut findings);
+    context.unusable = names::check(&context, &mut findings);
     between::check(&context, &mut findings);
     tested::check_presence(&context, &mut findings);
-    // Tests run against the whole catalogue, so they wait until it can be compiled.
-    match compile::compile(compile::pack_documents(&documents).into(), "") {
-        Ok(catalogue) if !has_unreadable_files => {
+    // Tests run against the whole catalogue, less what was found to be no rule: else every file
+    // would answer for one that claims too much.
+    match compile::compile(context.pack(&documents).into(), "") {
+        Ok(catalogue) if !["infra", "labels"].iter().any(|id| context.unreadable.contains(id)) => {
             tested::check_results(&context, &catalogue, &mut findings);
-            between::check_look_alikes(&context, &catalogue, &mut findings);
+            look_alikes::check(&context, &catalogue, &mut findings);
         }
         Ok(_) => {}
         Err(errors) => {
@@ -71,7 +77,13 @@ struct Context<'a> {
     tags: BTreeSet<&'a str>,
     deleted: BTreeSet<&'a str>,
     infra: Vec<(&'a Document<'a>, &'a InfraFile)>,
+    labels: Vec<(&'a Document<'a>, &'a LabelsFile)>,
     shared: Vec<&'a Document<'a>>,
+    /// Ids of files that could not be read.
+    unreadable: BTreeSet<&'a str>,
+    /// Names that can be no rules, with their files' paths. Other rules do not look at them, so
+    /// that the file which has them is blamed, and no other.
+    unusable: BTreeSet<(&'a str, &'a str)>,
 }
 
 /// A signature file.
@@ -91,7 +103,10 @@ struct Name<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn new(documents: &'a [Document<'a>], today: Date) -> Context<'a> {
+    fn new(sources: &'a [SourceFile], documents: &'a [Document<'a>], today: Date) -> Context<'a> {
+        let readable: BTreeSet<&str> = documents.iter().map(|document| document.path).collect();
+        let paths = sources.iter().map(|source| source.path.as_str());
+        let unreadable = paths.filter(|path| !readable.contains(path)).map(id_of_path).collect();
         let mut context = Context {
             today,
             apps: Vec::new(),
@@ -101,7 +116,10 @@ impl<'a> Context<'a> {
             tags: BTreeSet::new(),
             deleted: BTreeSet::new(),
             infra: Vec::new(),
+            labels: Vec::new(),
             shared: Vec::new(),
+            unreadable,
+            unusable: BTreeSet::new(),
         };
         for document in documents {
             match &document.content {
@@ -118,6 +136,7 @@ impl<'a> Context<'a> {
                 }
                 Content::Tags(file) => context.tags.extend(file.tags.keys().map(String::as_str)),
                 Content::Infra(file) => context.infra.push((document, file)),
+                Content::Labels(file) => context.labels.push((document, file)),
                 Content::Release(file) => {
                     context.deleted.extend(file.deleted.iter().map(String::as_str));
                 }
@@ -130,6 +149,66 @@ impl<'a> Context<'a> {
     /// The app with this id.
     fn app(&self, id: &str) -> Option<&AppDocument<'a>> {
         self.by_id.get(id).map(|number| &self.apps[*number])
+    }
+
+    /// The file with this path.
+    fn document(&self, path: &str) -> Option<&'a Document<'a>> {
+        let app = self.app(id_of_path(path)).map(|app| app.document);
+        let all = app.into_iter().chain(self.shared.iter().copied());
+        all.chain(self.apps.iter().map(|app| app.document)).find(|document| document.path == path)
+    }
+
+    /// Whether a file that all share was read.
+    fn has(&self, shared: &str) -> bool {
+        self.shared.iter().any(|document| document.path == shared)
+    }
+
+    /// Whether a name is a rule that others can be held against.
+    fn is_usable(&self, app: &AppDocument<'a>, name: &Name<'a>) -> bool {
+        !self.unusable.contains(&(app.document.path, name.text))
+    }
+
+    /// The packed form of all that can be used.
+    fn pack(&self, documents: &[Document<'_>]) -> String {
+        compile::pack_documents(documents, |path, name| !self.unusable.contains(&(path, name)))
+    }
+
+    /// S004: that the closed lists are there to be held against. An operator's own folder has none.
+    fn check_lists(&self, sources: &[SourceFile], findings: &mut Vec<Finding>) {
+        for path in ["categories.toml", "tags.toml", "vendors.toml"] {
+            if sources.iter().all(|source| source.path != path) {
+                findings.push(Finding {
+                    file: path.to_owned(),
+                    line: 0,
+                    column: 0,
+                    rule: "S004",
+                    is_warning: true,
+                    reason: "it is not there, so nothing was held against it".to_owned(),
+                    remedy: "copy it from the catalogue, or name the whole folder".to_owned(),
+                });
+            }
+        }
+    }
+
+    /// S001: what the template left to be filled in.
+    fn check_placeholders(&self, findings: &mut Vec<Finding>) {
+        for AppDocument { document, .. } in &self.apps {
+            let text = document.text;
+            let is_inside_a_word = |start: usize| {
+                let (before, after) =
+                    (&text[..start], &text[start + template::PLACEHOLDER.len()..]);
+                before.ends_with(char::is_alphanumeric) || after.starts_with(char::is_alphanumeric)
+            };
+            for (start, _) in text.match_indices(template::PLACEHOLDER) {
+                // The closed list of categories answers better.
+                if is_inside_a_word(start) || text[..start].ends_with("category = \"") {
+                    continue;
+                }
+                let remedy = "fill it in; in a comment, do what it says and delete it";
+                let reason = format!("`{}` of the template was left", template::PLACEHOLDER);
+                findings.push(finding_at(document.path, text, start, "S001", reason, remedy));
+            }
+        }
     }
 
     /// S022 for every file that can be read.
@@ -220,6 +299,24 @@ impl<'a> Name<'a> {
             },
         }
     }
+}
+
+/// The id that a file has by its name.
+fn id_of_path(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.strip_suffix(".toml").unwrap_or(name)
+}
+
+/// Where a rule stands in a file's text: what is wrong with it is told there.
+fn at_rule(
+    document: &Document<'_>,
+    rule: &'static str,
+    text: &str,
+    reason: String,
+    remedy: &str,
+) -> Finding {
+    let offset = document.text.find(&format!("\"{text}\"")).unwrap_or_default();
+    finding_at(document.path, document.text, offset, rule, reason, remedy)
 }
 
 /// A name and every name above it: `a.b.c`, `b.c`, `c`.

@@ -1,24 +1,38 @@
 //! Rules on single names: S005, S006, S007, S011, S015, S016.
 
+use std::collections::BTreeSet;
+
 use super::super::finding::Finding;
 use super::super::format::{Kind, Role};
+use super::super::labels::NUMBERED;
 use super::super::pattern::{Pattern, TENANT};
-use super::{AppDocument, Context, Name, is_at_or_below, registrable_by_icann};
+use super::super::template;
+use super::{AppDocument, Context, Name, Step, is_at_or_below, registrable_by_icann};
 
 /// First labels that usually mean marketing or help, not the app.
 const SITE_LABELS: &[&str] = &["www", "blog", "help", "docs", "status", "careers"];
 
-pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+/// Answers the names that can be no rules, with their files' paths.
+pub(super) fn check<'a>(
+    context: &Context<'a>,
+    findings: &mut Vec<Finding>,
+) -> BTreeSet<(&'a str, &'a str)> {
+    let mut unusable = BTreeSet::new();
+    labels(context, findings);
     for app in &context.apps {
         for name in app.names() {
             let before = findings.len();
             spelling(app, &name, findings);
             if findings.len() > before {
+                unusable.insert((app.document.path, name.text));
                 continue;
             }
             public_suffix(app, &name, findings);
             infrastructure(context, app, &name, findings);
             pattern(app, &name, findings);
+            if findings.len() > before {
+                unusable.insert((app.document.path, name.text));
+            }
             site_as_use(app, &name, findings);
             embeds(context, app, &name, findings);
         }
@@ -27,7 +41,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 && section.domains.is_empty()
                 && section.patterns.is_empty();
             if is_empty {
-                let steps = [super::Step::Key("match"), super::Step::Item(number)];
+                let steps = [Step::Key("match"), Step::Item(number)];
                 let remedy = "add hosts, domains or patterns, or delete the section";
                 findings.push(app.document.finding(
                     "S001",
@@ -38,6 +52,42 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+    unusable
+}
+
+/// S004, S005, S008 for labels.toml: each label once, without what is implied, in a weak role.
+fn labels(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for (document, file) in &context.labels {
+        let mut seen = BTreeSet::new();
+        for (number, section) in file.label.iter().enumerate() {
+            let at = [Step::Key("label"), Step::Item(number)];
+            if matches!(section.role, Role::Use | Role::Login) {
+                let remedy = "name such hosts in their apps' files";
+                let reason = format!("no label alone proves role {}", section.role);
+                findings.push(document.finding("S004", &at, reason, remedy));
+            }
+            for (item, text) in section.labels.iter().enumerate() {
+                let steps = [at[0], at[1], Step::Key("labels"), Step::Item(item)];
+                let word = text.strip_suffix(NUMBERED).unwrap_or(text);
+                if !is_label(word) || word.ends_with(|c: char| c.is_ascii_digit()) {
+                    let reason = format!("`{text}` is no label without a number");
+                    let remedy = "write one label; numbers behind it are implied, # demands one";
+                    findings.push(document.finding("S005", &steps, reason, remedy));
+                } else if !seen.insert(word) {
+                    let reason = format!("`{word}` stands here twice");
+                    findings.push(document.finding("S008", &steps, reason, "keep one of them"));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a text is one label of a hostname in its plain form.
+fn is_label(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && (1..=63).contains(&text.len())
 }
 
 /// S005: lower-case A-labels of letters, digits and hyphens.
@@ -78,12 +128,6 @@ fn spelling(app: &AppDocument<'_>, name: &Name<'_>, findings: &mut Vec<Finding>)
         report("has a wildcard", remedy);
         return;
     }
-    let is_label = |label: &str| {
-        label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && (1..=63).contains(&label.len())
-    };
     if !text.split('.').all(is_label) || text.len() > 253 {
         report("is no hostname", "use letters, digits and inner hyphens only".to_owned());
     } else if !text.contains('.') {
@@ -190,12 +234,15 @@ fn site_as_use(app: &AppDocument<'_>, name: &Name<'_>, findings: &mut Vec<Findin
     }
 }
 
-/// Whether the line at `offset`, or the one above it, has a comment.
+/// Whether the line at `offset`, or the one above it, has a comment that somebody wrote.
 fn has_comment(text: &str, offset: usize) -> bool {
     let start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
     let end = text[offset..].find('\n').map_or(text.len(), |newline| offset + newline);
     let above = text[..start].trim_end().rsplit('\n').next().unwrap_or_default();
-    text[start..end].contains('#') || above.trim_start().starts_with('#')
+    let own = text[start..end].split_once('#').map(|(_, comment)| comment);
+    let above = above.trim_start().strip_prefix('#');
+    let is_reason = |comment: &str| !template::COMMENTS.iter().any(|own| comment.contains(own));
+    own.into_iter().chain(above).any(is_reason)
 }
 
 /// S016: what every vendor's allow-list names belongs to one vendor.

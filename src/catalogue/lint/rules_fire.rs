@@ -1,5 +1,7 @@
 //! Each lint rule fires on a file that breaks it, and on that file only.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::format::Date;
 use super::super::{Finding, SourceFile};
 use super::lint;
@@ -93,14 +95,39 @@ const SHARED: [(&str, &str); 5] = [
 ];
 
 fn findings_of(path: &str, text: &str) -> Vec<Finding> {
-    let mut sources: Vec<SourceFile> = SHARED
-        .iter()
-        .map(|(path, text)| SourceFile { path: (*path).to_owned(), text: (*text).to_owned() })
-        .collect();
-    sources.push(SourceFile { path: "g/globex.toml".to_owned(), text: OTHER.to_owned() });
-    sources.push(SourceFile { path: path.to_owned(), text: text.to_owned() });
+    findings_among(vec![(path.to_owned(), text.to_owned())])
+}
+
+/// Findings in files that stand beside the shared ones and another vendor's, or replace one.
+fn findings_among(files: Vec<(String, String)>) -> Vec<Finding> {
+    let shared = SHARED.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let mut sources: BTreeMap<String, String> = shared.collect();
+    sources.insert("g/globex.toml".to_owned(), OTHER.to_owned());
+    sources.extend(files);
+    let sources: Vec<SourceFile> =
+        sources.into_iter().map(|(path, text)| SourceFile { path, text }).collect();
     let today: Date = serde_json::from_str("\"2026-11-22\"").unwrap();
     lint(&sources, today)
+}
+
+/// `count` files of other vendors without findings.
+fn others(count: usize) -> Vec<(String, String)> {
+    let other = |number: usize| {
+        let id = format!("globex{number}");
+        let names = OTHER.replace("globex.com", &format!("{id}.com"));
+        let names = names.replace("\"Globex\"", &format!("\"Globex {number}\""));
+        (format!("g/{id}.toml"), names.replace("id = \"globex\"", &format!("id = \"{id}\"")))
+    };
+    (0..count).map(other).collect()
+}
+
+/// The good file with one replacement among `count` others: where findings are, and their rules.
+fn blamed(old: &str, new: &str, count: usize) -> BTreeSet<(String, &'static str)> {
+    assert!(GOOD.contains(old), "the good file has no `{old}`");
+    let mut files = others(count);
+    files.push(("a/acme-drive.toml".to_owned(), GOOD.replacen(old, new, 1)));
+    let findings = findings_among(files);
+    findings.into_iter().map(|finding| (finding.file, finding.rule)).collect()
 }
 
 /// Breaks the good file by one replacement and expects one rule, at a line that has `place`.
@@ -138,6 +165,128 @@ fn s001_shows_all_unknown_keys_at_once_with_the_nearest_known() {
     let unknown = findings.iter().filter(|finding| finding.rule == "S001");
     let remedies: Vec<&str> = unknown.map(|finding| finding.remedy.as_str()).collect();
     assert_eq!(remedies, ["write `kind`", "write `audience`"]);
+}
+
+#[test]
+fn s001_what_the_template_left() {
+    fires("S001", "drive.example/help", "drive.example/CHANGE", "sources");
+    let comment = "# CHANGE: what the clients talk to\n[[match]]";
+    fires("S001", "[[match]]", comment, "# CHANGE");
+    let word = GOOD.replace("drive.example/help", "drive.example/CHANGELOG");
+    assert_eq!(findings_of("a/acme-drive.toml", &word), []);
+    let category = GOOD.replace("\"cloud-storage\"", "\"CHANGE\"");
+    let findings = findings_of("a/acme-drive.toml", &category);
+    assert_eq!(findings.iter().map(|finding| finding.rule).collect::<Vec<_>>(), ["S004"]);
+}
+
+#[test]
+fn a_shared_file_that_cannot_be_read_is_one_finding() {
+    for path in ["vendors.toml", "tags.toml", "categories.toml"] {
+        let mut files = others(5);
+        files.push(("a/acme-drive.toml".to_owned(), GOOD.to_owned()));
+        files.push((path.to_owned(), "schema = 1\n[vendors\n".to_owned()));
+        let findings = findings_among(files);
+        assert!(
+            findings.iter().all(|finding| finding.file == path && finding.rule == "S001"),
+            "{findings:#?}"
+        );
+        assert!(!findings.is_empty());
+    }
+}
+
+#[test]
+fn a_shared_file_that_is_not_there_is_one_warning() {
+    let today: Date = serde_json::from_str("\"2026-11-22\"").unwrap();
+    let source = SourceFile { path: "g/globex.toml".to_owned(), text: OTHER.to_owned() };
+    let findings = lint(&[source], today);
+    let files: Vec<&str> = findings.iter().map(|finding| finding.file.as_str()).collect();
+    assert_eq!(files, ["categories.toml", "tags.toml", "vendors.toml"]);
+    assert!(findings.iter().all(|finding| finding.is_warning && finding.rule == "S004"));
+}
+
+#[test]
+fn s001_says_what_to_write() {
+    let remedy = |old: &str, new: &str| {
+        let findings = findings_of("a/acme-drive.toml", &GOOD.replacen(old, new, 1));
+        findings[0].remedy.clone()
+    };
+    assert_eq!(remedy("\"site\"", "\"sites\""), "write `site`");
+    assert_eq!(remedy("\"site\"", "\"everything\""), "use one of the words listed");
+    assert!(
+        remedy("[\"sync.acme-drive.com\"]", "\"sync.acme-drive.com\"").starts_with("write a list")
+    );
+    assert!(remedy("\"acme-drive\"", "\"acme-drive").contains("quotation mark"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_leaves_others_alone() {
+    let mut files = others(3);
+    let neighbour = "host = \"www.acme-drive.com\"\napp = \"acme-drive\"";
+    for (_, text) in &mut files {
+        *text = text
+            .replace("host = \"notglobex", &format!("{neighbour}\n[[test]]\nhost = \"notglobex"));
+        *text = text.replace("\n[[match]]", "replaced_by = \"acme-drive\"\n\n[[match]]");
+    }
+    let broken = GOOD.replace("kind = \"app\"", "kind = 1");
+    files.push(("a/acme-drive.toml".to_owned(), broken));
+    let findings = findings_among(files);
+    let layout = |finding: &&Finding| finding.rule != "S022";
+    let rest: Vec<_> = findings.iter().filter(layout).collect();
+    assert!(rest.iter().all(|finding| finding.file == "a/acme-drive.toml"), "{rest:#?}");
+    assert_eq!(rest.len(), 1);
+}
+
+/// What can be no rule, or claims too much, is told where it stands and nowhere else.
+#[test]
+fn others_do_not_answer_for_what_a_file_claims() {
+    let domain = "domains = [\"acme-drive.com\"]";
+    let acme = |rules: &[&'static str]| -> BTreeSet<(String, &'static str)> {
+        rules.iter().map(|rule| ("a/acme-drive.toml".to_owned(), *rule)).collect()
+    };
+    let with = |name: &str| format!("domains = [\"acme-drive.com\", \"{name}\"]");
+    assert_eq!(blamed(domain, &with("com"), 5), acme(&["S005"]));
+    assert_eq!(blamed(domain, &with("co.uk"), 5), acme(&["S006"]));
+    assert_eq!(blamed(domain, &with("cdn.example.net"), 5), acme(&["S007"]));
+    assert_eq!(blamed(domain, &with("evil.example"), 5), acme(&["S014"]));
+    let pattern = "\"{tenant}.acme-drive.com\"]";
+    let wide = "\"{tenant}.acme-drive.com\", \"*.com\"]";
+    assert_eq!(blamed(pattern, wide, 5), acme(&["S011"]));
+}
+
+#[test]
+fn the_wider_claim_is_blamed_where_it_meets_many() {
+    let below = |count: usize| {
+        let mut files = others(count);
+        for (_, text) in &mut files {
+            let old = "domains = [";
+            *text = text.replacen(old, &format!("{old}\"{}.acme-drive.com\", ", &text[17..24]), 1);
+        }
+        files.push(("a/acme-drive.toml".to_owned(), GOOD.to_owned()));
+        let findings = findings_among(files);
+        let clash = findings.into_iter().filter(|finding| finding.rule == "S009");
+        clash.map(|finding| finding.file).collect::<Vec<_>>()
+    };
+    assert_eq!(below(2), ["g/globex0.toml", "g/globex1.toml"]);
+    assert_eq!(below(3), ["a/acme-drive.toml"]);
+}
+
+#[test]
+fn the_rule_is_blamed_that_breaks_many_tests() {
+    let failing = |count: usize| {
+        let mut files = others(count);
+        for (_, text) in &mut files {
+            *text = text.replace(
+                "host = \"notglobex",
+                "host = \"acme-drive.com\"\napp = \"\"\n[[test]]\nhost = \"notglobex",
+            );
+        }
+        files.push(("a/acme-drive.toml".to_owned(), GOOD.to_owned()));
+        let findings = findings_among(files);
+        findings.into_iter().map(|finding| (finding.file, finding.rule)).collect::<Vec<_>>()
+    };
+    let in_file = |path: &str| (path.to_owned(), "S013");
+    assert_eq!(failing(2), [in_file("g/globex0.toml"), in_file("g/globex1.toml")]);
+    assert_eq!(failing(3), [in_file("a/acme-drive.toml")]);
 }
 
 #[test]
@@ -193,6 +342,24 @@ fn s005_names_are_plain() {
     }
 }
 
+/// Findings in a list of labels, as (rule, line).
+fn findings_of_labels(section: &str) -> Vec<(&'static str, usize)> {
+    let findings = findings_of("labels.toml", &format!("schema = 1\n\n[[label]]\n{section}\n"));
+    findings.iter().map(|finding| (finding.rule, finding.line)).collect()
+}
+
+#[test]
+fn labels_that_are_no_use_are_plain_and_stand_once() {
+    assert_eq!(findings_of_labels("role = \"infra\"\nlabels = [\"smtp\", \"ns#\"]"), []);
+    for bad in ["Smtp", "smtp.", "smtp2", "a.b", "ns##", "#", "", "-a"] {
+        let section = format!("role = \"infra\"\nlabels = [\"{bad}\"]");
+        assert_eq!(findings_of_labels(&section), [("S005", 5)], "{bad}");
+    }
+    let twice = "role = \"infra\"\nlabels = [\"ns\", \"ns#\"]";
+    assert_eq!(findings_of_labels(twice), [("S008", 5)]);
+    assert_eq!(findings_of_labels("role = \"use\"\nlabels = [\"app\"]"), [("S004", 3)]);
+}
+
 #[test]
 fn s006_public_suffixes_are_nobodys() {
     fires("S006", "domains = [\"acme-drive.com\"]", "domains = [\"co.uk\"]", "domains");
@@ -218,6 +385,10 @@ fn s007_shared_infrastructure_is_nobodys() {
 #[test]
 fn s008_no_rule_twice() {
     fires("S008", "[\"acme-drive.com\"]", "[\"globex.com\"]", "");
+    let twice = GOOD.replace("[\"acme-drive.com\"]", "[\"acme-drive.com\", \"globex.com\"]");
+    let rules: Vec<&str> =
+        findings_of("a/acme-drive.toml", &twice).iter().map(|finding| finding.rule).collect();
+    assert!(rules.contains(&"S008") && !rules.contains(&"S009"), "{rules:?}");
     fires("S008", "[\"acme-drive.com\"]", "[\"acme-drive.com\", \"acme-drive.com\"]", "domains");
 }
 
@@ -255,6 +426,14 @@ fn s012_tests_of_both_kinds() {
     let both = &GOOD[GOOD.find("[[test]]").unwrap()..GOOD.find("[[test]]\nhost = \"not").unwrap()];
     assert!(both.starts_with(positive));
     fires("S012", both, "", "");
+    // A domain is tested by a name below it.
+    let bare = "[[test]]\nhost = \"acme.org\"\nrole = \"site\"\n[[test]]\nhost = \"not";
+    let with = GOOD.replace("\"acme-drive.com\"]", "\"acme-drive.com\", \"acme.org\"]");
+    let text = with.replacen("[[test]]\nhost = \"not", bare, 1);
+    let findings = findings_of("a/acme-drive.toml", &text);
+    assert!(matches!(&findings[..], [one] if one.rule == "S012"), "{findings:#?}");
+    let below = text.replace("host = \"acme.org\"", "host = \"www.acme.org\"");
+    assert_eq!(findings_of("a/acme-drive.toml", &below), []);
 }
 
 #[test]
@@ -282,6 +461,10 @@ fn s014_look_alikes_match_nothing() {
 fn s015_marketing_as_use_needs_a_reason() {
     let www = "hosts = [\"www.acme-drive.com\"]";
     fires("S015", "hosts = [\"sync.acme-drive.com\"]", www, "hosts");
+    // What the template says is no reason.
+    let template = "hosts = [\"www.acme-drive.com\"]  # Marketing, documentation, help. The domain \
+                    catches what no other rule names.";
+    fires("S015", "hosts = [\"sync.acme-drive.com\"]", template, "hosts");
     let told =
         GOOD.replace("hosts = [\"sync.acme-drive.com\"]", &format!("{www}  # the app runs here"));
     assert!(findings_of("a/acme-drive.toml", &told).iter().all(|finding| finding.rule != "S015"));

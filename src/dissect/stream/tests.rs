@@ -411,6 +411,16 @@ fn flipped_bytes_never_panic() {
     }
 }
 
+#[test]
+fn segments_of_any_one_size_tell_the_same() {
+    for (index, (bytes, expected)) in conversations().into_iter().enumerate() {
+        for size in 1..40 {
+            let segments: Vec<&[u8]> = bytes.chunks(size).collect();
+            assert_eq!(run(&segments), expected, "conversation {index} in pieces of {size}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_segmentation_tells_the_same(

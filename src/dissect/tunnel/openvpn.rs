@@ -117,15 +117,23 @@ pub(crate) fn record(bytes: &[u8]) -> Record {
 
 /// Whether a stream may begin like this; any longer beginning answers at most as often with yes.
 pub(crate) fn may_be_stream(bytes: &[u8]) -> bool {
-    let Some(&[high, low, first]) = bytes.first_chunk() else { return true };
+    let may_be_length = |high, low| {
+        (RESET_LENGTH..=LENGTH_MAX).contains(&usize::from(u16::from_be_bytes([high, low])))
+    };
+    let (high, low, first) = match *bytes {
+        [] => return true,
+        [high] => return may_be_length(high, 0) || may_be_length(high, u8::MAX),
+        [high, low] => return may_be_length(high, low),
+        [high, low, first, ..] => (high, low, first),
+    };
     let length = usize::from(u16::from_be_bytes([high, low]));
     let packet = Packet { first, session: [0; 8], length };
     // Only the reset that brings a key along is longer than 255 bytes.
-    if high > 0 {
-        first == kind::RESET_CLIENT_V3
-    } else {
-        length >= RESET_LENGTH && (packet.is_reset() || packet.has_reset_length())
-    }
+    let may_be_first = match high {
+        0 => packet.is_reset() || packet.has_reset_length(),
+        _ => first == kind::RESET_CLIENT_V3,
+    };
+    may_be_length(high, low) && may_be_first
 }
 
 /// Whether a stream may begin with this packet.

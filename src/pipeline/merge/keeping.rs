@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use super::super::gathered::{HELD_BYTES_MAX, RowKey};
+use super::super::gathered::{HELD_BYTES_MAX, RowKey, SubjectNumber};
 use super::super::sources::Fresh;
+use super::super::summary::ClientSummary;
 use super::super::verdicts::TargetNumber;
 use super::{Keep, Merge};
 use crate::stats::Counter;
-use crate::store::{CatalogueFacts, Commit, PossibleRow, StoreError, UsageRow};
+use crate::store::{CatalogueFacts, Commit, DetourRow, PossibleRow, StoreError, UsageRow};
+use crate::time::Hour;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
 const UNMATCHED_MAX: usize = 65_536;
@@ -82,8 +84,15 @@ impl Merge {
     /// Adds what was gathered to what the summary will be made of. One look-up a row: names are
     /// compared once for all ticks, in [`Merge::tell_summary`].
     fn summarise(&mut self) {
+        self.client_totals.resize(self.subjects.len(), None);
         for (key, sums) in self.gathered.rows.rows() {
-            self.totals.entry((key.subject, key.target, key.hour)).0.add(sums);
+            self.client_totals[key.subject as usize].get_or_insert_default().add(sums);
+            // Of a domain without signature nothing is told by client and hour.
+            let (subject, hour) = match self.verdicts.is_domain(key.target) {
+                true => (0, Hour(0)),
+                false => (key.subject, key.hour),
+            };
+            self.totals.entry((subject, hour, key.target)).0.add(sums);
         }
         self.summary.books.merge(&self.gathered.books);
         for sums in self.gathered.intake.values() {
@@ -93,9 +102,15 @@ impl Merge {
 
     /// Tells the summary all rows, at the end.
     pub(super) fn tell_summary(&mut self) {
-        for ((subject, target, hour), sums) in self.totals.take() {
-            let target = self.verdicts.target(target);
-            self.summary.usage((subject, hour), &self.subjects[subject as usize], target, &sums);
+        for ((subject, hour, target), sums) in self.totals.take() {
+            self.summary.usage(subject, hour, self.verdicts.target(target), &sums);
+        }
+        let clients = std::mem::take(&mut self.client_totals).into_iter();
+        for (number, (traffic, subject)) in clients.zip(&self.subjects).enumerate() {
+            if let Some(traffic) = traffic {
+                let client = ClientSummary { subject: subject.clone(), traffic };
+                self.summary.clients.insert(number as SubjectNumber, client);
+            }
         }
     }
 
@@ -132,6 +147,14 @@ impl Merge {
                 Some(id) => Ok(*id),
                 empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),
             })?;
+        let mut detours = Vec::with_capacity(self.gathered.detours.len());
+        for (&(hour, subject, detour), &(flows, bytes)) in &self.gathered.detours {
+            let subject = match &mut stored_subjects[subject as usize] {
+                Some(id) => *id,
+                empty => *empty.insert(store.subject_id(&subjects[subject as usize])?),
+            };
+            detours.push(DetourRow { hour, detour, subject, flows, bytes });
+        }
         let commit = Commit {
             sequence: self.sequence,
             catalogue,
@@ -143,6 +166,7 @@ impl Merge {
             rings: self.gathered.rings(),
             traits,
             accepted,
+            detours,
             counters: self.gathered.counters.clone(),
         };
         store.commit(*run, &commit)?;

@@ -1,0 +1,235 @@
+//! Media of calls: whose it is, by the app that the same client used just before.
+//!
+//! Flows of media have no name, and their servers are often asked for by address. A call is set up
+//! over connections that have names. Candidates for a flow of media are names of apps with which one
+//! can call ([`super::verdicts::Verdict::calls`]), in role `use`, of flows of the same client that
+//! began at most [`PRECEDES_NANOS`] before it, or had payload in a minute that ended within that
+//! time. If they are all one app, the media are its; else nobody knows which of them it was.
+//!
+//! Such flows are heard of up to two minutes late, so media wait for [`WAIT_NANOS`] before they are
+//! told of. Stamps are those of packets and whole minutes of them, so that what is said depends
+//! neither on ticks nor on workers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::loads::WAIT_NANOS;
+use crate::flow::table::FlowId;
+use crate::names::Candidate;
+use crate::net::Address;
+use crate::time::{Hour, Minute, NANOS_PER_MINUTE, Timestamp};
+use crate::worker::part::AnonymousSums;
+
+/// How long before a flow of media its app was in use.
+pub const PRECEDES_NANOS: i64 = 10 * NANOS_PER_MINUTE;
+/// Stamps of use remembered.
+pub const USES_MAX: usize = 1 << 20;
+/// Pieces of flows of media that wait.
+pub const WAITING_MAX: usize = 1 << 18;
+/// Candidates for one flow.
+const CANDIDATES_MAX: usize = 16;
+
+/// An anonymous flow: its worker, its number there, and its first packet's stamp.
+pub(super) type OpenFlow = (usize, FlowId, Timestamp);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Calls {
+    /// When each client used what.
+    uses: HashMap<Address, BTreeMap<Arc<str>, Vec<Timestamp>>, RandomState>,
+    stamps: usize,
+    waiting: BTreeMap<OpenFlow, Vec<AnonymousSums>>,
+    pieces: usize,
+    dropped: u64,
+}
+
+impl Calls {
+    /// Notes that a flow began by whose name one can call.
+    pub(super) fn began(&mut self, client: Address, name: &str, time: Timestamp) {
+        if self.stamps >= USES_MAX {
+            self.dropped += 1;
+            return;
+        }
+        let names = self.uses.entry(client).or_default();
+        let stamps = match names.get_mut(name) {
+            Some(stamps) => stamps,
+            None => names.entry(name.into()).or_default(),
+        };
+        if stamps.last() != Some(&time) {
+            stamps.push(time);
+            self.stamps += 1;
+        }
+    }
+
+    /// Notes the minutes of an hour in which such a flow had payload: each from its end on.
+    pub(super) fn went_on(&mut self, client: Address, name: &str, hour: Hour, minutes: u64) {
+        let ends = (0..60).filter(|&bit| minutes & 1 << bit != 0);
+        for end in ends.map(|bit| Minute(hour.0 + bit + 1)) {
+            self.began(client, name, Timestamp(i64::from(end.0) * NANOS_PER_MINUTE));
+        }
+    }
+
+    /// What the client used before `first`, by name.
+    pub(super) fn candidates(&mut self, client: Address, first: Timestamp) -> Vec<Candidate> {
+        let Some(names) = self.uses.get(&client) else { return Vec::new() };
+        let mut found: Vec<Candidate> = Vec::new();
+        for (name, stamps) in names {
+            let precedes =
+                |stamp: &&Timestamp| (0..=PRECEDES_NANOS).contains(&first.nanos_since(**stamp));
+            if let Some(&time) = stamps.iter().filter(precedes).max() {
+                found.push(Candidate { name: (**name).into(), time });
+            }
+        }
+        self.dropped += found.len().saturating_sub(CANDIDATES_MAX) as u64;
+        found.truncate(CANDIDATES_MAX);
+        found
+    }
+
+    /// Whether a flow waits.
+    pub(super) fn is_waiting(&self, flow: &OpenFlow) -> bool {
+        self.waiting.contains_key(flow)
+    }
+
+    /// Lets a piece of a flow wait. Says whether there was room.
+    pub(super) fn wait(&mut self, flow: OpenFlow, piece: &AnonymousSums) -> bool {
+        if self.pieces >= WAITING_MAX && !self.is_waiting(&flow) {
+            self.dropped += 1;
+            return false;
+        }
+        self.waiting.entry(flow).or_default().push(*piece);
+        self.pieces += 1;
+        true
+    }
+
+    /// The flows that have waited long enough at `horizon`, or all without one.
+    pub(super) fn due(
+        &mut self,
+        horizon: Option<Timestamp>,
+    ) -> Vec<(OpenFlow, Vec<AnonymousSums>)> {
+        let due: Vec<_> = match horizon.map(|horizon| horizon.offset(-WAIT_NANOS)) {
+            None => std::mem::take(&mut self.waiting).into_iter().collect(),
+            Some(until) => {
+                let is_due = |(.., first): &&OpenFlow| *first < until;
+                let keys: Vec<_> = self.waiting.keys().filter(is_due).copied().collect();
+                keys.into_iter().filter_map(|key| self.waiting.remove_entry(&key)).collect()
+            }
+        };
+        self.pieces -= due.iter().map(|(_, pieces)| pieces.len()).sum::<usize>();
+        due
+    }
+
+    /// Forgets what is too long ago to precede anything that is still to come, or waits.
+    pub(super) fn forget(&mut self, horizon: Timestamp) {
+        let until = horizon.offset(-(PRECEDES_NANOS + 2 * WAIT_NANOS));
+        let mut stamps_left = 0;
+        self.uses.retain(|_, names| {
+            names.retain(|_, stamps| {
+                stamps.retain(|stamp| *stamp >= until);
+                stamps_left += stamps.len();
+                !stamps.is_empty()
+            });
+            !names.is_empty()
+        });
+        self.stamps = stamps_left;
+    }
+
+    /// Uses, candidates and flows left out since the last time this was asked.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Endpoint, protocol};
+    use crate::usage::Sums;
+
+    const CLIENT: Address = Address::v4([10, 0, 0, 1]);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_parts(1_000_000_000 + seconds, 0)
+    }
+
+    fn names(calls: &mut Calls, seconds: i64) -> Vec<(String, Timestamp)> {
+        let found = calls.candidates(CLIENT, at(seconds));
+        found.into_iter().map(|found| (found.name.into(), found.time)).collect()
+    }
+
+    fn piece(first: i64) -> AnonymousSums {
+        let end = |address, port| Endpoint { address, port };
+        AnonymousSums {
+            flow: 3,
+            client: end(CLIENT, 5000),
+            server: end(Address::v4([198, 18, 0, 1]), 3478),
+            protocol: protocol::UDP,
+            first_seen: at(first),
+            hour: Hour(0),
+            sums: Sums::default(),
+            bucket: None,
+            is_media: true,
+            outer: None,
+            ended: false,
+        }
+    }
+
+    #[test]
+    fn what_began_up_to_ten_minutes_before_is_a_candidate() {
+        let mut calls = Calls::default();
+        calls.began(CLIENT, "a.example", at(0));
+        calls.began(CLIENT, "b.example", at(100));
+        calls.began(Address::v4([10, 0, 0, 2]), "c.example", at(0));
+        assert!(names(&mut calls, -1).is_empty());
+        assert_eq!(names(&mut calls, 0), [("a.example".to_owned(), at(0))]);
+        assert_eq!(names(&mut calls, 100).len(), 2);
+        assert_eq!(names(&mut calls, 600).len(), 2);
+        assert_eq!(names(&mut calls, 601), [("b.example".to_owned(), at(100))]);
+        assert!(names(&mut calls, 701).is_empty());
+    }
+
+    #[test]
+    fn minutes_count_from_their_end() {
+        // 1,000,000,000 s is 40 s into its minute.
+        let minute = at(0).minute();
+        let hour = Hour(minute.0 - 5);
+        let mut calls = Calls::default();
+        calls.went_on(CLIENT, "a.example", hour, 1 << 5);
+        assert!(names(&mut calls, 19).is_empty());
+        assert_eq!(names(&mut calls, 20).len(), 1);
+        assert_eq!(names(&mut calls, 620).len(), 1);
+        assert!(names(&mut calls, 621).is_empty());
+    }
+
+    #[test]
+    fn media_wait_and_their_pieces_stay_together() {
+        let mut calls = Calls::default();
+        let key = |first| (0, 3, at(first));
+        assert!(calls.wait(key(0), &piece(0)));
+        assert!(calls.wait(key(60), &piece(60)));
+        assert!(calls.wait(key(0), &piece(0)));
+        assert!(calls.due(Some(at(180))).is_empty());
+        let due = calls.due(Some(at(181)));
+        assert_eq!(
+            due.iter().map(|(flow, pieces)| (*flow, pieces.len())).collect::<Vec<_>>(),
+            [(key(0), 2)]
+        );
+        assert!(calls.is_waiting(&key(60)) && !calls.is_waiting(&key(0)));
+        assert_eq!(calls.due(None).len(), 1);
+        assert_eq!(calls.pieces, 0);
+    }
+
+    #[test]
+    fn what_is_long_ago_is_forgotten() {
+        let mut calls = Calls::default();
+        calls.began(CLIENT, "a.example", at(0));
+        calls.began(CLIENT, "a.example", at(900));
+        calls.forget(at(960));
+        assert_eq!(calls.stamps, 2);
+        calls.forget(at(961));
+        assert_eq!(calls.stamps, 1);
+        calls.forget(at(5000));
+        assert!(calls.uses.is_empty());
+    }
+}

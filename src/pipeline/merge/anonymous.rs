@@ -1,0 +1,138 @@
+//! Flows without a name of their own: what merge takes them for, when it is known, and what follows.
+//!
+//! The rule for names is [`super::super::naming`]'s; media of calls wait for their app, see
+//! [`super::super::calls`].
+
+use std::sync::Arc;
+
+use super::super::calls::OpenFlow;
+use super::super::naming::{Named, name_flow, name_media};
+use super::super::possible;
+use super::super::verdicts::Verdict;
+use super::Merge;
+use crate::ledger::Bucket;
+use crate::names::LATE_NANOS;
+use crate::observation::NameSource;
+use crate::time::Timestamp;
+use crate::usage::Sums;
+use crate::worker::detours::Detour;
+use crate::worker::part::AnonymousSums;
+
+impl Merge {
+    /// Takes an anonymous flow's sums; `outer` is the outer name of its hello.
+    pub(super) fn anonymous(
+        &mut self,
+        worker: usize,
+        flow: &AnonymousSums,
+        outer: Option<&str>,
+        horizon: Option<Timestamp>,
+    ) {
+        let key = (worker, flow.flow, flow.first_seen);
+        let named = match self.open.get(&key) {
+            Some(known) => Arc::clone(known),
+            None if self.calls.is_waiting(&key) => {
+                self.calls.wait(key, flow);
+                return;
+            }
+            // Its answer may be on the way.
+            None if horizon.is_some_and(|horizon| flow.first_seen.offset(LATE_NANOS) > horizon) => {
+                self.deferred.push((worker, *flow, outer.map(Box::from)));
+                return;
+            }
+            None => {
+                let named =
+                    name_flow(flow, outer, &mut self.names, &self.offers, &mut self.verdicts);
+                let is_call = flow.is_media && flow.bucket.is_none() && named.is_nobodys();
+                if is_call && self.calls.wait(key, flow) {
+                    return;
+                }
+                self.remember(key, named)
+            }
+        };
+        self.named_flow(key, &named, flow);
+    }
+
+    /// Takes sums of an anonymous flow of which it is known what it is.
+    fn named_flow(&mut self, key: OpenFlow, named: &Named, flow: &AnonymousSums) {
+        if flow.ended {
+            self.ended.push(key);
+        }
+        // Where only its end is told, there is no hour to tell of.
+        if flow.sums == Sums::default() {
+            return;
+        }
+        let bucket = flow.bucket.unwrap_or(named.bucket);
+        self.book(flow.hour, bucket, &flow.sums);
+        let target = named.verdict.and_then(|verdict| verdict.target);
+        let client = flow.client.address;
+        // Media are told of too late to be seen among what began with them.
+        let is_told_late = named.source == NameSource::Media;
+        if let (Some(verdict), true, false) =
+            (named.verdict, flow.sums.connections > 0, is_told_late)
+        {
+            let at_home = flow.bucket == Some(Bucket::Private);
+            self.begin(client, verdict, at_home, flow.hour, named.source, flow.first_seen);
+        }
+        // What media say of an app says nothing of the next media.
+        if let (Some(Verdict { calls: true, .. }), NameSource::Dns, Some(name), None) =
+            (named.verdict, named.source, &named.name, flow.bucket)
+        {
+            if flow.sums.connections > 0 {
+                self.calls.began(client, name, flow.first_seen);
+            }
+            let minutes = flow.sums.minutes_up | flow.sums.minutes_down;
+            self.calls.went_on(client, name, flow.hour, minutes);
+        }
+        if flow.bucket.is_none() {
+            let of_resolver = Detour::of_resolver(flow.server.port, flow.protocol);
+            match named.verdict {
+                Some(verdict) => {
+                    self.detour_by_name(client, flow.hour, verdict, of_resolver, &flow.sums);
+                }
+                None if named.bucket == Bucket::EncryptedDns => {
+                    let (flows, bytes) = (flow.sums.connections, flow.sums.bytes());
+                    self.detour(client, flow.hour, of_resolver, flows, bytes);
+                }
+                None => {}
+            }
+        }
+        let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
+        let bucket = flow.bucket.or(hidden);
+        self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
+        if target.is_none() && flow.bucket.is_none() {
+            let possible = &mut self.gathered.possible;
+            let verdicts = &mut self.verdicts;
+            possible::add(possible, &named.candidates, flow.hour, &flow.sums, verdicts);
+        }
+    }
+
+    /// Tells whose media those are that have waited long enough.
+    pub(super) fn settle_calls(&mut self, horizon: Option<Timestamp>) {
+        for (key, pieces) in self.calls.due(horizon) {
+            let (.., first_seen) = key;
+            let Some(client) = pieces.first().map(|piece| piece.client.address) else { continue };
+            let candidates = self.calls.candidates(client, first_seen);
+            let named = name_media(&candidates, &mut self.verdicts);
+            let named = self.remember(key, named);
+            for piece in &pieces {
+                self.named_flow(key, &named, piece);
+            }
+        }
+        self.tell_deferred_flows(horizon.is_none());
+        if let Some(horizon) = horizon {
+            self.calls.forget(horizon);
+        }
+    }
+
+    /// Tells of flows that ended before it was known what they are: those of which it is by now, or
+    /// all that do not wait for their app.
+    pub(super) fn tell_deferred_flows(&mut self, all: bool) {
+        for (key, flow) in std::mem::take(&mut self.deferred_flows) {
+            if self.open.contains_key(&key) || all && !self.calls.is_waiting(&key) {
+                self.flow_line(&flow, None, Some(key));
+            } else {
+                self.deferred_flows.push((key, flow));
+            }
+        }
+    }
+}

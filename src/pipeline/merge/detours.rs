@@ -1,0 +1,54 @@
+//! Ways around, as merge adds them up: those that workers knew by what was said, and those that names
+//! and addresses tell.
+
+use super::super::verdicts::{TUNNELLING_CATEGORY, Verdict};
+use super::Merge;
+use crate::ledger::Bucket;
+use crate::net::Address;
+use crate::store::Target;
+use crate::time::Hour;
+use crate::usage::Sums;
+use crate::worker::detours::Detour;
+
+impl Merge {
+    /// Adds what a client had of a way around.
+    pub(super) fn detour(
+        &mut self,
+        client: Address,
+        hour: Hour,
+        detour: Detour,
+        flows: u64,
+        bytes: u64,
+    ) {
+        let subject = self.subject(client);
+        let sums = self.gathered.detours.entry((hour, subject, detour)).or_default();
+        sums.0 += flows;
+        sums.1 += bytes;
+        self.summary.detour(detour, subject, flows, bytes);
+    }
+
+    /// Adds sums of a flow whose name or address stands for a way around; `of_resolver` is what it is
+    /// where that is a resolver's.
+    pub(super) fn detour_by_name(
+        &mut self,
+        client: Address,
+        hour: Hour,
+        verdict: Verdict,
+        of_resolver: Detour,
+        sums: &Sums,
+    ) {
+        let detour = match verdict.bucket {
+            Bucket::EncryptedDns => of_resolver,
+            Bucket::Tunnel => match verdict.target.map(|target| self.verdicts.target(target)) {
+                Some(Target::App { app, .. }) if app.category == TUNNELLING_CATEGORY => {
+                    Detour::Tunnelling
+                }
+                _ => Detour::Vpn,
+            },
+            _ => return,
+        };
+        if sums.has_traffic() {
+            self.detour(client, hour, detour, sums.connections, sums.bytes());
+        }
+    }
+}
