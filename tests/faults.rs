@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::BufRead;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -322,29 +322,44 @@ fn a_database_that_cannot_be_had_is_told_with_what_to_do() {
     drop(other);
 
     // It may only be read.
+    let (program, packed) = for_everybody(folder.path());
+    let input = folder.path().join("input.pcap");
+    fs::copy(support::fixtures().join("first-look/input.pcap"), &input).unwrap();
     fs::set_permissions(&db, fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
-    let mut command = as_nobody();
-    let input = support::fixtures().join("first-look/input.pcap");
-    command.args(["read", "--quiet", "--signatures"]).arg(support::signatures());
+    let mut command = as_nobody(&program);
+    command.args(["read", "--quiet", "--signatures"]).arg(&packed);
     command.arg("--db").arg(&db).arg(&input).stdin(Stdio::null());
     let ended = command.output().map(support::Ended::from);
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     match ended {
         Ok(ended) if !ended.stderr.contains("setpriv: ") => refused(ended, &[]),
-        _ => println!("skipped: needs setpriv, and a checkout that others may read"),
+        _ => println!("skipped: needs setpriv"),
     }
 }
 
 /// The program, as somebody who is not root.
-fn as_nobody() -> Command {
-    let program = env!("CARGO_BIN_EXE_shadowscope");
+fn as_nobody(program: &Path) -> Command {
     if !fs::metadata("/proc/self").is_ok_and(|facts| facts.uid() == 0) {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", program]);
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program);
     command
+}
+
+/// The program and its small catalogue in a folder that everybody may read: a checkout may be for
+/// its owner alone.
+fn for_everybody(folder: &Path) -> (PathBuf, PathBuf) {
+    let [program, packed] = ["shadowscope", "catalogue"].map(|name| folder.join(name));
+    fs::copy(env!("CARGO_BIN_EXE_shadowscope"), &program).unwrap();
+    let signatures = support::signatures();
+    let pack = ["signatures".as_ref(), "pack".as_ref(), packed.as_os_str(), "--dir".as_ref()];
+    support::run(pack.into_iter().chain([signatures.as_os_str()])).expect(0);
+    for path in [folder, &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    (program, packed)
 }
 
 /// As a service manager starts it: somebody else than root, with one capability, and no way to more.
@@ -357,17 +372,10 @@ fn one_capability_is_enough_and_none_is_not() {
     }
     let capture = cable.path("office.pcap");
     office(33, 40).write(&capture).unwrap();
-    // A checkout may be for its owner alone.
-    let [program, packed, home] = ["shadowscope", "catalogue", "home"].map(|name| cable.path(name));
-    fs::copy(env!("CARGO_BIN_EXE_shadowscope"), &program).unwrap();
-    let signatures = support::signatures();
-    let pack = ["signatures".as_ref(), "pack".as_ref(), packed.as_os_str(), "--dir".as_ref()];
-    support::run(pack.into_iter().chain([signatures.as_os_str()])).expect(0);
+    let (program, packed) = for_everybody(&cable.path("."));
+    let home = cable.path("home");
     fs::create_dir(&home).unwrap();
     assert!(tool("chown", &["nobody", &home.to_string_lossy()]));
-    for path in [cable.path("."), program.clone()] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
     let start = |capabilities: &str| {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &cable.sensor, "setpriv"]);

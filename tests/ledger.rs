@@ -137,3 +137,51 @@ fn what_an_app_truly_had_lies_within_its_bounds() {
     let most: u64 = rows.iter().map(|row| support::number(&row["bytes_upper_bound"])).sum();
     assert!(most < 2 * all, "{most} of {all}");
 }
+
+/// WireGuard's handshake ("WireGuard: Next Generation Kernel Network Tunnel", 5.4): initiation and
+/// answer, each with its type, three zeros and the sender's number, the answer with the receiver's.
+fn wireguard_handshake(random: &mut Random) -> [Vec<u8>; 2] {
+    let mut initiation = vec![1, 0, 0, 0, 7, 1, 2, 3];
+    initiation.extend(std::iter::repeat_with(|| random.below(256) as u8).take(124));
+    initiation.resize(148, 0);
+    let mut answer = vec![2, 0, 0, 0, 9, 8, 7, 6, 7, 1, 2, 3];
+    answer.extend(std::iter::repeat_with(|| random.below(256) as u8).take(64));
+    answer.resize(92, 0);
+    [initiation, answer]
+}
+
+#[test]
+fn a_port_of_a_service_hides_nothing_else() {
+    let (mut traffic, mut random) = (Traffic::default(), Random::new(53));
+    let ends = |port: u16, to: u16| {
+        let client: std::net::SocketAddr = format!("10.3.1.1:{port}").parse().expect("an end");
+        let server: std::net::SocketAddr = format!("198.18.3.53:{to}").parse().expect("an end");
+        (client, server)
+    };
+    for (at, port) in [53, 123, 1900].into_iter().enumerate() {
+        let (client, server) = ends(50_000 + port, port);
+        let mut talk = Talk::udp(&mut traffic, client, server, START + at as i64 * SECOND);
+        let [initiation, answer] = wireguard_handshake(&mut random);
+        talk.send(Side::Up, &initiation);
+        talk.send(Side::Down, &answer);
+    }
+    let (client, server) = ends(51_000, 53);
+    let mut talk = Talk::tcp(&mut traffic, client, server, START + 5 * SECOND);
+    talk.open();
+    let hello = Hello { server_name: Some("files.slack.com"), ..Hello::default() };
+    talk.send(Side::Up, &tls::records(&tls::client_hello(&hello, &mut random), 16_384));
+    talk.send(Side::Down, &tls::server_hello(&mut random));
+    talk.close();
+    let (client, server) = ends(52_000, 53);
+    let mut talk = Talk::udp(&mut traffic, client, server, START + 9 * SECOND);
+    talk.send(Side::Up, &dns::query(7, "chatgpt.com", dns::A));
+
+    let bytes = |flows: std::ops::Range<usize>| -> u64 {
+        traffic.flows[flows].iter().map(|flow| flow.bytes_up + flow.bytes_down).sum()
+    };
+    let mut buckets = support::buckets(&Made::read(&traffic, &[]).report());
+    buckets.retain(|_, bytes| *bytes > 0);
+    let expected =
+        [("app", bytes(3..4)), ("network_service", bytes(4..5)), ("tunnel", bytes(0..3))];
+    assert_eq!(buckets, expected.map(|(bucket, bytes)| (bucket.to_owned(), bytes)).into());
+}

@@ -14,14 +14,19 @@ const SERVICE_PORTS_UDP: [u16; 12] = [53, 67, 68, 123, 137, 138, 546, 547, 1900,
 
 /// The bucket of a flow, where it is known whatever its name.
 pub(super) fn fixed_bucket(hot: &Hot, settings: &Settings) -> u8 {
-    let home = &settings.home;
-    let (client, server) = (hot.addresses[hot.client()], hot.addresses[1 - hot.client()]);
     let is_service = match hot.protocol {
         protocol::TCP => hot.ports.contains(&53),
         protocol::UDP => hot.ports.iter().any(|port| SERVICE_PORTS_UDP.contains(port)),
-        protocol::ICMP | protocol::ICMPV6 | protocol::IGMP => true,
         _ => false,
     };
+    if is_service { Bucket::NetworkService as u8 } else { bucket_beside_ports(hot, settings) }
+}
+
+/// The same for a flow that says what it is, so that its ports say nothing.
+pub(super) fn bucket_beside_ports(hot: &Hot, settings: &Settings) -> u8 {
+    let home = &settings.home;
+    let (client, server) = (hot.addresses[hot.client()], hot.addresses[1 - hot.client()]);
+    let is_service = matches!(hot.protocol, protocol::ICMP | protocol::ICMPV6 | protocol::IGMP);
     let bucket = if is_service || server.is_multicast() || client.is_multicast() {
         Bucket::NetworkService
     } else if !home.contains(client) {

@@ -5,7 +5,7 @@
 use arrayvec::ArrayString;
 
 use super::Worker;
-use super::bucket::BY_NAME;
+use super::bucket::{BY_NAME, bucket_beside_ports};
 use super::part::ObservationRecord;
 use crate::dissect::Finding;
 use crate::dissect::media::MediaKind;
@@ -93,7 +93,7 @@ impl Worker {
                     self.note_proxy(flow, time);
                 }
                 Found::ForwardedFor(address) => self.note_asks_for(flow, time, address),
-                Found::Dns(message) => self.dns(flow, side, time, &message),
+                Found::Dns(message) => _ = self.dns(flow, side, time, &message),
                 Found::Tunnel { protocol, by_client } => {
                     self.tunnel_in_stream(flow, side, protocol, by_client);
                 }
@@ -117,6 +117,7 @@ impl Worker {
         is_dtls: bool,
     ) {
         self.set_client(flow, side);
+        self.leave_service(flow);
         if let Some(shape) = hello.shape {
             let (client, _) = self.endpoints(flow);
             let hour = self.hour(time.minute());
@@ -158,6 +159,7 @@ impl Worker {
 
     fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {
         self.set_client(flow, side);
+        self.leave_service(flow);
         let hints = Hints { ja4: "", forwarded_for: request.forwarded_for };
         if let Some(authority) = &request.authority {
             self.observe(flow, time, Seen::Http, authority, hints);
@@ -208,6 +210,14 @@ impl Worker {
             ja4: hints.ja4.into(),
             forwarded_for: hints.forwarded_for,
         });
+    }
+
+    /// A flow on the port of a network service turned out to be something else.
+    pub(super) fn leave_service(&mut self, flow: FlowId) {
+        let hot = self.table.hot(flow);
+        if hot.bucket == Bucket::NetworkService as u8 {
+            hot.bucket = bucket_beside_ports(hot, &self.settings);
+        }
     }
 
     /// Client and server of a flow.

@@ -162,8 +162,12 @@ impl Worker {
             // On the ports of DNS, too: a DNS message that begins like this asks 256 questions.
             self.look_at_datagram(flow, side, item, payload);
         } else if packet.source_port == dns::PORT || packet.destination_port == dns::PORT {
-            self.dns(flow, side, item.time, payload);
-            self.decide(flow);
+            // Some tunnels hide on this port.
+            if self.dns(flow, side, item.time, payload) {
+                self.decide(flow);
+            } else {
+                self.look_at_datagram(flow, side, item, payload);
+            }
         } else if presence::DHCP_PORTS.contains(&packet.destination_port) {
             self.note_client(item, payload);
         } else if let Some(protocol) = name_protocol(packet) {

@@ -23,16 +23,19 @@ use crate::time::{Hour, Timestamp};
 use crate::usage::{Sums, UsageKey};
 
 impl Worker {
-    /// Takes a DNS message that `side` sent.
-    pub(super) fn dns(&mut self, flow: FlowId, side: Side, time: Timestamp, bytes: &[u8]) {
+    /// Takes a DNS message that `side` sent; says whether it was one.
+    pub(super) fn dns(&mut self, flow: FlowId, side: Side, time: Timestamp, bytes: &[u8]) -> bool {
         let message = match dns::message(bytes) {
             Progress::Complete(message) => message,
-            Progress::Incomplete => return self.count_event(Counter::DnsMalformed),
+            Progress::Incomplete => {
+                self.count_event(Counter::DnsMalformed);
+                return false;
+            }
             Progress::Reject(counter) => {
                 if let Some(counter) = counter {
                     self.count_event(counter);
                 }
-                return;
+                return false;
             }
         };
         if message.response {
@@ -42,6 +45,7 @@ impl Worker {
             self.set_client(flow, side);
             self.dns_query(flow, time, &message);
         }
+        true
     }
 
     fn dns_query(&mut self, flow: FlowId, time: Timestamp, query: &dns::Message<'_>) {

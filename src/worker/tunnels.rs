@@ -163,6 +163,7 @@ impl Worker {
         if self.table.hot(flow).marks & mark::DECIDED != 0 {
             self.hand_on(flow);
         }
+        self.leave_service(flow);
         let (hot, cold) = self.table.both(flow);
         if cold.tunnel == 0 {
             cold.tunnel = protocol as u8;
