@@ -268,6 +268,8 @@
 //! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
+//! | a request's head, and a line of a longer one, read in one go | 8 KiB | read line by line, keeping nothing; of a longer line the beginning of the target and the version |
+//! | preambles of a stream, lines of text of one before TLS, bytes of such a line | 16, 32, 2 KiB | no more is looked at |
 //! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
 //! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |
@@ -276,6 +278,7 @@
 //! | layers of encapsulation, link headers and tags | [`ENCAPSULATION_LAYERS_MAX`](decode::ENCAPSULATION_LAYERS_MAX), [`LINK_HEADERS_MAX`](decode::LINK_HEADERS_MAX) | `undecodable`, `decode_too_deep` |
 //! | bytes that a compressed packet inflates to | [`INFLATED_BYTES_MAX`](decode::INFLATED_BYTES_MAX) | it stays closed, `ipcomp_opaque` |
 //! | open datagrams a worker | 4,096, 16 MiB in all, 5 s | the oldest goes, `fragment_evicted`; after 5 s `fragment_orphan` where the first never came |
+//! | runs of bytes kept of a datagram in fragments | 64 | its next fragments are not kept; it goes as one that stays incomplete |
 //! | sums a worker between ticks | [`SUMS_MAX`](usage::SUMS_MAX) | an early part |
 //! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |
 //! | anonymous flows a part | [`ANONYMOUS_MAX`](worker::part::ANONYMOUS_MAX) | bytes go to `no_name`, `anonymous_overflow` |

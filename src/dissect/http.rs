@@ -142,16 +142,17 @@ pub(crate) fn begins_request(bytes: &[u8], line_end: usize) -> Option<bool> {
 /// Whether a line, without its end, is a request line: method, target, `HTTP/1.` and a digit
 /// (RFC 9112, 3).
 pub(crate) fn is_request_line(line: &[u8]) -> bool {
-    let Some((before, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor])) =
-        line.split_last_chunk::<8>()
-    else {
+    if !ends_request_line(line) {
         return false;
-    };
-    let method = memchr(b' ', before).unwrap_or(0);
-    minor.is_ascii_digit()
-        && (1..=METHOD_LENGTH_MAX).contains(&method)
-        && before.iter().take(method).all(|&byte| is_token(byte))
-        && before.last() == Some(&b' ')
+    }
+    let method = memchr(b' ', line).unwrap_or(0);
+    (1..=METHOD_LENGTH_MAX).contains(&method)
+        && line.iter().take(method).all(|&byte| is_token(byte))
+}
+
+/// Whether a line, without its end, ends as a request line does.
+fn ends_request_line(line: &[u8]) -> bool {
+    matches!(line, [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'])
 }
 
 /// Whether a line ends in the version of a protocol that shares methods with HTTP, such as `RTSP/1.0`
@@ -256,6 +257,12 @@ impl Fields {
         let version_length = if self.unframed { 0 } else { b"HTTP/1.1".len() };
         let target = rest.get(..rest.len().saturating_sub(version_length)).unwrap_or_default();
         self.request_line(method, target.trim_ascii());
+    }
+
+    /// Takes the last bytes of a first line that begins with a well-known method and of which
+    /// [`Fields::first_line`] saw only the beginning.
+    pub(crate) fn long_first_line_ends(&mut self, line_end: &[u8]) {
+        self.unframed = !ends_request_line(line_end);
     }
 
     /// Takes a header, if the line is one.

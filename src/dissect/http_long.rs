@@ -8,12 +8,16 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+use arrayvec::ArrayVec;
 use memchr::memchr;
 
 use super::http::{Fields, Head, without_return};
 
 /// The longest head that is read in one go, and the longest line of a longer one, in bytes.
 pub(crate) const HEAD_LENGTH_MAX: usize = 8192;
+
+/// What a request line ends with, in bytes: ` HTTP/1.1` and a carriage return.
+const LINE_END_LENGTH: usize = 10;
 
 /// A head of which the beginning has been read.
 #[derive(Debug, Default)]
@@ -23,6 +27,10 @@ pub(crate) struct LongHead {
     length: usize,
     /// Whether the rest of a line that is too long is being stepped over.
     in_line: bool,
+    /// Whether that line is the first.
+    in_first_line: bool,
+    /// The last bytes of a first line that is too long: they say whether it is a request line.
+    line_end: ArrayVec<u8, LINE_END_LENGTH>,
 }
 
 /// What the next bytes of a head came to.
@@ -48,19 +56,39 @@ impl LongHead {
         let is_whole = !std::mem::replace(&mut self.in_line, end.is_none());
         // However much of it came at once.
         let fits = end.is_some_and(|end| end <= HEAD_LENGTH_MAX);
-        let line = without_return(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default());
+        let piece = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+        let line = without_return(piece);
         let consumed = end.map_or(bytes.len(), |end| end + 1);
         let is_first = self.length == 0;
         self.length = self.length.saturating_add(consumed);
         if is_first {
             // Of a target that is too long, the beginning has the host.
             self.fields.first_line(line.get(..HEAD_LENGTH_MAX).unwrap_or(line));
+            self.in_first_line = end.is_none() || line.len() > HEAD_LENGTH_MAX;
         } else if is_whole && line.is_empty() {
             return Line::End(consumed);
         } else if is_whole && fits {
             self.fields.line(line);
         }
+        if self.in_first_line {
+            self.first_line_goes_on(piece, end.is_some());
+        }
         Line::Consumed(consumed)
+    }
+
+    /// Takes a piece of a first line that is too long. What follows the head is sure only if the
+    /// line ends as it should.
+    fn first_line_goes_on(&mut self, piece: &[u8], ends: bool) {
+        for &byte in piece.get(piece.len().saturating_sub(LINE_END_LENGTH)..).unwrap_or(piece) {
+            if self.line_end.is_full() {
+                self.line_end.remove(0);
+            }
+            self.line_end.push(byte);
+        }
+        if ends {
+            self.fields.long_first_line_ends(without_return(&self.line_end));
+            self.in_first_line = false;
+        }
     }
 
     /// What the lines have told.

@@ -26,8 +26,8 @@ pub trait Consumer {
 pub enum Outcome {
     /// The consumer wants more of the stream.
     Wanted,
-    /// It wants more, and a bound was reached: what is missing in front of what is kept is given
-    /// up.
+    /// A bound was reached: what is missing in front of what is kept is given up. More is wanted,
+    /// also where the consumer was done with what was kept.
     Gap,
     /// The consumer is done with the stream.
     Done,
@@ -214,12 +214,25 @@ impl Reassembler {
             let Some(first) = self.islands.first() else { break };
             let start = first.sequence;
             self.lose_until(start, consumer);
+            outcome = Outcome::Gap;
             match self.join_islands(consumer) {
-                Outcome::Wanted => outcome = Outcome::Gap,
-                other => return other,
+                Outcome::Wanted | Outcome::Gap => {}
+                Outcome::Done => self.begin_behind(consumer),
+                // A bound, too, and told as one.
+                Outcome::Overflow => return Outcome::Overflow,
             }
         }
         outcome
+    }
+
+    /// The consumer is done with what stands behind a hole that was given up, mostly since it
+    /// begins nothing. To say so would hide the loss: it is asked again with the next segment.
+    fn begin_behind(&mut self, consumer: &mut impl Consumer) {
+        self.next = self.islands.last().map_or(self.next, Island::end);
+        self.skip = 0;
+        self.islands.clear();
+        self.held.clear();
+        consumer.lost(&[]);
     }
 
     /// Adds bytes to the islands; those that are there already stay as they are.
@@ -411,6 +424,61 @@ mod tests {
         assert_eq!(records.seen, b"\x01a");
         reassembler.finish(&mut records);
         assert_eq!((records.seen.as_slice(), records.gaps), (&b"\x01a\x01z"[..], 1));
+    }
+
+    /// Is done with whatever is behind a hole; remembers where that began.
+    #[derive(Default)]
+    struct DoneBehindHoles {
+        is_behind: bool,
+        begun: Vec<Vec<u8>>,
+    }
+
+    impl Consumer for DoneBehindHoles {
+        fn bytes(&mut self, bytes: &[u8]) -> Advance {
+            self.begun.push(bytes[..4].to_vec());
+            Advance { consumed: bytes.len() as u64, wants_more: !self.is_behind }
+        }
+
+        fn lost(&mut self, _: &[u8]) {
+            self.is_behind = true;
+        }
+    }
+
+    #[test]
+    fn a_hole_that_is_given_up_is_told_also_where_nothing_behind_it_is_wanted() {
+        const LENGTH: u32 = 1448;
+        let mut reassembler = Reassembler::new(0);
+        let mut consumer = DoneBehindHoles::default();
+        let mut outcomes = Vec::new();
+        // The second is missing.
+        for number in (0..16).filter(|&number| number != 1) {
+            let payload = vec![number as u8; LENGTH as usize];
+            let outcome = reassembler.segment(number * LENGTH, &payload, LENGTH, &mut consumer);
+            outcomes.push(outcome);
+        }
+        // As soon as more than the bound is behind the hole; then the next segment ends it.
+        let gap = 1 + HELD_BYTES_MAX / LENGTH as usize;
+        assert!(outcomes[..gap].iter().all(|&outcome| outcome == Outcome::Wanted));
+        assert_eq!(outcomes[gap..gap + 2], [Outcome::Gap, Outcome::Done]);
+        let next = gap as u8 + 2;
+        assert_eq!(consumer.begun[..3], [vec![0; 4], vec![2; 4], vec![next; 4]]);
+    }
+
+    #[test]
+    fn each_of_many_holes_is_told_and_nothing_is_kept_behind_the_last() {
+        let mut reassembler = Reassembler::new(0);
+        let mut consumer = DoneBehindHoles::default();
+        let outcomes: Vec<Outcome> = (1..=HOLES_MAX as u32 + 1)
+            .map(|number| reassembler.segment(number * 8, b"abcd", 4, &mut consumer))
+            .collect();
+        let (last, before) = outcomes.split_last().unwrap();
+        assert!(before.iter().all(|&outcome| outcome == Outcome::Wanted));
+        assert_eq!((*last, reassembler.held_bytes()), (Outcome::Gap, 0));
+        // What fills one of them comes too late; what goes on behind them is looked at.
+        assert_eq!(reassembler.segment(4, b"late", 4, &mut consumer), Outcome::Wanted);
+        let next = (HOLES_MAX as u32 + 1) * 8 + 4;
+        assert_eq!(reassembler.segment(next, b"next", 4, &mut consumer), Outcome::Done);
+        assert_eq!(consumer.begun, [b"abcd", b"next"]);
     }
 
     #[test]

@@ -101,9 +101,10 @@ impl SideStream {
         }
         let is_request = match memchr(b'\n', bytes) {
             _ if !http::begins_with_method(bytes) => Some(false),
-            Some(end) => http::begins_request(bytes, end),
-            None if bytes.len() > HEAD_LENGTH_MAX => Some(false),
-            None => None,
+            // However much of it came at once.
+            Some(end) if end <= HEAD_LENGTH_MAX => http::begins_request(bytes, end),
+            _ if bytes.len() > HEAD_LENGTH_MAX => Some(false),
+            _ => None,
         };
         self.state = match is_request {
             None => return Step::Wait(bytes.len() + 1),

@@ -271,9 +271,19 @@ fn a_head_of_any_length_tells_its_host_and_the_next_request_is_found() {
     // A body behind it is stepped over.
     let with_body = [&short[..], &cookie(9000), host, b"Content-Length: 3\r\n\r\nGET", next];
     run_in(&sizes, &with_body.concat(), &both);
-    // A target that is too long leaves open what follows.
-    let long = [&target(20_000)[..], host, b"\r\n", next];
-    run_in(&sizes, &long.concat(), &both[..1]);
+    // Of a target that is too long, only the beginning and the end are looked at.
+    for length in (8178..8194).chain([20_000]) {
+        let long = [&target(length)[..], host, b"Content-Length: 3\r\n\r\nGET", next].concat();
+        run_in(&sizes, &long, &both);
+        // One byte of the line's end after the other in a segment of its own.
+        for cut in length..length + 20 {
+            assert_eq!(run(&[&long[..cut], &long[cut..]]), both, "{length} cut at {cut}");
+        }
+    }
+    // A line that ends otherwise leaves open what follows, also with a version in its midst.
+    let mut sloppy = [&target(8179)[..], host, b"\r\n", next].concat();
+    sloppy.splice(8179 + 5 + 9..8179 + 5 + 9, *b" and more");
+    run_in(&sizes, &sloppy, &both[..1]);
     let absolute = [b"GET http://c.example/".to_vec(), target(9000), b"\r\n".to_vec()];
     run_in(&sizes, &absolute.concat(), &["request - c.example"]);
     // Its end never comes.
@@ -421,13 +431,30 @@ fn segments_of_any_one_size_tell_the_same() {
     }
 }
 
+/// Conversations that are longer than what is read in one go.
+fn long_conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
+    let next = b"GET / HTTP/1.1\r\nHost: b.example\r\n\r\n";
+    let both = vec!["request a.example -", "request b.example -"];
+    let long_target = |headers: &[u8]| {
+        [b"POST /", &[b'x'; 9000][..], b" HTTP/1.1\r\nHost: a.example\r\n", headers, next].concat()
+    };
+    let cookies = [b"Cookie: ", &[b'y'; 5000][..], b"\r\n"].concat().repeat(2);
+    vec![
+        (long_target(b"\r\n"), both.clone()),
+        (long_target(b"Content-Length: 5\r\n\r\nGET /"), both.clone()),
+        (long_target(b"Transfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n"), both.clone()),
+        ([b"GET / HTTP/1.1\r\nHost: a.example\r\n", &cookies[..], b"\r\n", next].concat(), both),
+    ]
+}
+
 proptest! {
     #[test]
     fn any_segmentation_tells_the_same(
-        index in 0..conversations().len(),
-        sizes in prop::collection::vec(1..40usize, 1..200),
+        index in 0..conversations().len() + long_conversations().len(),
+        sizes in prop::collection::vec(prop_oneof![1..40usize, 40..6000usize], 1..200),
     ) {
-        let (bytes, expected) = conversations().swap_remove(index);
+        let (bytes, expected) =
+            conversations().into_iter().chain(long_conversations()).nth(index).unwrap();
         let mut segments = Vec::new();
         let mut rest = &bytes[..];
         for size in sizes.iter().cycle() {

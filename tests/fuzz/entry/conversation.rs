@@ -57,6 +57,9 @@ const LATER_SNIPPETS: [&[u8]; 3] = [
     b"Content-Length: 3\r\n\r\nGET",
     b"Cookie: ",
 ];
+/// Beginnings that are no text, which came later still.
+const LATEST_SNIPPETS: [&[u8]; 2] =
+    [b"\x17\x24\x10\x04\0\x88\x13\x80\0\x17\x24", b"\0\x03\0\0\x21\x12\xa4\x42abcdefghijkl"];
 
 /// What the side says: at most `length_max` bytes.
 pub(crate) fn generate(choices: &mut Choices<'_>, length_max: usize) -> Vec<u8> {
@@ -77,6 +80,12 @@ pub(crate) fn generate(choices: &mut Choices<'_>, length_max: usize) -> Vec<u8> 
             230..=239 => {
                 let (length, byte) = (usize::from(choices.number() % 12_000), choices.byte());
                 bytes.resize(bytes.len() + length, byte);
+            }
+            253..=254 => bytes.extend(LATEST_SNIPPETS[pick - 253]),
+            255 => {
+                bytes.extend(b"POST /");
+                bytes.resize(bytes.len() + usize::from(choices.number() % 12_000), b'x');
+                bytes.extend(b" HTTP/1.1\r\nHost: i.example\r\nContent-Length: 3\r\n\r\nGET");
             }
             _ => {
                 let length = choices.below(64);
