@@ -278,7 +278,7 @@
 //! | layers of encapsulation, link headers and tags | [`ENCAPSULATION_LAYERS_MAX`](decode::ENCAPSULATION_LAYERS_MAX), [`LINK_HEADERS_MAX`](decode::LINK_HEADERS_MAX) | `undecodable`, `decode_too_deep` |
 //! | bytes that a compressed packet inflates to | [`INFLATED_BYTES_MAX`](decode::INFLATED_BYTES_MAX) | it stays closed, `ipcomp_opaque` |
 //! | open datagrams a worker | 4,096, 16 MiB in all, 5 s | the oldest goes, `fragment_evicted`; after 5 s `fragment_orphan` where the first never came |
-//! | runs of bytes kept of a datagram in fragments | 64 | its next fragments are not kept; it goes as one that stays incomplete |
+//! | runs of bytes kept of a datagram in fragments | 64 | its next fragments are not kept, `fragment_evicted` |
 //! | sums a worker between ticks | [`SUMS_MAX`](usage::SUMS_MAX) | an early part |
 //! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |
 //! | anonymous flows a part | [`ANONYMOUS_MAX`](worker::part::ANONYMOUS_MAX) | bytes go to `no_name`, `anonymous_overflow` |

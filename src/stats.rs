@@ -102,7 +102,7 @@ counters! {
     DeviceSilent => "device_silent",
     /// Stamps more than a minute back or an hour ahead.
     TimeStep => "time_step",
-    /// TCP: bytes that never came and were given up, so that what followed them could be looked at.
+    /// Bound: TCP bytes that had not come when no more could be kept behind them, given up.
     StreamGap => "stream_gap",
     /// TLS: a ClientHello that contradicts itself.
     TlsMalformed => "tls_malformed",
