@@ -268,6 +268,7 @@
 //! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
+//! | segments of a TCP client that say nothing, behind the first 16, a server's bound | [`LOOKED_LATER_MAX`](worker::LOOKED_LATER_MAX) that begin like a request, or as many times 64 KiB | no more is looked at, `stream_left` |
 //! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
 //! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |
