@@ -223,7 +223,8 @@ impl Worker {
         }
         let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
         if done {
-            if known_start == 0 && !fruitful {
+            let is_first = known_start == 0 && self.table.cold(flow).looked < LOOKED_MAX;
+            if is_first && !fruitful {
                 let early = LookedAt::early(packet, payload);
                 self.inspector.open[id as usize].sides[side] = early;
             }
