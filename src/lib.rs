@@ -270,6 +270,7 @@
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
 //! | a request's head, and a line of a longer one, read in one go | 8 KiB | read line by line, keeping nothing; of a longer line the beginning of the target and the version |
 //! | preambles of a stream, lines of text of one before TLS, bytes of such a line | 16, 32, 2 KiB | no more is looked at |
+//! | segments of a TCP client that say nothing, behind the first 16, a server's bound | [`LOOKED_LATER_MAX`](worker::LOOKED_LATER_MAX) that begin like a request, or as many times 64 KiB | no more is looked at, `stream_left` |
 //! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
 //! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |

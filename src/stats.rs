@@ -104,6 +104,8 @@ counters! {
     TimeStep => "time_step",
     /// Bound: TCP bytes that had not come when no more could be kept behind them, given up.
     StreamGap => "stream_gap",
+    /// Bound: TCP clients that said nothing for so long that later requests are not looked for.
+    StreamLeft => "stream_left",
     /// TLS: a ClientHello that contradicts itself.
     TlsMalformed => "tls_malformed",
     /// TLS: hellos whose name is encrypted by the draft before ECH (ESNI).

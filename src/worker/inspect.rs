@@ -28,8 +28,12 @@ use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
-/// Payload packets of a flow that are looked at without any result before it is left alone.
+/// Payload packets of a flow that are looked at without any result before it is left alone, but for
+/// what a TCP client may say later.
 const LOOKED_MAX: u8 = 16;
+/// As many for a TCP client, of whose segments behind [`LOOKED_MAX`] only those count that begin
+/// like a hello or a request, and one each 64 KiB.
+pub const LOOKED_LATER_MAX: u8 = 64;
 /// How long a flow stays undecided after its first payload.
 const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
@@ -179,6 +183,9 @@ impl Worker {
 
     fn look_at_stream(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
         let packet = &item.packet;
+        if self.is_passed_over(flow, side, packet, payload) {
+            return;
+        }
         let id = self.inspection(flow, item.sensor);
         let start = &mut self.table.cold(flow).initial_sequence[side];
         let known_start = *start;
@@ -220,7 +227,8 @@ impl Worker {
         }
         let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
         if done {
-            if known_start == 0 && !fruitful {
+            let is_first = known_start == 0 && self.table.cold(flow).looked < LOOKED_MAX;
+            if is_first && !fruitful {
                 let early = LookedAt::early(packet, payload);
                 self.inspector.open[id as usize].sides[side] = early;
             }
@@ -241,12 +249,59 @@ impl Worker {
     ) {
         let (hot, cold) = self.table.both(flow);
         cold.looked = cold.looked.saturating_add(u8::from(!fruitful));
-        if cold.looked >= LOOKED_MAX {
-            hot.marks &= !(mark::WANTED_0 << side);
-            return;
-        }
         // What comes next begins at a segment's start.
         cold.initial_sequence[side] = sequence(packet).wrapping_add(payload.len() as u32);
+        if cold.looked < LOOKED_MAX {
+            return;
+        }
+        // Requests may come behind a body of any length whose head was lost. Servers' responses
+        // are none of that.
+        let is_over = cold.looked >= LOOKED_LATER_MAX;
+        if is_over || side != hot.client() {
+            hot.marks &= !(mark::WANTED_0 << side);
+            if is_over {
+                self.count_event(Counter::StreamLeft);
+            }
+        } else if let Some(inspection) = self.inspector.open.get(cold.inspection as usize)
+            && inspection.sides.iter().all(Option::is_none)
+        {
+            // Nothing is kept for a client that may never say anything, and nothing waits for it.
+            self.drop_inspection(flow);
+            self.decide(flow);
+        }
+    }
+
+    /// Whether a segment behind many that said nothing is not worth more than a look at its first
+    /// bytes.
+    fn is_passed_over(
+        &mut self,
+        flow: FlowId,
+        side: Side,
+        packet: &Packet,
+        payload: &[u8],
+    ) -> bool {
+        let (hot, cold) = self.table.both(flow);
+        if cold.looked < LOOKED_MAX || cold.inspection != NONE {
+            return false;
+        }
+        let start = sequence(packet);
+        if SideStream::may_begin(payload) {
+            // Nobody knows what came before: what begins with a method may be text.
+            cold.initial_sequence[side] = 0;
+            return false;
+        }
+        let end = start.wrapping_add(packet.payload_length);
+        // There is no room for a count of segments; of sequence numbers the high half tells.
+        cold.looked = cold.looked.saturating_add(u8::from(start >> 16 != end >> 16));
+        let is_over = cold.looked >= LOOKED_LATER_MAX;
+        if is_over || side != hot.client() {
+            hot.marks &= !(mark::WANTED_0 << side);
+            if is_over {
+                self.count_event(Counter::StreamLeft);
+            }
+            self.settle(flow);
+        }
+        true
     }
 
     fn look_at_datagram(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
@@ -605,5 +660,44 @@ mod tests {
         let question = b"\xc0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
         let part = read(to_port(protocol::UDP, 53), &[(0, 0, question)]);
         assert_eq!(names(&part), ["a.example"]);
+    }
+
+    #[test]
+    fn requests_are_found_behind_a_body_whose_head_was_lost() {
+        let packet = to_port(protocol::TCP, 80);
+        let request = &b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"[..];
+        let answer = &b"HTTP/1.1 204 No Content\r\n\r\n"[..];
+        let body = [0xfe; 1000];
+        let after = |bodies: u32, said: &[&[u8]], is_early: bool| {
+            let mut packets: Vec<(Side, u32, &[u8])> = Vec::new();
+            let mut next = 7;
+            for number in 0..bodies {
+                packets.push((0, next, &body));
+                next += 1000;
+                if is_early && number < 40 {
+                    packets.push((1, 70 + number * answer.len() as u32, answer));
+                }
+            }
+            for said in said {
+                packets.push((0, next, said));
+                next += said.len() as u32;
+            }
+            let part = read(packet, &packets);
+            let names = names(&part).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+            (names, part.counters.value(Counter::StreamLeft))
+        };
+        for bodies in [1, 14, 15, 16, 17, 18, 40, 2000] {
+            for is_early in [false, true] {
+                let (names, left) = after(bodies, &[request, request], is_early);
+                assert_eq!(names, ["a.example", "a.example"], "{bodies} {is_early}");
+                assert_eq!(left, 0);
+            }
+        }
+        // Not for ever.
+        assert_eq!(after(4000, &[request], false), (vec![], 1));
+        // Text that only begins like a request does not hide one.
+        let text = &b"GET is a word\n"[..];
+        let few = vec![text; 40];
+        assert_eq!(after(16, &[&few[..], &[request]].concat(), false).0, ["a.example"]);
     }
 }

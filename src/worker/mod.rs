@@ -59,6 +59,7 @@ use ended::Totals;
 use fragments::Fragments;
 use gaps::Gaps;
 use inspect::Inspector;
+pub use inspect::LOOKED_LATER_MAX;
 use links::Links;
 use part::Part;
 
