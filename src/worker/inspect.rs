@@ -31,7 +31,7 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 /// Payload packets of a flow that are looked at without any result before it is left alone, but for
 /// what a TCP client may say later.
 const LOOKED_MAX: u8 = 16;
-/// As many for a TCP client, of whose segments behind [`LOOKED_MAX`] only those count that begin
+/// As many for a TCP client, of whose segments behind `LOOKED_MAX` only those count that begin
 /// like a hello or a request, and one each 64 KiB.
 pub const LOOKED_LATER_MAX: u8 = 64;
 /// How long a flow stays undecided after its first payload.
