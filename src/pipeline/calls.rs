@@ -6,7 +6,7 @@
 //! began at most [`PRECEDES_NANOS`] before it, or had payload in a minute that ended within that
 //! time. If they are all one app, the media are its; else nobody knows which of them it was.
 //!
-//! Such flows are heard of up to two minutes late, so media wait for [`WAIT_NANOS`] before they are
+//! Such flows are heard of late, so media wait for [`WAIT_NANOS`] before they are
 //! told of. Stamps are those of packets and whole minutes of them, so that what is said depends
 //! neither on ticks nor on workers.
 
@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::loads::WAIT_NANOS;
 use crate::flow::table::FlowId;
 use crate::names::Candidate;
 use crate::net::Address;
@@ -24,6 +23,9 @@ use crate::worker::part::AnonymousSums;
 
 /// How long before a flow of media its app was in use.
 pub const PRECEDES_NANOS: i64 = 10 * NANOS_PER_MINUTE;
+/// How long a flow of media waits, by sensor time, for those that preceded it to be heard of: what a
+/// quiet connection did in its last minutes may be told late.
+pub const WAIT_NANOS: i64 = 8 * NANOS_PER_MINUTE;
 /// Stamps of use remembered.
 pub const USES_MAX: usize = 1 << 20;
 /// Pieces of flows of media that wait.
