@@ -211,8 +211,9 @@ mod tests {
         assert!(calls.wait(key(0), &piece(0)));
         assert!(calls.wait(key(60), &piece(60)));
         assert!(calls.wait(key(0), &piece(0)));
-        assert!(calls.due(Some(at(180))).is_empty());
-        let due = calls.due(Some(at(181)));
+        let waited = at(0).offset(WAIT_NANOS);
+        assert!(calls.due(Some(waited)).is_empty());
+        let due = calls.due(Some(waited.offset(1)));
         assert_eq!(
             due.iter().map(|(flow, pieces)| (*flow, pieces.len())).collect::<Vec<_>>(),
             [(key(0), 2)]
@@ -227,9 +228,10 @@ mod tests {
         let mut calls = Calls::default();
         calls.began(CLIENT, "a.example", at(0));
         calls.began(CLIENT, "a.example", at(900));
-        calls.forget(at(960));
+        let kept = at(0).offset(PRECEDES_NANOS + 2 * WAIT_NANOS);
+        calls.forget(kept);
         assert_eq!(calls.stamps, 2);
-        calls.forget(at(961));
+        calls.forget(kept.offset(1));
         assert_eq!(calls.stamps, 1);
         calls.forget(at(5000));
         assert!(calls.uses.is_empty());
