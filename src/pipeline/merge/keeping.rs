@@ -10,7 +10,7 @@ use super::super::summary::ClientSummary;
 use super::super::verdicts::TargetNumber;
 use super::{Keep, Merge};
 use crate::stats::Counter;
-use crate::store::{CatalogueFacts, Commit, DetourRow, PossibleRow, StoreError, UsageRow};
+use crate::store::{CatalogueFacts, Commit, DetourRow, PossibleRow, Store, StoreError, UsageRow};
 use crate::time::Hour;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
@@ -118,21 +118,17 @@ impl Merge {
         let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
         let catalogue = self.verdicts.catalogue();
         let catalogue = store.catalogue_id(&CatalogueFacts::of(catalogue))?;
-        self.stored_subjects.resize(self.subjects.len(), None);
+        let (subjects, stored_subjects) = (&self.subjects, &mut self.stored_subjects);
+        let mut subject_id = |store: &mut Store, number: SubjectNumber| {
+            stored(stored_subjects, number, || store.subject_id(&subjects[number as usize]))
+        };
         let rows = self.gathered.sorted_rows();
         let mut usage = Vec::with_capacity(rows.len());
         for (key, sums) in rows {
-            let subject = match &mut self.stored_subjects[key.subject as usize] {
-                Some(id) => *id,
-                empty => *empty.insert(store.subject_id(&self.subjects[key.subject as usize])?),
-            };
-            if self.stored_targets.len() <= key.target as usize {
-                self.stored_targets.resize(key.target as usize + 1, None);
-            }
-            let target = match &mut self.stored_targets[key.target as usize] {
-                Some(id) => *id,
-                empty => *empty.insert(store.target_id(self.verdicts.target(key.target))?),
-            };
+            let subject = subject_id(store, key.subject)?;
+            let target = stored(&mut self.stored_targets, key.target, || {
+                store.target_id(self.verdicts.target(key.target))
+            })?;
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
         let mut possible = Vec::with_capacity(self.gathered.possible.len());
@@ -140,19 +136,11 @@ impl Merge {
             let target = store.target_id(self.verdicts.target(target))?;
             possible.push(PossibleRow { hour, target, sums });
         }
-        let subjects = &self.subjects;
-        let stored_subjects = &mut self.stored_subjects;
         let Fresh { traits, accepted } =
-            self.summary.sources.fresh(|number| match &mut stored_subjects[number as usize] {
-                Some(id) => Ok(*id),
-                empty => store.subject_id(&subjects[number as usize]).map(|id| *empty.insert(id)),
-            })?;
+            self.summary.sources.fresh(|number| subject_id(store, number))?;
         let mut detours = Vec::with_capacity(self.gathered.detours.len());
         for (&(hour, subject, detour), &(flows, bytes)) in &self.gathered.detours {
-            let subject = match &mut stored_subjects[subject as usize] {
-                Some(id) => *id,
-                empty => *empty.insert(store.subject_id(&subjects[subject as usize])?),
-            };
+            let subject = subject_id(store, subject)?;
             detours.push(DetourRow { hour, detour, subject, flows, bytes });
         }
         let commit = Commit {
@@ -186,5 +174,21 @@ impl Merge {
     /// Whether there is nothing to commit.
     fn is_settled(&self) -> bool {
         self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
+    }
+}
+
+/// The id that the store gave to a number; it is asked for once.
+fn stored<Id: Copy>(
+    known: &mut Vec<Option<Id>>,
+    number: u32,
+    ask: impl FnOnce() -> Result<Id, StoreError>,
+) -> Result<Id, StoreError> {
+    let number = number as usize;
+    if known.len() <= number {
+        known.resize(number + 1, None);
+    }
+    match &mut known[number] {
+        Some(id) => Ok(*id),
+        empty => Ok(*empty.insert(ask()?)),
     }
 }
