@@ -26,7 +26,7 @@ pub const PRECEDES_NANOS: i64 = 10 * NANOS_PER_MINUTE;
 /// How long a flow of media waits, by sensor time, for those that preceded it to be heard of: what a
 /// quiet connection did in its last minutes may be told late.
 pub const WAIT_NANOS: i64 = 8 * NANOS_PER_MINUTE;
-/// Stamps of use remembered.
+/// Minutes of use remembered.
 pub const USES_MAX: usize = 1 << 20;
 /// Pieces of flows of media that wait.
 pub const WAITING_MAX: usize = 1 << 18;
@@ -36,12 +36,17 @@ const CANDIDATES_MAX: usize = 16;
 /// An anonymous flow: its worker, its number there, and its first packet's stamp.
 pub(super) type OpenFlow = (usize, FlowId, Timestamp);
 
+/// When something was used: the first and the last stamp of each minute that has any. That a use
+/// lies within [`PRECEDES_NANOS`], which is many minutes, can be told from these as from all.
+type Uses = BTreeMap<Minute, (Timestamp, Timestamp)>;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Calls {
     /// When each client used what.
-    uses: HashMap<Address, BTreeMap<Arc<str>, Vec<Timestamp>>, RandomState>,
-    stamps: usize,
+    uses: HashMap<Address, BTreeMap<Arc<str>, Uses>, RandomState>,
+    /// Minutes in `uses`.
+    minutes: usize,
     waiting: BTreeMap<OpenFlow, Vec<AnonymousSums>>,
     pieces: usize,
     dropped: u64,
@@ -50,19 +55,19 @@ pub(super) struct Calls {
 impl Calls {
     /// Notes that a flow began by whose name one can call.
     pub(super) fn began(&mut self, client: Address, name: &str, time: Timestamp) {
-        if self.stamps >= USES_MAX {
+        if self.minutes >= USES_MAX {
             self.dropped += 1;
             return;
         }
         let names = self.uses.entry(client).or_default();
-        let stamps = match names.get_mut(name) {
-            Some(stamps) => stamps,
+        let uses = match names.get_mut(name) {
+            Some(uses) => uses,
             None => names.entry(name.into()).or_default(),
         };
-        if stamps.last() != Some(&time) {
-            stamps.push(time);
-            self.stamps += 1;
-        }
+        let before = uses.len();
+        let (first, last) = uses.entry(time.minute()).or_insert((time, time));
+        (*first, *last) = ((*first).min(time), (*last).max(time));
+        self.minutes += uses.len() - before;
     }
 
     /// Notes the minutes of an hour in which such a flow had payload: each from its end on.
@@ -77,10 +82,11 @@ impl Calls {
     pub(super) fn candidates(&mut self, client: Address, first: Timestamp) -> Vec<Candidate> {
         let Some(names) = self.uses.get(&client) else { return Vec::new() };
         let mut found: Vec<Candidate> = Vec::new();
-        for (name, stamps) in names {
-            let precedes =
-                |stamp: &&Timestamp| (0..=PRECEDES_NANOS).contains(&first.nanos_since(**stamp));
-            if let Some(&time) = stamps.iter().filter(precedes).max() {
+        let earliest = first.offset(-PRECEDES_NANOS);
+        for (name, uses) in names {
+            let minutes = uses.range(earliest.minute()..=first.minute());
+            let mut stamps = minutes.rev().flat_map(|(_, &(first, last))| [last, first]);
+            if let Some(time) = stamps.find(|stamp| (earliest..=first).contains(stamp)) {
                 found.push(Candidate { name: (**name).into(), time });
             }
         }
@@ -124,17 +130,17 @@ impl Calls {
 
     /// Forgets what is too long ago to precede anything that is still to come, or waits.
     pub(super) fn forget(&mut self, horizon: Timestamp) {
-        let until = horizon.offset(-(PRECEDES_NANOS + 2 * WAIT_NANOS));
-        let mut stamps_left = 0;
+        let until = horizon.offset(-(PRECEDES_NANOS + 2 * WAIT_NANOS)).minute();
+        let mut minutes = 0;
         self.uses.retain(|_, names| {
-            names.retain(|_, stamps| {
-                stamps.retain(|stamp| *stamp >= until);
-                stamps_left += stamps.len();
-                !stamps.is_empty()
+            names.retain(|_, uses| {
+                uses.retain(|minute, _| *minute >= until);
+                minutes += uses.len();
+                !uses.is_empty()
             });
             !names.is_empty()
         });
-        self.stamps = stamps_left;
+        self.minutes = minutes;
     }
 
     /// Uses, candidates and flows left out since the last time this was asked.
@@ -147,6 +153,7 @@ impl Calls {
 mod tests {
     use super::*;
     use crate::net::{Endpoint, protocol};
+    use crate::time::NANOS_PER_SECOND;
     use crate::usage::Sums;
 
     const CLIENT: Address = Address::v4([10, 0, 0, 1]);
@@ -228,11 +235,12 @@ mod tests {
         let mut calls = Calls::default();
         calls.began(CLIENT, "a.example", at(0));
         calls.began(CLIENT, "a.example", at(900));
+        // 1,000,000,000 s is 40 s into its minute.
         let kept = at(0).offset(PRECEDES_NANOS + 2 * WAIT_NANOS);
-        calls.forget(kept);
-        assert_eq!(calls.stamps, 2);
-        calls.forget(kept.offset(1));
-        assert_eq!(calls.stamps, 1);
+        calls.forget(kept.offset(19 * NANOS_PER_SECOND));
+        assert_eq!(calls.minutes, 2);
+        calls.forget(kept.offset(20 * NANOS_PER_SECOND));
+        assert_eq!(calls.minutes, 1);
         calls.forget(at(5000));
         assert!(calls.uses.is_empty());
     }

@@ -66,7 +66,7 @@ const BUSY_SECONDS: u64 = 10;
 const JOURNAL_BYTES_MAX: i64 = 64 << 20;
 
 /// Memory for pages of the database, in KiB.
-const CACHE_KIB: i64 = 64 << 10;
+const CACHE_KIB: i64 = 16 << 10;
 
 /// Different statements kept compiled; there are fewer.
 const STATEMENTS_MAX: usize = 64;
