@@ -332,6 +332,8 @@ struct Compiler {
     findings: Vec<Finding>,
     /// Rules that another one hides.
     shadowed: Vec<RuleNumber>,
+    /// For the many apps that have no reserved labels.
+    nothing_reserved: Arc<Reserved>,
 }
 
 impl Compiler {
@@ -347,7 +349,10 @@ impl Compiler {
             file,
             text: RuleText::Own("".into()),
         };
-        let reserved = Arc::new(Reserved::new(app.reserved));
+        let reserved = match app.reserved {
+            "" => self.nothing_reserved.clone(),
+            labels => Arc::new(Reserved::new(labels)),
+        };
         for section in app.sections() {
             self.add_section(line, section, &template, &reserved)?;
         }

@@ -85,8 +85,10 @@ pub(crate) struct Reserved {
 impl Reserved {
     /// The labels of a list with blanks between.
     pub(crate) fn new(list: &str) -> Reserved {
-        let mut labels: Vec<&str> = list.split_whitespace().collect();
-        labels.sort_unstable();
+        let mut labels: Vec<&str> = list.split_ascii_whitespace().collect();
+        if !labels.is_sorted() {
+            labels.sort_unstable();
+        }
         let mut end = 0;
         let ends = labels.iter().map(|label| {
             end += label.len() as u32;

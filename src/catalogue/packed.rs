@@ -52,7 +52,9 @@ const LEFT_OUT: [&str; 5] = ["fingerprint", "match", "net", "sources", "test"];
 
 /// Joins (path, [`content`]) pairs; their order does not matter.
 pub(crate) fn pack(mut files: Vec<(String, String)>) -> String {
-    files.sort_unstable();
+    // In the order of ids, in which they are loaded: `a/ab.toml` before `a/ab-c.toml`.
+    let id = |path: &str| path.strip_suffix(".toml").map(str::to_owned);
+    files.sort_by_cached_key(|(path, _)| id(path));
     let mut packed = String::from(HEADER);
     packed.push('\n');
     for (path, content) in files {
@@ -91,7 +93,9 @@ pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bo
     }
     line.push('\t');
     let tenant = table.get("tenant").and_then(|tenant| tenant.get_ref().as_table());
-    line.push_str(&texts(tenant, "reserved").collect::<Vec<_>>().join(" "));
+    let mut reserved = texts(tenant, "reserved").collect::<Vec<_>>();
+    reserved.sort_unstable();
+    line.push_str(&reserved.join(" "));
     let sections = table.get("match").and_then(|sections| sections.get_ref().as_array());
     for section in sections.into_iter().flat_map(|list| list.iter()) {
         line.push('\t');
