@@ -1,8 +1,10 @@
 //! Which names DNS gave for an address, to whom and when: the memory that names flows without a
 //! name of their own.
 //!
-//! Bounded: a ring of answers, of which the oldest is dropped for a new one. Keeps question names
-//! only, never the targets of aliases, since those say who hosts and not what is used.
+//! Bounded: a ring of answers, of which the oldest is dropped for a new one. Now and then it is
+//! tidied ([`NameCache::tidy`]), so that it holds what is asked in some minutes and not what was asked
+//! since the beginning. Keeps question names only, never the targets of aliases, since those say who
+//! hosts and not what is used.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -22,6 +24,12 @@ pub const LATE_NANOS: i64 = NANOS_PER_SECOND / 10;
 const HOLDS_SECONDS_MIN: u32 = 5 * 60;
 /// An answer holds at most this long.
 const HOLDS_SECONDS_MAX: u32 = 24 * 3600;
+/// Answers older than this that say the same are made one: by then, the flows of that time are named.
+const EXACT_NANOS: i64 = 3 * 60 * NANOS_PER_SECOND;
+/// An answer is forgotten so long after it has ceased to hold: flows are told of late, but no later.
+const FORGOTTEN_NANOS: i64 = 3600 * NANOS_PER_SECOND;
+/// Answers that are not worth tidying.
+const UNTIDY_MAX: usize = 4096;
 /// Candidates for one flow.
 const CANDIDATES_MAX: usize = 16;
 /// Answers looked through for one client and address.
@@ -33,12 +41,15 @@ const FORWARDERS_MAX: usize = 16;
 
 const NONE: u32 = u32::MAX;
 
-/// An address that DNS gave for a question.
+/// An address that DNS gave for a question, once or, where `since` is earlier than `time`, again and
+/// again while it held.
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
     client: Address,
     address: Address,
+    since: Timestamp,
     time: Timestamp,
+    /// Behind `time`.
     ttl_seconds: u32,
     name: NameId,
     /// The answer before this one for the same client and address; its place may have been taken
@@ -49,6 +60,28 @@ struct Remembered {
 }
 
 const _: () = assert!(size_of::<Remembered>() <= 64);
+
+impl Remembered {
+    fn is_same_as(&self, other: &Remembered) -> bool {
+        (self.client, self.address, self.name) == (other.client, other.address, other.name)
+    }
+
+    /// When it ceases to hold.
+    fn until(&self) -> Timestamp {
+        let holds = self.ttl_seconds.clamp(HOLDS_SECONDS_MIN, HOLDS_SECONDS_MAX);
+        self.time.offset(i64::from(holds) * NANOS_PER_SECOND)
+    }
+
+    /// Takes in a later one that says the same.
+    fn extend(&mut self, later: &Remembered) {
+        let until = self.until().max(later.until());
+        self.since = self.since.min(later.since);
+        self.time = later.time;
+        let seconds =
+            until.nanos_since(later.time).unsigned_abs().div_ceil(NANOS_PER_SECOND as u64);
+        self.ttl_seconds = u32::try_from(seconds).unwrap_or(HOLDS_SECONDS_MAX);
+    }
+}
 
 /// A name that a flow may have had in mind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +122,9 @@ pub struct NameCache {
     dropped: u64,
     /// The latest answers that are not in the index.
     unindexed: usize,
+    /// Answers that came since all were tidied, and how many may come before they are again.
+    untidy: usize,
+    untidy_max: usize,
 }
 
 impl Default for NameCache {
@@ -117,6 +153,8 @@ impl NameCache {
             evicted: 0,
             dropped: 0,
             unindexed: 0,
+            untidy: 0,
+            untidy_max: UNTIDY_MAX,
         }
     }
 
@@ -155,7 +193,16 @@ impl NameCache {
         let name = self.names.hold_again(name);
         let serial = self.serial;
         self.serial = self.serial.wrapping_add(1);
-        let fresh = Remembered { client, address, time, ttl_seconds, name, older: NONE, serial };
+        let fresh = Remembered {
+            client,
+            address,
+            since: time,
+            time,
+            ttl_seconds,
+            name,
+            older: NONE,
+            serial,
+        };
         if self.ring.len() < self.limit {
             self.ring.push(fresh);
         } else {
@@ -164,6 +211,50 @@ impl NameCache {
             self.next = (self.next + 1) % self.limit;
         }
         self.unindexed = (self.unindexed + 1).min(self.limit);
+        self.untidy += 1;
+    }
+
+    /// Where as many answers have come as there were, makes those one that say the same, and forgets
+    /// those that have ceased to hold long before `now`.
+    ///
+    /// Which names a flow may have had in mind that began at most [`EXACT_NANOS`] before `now`, and
+    /// which was answered last before it, is not changed by that.
+    pub fn tidy(&mut self, now: Timestamp) {
+        if self.untidy < self.untidy_max {
+            return;
+        }
+        let (exact, forgotten) = (now.offset(-EXACT_NANOS), now.offset(-FORGOTTEN_NANOS));
+        let (ring, names) = (&mut self.ring, &mut self.names);
+        ring.sort_unstable_by_key(|known| {
+            (known.client, known.address, known.name, known.time, known.since)
+        });
+        ring.dedup_by(|later, known| {
+            let is_part = later.is_same_as(known)
+                && later.time <= exact
+                && later.since.offset(-LATE_NANOS) <= known.until();
+            if is_part {
+                known.extend(later);
+                names.release(later.name);
+            }
+            is_part
+        });
+        ring.retain(|known| {
+            let is_kept = known.until() >= forgotten;
+            if !is_kept {
+                names.release(known.name);
+            }
+            is_kept
+        });
+        // The oldest goes first.
+        ring.sort_by_key(|known| known.time);
+        for (serial, known) in ring.iter_mut().enumerate() {
+            (known.serial, known.older) = (serial as u32, NONE);
+        }
+        self.serial = ring.len() as u32;
+        self.unindexed = ring.len();
+        self.untidy_max = ring.len().max(UNTIDY_MAX);
+        (self.next, self.untidy) = (0, 0);
+        self.index.clear();
     }
 
     /// Enters the answers that came since the last time into the index. They are entered only
@@ -301,15 +392,15 @@ impl NameCache {
                 break;
             }
             newer = known.serial;
-            let holds = known.ttl_seconds.clamp(HOLDS_SECONDS_MIN, HOLDS_SECONDS_MAX);
-            let age = first.nanos_since(known.time);
-            if (-LATE_NANOS..=i64::from(holds) * NANOS_PER_SECOND).contains(&age) {
+            let latest = first.offset(LATE_NANOS);
+            if known.since <= latest && first <= known.until() {
                 let name = self.names.text(known.name);
+                let time = known.time.min(latest);
                 let there = found.iter_mut().find(|candidate| &*candidate.name == name);
                 if let Some(candidate) = there {
-                    candidate.time = candidate.time.max(known.time);
+                    candidate.time = candidate.time.max(time);
                 } else {
-                    found.push(Candidate { name: name.into(), time: known.time });
+                    found.push(Candidate { name: name.into(), time });
                 }
             }
             at = known.older;
@@ -346,6 +437,9 @@ impl NameCache {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn address(n: u8) -> Address {
@@ -471,5 +565,62 @@ mod tests {
         assert_eq!(names(&mut cache, 1, 10), ["d.example"]);
         assert_eq!(names(&mut cache, 2, 10), ["c.example", "e.example", "f.example"]);
         assert_eq!(cache.take_evicted(), 2);
+    }
+
+    #[test]
+    fn what_is_asked_again_and_again_takes_no_more_room() {
+        let mut cache = NameCache::default();
+        for second in 0..6 * 3600 {
+            let name = ["a.example", "b.example"][second as usize % 2];
+            answer(
+                &mut cache,
+                address(second as u8 % 20),
+                address(RESOLVER),
+                address(SERVER),
+                name,
+                at(second * 1000),
+                60,
+            );
+            cache.tidy(at(second * 1000));
+        }
+        assert!(cache.ring.len() <= 2 * UNTIDY_MAX, "{}", cache.ring.len());
+        assert_eq!(cache.names.len(), 2);
+        assert_eq!(cache.take_evicted(), 0);
+        let last = 6 * 3600 * 1000;
+        assert_eq!(names(&mut cache, 0, last), ["a.example"]);
+        assert_eq!(names(&mut cache, 0, last - 1800 * 1000), ["a.example"], "told of late");
+        cache.untidy = cache.untidy_max;
+        cache.tidy(at(last + 7200 * 1000));
+        assert!(cache.ring.is_empty() && cache.names.is_empty());
+        assert!(names(&mut cache, 0, last).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn tidying_changes_no_name_of_a_flow_that_began_lately(
+            steps in vec((0..2_u8, 0..2_u8, 0..3_u8, 0..200_000_i64, any::<bool>()), 1..60),
+        ) {
+            let (mut tidied, mut plain) = (NameCache::default(), NameCache::default());
+            let mut now = 0;
+            for (client, server, name, millis, tidies) in steps {
+                now += millis;
+                let (name, ttl_seconds) =
+                    [("a.example", 1), ("b.example", 400), ("c.example", 2000)][usize::from(name)];
+                for cache in [&mut tidied, &mut plain] {
+                    let (client, server) = (address(client), address(SERVER + server));
+                    answer(cache, client, address(RESOLVER), server, name, at(now), ttl_seconds);
+                }
+                if tidies {
+                    tidied.untidy = tidied.untidy_max;
+                    tidied.tidy(at(now));
+                }
+                for (client, server, ago) in [(0, 0, 0), (1, 1, 0), (0, 1, 90_000), (1, 0, 180_000)] {
+                    let first = at(now - ago);
+                    let (client, server) = (address(client), address(SERVER + server));
+                    let expected = plain.candidates(client, server, first);
+                    prop_assert_eq!(tidied.candidates(client, server, first), expected);
+                }
+            }
+        }
     }
 }

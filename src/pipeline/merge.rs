@@ -192,6 +192,9 @@ impl Merge {
         for (worker, part) in parts {
             self.take(worker, part, horizon);
         }
+        if let Some(horizon) = horizon {
+            self.names.tidy(horizon);
+        }
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
