@@ -267,7 +267,9 @@
 //! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
 //! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
-//! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
+//! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | the latest are forgotten; where they would have been wanted, `stream_gap` |
+//! | bytes from a hole to the latest segment | [`HOLE_BYTES_MAX`](flow::reassembly::HOLE_BYTES_MAX), or once no more is kept the next segment that begins like a request or a hello | what is missing is given up, `stream_gap` |
+//! | first segments kept of a stream whose SYN was not seen, in case their beginning comes later | 8, 16 KiB | they are forgotten |
 //! | a request's head, and a line of a longer one, read in one go | 8 KiB | read line by line, keeping nothing; of a longer line the beginning of the target and the version |
 //! | preambles of a stream, lines of text of one before TLS, bytes of such a line | 16, 32, 2 KiB | no more is looked at |
 //! | segments of a TCP client that say nothing, behind the first 16, a server's bound | [`LOOKED_LATER_MAX`](worker::LOOKED_LATER_MAX) that begin like a request, or as many times 64 KiB | no more is looked at, `stream_left` |

@@ -210,6 +210,11 @@ impl SideStream {
         }
     }
 
+    /// Whether a segment of this stream would be looked at if what stands in front of it were lost.
+    pub fn may_resume(&self, segment: &[u8]) -> bool {
+        self.dns || Self::may_begin(segment)
+    }
+
     fn done(&mut self, bytes: &[u8]) -> Advance {
         self.state = State::Done;
         Advance { consumed: bytes.len() as u64, wants_more: false }
