@@ -34,6 +34,9 @@ const LOOKED_MAX: u8 = 16;
 /// As many for a TCP client, of whose segments behind `LOOKED_MAX` only those count that begin
 /// like a hello or a request, and one each 64 KiB.
 pub const LOOKED_LATER_MAX: u8 = 64;
+/// A shorter segment of such a client begins nothing that is looked for: as long as the shortest
+/// request line with a version.
+const BEGINNING_LENGTH_MIN: u32 = 16;
 /// Segments kept of the first of a stream whose SYN was not seen: those of a long hello.
 const EARLY_SEGMENTS_MAX: usize = 8;
 /// How long a flow stays undecided after its first payload.
@@ -324,6 +327,20 @@ impl Worker {
             self.count_event(Counter::StreamLeft);
         }
         leaves
+    }
+
+    /// Whether a segment is one of many of a client that has said nothing so far, and says nothing
+    /// either. A few compares; [`Worker::is_passed_over`] decides where it is not clear.
+    #[inline]
+    pub(super) fn says_nothing(&mut self, flow: FlowId, packet: &Packet, frame: &[u8]) -> bool {
+        let (hot, cold) = self.table.both(flow);
+        let end = packet.sequence.wrapping_add(packet.payload_length);
+        hot.marks & mark::DECIDED != 0
+            && cold.looked >= LOOKED_MAX
+            && cold.inspection == NONE
+            && (packet.sequence ^ end) >> 16 == 0
+            && (packet.payload_captured < BEGINNING_LENGTH_MIN
+                || super::payload(packet, frame).is_some_and(|bytes| !SideStream::may_begin(bytes)))
     }
 
     /// Whether a segment behind many that said nothing is not worth more than a look at its first
