@@ -267,10 +267,14 @@
 //! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
 //! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
-//! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | what is missing is given up, `stream_gap` |
+//! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | the latest are forgotten; where they would have been wanted, `stream_gap` |
+//! | bytes from a hole to the latest segment | [`HOLE_BYTES_MAX`](flow::reassembly::HOLE_BYTES_MAX), or once no more is kept the next segment that begins like a request or a hello | what is missing is given up, `stream_gap` |
+//! | first segments kept of a stream whose SYN was not seen, in case their beginning comes later | 8, 16 KiB | they are forgotten |
 //! | a request's head, and a line of a longer one, read in one go | 8 KiB | read line by line, keeping nothing; of a longer line the beginning of the target and the version |
-//! | preambles of a stream, lines of text of one before TLS, bytes of such a line | 16, 32, 2 KiB | no more is looked at |
-//! | segments of a TCP client that say nothing, behind the first 16, a server's bound | [`LOOKED_LATER_MAX`](worker::LOOKED_LATER_MAX) that begin like a request, or as many times 64 KiB | no more is looked at, `stream_left` |
+//! | preambles of a stream, lines of text of one before TLS, bytes of such a line | 16, 32, 2 KiB | looked at anew from the next segment on, as one that says nothing |
+//! | segments of a TCP flow that say nothing | 16 | of the server no more is looked at (a certificate comes earlier), of the client the next row |
+//! | segments of a TCP client behind those | [`LOOKED_LATER_MAX`](worker::LOOKED_LATER_MAX) that begin like a request, or as many times 64 KiB; shorter ones than 16 bytes begin nothing | no more is looked at, `stream_left` |
+//! | a field of a header block of HTTP/2 | 16 KiB | no more is looked at, `http_malformed` |
 //! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
 //! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |

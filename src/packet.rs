@@ -44,10 +44,12 @@ impl LinkType {
     pub const ARCNET_LINUX: LinkType = LinkType(129);
     /// IEEE 802.11 behind an AVS header.
     pub const AVS: LinkType = LinkType(163);
-    /// PPP with a direction byte in front.
-    pub const PPP_WITH_DIR: LinkType = LinkType(166);
+    /// PPP as pppd writes it: a direction byte in front, or in place of the address.
+    pub const PPP_PPPD: LinkType = LinkType(166);
     /// Per-packet information, which names the link type of what follows.
     pub const PPI: LinkType = LinkType(192);
+    /// PPP with a direction byte in front.
+    pub const PPP_WITH_DIR: LinkType = LinkType(204);
     /// Raw IPv4.
     pub const IPV4: LinkType = LinkType(228);
     /// Raw IPv6.

@@ -31,6 +31,8 @@ pub(super) mod ether_type {
     pub(crate) const FABRIC_PATH: u16 = 0x8903;
     /// Network service header (RFC 8300, 2.2).
     pub(crate) const SERVICE_HEADER: u16 = 0x894f;
+    /// MACsec (IEEE 802.1AE, 9.8).
+    pub(crate) const MACSEC: u16 = 0x88e5;
     /// MPLS (RFC 3032, 5).
     pub(crate) const MPLS: u16 = 0x8847;
     /// MPLS with an upstream-assigned label (RFC 5332).
@@ -104,6 +106,7 @@ impl Walk {
                     return self.ethernet(span);
                 }
                 ether_type::SERVICE_HEADER => return self.service_header(span),
+                ether_type::MACSEC => kind = security_tag(&mut span)?,
                 ether_type::MPLS | ether_type::MPLS_UPSTREAM => return self.mpls(span),
                 ether_type::PPPOE_SESSION => return self.pppoe(span),
                 ether_type::PPP => return self.ppp(span),
@@ -233,6 +236,30 @@ impl Walk {
             _ => Err(Stop::NotIp),
         }
     }
+}
+
+/// Reads a MACsec frame's security tag off (IEEE 802.1AE, 9.3) and leaves out its check value;
+/// answers the Ethernet type of what it protects, which must not be encrypted.
+fn security_tag(span: &mut Span<'_>) -> Result<u16, Stop> {
+    const VERSION: u8 = 0x80;
+    /// The channel's identifier follows.
+    const CHANNEL: u8 = 0x20;
+    /// Encrypted; changed.
+    const NOT_CLEAR: u8 = 0x0c;
+    /// The check value of the default cipher suite (14.5).
+    const CHECK_VALUE_LENGTH: usize = 16;
+    let &[control, short_length, _, _, _, _] = span.take()?;
+    if control & (VERSION | NOT_CLEAR) != 0 {
+        return Err(Stop::NotIp);
+    }
+    if control & CHANNEL != 0 {
+        span.take::<8>()?;
+    }
+    let length = span.wire_length().checked_sub(CHECK_VALUE_LENGTH).ok_or(Stop::TRUNCATED)?;
+    // So short that the frame was padded behind the check value (9.7).
+    let stated = usize::from(short_length & 0x3f);
+    span.limit(if stated == 0 { length } else { length.min(stated) });
+    span.take_u16()
 }
 
 /// Whether `span` begins like an Ethernet frame with IP in it, or with a tag.

@@ -28,8 +28,9 @@ pub fn is_supported(link: LinkType) -> bool {
             | LinkType::IEEE802_11_RADIOTAP
             | LinkType::ARCNET_LINUX
             | LinkType::AVS
-            | LinkType::PPP_WITH_DIR
+            | LinkType::PPP_PPPD
             | LinkType::PPI
+            | LinkType::PPP_WITH_DIR
             | LinkType::IPV4
             | LinkType::IPV6
             | LinkType::NFLOG
@@ -74,7 +75,7 @@ pub fn link_name(link: LinkType) -> &'static str {
         147..=162 => "private use",
         163 => "802.11 with AVS header",
         165 => "BACnet MS/TP",
-        166 => "PPP with direction",
+        166 | 204 => "PPP with direction",
         169 => "GPRS LLC",
         177 => "LAPD",
         182 => "multi-link frame relay",
@@ -150,7 +151,7 @@ impl Walk {
             LinkType::IEEE802_11 => self.wifi(span, false),
             LinkType::IEEE802_11_RADIOTAP => self.radiotap(span),
             LinkType::PPP | LinkType::PPP_HDLC => self.ppp_or_cisco(span),
-            LinkType::PPP_WITH_DIR => self.ppp_with_direction(span),
+            LinkType::PPP_PPPD | LinkType::PPP_WITH_DIR => self.ppp_with_direction(span),
             LinkType::PPP_ETHER => self.pppoe(span),
             LinkType::C_HDLC => self.cisco_hdlc(span),
             LinkType::NFLOG => self.nflog(span),
@@ -212,8 +213,13 @@ impl Walk {
         }
     }
 
+    /// PPP behind a direction byte. Where that has taken the place of the address (LINKTYPE_PPP_PPPD),
+    /// the control byte is next.
     fn ppp_with_direction(&mut self, mut span: Span<'_>) -> Step {
         span.take::<1>()?;
+        if matches!(span.peek(), Ok(&[0x03])) {
+            span.skip(1)?;
+        }
         self.ppp(span)
     }
 

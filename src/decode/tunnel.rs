@@ -1,5 +1,5 @@
 //! Tunnels: what carries IP inside IP, by protocol number (IP in IP, GRE, EtherIP, MPLS) and by UDP
-//! port (VXLAN, GENEVE, GTP-U, Teredo, CAPWAP, L2TP, AYIYA, TZSP).
+//! port (VXLAN, GENEVE, GTP-U, Teredo, CAPWAP, L2TP, AYIYA, MPLS, TZSP).
 //!
 //! A protocol number is a claim: what it announces must be readable. A UDP port is a hint: unless
 //! everything down to an inner IP header reads as the tunnel's, the packet is plain UDP.
@@ -30,6 +30,8 @@ mod port {
     pub(super) const CAPWAP_DATA: u16 = 5247;
     /// GENEVE (RFC 8926, 3.3).
     pub(super) const GENEVE: u16 = 6081;
+    /// MPLS in UDP (RFC 7510, 3).
+    pub(super) const MPLS: u16 = 6635;
     /// VXLAN as Linux spoke it before the port was assigned.
     pub(super) const VXLAN_LINUX: u16 = 8472;
 
@@ -48,6 +50,7 @@ mod port {
                 | AYIYA
                 | CAPWAP_DATA
                 | GENEVE
+                | MPLS
                 | VXLAN_LINUX
                 | TZSP
         )
@@ -136,6 +139,7 @@ impl Walk {
             Some(port::L2TP) => self.l2tp(payload),
             Some(port::AYIYA) => self.ayiya(payload),
             Some(port::TZSP) => self.tzsp(payload),
+            Some(port::MPLS) => self.mpls(payload),
             _ if !payload.is_cut() && looks_like_teredo(payload.captured()) => self.ipv6(payload),
             _ => return Ok(()),
         };

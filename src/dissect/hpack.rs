@@ -82,33 +82,44 @@ impl Decoder {
         }
     }
 
-    /// Decodes a header block and calls `field` for each field that is told apart. `None` if the
-    /// block is wrong; the decoder is of no use then.
-    pub(crate) fn block(&mut self, block: &[u8], field: &mut dyn FnMut(Name, &[u8])) -> Option<()> {
-        let mut reader = Reader(block);
-        while let Some(&first) = reader.0.first() {
-            match first {
-                // Indexed field (6.1).
-                0x80.. => {
-                    let index = integer(&mut reader, 7)?;
-                    self.indexed(index, field)?;
-                }
-                // Literal with incremental indexing (6.2.1).
-                0x40..=0x7f => self.literal(&mut reader, 6, true, field)?,
-                // Dynamic table size update (6.3).
-                0x20..=0x3f => {
-                    let size_max = integer(&mut reader, 5)?;
-                    if size_max > TABLE_SIZE_MAX {
-                        return None;
-                    }
-                    self.size_max = size_max;
-                    self.evict(0);
-                }
-                // Literals without indexing and never indexed (6.2.2, 6.2.3).
-                0x00..=0x1f => self.literal(&mut reader, 4, false, field)?,
-            }
+    /// Decodes the fields of a header block that are whole, and calls `field` for each that is told
+    /// apart. Answers how many bytes they are; what follows them goes on, or is wrong.
+    pub(crate) fn fields(&mut self, block: &[u8], field: &mut dyn FnMut(Name, &[u8])) -> usize {
+        let mut rest = block;
+        while let Some(behind) = self.field(rest, field) {
+            rest = behind;
         }
-        Some(())
+        block.len() - rest.len()
+    }
+
+    /// Decodes one field and answers what follows it. `None` if it is wrong or not whole.
+    fn field<'a>(
+        &mut self,
+        block: &'a [u8],
+        field: &mut dyn FnMut(Name, &[u8]),
+    ) -> Option<&'a [u8]> {
+        let mut reader = Reader(block);
+        match *block.first()? {
+            // Indexed field (6.1).
+            0x80.. => {
+                let index = integer(&mut reader, 7)?;
+                self.indexed(index, field)?;
+            }
+            // Literal with incremental indexing (6.2.1).
+            0x40..=0x7f => self.literal(&mut reader, 6, true, field)?,
+            // Dynamic table size update (6.3).
+            0x20..=0x3f => {
+                let size_max = integer(&mut reader, 5)?;
+                if size_max > TABLE_SIZE_MAX {
+                    return None;
+                }
+                self.size_max = size_max;
+                self.evict(0);
+            }
+            // Literals without indexing and never indexed (6.2.2, 6.2.3).
+            0x00..=0x1f => self.literal(&mut reader, 4, false, field)?,
+        }
+        Some(reader.0)
     }
 
     fn indexed(&self, index: usize, field: &mut dyn FnMut(Name, &[u8])) -> Option<()> {
@@ -237,10 +248,10 @@ mod tests {
 
     fn fields(decoder: &mut Decoder, block: &[u8]) -> Option<Vec<(Name, String)>> {
         let mut found = Vec::new();
-        decoder.block(block, &mut |name, value| {
+        let length = decoder.fields(block, &mut |name, value| {
             found.push((name, String::from_utf8_lossy(value).into_owned()));
-        })?;
-        Some(found)
+        });
+        (length == block.len()).then_some(found)
     }
 
     /// RFC 7541, C.3 (without Huffman code) and C.4 (with it): three requests on one connection.

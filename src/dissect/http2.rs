@@ -10,13 +10,14 @@
 use super::hpack::{Decoder, Name};
 use super::http::{Fields, Head};
 use super::reader::Reader;
+use crate::hostname::Hostname;
 
 /// What a client sends first (RFC 9113, 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The header of a frame (RFC 9113, 4.1).
 const FRAME_HEADER_LENGTH: usize = 9;
-/// The longest header block that is put together.
+/// The longest field of a header block that is put together, with what stands in front of it.
 const BLOCK_LENGTH_MAX: usize = 16 * 1024;
 
 /// Frame types and flags (RFC 9113, 6.2 and 6.10).
@@ -33,7 +34,30 @@ mod frame {
 pub(crate) struct Connection {
     decoder: Decoder,
     /// The header block whose end has not come yet.
-    block: Option<Vec<u8>>,
+    block: Option<Box<Block>>,
+    /// The frame with a part of a block that is being read.
+    open: Option<OpenFrame>,
+}
+
+/// A header block of which the beginning has come.
+#[derive(Debug, Default)]
+struct Block {
+    /// What of it has not been decoded: nothing is before its end is there or there is too much.
+    bytes: Vec<u8>,
+    fields: Fields,
+    authority: Option<Hostname>,
+    is_request: bool,
+    is_connect: bool,
+}
+
+/// A HEADERS or CONTINUATION frame behind its header.
+#[derive(Debug)]
+struct OpenFrame {
+    /// Bytes of the block that are to come.
+    left: usize,
+    /// Bytes behind them (RFC 9113, 6.1).
+    padding: usize,
+    ends_block: bool,
 }
 
 /// What a look at a frame came to.
@@ -41,96 +65,132 @@ pub(crate) struct Connection {
 pub(crate) enum Frame {
     /// So many bytes are needed.
     Incomplete(usize),
-    /// It is done with: its length in bytes and the request in it.
+    /// It, or a part of it, is done with: the length in bytes and the request that ends there.
     Complete(u64, Option<Box<Head>>),
-    /// It is wrong or over a bound.
-    Reject,
+    /// It is wrong or over a bound; with what the request told until then.
+    Reject(Option<Box<Head>>),
 }
 
 impl Connection {
     /// A connection whose preface was seen.
     pub(crate) fn new() -> Connection {
-        Connection { decoder: Decoder::new(), block: None }
+        Connection { decoder: Decoder::new(), block: None, open: None }
     }
 
-    /// Reads the frame at the beginning of `bytes`.
+    /// Reads the frame at the beginning of `bytes`, of those with a header block as much as is there.
     pub(crate) fn frame(&mut self, bytes: &[u8]) -> Frame {
+        match self.open.take() {
+            Some(open) => self.fragment(open, bytes),
+            None => self.header(bytes),
+        }
+    }
+
+    /// Reads a frame's header, and in HEADERS what stands in front of the block (RFC 9113, 6.2).
+    fn header(&mut self, bytes: &[u8]) -> Frame {
         let mut reader = Reader(bytes);
         let (Some(length), Some(kind), Some(flags), Some(_stream)) =
             (reader.u24(), reader.u8(), reader.u8(), reader.take(4))
         else {
             return Frame::Incomplete(FRAME_HEADER_LENGTH);
         };
-        let total = FRAME_HEADER_LENGTH + length;
         let continues = kind == frame::CONTINUATION;
         // CONTINUATION goes on with a block, and nothing else may come inside one (6.10).
         if continues != self.block.is_some() {
-            return Frame::Reject;
+            return self.reject();
         }
         if !continues && kind != frame::HEADERS {
-            return Frame::Complete(total as u64, None);
+            return Frame::Complete((FRAME_HEADER_LENGTH + length) as u64, None);
         }
-        let Some(payload) = reader.take(length) else { return Frame::Incomplete(total) };
-        let fragment = if continues { Some(payload) } else { fragment_of(payload, flags) };
-        match fragment.and_then(|fragment| self.fragment(fragment, flags)) {
-            Some(head) => Frame::Complete(total as u64, head.map(Box::new)),
-            None => Frame::Reject,
-        }
+        let flags = if continues { flags & frame::END_HEADERS } else { flags };
+        let is_padded = flags & frame::PADDED != 0;
+        let priority_length = if flags & frame::PRIORITY != 0 { 5 } else { 0 };
+        let prefix_length = usize::from(is_padded) + priority_length;
+        let Some(prefix) = reader.take(prefix_length) else {
+            return Frame::Incomplete(FRAME_HEADER_LENGTH + prefix_length);
+        };
+        let padding = prefix.first().filter(|_| is_padded).copied().map_or(0, usize::from);
+        let Some(left) = length.checked_sub(prefix_length + padding) else {
+            return self.reject();
+        };
+        self.block.get_or_insert_default();
+        let open = OpenFrame { left, padding, ends_block: flags & frame::END_HEADERS != 0 };
+        self.passed((FRAME_HEADER_LENGTH + prefix_length) as u64, open)
     }
 
-    /// Adds to the header block and reads it at its end. `None` if it is wrong or too long.
-    #[allow(clippy::option_option, reason = "refused and without a request are two things")]
-    fn fragment(&mut self, fragment: &[u8], flags: u8) -> Option<Option<Head>> {
-        let ends = flags & frame::END_HEADERS != 0;
-        if ends && self.block.is_none() {
-            return self.request(fragment);
-        }
-        let mut block = self.block.take().unwrap_or_default();
-        if block.len() + fragment.len() > BLOCK_LENGTH_MAX {
-            return None;
-        }
-        block.extend_from_slice(fragment);
-        if ends {
-            return self.request(&block);
-        }
-        self.block = Some(block);
-        Some(None)
-    }
-
-    /// Reads a whole block; trailers (without `:method`) are no request.
-    #[allow(clippy::option_option, reason = "refused and without a request are two things")]
-    fn request(&mut self, block: &[u8]) -> Option<Option<Head>> {
-        let mut fields = Fields::default();
-        let (mut authority, mut is_request, mut connect) = (None, false, false);
-        self.decoder.block(block, &mut |name, value| match name {
-            Name::Method => {
-                is_request = true;
-                connect = value == b"CONNECT";
+    /// Takes what is there of a part of a header block.
+    fn fragment(&mut self, open: OpenFrame, bytes: &[u8]) -> Frame {
+        let mut fragment = bytes.get(..open.left).unwrap_or(bytes);
+        let length = fragment.len();
+        while !fragment.is_empty() {
+            let Some(block) = &mut self.block else { return self.reject() };
+            let room = BLOCK_LENGTH_MAX - block.bytes.len();
+            let (now, later) = fragment.split_at(room.min(fragment.len()));
+            block.bytes.extend_from_slice(now);
+            fragment = later;
+            // However its parts are cut, it is decoded at the same places.
+            if block.bytes.len() == BLOCK_LENGTH_MAX && block.decode(&mut self.decoder) == 0 {
+                return self.reject();
             }
-            Name::Authority => authority = fields.host_of(value),
-            Name::Host => fields.header(b"host", value),
-            Name::ForwardedFor => fields.header(b"x-forwarded-for", value),
-            Name::Other => {}
-        })?;
-        let mut head = fields.finish(0);
-        head.request.connect = connect;
-        if connect {
-            head.request.authority = authority;
-        } else {
-            head.request.host = authority.or(head.request.host);
         }
-        Some(is_request.then_some(head))
+        self.passed(length as u64, OpenFrame { left: open.left - length, ..open })
+    }
+
+    /// So many bytes of a frame are done with.
+    fn passed(&mut self, length: u64, open: OpenFrame) -> Frame {
+        if open.left > 0 {
+            self.open = Some(open);
+            return Frame::Complete(length, None);
+        }
+        let length = length + open.padding as u64;
+        if !open.ends_block {
+            return Frame::Complete(length, None);
+        }
+        let Some(mut block) = self.block.take() else { return self.reject() };
+        block.decode(&mut self.decoder);
+        let is_whole = block.bytes.is_empty();
+        let head = block.head();
+        if is_whole { Frame::Complete(length, head) } else { Frame::Reject(head) }
+    }
+
+    /// No more can be read, since what is indexed is not known.
+    fn reject(&mut self) -> Frame {
+        let block = self.block.take().map(|mut block| {
+            block.decode(&mut self.decoder);
+            block
+        });
+        Frame::Reject(block.and_then(|block| block.head()))
     }
 }
 
-/// The part of a HEADERS frame that belongs to the block (RFC 9113, 6.2).
-fn fragment_of(payload: &[u8], flags: u8) -> Option<&[u8]> {
-    let mut reader = Reader(payload);
-    let padding = if flags & frame::PADDED != 0 { usize::from(reader.u8()?) } else { 0 };
-    if flags & frame::PRIORITY != 0 {
-        reader.take(5)?;
+impl Block {
+    /// Decodes the fields that are whole; answers how many bytes they are.
+    fn decode(&mut self, decoder: &mut Decoder) -> usize {
+        let Block { bytes, fields, authority, is_request, is_connect } = self;
+        let length = decoder.fields(bytes, &mut |name, value| match name {
+            Name::Method => {
+                *is_request = true;
+                *is_connect = value == b"CONNECT";
+            }
+            Name::Authority => *authority = fields.host_of(value),
+            Name::Host => fields.header(b"host", value),
+            Name::ForwardedFor => fields.header(b"x-forwarded-for", value),
+            Name::Other => {}
+        });
+        bytes.drain(..length);
+        length
     }
-    reader.take(reader.0.len().checked_sub(padding)?)
+
+    /// The request; trailers (without `:method`) are none.
+    fn head(self) -> Option<Box<Head>> {
+        let mut head = self.fields.finish(0);
+        head.request.connect = self.is_connect;
+        if self.is_connect {
+            head.request.authority = self.authority;
+        } else {
+            head.request.host = self.authority.or(head.request.host);
+        }
+        self.is_request.then(|| Box::new(head))
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +221,7 @@ mod tests {
                     assert!(needed > rest.len());
                     return None;
                 }
-                Frame::Reject => return None,
+                Frame::Reject(_) => return None,
             }
         }
         Some(found)
@@ -202,10 +262,79 @@ mod tests {
         let interrupted = [begun.clone(), frame_of(4, 0, &[])].concat();
         assert_eq!(hosts(&interrupted), None);
         assert_eq!(hosts(&frame_of(frame::CONTINUATION, 4, BLOCK)), None);
-        let mut connection = Connection::new();
-        connection.frame(&begun);
-        let more = frame_of(frame::CONTINUATION, 0, &[0; 4000]);
-        let rejected = (0..5).any(|_| matches!(connection.frame(&more), Frame::Reject));
-        assert!(rejected);
+    }
+
+    /// A literal without indexing, with a name of one byte and a value of so many.
+    fn field_of(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0, 1, b'x', 0x7f];
+        let mut rest = length - 0x7f;
+        while rest >= 0x80 {
+            bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes.resize(bytes.len() + length, b'v');
+        bytes
+    }
+
+    /// What frames tell that are shown in steps of so many bytes, and whether one was rejected.
+    fn hosts_by(bytes: &[u8], step: usize) -> (Vec<String>, bool) {
+        let (mut connection, mut found) = (Connection::new(), Vec::new());
+        let (mut start, mut end) = (0, 0);
+        while end < bytes.len() {
+            end = bytes.len().min(end + step);
+            while start < end {
+                let (length, head, is_rejected) = match connection.frame(&bytes[start..end]) {
+                    Frame::Incomplete(_) => break,
+                    Frame::Complete(length, head) => (length as usize, head, false),
+                    Frame::Reject(head) => (0, head, true),
+                };
+                found.extend(head.and_then(|head| head.request.host).map(|host| host.to_string()));
+                if is_rejected {
+                    return (found, true);
+                }
+                start += length;
+            }
+        }
+        (found, false)
+    }
+
+    #[test]
+    fn requests_are_found_in_long_header_blocks() {
+        let name = "www.example.com";
+        let fields = |lengths: &[usize]| {
+            lengths.iter().flat_map(|&length| field_of(length)).collect::<Vec<u8>>()
+        };
+        for (before, behind, is_rejected) in [
+            (&[1000; 12][..], &[][..], false),
+            (&[], &[1000; 40], false),
+            (&[1000; 30], &[1000; 30], false),
+            (&[15_000, 16_000], &[16_000], false),
+            // One that alone is too long ends it, but not what came in front.
+            (&[], &[17_000], true),
+        ] {
+            let block = [&BLOCK[..3], &fields(before), &BLOCK[3..], &fields(behind)].concat();
+            for length in [10, 5_000, 16_384, 100_000] {
+                let last = block.chunks(length).len() - 1;
+                let frames = block.chunks(length).enumerate().flat_map(|(number, chunk)| {
+                    let kind = if number == 0 { frame::HEADERS } else { frame::CONTINUATION };
+                    let flags = if number == last { frame::END_HEADERS } else { 0 };
+                    let mut frame = frame_of(kind, flags, chunk);
+                    frame[..3].copy_from_slice(&(chunk.len() as u32).to_be_bytes()[1..]);
+                    frame
+                });
+                let bytes: Vec<u8> =
+                    frames.chain(frame_of(frame::HEADERS, frame::END_HEADERS, BLOCK)).collect();
+                for step in [1, 9, 1448, bytes.len()] {
+                    let expected = if is_rejected { vec![name] } else { vec![name, name] };
+                    let found = hosts_by(&bytes, step);
+                    assert_eq!(
+                        found,
+                        (expected.iter().map(|&n| n.to_owned()).collect(), is_rejected),
+                        "{before:?} {behind:?} {length} {step}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -210,6 +210,11 @@ impl SideStream {
         }
     }
 
+    /// Whether a segment of this stream would be looked at if what stands in front of it were lost.
+    pub fn may_resume(&self, segment: &[u8]) -> bool {
+        self.dns || Self::may_begin(segment)
+    }
+
     fn done(&mut self, bytes: &[u8]) -> Advance {
         self.state = State::Done;
         Advance { consumed: bytes.len() as u64, wants_more: false }
@@ -263,7 +268,10 @@ impl SideStream {
                     }
                     Step::Consumed(length)
                 }
-                Frame::Reject => {
+                Frame::Reject(head) => {
+                    if let Some(head) = head {
+                        emit_head(*head, emit);
+                    }
                     emit(Finding::Refused(Counter::HttpMalformed));
                     Step::Done
                 }
@@ -324,12 +332,20 @@ impl SideStream {
     /// TLS, a request, or a line of text.
     fn plain(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         match *bytes {
+            // An empty record in front of the hello's, against RFC 8446, 5.1.
+            [22, 3, _, 0, 0, ..] => self.begin_anew(State::Anew, 5),
             [22, ..] => hello(bytes, self.fingerprint, emit),
             // ChangeCipherSpec or an alert in the clear before the hello.
             [20 | 21, 3, _, 0, length @ 1..=2, ..] => {
                 self.begin_anew(State::Anew, 5 + usize::from(length))
             }
             [20 | 21] | [20 | 21, 3] | [20 | 21, 3, _] | [20 | 21, 3, _, 0] => Step::Wait(5),
+            // White space between XML elements (RFC 6120, 4.6.1).
+            [b' ' | b'\t' | b'\r' | b'\n', ..] if self.xml => Step::Consumed(1),
+            // The same in front of the first.
+            [b' ' | b'\t', ..] if self.may_begin_line() && matches!(self.state, State::Anew) => {
+                self.line_consumed(1)
+            }
             // Empty lines before a request (RFC 9112, 2.2) or between lines.
             [b'\r' | b'\n', ..] => self.line_consumed(1),
             // PostgreSQL's consent to TLS, one byte before the ServerHello, perhaps behind its no to
@@ -343,10 +359,20 @@ impl SideStream {
                 Step::Consumed(http2::PREFACE.len() as u64)
             }
             [b'P', ..] if http2::PREFACE.starts_with(bytes) => Step::Wait(http2::PREFACE.len()),
+            // Commands of Telnet (RFC 854; FTP's clients send some, RFC 959, 3.1), those with an option
+            // last.
+            [255, 241..=249, ..] if self.may_begin_line() => self.line_consumed(2),
+            [255, 251..=254, _, ..] if self.may_begin_line() => self.line_consumed(3),
+            [255] | [255, 251..=254] if self.may_begin_line() => Step::Wait(bytes.len() + 1),
             [b' '..=b'~', ..] => self.text(bytes, emit),
             _ if matches!(self.state, State::Anew) => self.binary(bytes, emit),
             _ => Step::Done,
         }
+    }
+
+    /// Whether a line may begin here.
+    fn may_begin_line(&self) -> bool {
+        !self.in_midst && matches!(self.state, State::Anew | State::Lines)
     }
 
     /// A request of HTTP, or a line of another protocol, which may lead to TLS.

@@ -2,7 +2,11 @@
 //!
 //! Where copies of a byte differ, the first one seen wins. What arrives in order and is consumed
 //! at once is never copied. Bytes that a dissector does not want are skipped without being kept.
-//! Does not wait for ever: what is missing when a bound is reached is declared lost.
+//!
+//! Behind a hole the earliest bytes are kept: what is missing may be the beginning of a request or
+//! a hello, which is sent again when much more is on its way, and of that no more is needed. What
+//! comes behind them is forgotten. Does not wait for ever: what is missing is declared lost as soon
+//! as what is forgotten would be something of its own, or is much.
 
 use crate::dissect::Advance;
 
@@ -11,6 +15,9 @@ pub const HELD_BYTES_MAX: usize = 16 * 1024;
 /// Runs of bytes kept behind holes in one direction: more than a hello in a few packets that come
 /// in any order needs, since a run costs no more than its bytes.
 pub const HOLES_MAX: usize = 64;
+/// Bytes from a hole to the latest segment at which the hole is given up: as many as are often on
+/// their way when a segment is sent again.
+pub const HOLE_BYTES_MAX: u32 = 256 * 1024;
 
 /// What takes the bytes once they are in order.
 pub trait Consumer {
@@ -19,6 +26,9 @@ pub trait Consumer {
     /// Bytes were lost, and nothing will follow the `unconsumed` ones in front of them; what comes
     /// next begins at a segment's start.
     fn lost(&mut self, unconsumed: &[u8]);
+    /// Whether a segment that begins like this would be something of its own if what stands in
+    /// front of it were lost.
+    fn begins(&self, segment: &[u8]) -> bool;
 }
 
 /// What became of a segment.
@@ -40,11 +50,34 @@ pub enum Outcome {
 struct Island {
     sequence: u32,
     bytes: Vec<u8>,
+    /// Where in it segments begin that would be something of their own; rising.
+    starts: Vec<u32>,
 }
 
 impl Island {
+    fn new(sequence: u32, bytes: &[u8], begins: bool) -> Island {
+        let starts = if begins { vec![0] } else { Vec::new() };
+        Island { sequence, bytes: bytes.to_vec(), starts }
+    }
+
     fn end(&self) -> u32 {
         self.sequence.wrapping_add(self.bytes.len() as u32)
+    }
+
+    /// Bytes of memory.
+    fn size(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.starts)
+    }
+
+    /// What stands from `at` on, where that would be something of its own.
+    fn begins_at(&self, at: u32, consumer: &impl Consumer) -> bool {
+        self.bytes.get(at as usize..).is_some_and(|bytes| consumer.begins(bytes))
+    }
+
+    /// Leaves out all but the first `length` bytes.
+    fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+        self.starts.retain(|&start| (start as usize) < length);
     }
 }
 
@@ -59,6 +92,8 @@ pub struct Reassembler {
     skip: u64,
     /// Runs behind holes, in order, not touching each other.
     islands: Vec<Island>,
+    /// Where the first bytes stand that were seen behind a hole and not kept.
+    forgotten: Option<u32>,
 }
 
 /// `one - other` in sequence space, negative when `one` is earlier.
@@ -69,7 +104,7 @@ fn distance(one: u32, other: u32) -> i32 {
 impl Reassembler {
     /// A stream whose next byte has sequence number `next`.
     pub fn new(next: u32) -> Reassembler {
-        Reassembler { next, held: Vec::new(), skip: 0, islands: Vec::new() }
+        Reassembler { next, held: Vec::new(), skip: 0, islands: Vec::new(), forgotten: None }
     }
 
     /// Takes a segment. `stated` is its payload length on the wire, which a snap length may have
@@ -81,35 +116,25 @@ impl Reassembler {
         stated: u32,
         consumer: &mut impl Consumer,
     ) -> Outcome {
-        let ahead = distance(sequence, self.next);
-        if ahead > 0 && i64::from(ahead) > self.skip as i64 {
-            return self.keep(sequence, payload, consumer);
-        }
-        let old = usize::try_from(-ahead).unwrap_or(0);
-        if ahead > 0 {
-            self.pass_over(ahead as u32);
-        }
-        // What came before stays as it is, also what stands behind a hole that this fills.
-        let outcome = match payload.get(old..).filter(|fresh| !fresh.is_empty()) {
-            None => Outcome::Wanted,
-            Some(fresh) if self.islands.is_empty() => self.in_order(fresh, consumer),
-            Some(fresh) => {
-                self.insert(self.next, fresh);
-                self.join_islands(consumer)
+        let mut is_given_up = false;
+        while !self.is_reached(sequence) {
+            if self.wait_with(sequence, payload, consumer) {
+                return if is_given_up { Outcome::Gap } else { Outcome::Wanted };
             }
-        };
-        let end = sequence.wrapping_add(stated);
-        if outcome == Outcome::Wanted
-            && distance(end, self.next) > 0
-            && payload.len() < stated as usize
-        {
-            self.lose_until(end, consumer);
+            is_given_up = true;
+            if self.give_up_hole(sequence, consumer) == Outcome::Overflow {
+                // A bound, too, and told as one.
+                return Outcome::Overflow;
+            }
         }
-        match outcome {
-            Outcome::Wanted => match self.join_islands(consumer) {
-                Outcome::Wanted => self.give_up_holes(consumer),
-                other => other,
-            },
+        match self.at_reach(sequence, payload, stated, consumer) {
+            Outcome::Wanted if is_given_up => Outcome::Gap,
+            // To say that it is done would hide the loss: it is asked again with the next segment.
+            Outcome::Done if is_given_up => {
+                let end = self.islands.last().map_or(self.next, Island::end);
+                self.begin_behind(end, consumer);
+                Outcome::Gap
+            }
             other => other,
         }
     }
@@ -133,7 +158,49 @@ impl Reassembler {
 
     /// Bytes kept now.
     pub fn held_bytes(&self) -> usize {
-        self.held.len() + self.islands.iter().map(|island| island.bytes.len()).sum::<usize>()
+        self.held.len() + self.islands.iter().map(Island::size).sum::<usize>()
+    }
+
+    /// Whether no byte that is wanted is missing in front of this one.
+    fn is_reached(&self, sequence: u32) -> bool {
+        u64::try_from(distance(sequence, self.next)).map_or(true, |ahead| ahead <= self.skip)
+    }
+
+    /// Takes a segment in front of which nothing is missing.
+    fn at_reach(
+        &mut self,
+        sequence: u32,
+        payload: &[u8],
+        stated: u32,
+        consumer: &mut impl Consumer,
+    ) -> Outcome {
+        let ahead = distance(sequence, self.next);
+        let old = usize::try_from(-ahead).unwrap_or(0);
+        if ahead > 0 {
+            self.pass_over(ahead as u32);
+        }
+        // What came before stays as it is, also what stands behind a hole that this fills.
+        let outcome = match payload.get(old..).filter(|fresh| !fresh.is_empty()) {
+            None => Outcome::Wanted,
+            Some(fresh) if self.islands.is_empty() => self.in_order(fresh, consumer),
+            Some(fresh) => {
+                self.insert(self.next, fresh, false);
+                self.join_islands(consumer)
+            }
+        };
+        let end = sequence.wrapping_add(stated);
+        if outcome == Outcome::Wanted
+            && distance(end, self.next) > 0
+            && payload.len() < stated as usize
+        {
+            self.lose_until(end, consumer);
+        }
+        let outcome = match outcome {
+            Outcome::Wanted => self.join_islands(consumer),
+            other => other,
+        };
+        self.forget_latest();
+        outcome
     }
 
     fn in_order(&mut self, bytes: &[u8], consumer: &mut impl Consumer) -> Outcome {
@@ -201,46 +268,81 @@ impl Reassembler {
         self.held.clear();
     }
 
-    /// Keeps a segment that lies behind a hole.
-    fn keep(&mut self, sequence: u32, payload: &[u8], consumer: &mut impl Consumer) -> Outcome {
-        self.insert(sequence, payload);
-        self.give_up_holes(consumer)
+    /// Keeps a segment that lies behind a hole, or what there is room for, and forgets the rest.
+    /// False if instead the hole is to be given up.
+    fn wait_with(&mut self, sequence: u32, payload: &[u8], consumer: &impl Consumer) -> bool {
+        self.forgotten = self.forgotten.filter(|&from| distance(from, self.next) >= 0);
+        let end = self.islands.last().map(Island::end);
+        let is_amid = end.is_some_and(|end| distance(sequence, end) < 0);
+        // What was forgotten does not come again.
+        if !is_amid && self.forgotten.is_some_and(|from| self.is_reached(from)) {
+            return false;
+        }
+        let has_run = self.islands.len() < HOLES_MAX || end == Some(sequence);
+        let room = HELD_BYTES_MAX.saturating_sub(self.held_bytes());
+        let room = if has_run { room } else { 0 };
+        let begins = consumer.begins(payload);
+        if is_amid || payload.len() + size_of::<u32>() <= room {
+            self.insert(sequence, payload, begins);
+            self.forget_latest();
+            return true;
+        }
+        if begins || distance(sequence, self.next) > HOLE_BYTES_MAX as i32 {
+            return false;
+        }
+        let kept = payload.get(..room).unwrap_or(payload);
+        self.insert(sequence, kept, false);
+        self.forget_from(sequence.wrapping_add(kept.len() as u32));
+        true
     }
 
-    /// As long as more is kept than may be, what is missing in front of it is declared lost.
-    fn give_up_holes(&mut self, consumer: &mut impl Consumer) -> Outcome {
-        let mut outcome = Outcome::Wanted;
-        while self.islands.len() > HOLES_MAX || self.held_bytes() > HELD_BYTES_MAX {
-            let Some(first) = self.islands.first() else { break };
-            let start = first.sequence;
-            self.lose_until(start, consumer);
-            outcome = Outcome::Gap;
-            match self.join_islands(consumer) {
-                Outcome::Wanted | Outcome::Gap => {}
-                Outcome::Done => self.begin_behind(consumer),
-                // A bound, too, and told as one.
-                Outcome::Overflow => return Outcome::Overflow,
+    /// Forgets the latest bytes behind holes, as far as more is kept than may be.
+    fn forget_latest(&mut self) {
+        loop {
+            let excess = self.held_bytes().saturating_sub(HELD_BYTES_MAX);
+            let has_too_many = self.islands.len() > HOLES_MAX;
+            if excess == 0 && !has_too_many {
+                return;
             }
+            let Some(last) = self.islands.last_mut() else { return };
+            let kept = if has_too_many { 0 } else { last.bytes.len().saturating_sub(excess) };
+            last.truncate(kept);
+            let from = last.end();
+            self.islands.pop_if(|last| last.bytes.is_empty());
+            self.forget_from(from);
+        }
+    }
+
+    fn forget_from(&mut self, sequence: u32) {
+        let is_first = self.forgotten.is_none_or(|known| distance(sequence, known) < 0);
+        self.forgotten = if is_first { Some(sequence) } else { self.forgotten };
+    }
+
+    /// Declares lost what is missing in front of what is kept, or else of the segment at `sequence`.
+    /// Where nothing that is kept is wanted, mostly since it begins nothing, that segment is next.
+    fn give_up_hole(&mut self, sequence: u32, consumer: &mut impl Consumer) -> Outcome {
+        let start = self.islands.first().map_or(sequence, |first| first.sequence);
+        self.lose_until(start, consumer);
+        let outcome = self.join_islands(consumer);
+        if outcome == Outcome::Done {
+            self.begin_behind(sequence, consumer);
         }
         outcome
     }
 
-    /// The consumer is done with what stands behind a hole that was given up, mostly since it
-    /// begins nothing. To say so would hide the loss: it is asked again with the next segment.
-    fn begin_behind(&mut self, consumer: &mut impl Consumer) {
-        self.next = self.islands.last().map_or(self.next, Island::end);
-        self.skip = 0;
+    /// Keeps nothing, and goes on at `sequence`.
+    fn begin_behind(&mut self, sequence: u32, consumer: &mut impl Consumer) {
         self.islands.clear();
-        self.held.clear();
-        consumer.lost(&[]);
+        self.begin_at(sequence, consumer);
     }
 
-    /// Adds bytes to the islands; those that are there already stay as they are.
-    fn insert(&mut self, mut sequence: u32, mut payload: &[u8]) {
+    /// Adds bytes to the islands; those that are there already stay as they are. `begins`: they
+    /// would be something of their own.
+    fn insert(&mut self, mut sequence: u32, mut payload: &[u8], mut begins: bool) {
         let mut at = 0;
         while !payload.is_empty() {
             let Some(island) = self.islands.get(at) else {
-                self.islands.push(Island { sequence, bytes: payload.to_vec() });
+                self.islands.push(Island::new(sequence, payload, begins));
                 break;
             };
             let before = distance(island.sequence, sequence);
@@ -248,15 +350,17 @@ impl Reassembler {
                 // A part in front of this island, perhaps all of it.
                 let length = payload.len().min(before as usize);
                 let (front, rest) = payload.split_at(length);
-                self.islands.insert(at, Island { sequence, bytes: front.to_vec() });
+                self.islands.insert(at, Island::new(sequence, front, begins));
                 sequence = sequence.wrapping_add(length as u32);
                 payload = rest;
+                begins = false;
             } else {
                 // Drop what this island has; the rest comes behind it.
                 let known = distance(island.end(), sequence).max(0) as usize;
                 let known = known.min(payload.len());
                 payload = payload.get(known..).unwrap_or_default();
                 sequence = sequence.wrapping_add(known as u32);
+                begins &= known == 0;
             }
             at += 1;
         }
@@ -268,6 +372,8 @@ impl Reassembler {
         for island in self.islands.drain(..) {
             match merged.last_mut() {
                 Some(last) if last.end() == island.sequence => {
+                    let length = last.bytes.len() as u32;
+                    last.starts.extend(island.starts.iter().map(|start| length + start));
                     last.bytes.extend_from_slice(&island.bytes);
                 }
                 _ => merged.push(island),
@@ -276,26 +382,65 @@ impl Reassembler {
         self.islands = merged;
     }
 
-    /// Feeds the islands that the stream has reached.
+    /// Feeds the islands that the stream has reached. Where the consumer is done with one, it is
+    /// asked again at the next segment of them all that would be something of its own.
     fn join_islands(&mut self, consumer: &mut impl Consumer) -> Outcome {
         while let Some(first) = self.islands.first() {
+            if !self.is_reached(first.sequence) {
+                break;
+            }
             let ahead = distance(first.sequence, self.next);
             if ahead > 0 {
-                if i64::from(ahead) > self.skip as i64 {
-                    break;
-                }
                 self.pass_over(ahead as u32);
             }
             let island = self.islands.remove(0);
-            let old = distance(self.next, island.sequence).max(0) as usize;
-            if let Some(fresh) = island.bytes.get(old..).filter(|fresh| !fresh.is_empty()) {
-                match self.in_order(fresh, consumer) {
-                    Outcome::Wanted => {}
-                    other => return other,
+            match self.feed(&island, consumer) {
+                Outcome::Wanted => {}
+                Outcome::Done => {
+                    let begins = |island: &Island| {
+                        let starts = &island.starts;
+                        island.begins_at(0, consumer)
+                            || starts.iter().any(|&start| island.begins_at(start, consumer))
+                    };
+                    let Some(at) = self.islands.iter().position(begins) else {
+                        return Outcome::Done;
+                    };
+                    self.islands.drain(..at);
+                    let start = self.islands.first().map_or(self.next, |first| first.sequence);
+                    self.begin_at(start, consumer);
                 }
+                other => return other,
             }
         }
         Outcome::Wanted
+    }
+
+    /// Feeds what is fresh of an island.
+    fn feed(&mut self, island: &Island, consumer: &mut impl Consumer) -> Outcome {
+        let mut at = distance(self.next, island.sequence).max(0) as u32;
+        let mut starts = island.starts.iter();
+        loop {
+            let fresh = island.bytes.get(at as usize..).unwrap_or_default();
+            if fresh.is_empty() {
+                return Outcome::Wanted;
+            }
+            let outcome = self.in_order(fresh, consumer);
+            if outcome != Outcome::Done {
+                return outcome;
+            }
+            let next = starts.find(|&&start| start > at && island.begins_at(start, consumer));
+            let Some(&start) = next else { return Outcome::Done };
+            at = start;
+            self.begin_at(island.sequence.wrapping_add(start), consumer);
+        }
+    }
+
+    /// What stands from `sequence` on is looked at as if all in front of it were lost.
+    fn begin_at(&mut self, sequence: u32, consumer: &mut impl Consumer) {
+        self.next = sequence;
+        self.skip = 0;
+        self.held.clear();
+        consumer.lost(&[]);
     }
 }
 
@@ -325,6 +470,10 @@ mod tests {
 
         fn lost(&mut self, _: &[u8]) {
             self.gaps += 1;
+        }
+
+        fn begins(&self, _: &[u8]) -> bool {
+            false
         }
     }
 
@@ -374,6 +523,9 @@ mod tests {
                 }
                 fn lost(&mut self, _: &[u8]) {
                     panic!("nothing is lost");
+                }
+                fn begins(&self, _: &[u8]) -> bool {
+                    false
                 }
             }
             let mut reassembler = Reassembler::new(7);
@@ -426,7 +578,8 @@ mod tests {
         assert_eq!((records.seen.as_slice(), records.gaps), (&b"\x01a\x01z"[..], 1));
     }
 
-    /// Is done with whatever is behind a hole; remembers where that began.
+    /// Is done with whatever is behind a hole; remembers where that began. What begins with "GET"
+    /// would be something of its own.
     #[derive(Default)]
     struct DoneBehindHoles {
         is_behind: bool,
@@ -442,26 +595,112 @@ mod tests {
         fn lost(&mut self, _: &[u8]) {
             self.is_behind = true;
         }
+
+        fn begins(&self, segment: &[u8]) -> bool {
+            segment.starts_with(b"GET")
+        }
+    }
+
+    const LENGTH: u32 = 1448;
+
+    /// Shows segments of `LENGTH` bytes by their numbers.
+    fn show(
+        reassembler: &mut Reassembler,
+        numbers: impl IntoIterator<Item = u32>,
+        consumer: &mut impl Consumer,
+    ) -> Vec<Outcome> {
+        let mut show = |number: u32| {
+            let payload = vec![number as u8; LENGTH as usize];
+            reassembler.segment(number * LENGTH, &payload, LENGTH, consumer)
+        };
+        numbers.into_iter().map(&mut show).collect()
     }
 
     #[test]
     fn a_hole_that_is_given_up_is_told_also_where_nothing_behind_it_is_wanted() {
-        const LENGTH: u32 = 1448;
         let mut reassembler = Reassembler::new(0);
         let mut consumer = DoneBehindHoles::default();
-        let mut outcomes = Vec::new();
-        // The second is missing.
-        for number in (0..16).filter(|&number| number != 1) {
-            let payload = vec![number as u8; LENGTH as usize];
-            let outcome = reassembler.segment(number * LENGTH, &payload, LENGTH, &mut consumer);
-            outcomes.push(outcome);
+        // The second is missing, and waited for as long as it might come.
+        let gap = 2 + HOLE_BYTES_MAX / LENGTH;
+        let outcomes =
+            show(&mut reassembler, (0..=gap).filter(|&number| number != 1), &mut consumer);
+        let (last, before) = outcomes.split_last().unwrap();
+        assert!(before.iter().all(|&outcome| outcome == Outcome::Wanted));
+        assert_eq!((*last, reassembler.held_bytes()), (Outcome::Gap, 0));
+        let next = show(&mut reassembler, [gap + 1], &mut consumer);
+        assert_eq!(next, [Outcome::Done]);
+        let numbers = [0, 2, gap, gap + 1];
+        assert_eq!(consumer.begun, numbers.map(|number| vec![number as u8; 4]));
+    }
+
+    #[test]
+    fn what_was_missing_is_joined_with_the_first_of_much_that_came_behind_it() {
+        for behind in [1, 5, 11, 12, 20, 100] {
+            for wanted in [100, LENGTH, 10 * LENGTH] {
+                // Wants that much from the beginning, and of the rest nothing.
+                struct Head(u32, Vec<usize>);
+                impl Consumer for Head {
+                    fn bytes(&mut self, bytes: &[u8]) -> Advance {
+                        self.1.push(bytes.len());
+                        let is_whole = bytes.len() >= self.0 as usize;
+                        let consumed = if is_whole { 1000 * u64::from(LENGTH) } else { 0 };
+                        Advance { consumed, wants_more: true }
+                    }
+                    fn lost(&mut self, _: &[u8]) {
+                        panic!("nothing wanted was lost");
+                    }
+                    fn begins(&self, _: &[u8]) -> bool {
+                        false
+                    }
+                }
+                let mut head = Head(wanted, Vec::new());
+                let mut reassembler = Reassembler::new(0);
+                let order = (1..=behind).chain([0]).chain(behind + 1..1000);
+                let outcomes = show(&mut reassembler, order, &mut head);
+                assert!(outcomes.iter().all(|&outcome| outcome == Outcome::Wanted));
+                assert!(head.1.pop().unwrap() >= wanted as usize, "{behind} {wanted}");
+                assert_eq!(reassembler.held_bytes(), 0);
+                // Then what follows is seen.
+                show(&mut reassembler, [1000], &mut head);
+                assert_eq!(head.1.pop(), Some(LENGTH as usize));
+            }
         }
-        // As soon as more than the bound is behind the hole; then the next segment ends it.
-        let gap = 1 + HELD_BYTES_MAX / LENGTH as usize;
-        assert!(outcomes[..gap].iter().all(|&outcome| outcome == Outcome::Wanted));
-        assert_eq!(outcomes[gap..gap + 2], [Outcome::Gap, Outcome::Done]);
-        let next = gap as u8 + 2;
-        assert_eq!(consumer.begun[..3], [vec![0; 4], vec![2; 4], vec![next; 4]]);
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_waited_for() {
+        let mut reassembler = Reassembler::new(0);
+        let mut consumer = DoneBehindHoles::default();
+        let outcomes = show(&mut reassembler, (1..20).chain([0]), &mut consumer);
+        assert!(outcomes.iter().all(|&outcome| outcome == Outcome::Wanted));
+        assert_eq!(show(&mut reassembler, [20, 21], &mut consumer), [Outcome::Gap, Outcome::Done]);
+        assert_eq!(consumer.begun, [0, 20, 21].map(|number| vec![number; 4]));
+    }
+
+    #[test]
+    fn a_segment_behind_a_hole_that_begins_something_is_found() {
+        // Behind so many others, of which more than twelve are more than is kept.
+        for others in [1, 5, 10, 11, 12, 13, 40] {
+            for is_finished in [false, true] {
+                let mut reassembler = Reassembler::new(0);
+                let mut consumer = DoneBehindHoles::default();
+                show(&mut reassembler, 1..=others, &mut consumer);
+                let next = (others + 1) * LENGTH;
+                let outcome = reassembler.segment(next, b"GET 1", 5, &mut consumer);
+                let is_over_bound = (others * LENGTH) as usize + 9 > HELD_BYTES_MAX;
+                let expected = if is_over_bound { Outcome::Gap } else { Outcome::Wanted };
+                assert_eq!(outcome, expected, "{others}");
+                reassembler.segment(next + 5, b"GET 2", 5, &mut consumer);
+                if is_finished {
+                    reassembler.finish(&mut consumer);
+                } else {
+                    show(&mut reassembler, others + 3..200, &mut consumer);
+                }
+                let found: Vec<_> =
+                    consumer.begun.iter().filter(|begun| **begun == b"GET ").collect();
+                assert_eq!(found.len(), 2, "{others} {is_finished}");
+            }
+        }
     }
 
     #[test]
@@ -471,14 +710,15 @@ mod tests {
         let outcomes: Vec<Outcome> = (1..=HOLES_MAX as u32 + 1)
             .map(|number| reassembler.segment(number * 8, b"abcd", 4, &mut consumer))
             .collect();
-        let (last, before) = outcomes.split_last().unwrap();
-        assert!(before.iter().all(|&outcome| outcome == Outcome::Wanted));
-        assert_eq!((*last, reassembler.held_bytes()), (Outcome::Gap, 0));
+        assert!(outcomes.iter().all(|&outcome| outcome == Outcome::Wanted));
+        assert_eq!(reassembler.held_bytes(), 4 * HOLES_MAX);
+        let far = HOLE_BYTES_MAX + 8;
+        assert_eq!(reassembler.segment(far, b"far ", 4, &mut consumer), Outcome::Gap);
         // What fills one of them comes too late; what goes on behind them is looked at.
         assert_eq!(reassembler.segment(4, b"late", 4, &mut consumer), Outcome::Wanted);
-        let next = (HOLES_MAX as u32 + 1) * 8 + 4;
-        assert_eq!(reassembler.segment(next, b"next", 4, &mut consumer), Outcome::Done);
-        assert_eq!(consumer.begun, [b"abcd", b"next"]);
+        assert_eq!(reassembler.segment(far + 4, b"next", 4, &mut consumer), Outcome::Done);
+        assert_eq!(consumer.begun.first().unwrap(), b"abcd");
+        assert_eq!(consumer.begun[consumer.begun.len() - 2..], [b"far ", b"next"]);
     }
 
     #[test]
@@ -491,6 +731,9 @@ mod tests {
             }
             fn lost(&mut self, _: &[u8]) {
                 panic!("nothing wanted was lost");
+            }
+            fn begins(&self, _: &[u8]) -> bool {
+                false
             }
         }
         let mut reassembler = Reassembler::new(5);

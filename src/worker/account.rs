@@ -73,7 +73,9 @@ impl Worker {
             return false;
         }
         match cold.initial_sequence[side] {
-            // Either the other side opened it at the same time, or we came in the middle.
+            // Either the other side opened it at the same time, or we came in the middle; or 0 is what
+            // is behind the SYN.
+            0 if packet.sequence == u32::MAX && hot.marks & mark::BEGAN != 0 => false,
             0 => hot.marks & mark::BEGAN == 0 || hot.marks & mark::SPOKE_0 << side != 0,
             known => known != packet.sequence.wrapping_add(1),
         }

@@ -34,6 +34,11 @@ const LOOKED_MAX: u8 = 16;
 /// As many for a TCP client, of whose segments behind `LOOKED_MAX` only those count that begin
 /// like a hello or a request, and one each 64 KiB.
 pub const LOOKED_LATER_MAX: u8 = 64;
+/// A shorter segment of such a client begins nothing that is looked for: as long as the shortest
+/// request line with a version.
+const BEGINNING_LENGTH_MIN: u32 = 16;
+/// Segments kept of the first of a stream whose SYN was not seen: those of a long hello.
+const EARLY_SEGMENTS_MAX: usize = 8;
 /// How long a flow stays undecided after its first payload.
 const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
 /// Inspections open at a time; each holds at most 16 KiB and its holes.
@@ -87,29 +92,49 @@ enum LookedAt {
         stream: SideStream,
         order: Reassembler,
     },
-    /// The first segment of a stream whose SYN was not seen, which said nothing: what belongs in
-    /// front of it may come next.
-    Early {
-        sequence: u32,
-        bytes: Box<[u8]>,
-    },
+    /// Of a stream whose SYN was not seen and that said nothing so far.
+    Early(Early),
     Quic(Box<Initials>),
 }
 
 impl LookedAt {
-    /// The first segment of a stream, unless it is more than may be kept.
-    fn early(packet: &Packet, payload: &[u8]) -> Option<LookedAt> {
-        let is_whole = payload.len() == packet.payload_length as usize;
-        (is_whole && payload.len() <= HELD_BYTES_MAX)
-            .then(|| LookedAt::Early { sequence: sequence(packet), bytes: payload.into() })
+    /// Whether nothing of a side is waited for any more.
+    fn is_idle(side: &Option<LookedAt>) -> bool {
+        side.as_ref().is_none_or(|looked_at| matches!(looked_at, LookedAt::Early(_)))
+    }
+}
+
+/// The first segments of a stream whose SYN was not seen, in the order in which they came: what
+/// belongs in front of them may come next.
+#[derive(Default)]
+struct Early(Vec<(u32, Box<[u8]>)>);
+
+impl Early {
+    /// Adds a segment. False if there is no room for it, or a part of it is missing.
+    fn keep(&mut self, packet: &Packet, payload: &[u8]) -> bool {
+        let kept: usize = self.0.iter().map(|(_, bytes)| bytes.len()).sum();
+        let fits = payload.len() == packet.payload_length as usize
+            && self.0.len() < EARLY_SEGMENTS_MAX
+            && kept + payload.len() <= HELD_BYTES_MAX;
+        if fits {
+            self.0.push((sequence(packet), payload.into()));
+        }
+        fits
     }
 
-    /// An early segment, if it stands right behind this one and this one begins something.
-    fn behind(self, packet: &Packet, payload: &[u8]) -> Option<(u32, Box<[u8]>)> {
-        let LookedAt::Early { sequence: start, bytes } = self else { return None };
-        let end = sequence(packet).wrapping_add(packet.payload_length);
-        (end == start && SideStream::may_begin(payload)).then_some((start, bytes))
+    /// Shows those that belong behind `start`, which are all that may be of use.
+    fn show(&self, start: u32, order: &mut Reassembler, feed: &mut Feed<'_>) {
+        for (sequence, bytes) in &self.0 {
+            if is_before(start, *sequence) {
+                order.segment(*sequence, bytes, bytes.len() as u32, feed);
+            }
+        }
     }
+}
+
+/// Whether `one` is earlier than `other` in sequence space (RFC 9293, 3.4).
+fn is_before(one: u32, other: u32) -> bool {
+    (one.wrapping_sub(other) as i32) < 0
 }
 
 /// Feeds a stream dissector and keeps what it finds.
@@ -128,6 +153,12 @@ impl Consumer for Feed<'_> {
             self.stream.finish(unconsumed, &mut |finding| self.found.extend(Found::of(finding)));
         }
         self.stream.gap();
+    }
+
+    fn begins(&self, segment: &[u8]) -> bool {
+        // One hello is all that is looked for; what follows it is no beginning.
+        let is_over = |found: &Found| matches!(found, Found::Hello(_) | Found::Certificate(_));
+        !self.found.iter().any(is_over) && self.stream.may_resume(segment)
     }
 }
 
@@ -196,21 +227,34 @@ impl Worker {
         let fingerprint = self.settings.observations;
         let Inspector { open, found, .. } = &mut self.inspector;
         let slot = &mut open[id as usize].sides[side];
-        let early = slot.take_if(|looked_at| matches!(looked_at, LookedAt::Early { .. }));
-        let behind = early.and_then(|early| early.behind(packet, payload));
-        let knows_start = known_start != 0 && behind.is_none();
+        let early = slot.take_if(|looked_at| matches!(looked_at, LookedAt::Early(_)));
+        let mut early = match early {
+            Some(LookedAt::Early(early)) => Some(early),
+            _ => (known_start == 0).then(Early::default),
+        };
+        // Where its beginning is found at last, what came before that is shown behind it.
+        let is_beginning = known_start != 0 && early.is_some() && SideStream::may_begin(payload);
+        let is_in_order = known_start == 0 || sequence(packet) == known_start;
+        if !is_in_order
+            && !is_beginning
+            && let Some(early) = &mut early
+            && early.keep(packet, payload)
+        {
+            *slot = Some(LookedAt::Early(std::mem::take(early)));
+            return;
+        }
+        let start = if known_start == 0 || is_beginning { sequence(packet) } else { known_start };
         let fresh = || LookedAt::Stream {
-            stream: new_stream(packet, fingerprint, known_start),
-            order: Reassembler::new(if knows_start { known_start } else { sequence(packet) }),
+            stream: new_stream(packet, fingerprint, early.is_some() && !is_beginning),
+            order: Reassembler::new(start),
         };
         let LookedAt::Stream { stream, order } = slot.get_or_insert_with(fresh) else { return };
         let mut feed = Feed { stream, found };
-        let mut outcome =
-            order.segment(sequence(packet), payload, packet.payload_length, &mut feed);
-        if let (Outcome::Wanted, Some((sequence, bytes))) = (outcome, behind) {
-            outcome = order.segment(sequence, &bytes, bytes.len() as u32, &mut feed);
+        if is_beginning && let Some(early) = early.take() {
+            early.show(start, order, &mut feed);
         }
-        let done = match outcome {
+        let done = match order.segment(sequence(packet), payload, packet.payload_length, &mut feed)
+        {
             Outcome::Wanted => false,
             Outcome::Gap => {
                 found.push(Found::Refused(Counter::StreamGap));
@@ -227,10 +271,11 @@ impl Worker {
         }
         let fruitful = self.take_findings(flow, side, item.time, Some(packet.bytes));
         if done {
-            let is_first = known_start == 0 && self.table.cold(flow).looked < LOOKED_MAX;
-            if is_first && !fruitful {
-                let early = LookedAt::early(packet, payload);
-                self.inspector.open[id as usize].sides[side] = early;
+            let may_be_early = !fruitful && self.table.cold(flow).looked < LOOKED_MAX;
+            if let Some(mut early) = early.filter(|_| may_be_early)
+                && early.keep(packet, payload)
+            {
+                self.inspector.open[id as usize].sides[side] = Some(LookedAt::Early(early));
             }
             self.give_up_for_now(flow, side, packet, payload, fruitful);
         }
@@ -247,7 +292,7 @@ impl Worker {
         payload: &[u8],
         fruitful: bool,
     ) {
-        let (hot, cold) = self.table.both(flow);
+        let cold = self.table.cold(flow);
         cold.looked = cold.looked.saturating_add(u8::from(!fruitful));
         // What comes next begins at a segment's start.
         cold.initial_sequence[side] = sequence(packet).wrapping_add(payload.len() as u32);
@@ -256,19 +301,46 @@ impl Worker {
         }
         // Requests may come behind a body of any length whose head was lost. Servers' responses
         // are none of that.
-        let is_over = cold.looked >= LOOKED_LATER_MAX;
-        if is_over || side != hot.client() {
-            hot.marks &= !(mark::WANTED_0 << side);
-            if is_over {
-                self.count_event(Counter::StreamLeft);
-            }
-        } else if let Some(inspection) = self.inspector.open.get(cold.inspection as usize)
-            && inspection.sides.iter().all(Option::is_none)
+        if self.leaves_side(flow, side) {
+            return;
+        }
+        let id = self.table.cold(flow).inspection;
+        if let Some(inspection) = self.inspector.open.get(id as usize)
+            && inspection.sides.iter().all(LookedAt::is_idle)
         {
             // Nothing is kept for a client that may never say anything, and nothing waits for it.
             self.drop_inspection(flow);
             self.decide(flow);
         }
+    }
+
+    /// Whether no more is looked at of a side of a flow that said nothing many times: its client is
+    /// looked at for longer.
+    fn leaves_side(&mut self, flow: FlowId, side: Side) -> bool {
+        let (hot, cold) = self.table.both(flow);
+        let is_over = cold.looked >= LOOKED_LATER_MAX;
+        let leaves = is_over || side != hot.client();
+        if leaves {
+            hot.marks &= !(mark::WANTED_0 << side);
+        }
+        if is_over {
+            self.count_event(Counter::StreamLeft);
+        }
+        leaves
+    }
+
+    /// Whether a segment is one of many of a client that has said nothing so far, and says nothing
+    /// either. A few compares; [`Worker::is_passed_over`] decides where it is not clear.
+    #[inline]
+    pub(super) fn says_nothing(&mut self, flow: FlowId, packet: &Packet, frame: &[u8]) -> bool {
+        let (hot, cold) = self.table.both(flow);
+        let end = packet.sequence.wrapping_add(packet.payload_length);
+        hot.marks & mark::DECIDED != 0
+            && cold.looked >= LOOKED_MAX
+            && cold.inspection == NONE
+            && (packet.sequence ^ end) >> 16 == 0
+            && (packet.payload_captured < BEGINNING_LENGTH_MIN
+                || super::payload(packet, frame).is_some_and(|bytes| !SideStream::may_begin(bytes)))
     }
 
     /// Whether a segment behind many that said nothing is not worth more than a look at its first
@@ -280,7 +352,7 @@ impl Worker {
         packet: &Packet,
         payload: &[u8],
     ) -> bool {
-        let (hot, cold) = self.table.both(flow);
+        let cold = self.table.cold(flow);
         if cold.looked < LOOKED_MAX || cold.inspection != NONE {
             return false;
         }
@@ -293,12 +365,7 @@ impl Worker {
         let end = start.wrapping_add(packet.payload_length);
         // There is no room for a count of segments; of sequence numbers the high half tells.
         cold.looked = cold.looked.saturating_add(u8::from(start >> 16 != end >> 16));
-        let is_over = cold.looked >= LOOKED_LATER_MAX;
-        if is_over || side != hot.client() {
-            hot.marks &= !(mark::WANTED_0 << side);
-            if is_over {
-                self.count_event(Counter::StreamLeft);
-            }
+        if self.leaves_side(flow, side) {
             self.settle(flow);
         }
         true
@@ -460,7 +527,7 @@ impl Worker {
                         count_version(&mut self.part.unopened_quic, initials.unopened_version());
                     }
                 },
-                Some(LookedAt::Early { .. }) | None => {}
+                Some(LookedAt::Early(_)) | None => {}
             }
             let time = self.table.hot(flow).last_seen;
             self.take_findings(flow, side, time, None);
@@ -468,10 +535,10 @@ impl Worker {
     }
 }
 
-fn new_stream(packet: &Packet, fingerprint: bool, known_start: u32) -> SideStream {
+fn new_stream(packet: &Packet, fingerprint: bool, is_in_midst: bool) -> SideStream {
     let stream = SideStream::new(packet.source_port, packet.destination_port);
     let stream = if fingerprint { stream } else { stream.without_fingerprint() };
-    if known_start == 0 { stream.in_midst() } else { stream }
+    if is_in_midst { stream.in_midst() } else { stream }
 }
 
 /// Counts a flow whose Initials no known key opens.
@@ -617,9 +684,10 @@ mod tests {
         assert_eq!(names(&read(packet, &swapped)), ["a.example"]);
         let with_answer = [(0, behind, back), (1, 70, &b"\x01"[..]), (0, 7, front)];
         assert_eq!(names(&read(packet, &with_answer)), ["a.example"]);
-        // What stands in front begins nothing or does not touch it.
+        // Also where there is a hole between them.
         let apart = [(0, behind + 1, back), (0, 7, front)];
-        assert_eq!(names(&read(packet, &apart)), [""; 0]);
+        assert_eq!(names(&read(packet, &apart)), ["a.example"]);
+        // What stands in front begins nothing.
         let no_beginning = [(0, 6 + front.len() as u32, back), (0, 7, &front[1..])];
         assert_eq!(names(&read(packet, &no_beginning)), [""; 0]);
     }
@@ -646,6 +714,20 @@ mod tests {
                 (to_port(protocol::TCP, 80), 0, 27, back),
             ]);
             assert_eq!(names(&part), expected);
+        }
+    }
+
+    #[test]
+    fn a_syn_of_any_number_that_comes_again_is_of_the_same_connection() {
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        let (front, back) = request.split_at(20);
+        let packet = to_port(protocol::TCP, 80);
+        let syn = Packet { flags: TcpFlags(TcpFlags::SYN), ..packet };
+        for start in [7_u32, 0, 1] {
+            let opening = (syn, 0, start.wrapping_sub(1), &b""[..]);
+            let said = [(packet, 0, start, front), (packet, 0, start + 20, back)];
+            let part = read_all(&[opening, said[0], opening, said[1]]);
+            assert_eq!(names(&part), ["a.example"], "{start}");
         }
     }
 
@@ -699,5 +781,95 @@ mod tests {
         let text = &b"GET is a word\n"[..];
         let few = vec![text; 40];
         assert_eq!(after(16, &[&few[..], &[request]].concat(), false).0, ["a.example"]);
+    }
+
+    /// All orders of so many things.
+    fn orders(count: usize) -> Vec<Vec<usize>> {
+        let Some(last) = count.checked_sub(1) else { return vec![vec![]] };
+        let longer = |order: &Vec<usize>, at: usize| {
+            let mut order = order.clone();
+            order.insert(at, last);
+            order
+        };
+        orders(last).iter().flat_map(|order| (0..count).map(|at| longer(order, at))).collect()
+    }
+
+    #[test]
+    fn the_first_segments_seen_may_come_in_any_order() {
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\nX: \xfe\xfd\xfc\r\n\r\n";
+        let cuts = [0, 20, 30, 37, request.len()];
+        // Also where the number behind the SYN is 0.
+        for start in [7, 0_u32.wrapping_sub(20), 0] {
+            for order in orders(4) {
+                let said: Vec<(Side, u32, &[u8])> = order
+                    .iter()
+                    .map(|&at| {
+                        (0, start.wrapping_add(cuts[at] as u32), &request[cuts[at]..cuts[at + 1]])
+                    })
+                    .collect();
+                let packet = to_port(protocol::TCP, 80);
+                assert_eq!(names(&read(packet, &said)), ["a.example"], "{start} {order:?}");
+                let mut with_answers = Vec::new();
+                for segment in &said {
+                    with_answers.extend([*segment, (1, 70, &b"\x01\x02"[..])]);
+                }
+                assert_eq!(names(&read(packet, &with_answers)), ["a.example"], "{start} {order:?}");
+                // What was kept of the first is the first copy.
+                let again = said.iter().map(|&(side, sequence, bytes)| {
+                    (side, sequence, &b"XXXXXXXXXXXXXX"[..bytes.len().min(14)])
+                });
+                let doubled: Vec<_> = said.iter().copied().chain(again).collect();
+                assert_eq!(names(&read(packet, &doubled)), ["a.example"], "{start} {order:?}");
+                // With the SYN in front.
+                let syn = Packet { flags: TcpFlags(TcpFlags::SYN), ..packet };
+                let opening = (syn, 0, start.wrapping_sub(1), &b""[..]);
+                let behind =
+                    said.iter().map(|&(side, sequence, bytes)| (packet, side, sequence, bytes));
+                let opened: Vec<_> = [opening].into_iter().chain(behind).collect();
+                assert_eq!(names(&read_all(&opened)), ["a.example"], "{start} {order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_sent_again_much_later_is_joined_with_its_body() {
+        let packet = to_port(protocol::TCP, 80);
+        let next = &b"GET / HTTP/1.1\r\nHost: b.example\r\n\r\n"[..];
+        let body = [0xfe; 1448];
+        let syn = Packet { flags: TcpFlags(TcpFlags::SYN), ..packet };
+        for behind in [1, 5, 11, 12, 13, 20, 100] {
+            let length = 120 * body.len();
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
+            let mut packets: Vec<(Packet, Side, u32, &[u8])> = vec![(syn, 0, 6, b"")];
+            let at = |number: usize| 7 + (head.len() + number * body.len()) as u32;
+            let bodies = |numbers: std::ops::Range<usize>| {
+                numbers.map(|number| (packet, 0, at(number), &body[..])).collect::<Vec<_>>()
+            };
+            packets.extend(bodies(0..behind));
+            packets.push((packet, 0, 7, head.as_bytes()));
+            packets.extend(bodies(behind..120));
+            packets.push((packet, 0, at(120), next));
+            let part = read_all(&packets);
+            assert_eq!(names(&part), ["a.example", "b.example"], "{behind}");
+            assert_eq!(part.counters.value(Counter::StreamGap), 0);
+        }
+    }
+
+    #[test]
+    fn requests_are_found_behind_a_short_body_whose_head_was_lost() {
+        let packet = to_port(protocol::TCP, 80);
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        let body = [0xfe; 1000];
+        for bodies in [0, 1, 5, 15, 16, 17, 40] {
+            // A request, one whose head is missing, and two more.
+            let mut packets: Vec<(Side, u32, &[u8])> = vec![(0, 7, request)];
+            let mut next = 7 + 2 * request.len() as u32;
+            for said in vec![&body[..]; bodies].into_iter().chain([&request[..], request]) {
+                packets.push((0, next, said));
+                next += said.len() as u32;
+            }
+            assert_eq!(names(&read(packet, &packets)), ["a.example"; 3], "{bodies}");
+        }
     }
 }

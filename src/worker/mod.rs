@@ -341,7 +341,10 @@ impl Worker {
         if Gaps::follows(packet) {
             self.gaps.segment(flow, side, packet);
         }
-        if packet.payload_captured > 0 && self.table.hot(flow).is_marked(mark::WANTED_0, side) {
+        if packet.payload_captured > 0
+            && self.table.hot(flow).is_marked(mark::WANTED_0, side)
+            && !self.says_nothing(flow, packet, frames.frame(item.record))
+        {
             match payload(packet, frames.frame(item.record)) {
                 Some(payload) => self.inspect(flow, side, item, payload),
                 None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),

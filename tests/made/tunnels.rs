@@ -36,7 +36,7 @@ pub(super) fn scenes() -> Vec<Scene> {
             folder: "link-types",
             words: "The same three things (a question, a request, a hello) in frames of link types without a capture of\n\
                     their own: BSD loopback in both byte orders, OpenBSD loopback, raw IP under its five numbers, PPPoE\n\
-                    without Ethernet, PPP in HDLC framing, and 802.11 bare,\n\
+                    without Ethernet, PPP in HDLC framing and with a direction in front, and 802.11 bare,\n\
                     behind Prism's and AVS's headers and in PPI.",
             input: link_types(),
         },
@@ -71,14 +71,14 @@ pub(super) fn scenes() -> Vec<Scene> {
         },
         Scene {
             folder: "other-tunnels",
-            words: "EtherIP, MPLS in IP, GRE with IPv6 and with Ethernet inside, PPTP's GRE, 802.11 in GRE, VXLAN-GPE, CAPWAP,\n\
+            words: "EtherIP, MPLS in IP and in UDP, GRE with IPv6 and with Ethernet inside, PPTP's GRE, 802.11 in GRE, VXLAN-GPE, CAPWAP,\n\
                     L2TP, Teredo, AYIYA and TZSP.",
             input: pcap(other_tunnels()),
         },
         Scene {
             folder: "tags",
-            words: "Tags in front of IP: VN-tag, 802.1BR, MAC in MAC (802.1ah), FabricPath, and a Network Service\n\
-                    Header.",
+            words: "Tags in front of IP: VN-tag, 802.1BR, MAC in MAC (802.1ah), FabricPath, a Network Service\n\
+                    Header, and MACsec that does not encrypt.",
             input: pcap(tags()),
         },
         Scene {
@@ -176,6 +176,7 @@ fn link_types() -> (&'static str, Vec<u8>) {
         [&[0x11, 0, 0, 1][..], &length, &ppp(packet), packet].concat()
     });
     add("ppp-hdlc", 50, true, &|packet| [&[0xff, 3][..], &ppp(packet), packet].concat());
+    add("ppp-direction", 204, false, &|packet| [&[1, 0xff, 3][..], &ppp(packet), packet].concat());
     let in_wifi = |packet: &[u8]| {
         // To the access point; sequence number 1.
         let header = [&[0x08, 0x01, 0, 0][..], &[2; 18], &[0x10, 0]].concat();
@@ -416,6 +417,9 @@ fn other_tunnels() -> Traffic {
             // Identity of 16 bytes, signature of five words (SHA-1), forwarded.
             [&[0x41, 0x52, 0x11, 41, 0, 0, 0, 1][..], &[9; 16], &[8; 20], packet].concat()
         }),
+        udp(("10.9.0.1:50004", "198.18.99.1:6635"))("mpls-in-udp", true, 12, &|packet| {
+            [&[0, 1, 0x10, 64, 0, 2, 0x11, 64][..], packet].concat()
+        }),
         udp(("10.9.0.1:50003", "198.18.99.1:37008"))("tzsp", false, 10, &|packet| {
             [&[1, 0, 0, 1, 1][..], &ethernet(packet)].concat()
         }),
@@ -447,6 +451,10 @@ fn tags() -> Traffic {
         tagged(three_things("fabric-path", false, 3), 0x8903, &[0, 0x20], &|packet| {
             // With the checksum that a fabric leaves at the end of the frame inside.
             [&ethernet(packet)[..], &[0xfc; 4]].concat()
+        }),
+        // Without encryption: a check value is behind what it protects.
+        tagged(three_things("macsec", true, 5), 0x88e5, &[0, 0, 0, 0, 0, 1], &|packet| {
+            [&typed(packet)[..], &[0x1c; 16]].concat()
         }),
         tagged(
             three_things("nsh", false, 4),

@@ -61,6 +61,13 @@ fn tags_and_labels() -> Vec<Sample> {
         on_ethernet("MAC-in-MAC", 0x88e7, &concat(&[&[0, 0, 0, 1], &frame])),
         on_ethernet("FabricPath", 0x8903, &concat(&[&[0x40, 0x20], &frame])),
         on_ethernet("service header", 0x894f, &concat(&[&[0x0f, 0xc6, 1, 1], &[0; 20], &inner])),
+        on_ethernet("MACsec", 0x88e5, &{
+            concat(&[&[0, 0, 0, 0, 0, 1, 8, 0], &inner, &[0x1c; 16]])
+        }),
+        on_ethernet("MACsec with channel and VLAN", 0x88e5, &{
+            let tag = [0x20, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 0, 1, 0x81, 0, 0, 5, 8, 0];
+            concat(&[&tag, &inner, &[0x1c; 16]])
+        }),
         on_ethernet("LLC and SNAP", be_u16(snap_frame.len()), &snap_frame),
         on_ethernet("MPLS", 0x8847, &concat(&[&[0, 1, 0, 64, 0, 2, 1, 64], &inner])),
         on_ethernet("pseudo-wire", 0x8847, &concat(&[&[0, 1, 1, 64, 0, 0, 0, 0], &frame])),
@@ -113,6 +120,7 @@ fn tunnels_by_port() -> Vec<Sample> {
     let frame = ethernet(0x0800, &inner);
     let teredo_6 = inner_6.clone();
     vec![
+        in_udp("MPLS in UDP", (50000, 6635), &[&[0, 1, 1, 64], &inner]),
         in_udp("VXLAN", (50000, 4789), &[&[0x88, 1, 0, 0, 0, 0, 1, 0], &frame]),
         in_udp("VXLAN, Linux", (50000, 8472), &[&[0x08, 0, 0, 0, 0, 0, 1, 0], &frame]),
         in_udp("VXLAN-GPE", (50000, 4790), &[&[0x0c, 0, 0, 1, 0, 0, 1, 0], &inner]),
@@ -238,6 +246,8 @@ fn every_encapsulation_gives_its_innermost_packet() {
                     | "VN-tag"
                     | "E-tag"
                     | "Cisco metadata"
+                    | "MACsec"
+                    | "MACsec with channel and VLAN"
                     | "LLC and SNAP"
             );
         assert_eq!(packet.ethernet, has_own_ethernet_header);

@@ -34,7 +34,11 @@ fn ppp_comes_in_several_framings() {
     assert_inner(LinkType::PPP, &concat(&[&[0xff, 0x03, 0x00, 0x57], &inner_6()]));
     assert_inner(LinkType::PPP_HDLC, &concat(&[&[0xff, 0x03, 0x00, 0x21], &inner]));
     assert_inner(LinkType::PPP_HDLC, &concat(&[&[0x0f, 0x00, 0x08, 0x00], &inner]));
-    assert_inner(LinkType::PPP_WITH_DIR, &concat(&[&[1, 0xff, 0x03, 0x00, 0x21], &inner]));
+    for link in [LinkType::PPP_WITH_DIR, LinkType::PPP_PPPD] {
+        assert_inner(link, &concat(&[&[1, 0xff, 0x03, 0x00, 0x21], &inner]));
+        assert_inner(link, &concat(&[&[0, 0x00, 0x21], &inner]));
+        assert_inner(link, &concat(&[&[0, 0x03, 0x00, 0x57], &inner_6()]));
+    }
     assert_inner(LinkType::C_HDLC, &concat(&[&[0x0f, 0x00, 0x08, 0x00], &inner]));
     let length = be(inner.len() + 2);
     assert_inner(LinkType::PPP_ETHER, &concat(&[&[0x11, 0, 0, 1], &length, &[0, 0x21], &inner]));

@@ -107,6 +107,19 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
             ),
             vec![HELLO_FOUND],
         ),
+        (
+            before_tls(
+                b" \n<?xml version='1.0'?>\n<stream:stream to='x'>\n\
+                  \t <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'></starttls> \r\n",
+            ),
+            vec![HELLO_FOUND],
+        ),
+        (
+            before_tls(b"\xff\xfb\x06\xff\xf4\xff\xf2ABOR\r\n\xff\xf1AUTH TLS\r\n"),
+            vec![HELLO_FOUND],
+        ),
+        (before_tls(b"\x16\x03\x01\0\0\x16\x03\x03\0\0"), vec![HELLO_FOUND]),
+        (before_tls(b"AUTH TLS\r\n\x16\x03\x01\0\0"), vec![HELLO_FOUND]),
         (before_tls(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]), vec![HELLO_FOUND]),
         (
             before_tls(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"),

@@ -290,7 +290,7 @@ fn link(choices: &mut Choices<'_>, kind: Kind, bytes: &mut Vec<u8>) -> LinkType 
         }
         9 if version != 0 => {
             prepend(bytes, &[&[0, 0xff, 3, 0, ppp]]);
-            LinkType::PPP_WITH_DIR
+            choices.one_of(&[LinkType::PPP_WITH_DIR, LinkType::PPP_PPPD])
         }
         10 if version != 0 => {
             let length = ((bytes.len() + 4) as u16).to_le_bytes();

@@ -211,6 +211,10 @@ impl Consumer for Probe<'_> {
         }
         self.stream.gap();
     }
+
+    fn begins(&self, segment: &[u8]) -> bool {
+        self.stream.may_resume(segment)
+    }
 }
 
 fn show(finding: &Finding<'_>) -> String {
