@@ -393,9 +393,15 @@ impl Worker {
             self.part.books.add(hour, Bucket::NoName, sums.connections, sums.bytes());
             return;
         }
+        let begins = cold.told & told::ANONYMOUS == 0;
         cold.told |= told::ANONYMOUS;
-        let outer =
-            outer.map(|config_id| Outer { name: self.names.hold_again(cold.name), config_id });
+        let outer = outer.map(|ech| {
+            let name = (cold.name != NONE).then(|| {
+                let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
+                (self.names.hold_again(cold.name), source)
+            });
+            Outer { name, ech }
+        });
         self.part.anonymous.push(AnonymousSums {
             flow,
             client,
@@ -407,12 +413,13 @@ impl Worker {
             bucket,
             is_media: tunnels::media_of(cold).is_some(),
             outer,
+            begins,
             ended: false,
         });
     }
 
     /// Tells merge that it need not remember the verdict on this flow any longer.
-    fn end_anonymous(&mut self, flow: FlowId) {
+    pub(super) fn end_anonymous(&mut self, flow: FlowId) {
         let (hot, cold) = self.table.both(flow);
         if cold.told & told::ANONYMOUS == 0 {
             return;
@@ -433,6 +440,7 @@ impl Worker {
                     bucket: Bucket::from_number(hot.bucket),
                     is_media: tunnels::media_of(cold).is_some(),
                     outer: None,
+                    begins: false,
                     ended: true,
                 });
             }
@@ -539,9 +547,10 @@ impl Worker {
             held.push(answer.name);
             number(&mut answer.name);
         }
-        for outer in part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut()) {
-            held.push(outer.name);
-            number(&mut outer.name);
+        let outer = part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut());
+        for (name, _) in outer.filter_map(|outer| outer.name.as_mut()) {
+            held.push(*name);
+            number(name);
         }
         // Each is in the part's usage too, which holds its name.
         for beginning in &mut part.beginnings {

@@ -24,6 +24,7 @@ use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
 use crate::net::protocol;
+use crate::observation::Ech;
 use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -48,8 +49,8 @@ pub(super) struct Inspector {
     /// over.
     order: VecDeque<(FlowId, u32, u64)>,
     begun: u64,
-    /// Config ids of flows whose hello has Encrypted ClientHello.
-    pub(super) outer: HashMap<FlowId, u8, RandomState>,
+    /// Flows whose hello has Encrypted ClientHello.
+    pub(super) outer: HashMap<FlowId, Ech, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
     /// What was seen of flows that may carry media of calls.
@@ -59,8 +60,8 @@ pub(super) struct Inspector {
 }
 
 impl Inspector {
-    /// The config id of a flow whose name is an outer one.
-    pub(super) fn outer(&self, flow: FlowId) -> Option<u8> {
+    /// The extension of Encrypted ClientHello in a flow's hello.
+    pub(super) fn outer(&self, flow: FlowId) -> Option<Ech> {
         if self.outer.is_empty() { None } else { self.outer.get(&flow).copied() }
     }
 
