@@ -90,6 +90,9 @@ pub struct Ech {
 /// What a TLS ClientHello tells (RFC 8446, 4.1.2), over TCP or in QUIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientHello {
+    /// The random bytes that tell this hello from all others, also when it is sent again; zeros in
+    /// Google QUIC's own.
+    pub random: [u8; 32],
     /// The name asked for; with ECH this is the outer name.
     pub server_name: Option<Hostname>,
     /// Why the server name that was sent is none; to be counted.

@@ -123,7 +123,9 @@ impl<'a> Walk<'a> {
 
     fn body(&mut self, body: &'a [u8]) -> Option<()> {
         let mut reader = Reader(body);
-        self.parts.version = Reader(reader.take(VERSION_AND_RANDOM_LENGTH)?).u16()?;
+        let mut start = Reader(reader.take(VERSION_AND_RANDOM_LENGTH)?);
+        self.parts.version = start.u16()?;
+        self.hello.random = *start.0.first_chunk()?;
         reader.vector8()?; // legacy_session_id
         if self.is_datagram {
             reader.vector8()?; // legacy_cookie

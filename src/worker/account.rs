@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::bucket::{BY_NAME, fixed_bucket};
+use super::ended::own_name;
 use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
 use super::{Item, Worker, detours, tunnels};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
@@ -371,15 +372,9 @@ impl Worker {
         }
         let begun = (sums.connections > 0).then_some(cold.first_seen);
         let outer = self.inspector.outer(flow);
-        if cold.name != NONE && outer.is_none() {
-            let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
-            let key = UsageKey {
-                client: client.address,
-                name: cold.name,
-                hour,
-                source,
-                bucket: hot.bucket,
-            };
+        let own_name = own_name(cold);
+        if let (Some((name, source)), None) = (own_name, outer) {
+            let key = UsageKey { client: client.address, name, hour, source, bucket: hot.bucket };
             let (known, is_new) = self.usage.entry(key);
             known.add(&sums);
             if is_new {
@@ -396,10 +391,7 @@ impl Worker {
         let begins = cold.told & told::ANONYMOUS == 0;
         cold.told |= told::ANONYMOUS;
         let outer = outer.map(|ech| {
-            let name = (cold.name != NONE).then(|| {
-                let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
-                (self.names.hold_again(cold.name), source)
-            });
+            let name = own_name.map(|(name, source)| (self.names.hold_again(name), source));
             Outer { name, ech }
         });
         self.part.anonymous.push(AnonymousSums {
@@ -473,6 +465,7 @@ impl Worker {
         self.record_flow(flow, end);
         self.end_anonymous(flow);
         self.inspector.forget_outer(flow);
+        self.forget_marks(flow);
         self.forget_tunnel(flow);
         let cold = self.table.cold(flow);
         let name = std::mem::replace(&mut cold.name, NONE);
