@@ -154,8 +154,9 @@
 //! - Where segments or fragments overlap, the first copy of a byte wins.
 //! - As long as a dissector wants more, at most 10 s after the first payload, the flow's sums wait.
 //!   Then it has a name of its own, or it is *anonymous* for now.
-//! - One hello ends the inspection of a TLS or QUIC flow. HTTP goes on request by request, and
-//!   bytes belong to the name in force when the packet came. Behind CONNECT, SOCKS, the PROXY
+//! - One hello ends the inspection of a TLS flow. Behind one of QUIC another connection may begin on
+//!   the same ports: long headers are looked at for as long as the flow is open. HTTP goes on
+//!   request by request, and bytes belong to the name in force when the packet came. Behind CONNECT, SOCKS, the PROXY
 //!   protocol and STARTTLS everything begins anew. DNS never ends. A flow that says nothing is
 //!   looked at again, a few times, where a segment begins like a hello or a request.
 //! - An attempt has failed when nothing answered the SYN and the client sent nothing further, or
@@ -265,7 +266,7 @@
 //! | what | bound | at the bound |
 //! | --- | --- | --- |
 //! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
-//! | hello bytes kept of a side that speaks QUIC | 16 KiB, and a bit for each | no more is looked at, `quic_overflow` |
+//! | hello bytes kept of a side that speaks QUIC, and connections that they are of | 16 KiB, and a bit for each; [`CONNECTIONS_MAX`](dissect::quic::CONNECTIONS_MAX) | a longer hello: no more is looked at; more hellos: the oldest goes; `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | the latest are forgotten; where they would have been wanted, `stream_gap` |
 //! | bytes from a hole to the latest segment | [`HOLE_BYTES_MAX`](flow::reassembly::HOLE_BYTES_MAX), or once no more is kept the next segment that begins like a request or a hello | what is missing is given up, `stream_gap` |
@@ -277,7 +278,8 @@
 //! | a field of a header block of HTTP/2 | 16 KiB | no more is looked at, `http_malformed` |
 //! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
 //! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
-//! | QUIC Initials of a flow that bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX) | no more is looked at, `quic_overflow` |
+//! | QUIC Initials of a flow that do not open, since its last hello; that open and bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX), [`INITIALS_REPEATED_MAX`](dissect::quic::INITIALS_REPEATED_MAX) | no more is looked at, `quic_unopened` or `quic_overflow` |
+//! | marks of a flow by which connections of QUIC on the same ports are told apart | 32; more than four of 16,384 flows a worker | the oldest goes: a hello may be told again |
 //! | questions, answers, alias chain of a DNS message | [`QUESTIONS_MAX`](dissect::dns::QUESTIONS_MAX), [`ANSWERS_MAX`](dissect::dns::ANSWERS_MAX), [`CHAIN_LENGTH_MAX`](dissect::dns::CHAIN_LENGTH_MAX) | refused, `dns_malformed` |
 //! | labels and pointers of a DNS name | 127, 16 | refused, `dns_malformed` |
 //! | layers of encapsulation, link headers and tags | [`ENCAPSULATION_LAYERS_MAX`](decode::ENCAPSULATION_LAYERS_MAX), [`LINK_HEADERS_MAX`](decode::LINK_HEADERS_MAX) | `undecodable`, `decode_too_deep` |

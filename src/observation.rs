@@ -80,17 +80,27 @@ impl Seen {
 /// The longest ALPN protocol name kept; registered ones are shorter.
 pub const ALPN_LENGTH_MAX: usize = 16;
 
+/// The extension of Encrypted ClientHello in a hello (0xfe0d; RFC 9849, 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ech {
+    /// The config id of the outer form; none where the content is of another form or cut short.
+    pub config_id: Option<u8>,
+}
+
 /// What a TLS ClientHello tells (RFC 8446, 4.1.2), over TCP or in QUIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientHello {
+    /// The random bytes that tell this hello from all others, also when it is sent again; zeros in
+    /// Google QUIC's own.
+    pub random: [u8; 32],
     /// The name asked for; with ECH this is the outer name.
     pub server_name: Option<Hostname>,
     /// Why the server name that was sent is none; to be counted.
     pub bad_name: Option<NotAHostname>,
     /// The first protocols offered (RFC 7301), longer names cut off.
     pub alpn: ArrayVec<ArrayString<ALPN_LENGTH_MAX>, 4>,
-    /// Encrypted ClientHello (extension 0xfe0d, RFC 9849): the config id of the outer form.
-    pub ech_config_id: Option<u8>,
+    /// Encrypted ClientHello, where the hello has its extension.
+    pub ech: Option<Ech>,
     /// Encrypted SNI (extension 0xffce), the draft before ECH.
     pub esni: bool,
     /// Whether it offers keys for media (RFC 5764): that of a call.

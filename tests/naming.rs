@@ -228,3 +228,56 @@ fn look_alikes_are_no_app() {
         assert!(made.rows("apps.csv").is_empty());
     }
 }
+
+/// The flow of a hello that is sent so many seconds after what comes before it in the stream.
+fn flow_of(hello: &Hello<'_>, before: Option<&[u8]>, seconds: i64) -> serde_json::Value {
+    let mut traffic = Traffic::default();
+    answer(&mut traffic, "10.1.0.1:2000", RESOLVER, "files.slack.com", START, 60);
+    let mut talk = Talk::tcp(&mut traffic, at("10.1.0.1:4000"), at(SERVER), START + SECOND);
+    talk.open();
+    if let Some(said) = before {
+        talk.send(Side::Up, said);
+        talk.wait(seconds * SECOND);
+    }
+    talk.send(Side::Up, &tls::records(&tls::client_hello(hello, &mut Random::new(1)), 16_384));
+    talk.send(Side::Down, &tls::server_hello(&mut Random::new(2)));
+    talk.close();
+    Made::read(&traffic, &[]).flow_to(7000)
+}
+
+#[test]
+fn encrypted_client_hello_is_none_only_without_its_extension() {
+    // Whole, of the inner form, empty, and too short for a config id.
+    for content in [&[0, 0, 1, 0, 1, 7, 0, 0][..], &[1], &[], &[0, 0, 1]] {
+        for (name, state) in [
+            (Some("www.dropbox.com"), "grease_or_unknown"),
+            (Some("cloudflare-ech.com"), "likely"),
+            (None, "grease_or_unknown"),
+        ] {
+            let extension = Some((0xfe0d, content));
+            let flow =
+                flow_of(&Hello { server_name: name, extension, ..Hello::default() }, None, 0);
+            assert_eq!(flow["ech"], json!(state), "{name:?} {content:?}");
+            // What hides a name is named by what its client asked for.
+            let known = match name {
+                Some(name) if state != "likely" => json!([name, "sni"]),
+                _ => json!(["files.slack.com", "dns"]),
+            };
+            assert_eq!(json!([flow["name"], flow["name_source"]]), known, "{name:?} {content:?}");
+        }
+    }
+    let plain = Hello { server_name: Some("www.dropbox.com"), ..Hello::default() };
+    assert_eq!(flow_of(&plain, None, 0)["ech"], json!(null));
+}
+
+#[test]
+fn encrypted_client_hello_is_told_however_late_it_comes() {
+    let hello =
+        Hello { server_name: Some("www.dropbox.com"), ech_config_id: Some(7), ..Hello::default() };
+    for seconds in [1, 9, 11, 60] {
+        // The flow has had no name for so long that it was given one by what its client asked.
+        let flow = flow_of(&hello, Some(b"EHLO x.example\r\n"), seconds);
+        let told = json!([flow["name"], flow["name_source"], flow["ech"]]);
+        assert_eq!(told, json!(["www.dropbox.com", "sni", "grease_or_unknown"]), "{seconds} s");
+    }
+}

@@ -85,7 +85,7 @@ impl Source {
     fn lines(&self) -> impl Iterator<Item = &str> {
         let ends = |line: &&str| {
             let line = line.trim();
-            line == "mod tests {" || line == "mod tests;"
+            line.ends_with("mod tests {") || line.ends_with("mod tests;")
         };
         self.text.lines().take_while(move |line| !ends(line))
     }

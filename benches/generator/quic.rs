@@ -87,15 +87,29 @@ pub fn crypto_frame(offset: u64, piece: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A datagram of full length with one Initial that holds `frames` and padding.
+/// A datagram of full length with one Initial that holds `frames` and padding, of a client that has
+/// no connection id of its own.
 pub fn initial(version: Version, connection_id: &[u8], number: u32, frames: &[u8]) -> Vec<u8> {
+    initial_from(&[], version, connection_id, number, frames)
+}
+
+/// Such a datagram, of a client that wants to be addressed by the id `source`.
+pub fn initial_from(
+    source: &[u8],
+    version: Version,
+    connection_id: &[u8],
+    number: u32,
+    frames: &[u8],
+) -> Vec<u8> {
     let keys = Keys::new(version, connection_id);
     let mut header = vec![version.first_byte()];
     header.extend(version.number().to_be_bytes());
     header.push(connection_id.len() as u8);
     header.extend_from_slice(connection_id);
-    // No connection id of its own, and no token.
-    header.extend([0, 0]);
+    header.push(source.len() as u8);
+    header.extend_from_slice(source);
+    // No token.
+    header.push(0);
     let length = DATAGRAM_LENGTH - header.len() - 2;
     header.extend((0x4000 | length as u16).to_be_bytes());
     let number_at = header.len();

@@ -17,6 +17,8 @@ pub struct Hello<'a> {
     pub esni: bool,
     /// With QUIC's transport parameters (RFC 9001, 8.2).
     pub quic: bool,
+    /// With one more extension: its number and its content.
+    pub extension: Option<(u16, &'a [u8])>,
 }
 
 /// The handshake message.
@@ -107,6 +109,9 @@ fn extensions(hello: &Hello<'_>, random: &mut Random) -> Vec<u8> {
     }
     if hello.quic {
         all.extend(extension(0x0039, &[0x01, 0x02, 0x40, 0x64, 0x03, 0x02, 0x45, 0xc0]));
+    }
+    if let Some((number, content)) = hello.extension {
+        all.extend(extension(number, content));
     }
     all
 }

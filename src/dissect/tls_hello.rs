@@ -14,7 +14,7 @@ use super::Progress;
 use super::ja4::{self, Transport};
 use super::reader::Reader;
 use crate::hostname::Hostname;
-use crate::observation::{ALPN_LENGTH_MAX, ClientHello};
+use crate::observation::{ALPN_LENGTH_MAX, ClientHello, Ech};
 use crate::stats::Counter;
 
 /// Encrypted ClientHello (RFC 9849, 5).
@@ -123,7 +123,9 @@ impl<'a> Walk<'a> {
 
     fn body(&mut self, body: &'a [u8]) -> Option<()> {
         let mut reader = Reader(body);
-        self.parts.version = Reader(reader.take(VERSION_AND_RANDOM_LENGTH)?).u16()?;
+        let mut start = Reader(reader.take(VERSION_AND_RANDOM_LENGTH)?);
+        self.parts.version = start.u16()?;
+        self.hello.random = *start.0.first_chunk()?;
         reader.vector8()?; // legacy_session_id
         if self.is_datagram {
             reader.vector8()?; // legacy_cookie
@@ -157,9 +159,11 @@ impl<'a> Walk<'a> {
             }
             TlsExtensionType(ENCRYPTED_CLIENT_HELLO) => {
                 // type, HpkeSymmetricCipherSuite (two bytes each of KDF and AEAD), config_id
-                if let [ECH_OUTER, _, _, _, _, config_id, ..] = *content {
-                    self.hello.ech_config_id = Some(config_id);
-                }
+                let config_id = match *content {
+                    [ECH_OUTER, _, _, _, _, config_id, ..] => Some(config_id),
+                    _ => None,
+                };
+                self.hello.ech = Some(Ech { config_id });
             }
             TlsExtensionType(ENCRYPTED_SERVER_NAME) => self.hello.esni = true,
             TlsExtensionType(USE_SRTP) => self.hello.offers_media = true,
@@ -325,11 +329,18 @@ mod tests {
 
     #[test]
     fn encrypted_client_hello_tells_its_config() {
-        let outer = extension(0xfe0d, &[0, 0, 1, 0, 1, 209, 0, 0, 0, 0]);
-        let inner = extension(0xfe0d, &[1]);
-        let hello_of = |ech| hello(&[server_name("cloudflare-ech.com"), ech]);
-        assert_eq!(complete(&hello_of(outer), Some(Transport::Tcp)).ech_config_id, Some(209));
-        assert_eq!(complete(&hello_of(inner), Some(Transport::Tcp)).ech_config_id, None);
+        let outer: &[u8] = &[0, 0, 1, 0, 1, 209, 0, 0, 0, 0];
+        let shown = |ech| {
+            let hello = hello(&[server_name("cloudflare-ech.com"), ech]);
+            complete(&hello, Some(Transport::Tcp)).ech
+        };
+        let of_config = |config_id| Some(Ech { config_id });
+        assert_eq!(shown(extension(0xfe0d, outer)), of_config(Some(209)));
+        // The inner form, a form that nobody knows, and what is too short for a config id.
+        for content in [&[1][..], &[2, 0, 1, 0, 1, 209], &[], &outer[..5]] {
+            assert_eq!(shown(extension(0xfe0d, content)), of_config(None), "{content:?}");
+        }
+        assert_eq!(shown(extension(0xfe0c, outer)), None);
     }
 
     #[test]

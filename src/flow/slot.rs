@@ -57,6 +57,8 @@ pub mod mark {
     pub const SENT_0: u16 = 1 << 7;
     /// Side 0 sent FIN.
     pub const FIN_0: u16 = 1 << 9;
+    /// Of UDP, where there is no FIN: nothing is wanted any more but long headers of QUIC.
+    pub const LONG_ONLY: u16 = FIN_0;
     /// A RST was seen.
     pub const RESET: u16 = 1 << 11;
     /// The flow has its name, or is known to have none of its own.
@@ -119,7 +121,8 @@ pub struct Cold {
     pub name: u32,
     /// The inspection, in the worker's slab; [`NONE`] without.
     pub inspection: u32,
-    /// Sequence number behind the SYN, by side; 0 = unknown.
+    /// Sequence number behind the SYN, by side; 0 = unknown. Of UDP, the marks of
+    /// [`Cold::quic_marks`].
     pub initial_sequence: [u32; 2],
     /// The next flow in the same slot of the wheel.
     pub next_in_wheel: u32,
@@ -172,6 +175,22 @@ impl Cold {
             tunnel: 0,
             behind_hello: [0; 2],
         }
+    }
+}
+
+impl Cold {
+    /// What is known of the latest connections of QUIC, the latest first: see `worker::datagrams`.
+    /// 0 = nothing.
+    pub fn quic_marks(&self) -> [u16; 4] {
+        let [one, two] = self.initial_sequence;
+        [one as u16, (one >> 16) as u16, two as u16, (two >> 16) as u16]
+    }
+
+    /// Adds a mark, and takes the oldest of four out.
+    pub fn push_quic_mark(&mut self, mark: u16) -> u16 {
+        let [one, two] = self.initial_sequence;
+        self.initial_sequence = [one << 16 | u32::from(mark), two << 16 | one >> 16];
+        (two >> 16) as u16
     }
 }
 

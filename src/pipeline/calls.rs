@@ -180,6 +180,7 @@ mod tests {
             bucket: None,
             is_media: true,
             outer: None,
+            begins: true,
             ended: false,
         }
     }

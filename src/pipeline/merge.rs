@@ -369,7 +369,8 @@ impl Merge {
             self.summary.sources.accept(subject, hour, flows);
         }
         for flow in anonymous {
-            let outer = flow.outer.map(|outer| &*names[outer.name as usize]);
+            let outer = flow.outer.and_then(|outer| outer.name);
+            let outer = outer.map(|(name, _)| &*names[name as usize]);
             self.anonymous(worker, &flow, outer, horizon);
         }
         for observation in observations {

@@ -13,9 +13,9 @@ use crate::hostname::{Hostname, registrable_domain};
 use crate::ledger::Bucket;
 use crate::names::{Candidate, LATE_NANOS, NameCache};
 use crate::net::Address;
-use crate::observation::NameSource;
+use crate::observation::{Ech, NameSource};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
-use crate::worker::part::{AnonymousSums, EchOffer};
+use crate::worker::part::{AnonymousSums, EchOffer, Outer};
 
 /// Offers of Encrypted ClientHello remembered.
 const OFFERS_MAX: usize = 65_536;
@@ -114,7 +114,8 @@ impl Offers {
     }
 }
 
-/// Names a flow that has no name of its own, or an outer one (`outer`: the name).
+/// Names a flow that has no name of its own, or whose hello has Encrypted ClientHello (`outer`: the
+/// name that it shows).
 pub fn name_flow(
     flow: &AnonymousSums,
     outer: Option<&str>,
@@ -122,11 +123,16 @@ pub fn name_flow(
     offers: &Offers,
     verdicts: &mut Verdicts,
 ) -> Named {
-    let state = outer.map(|outer| ech_state(flow, outer, offers, verdicts));
+    let shown = outer.zip(flow.outer.and_then(|outer| outer.name).map(|(_, source)| source));
+    let state = flow.outer.map(|Outer { ech, .. }| match shown {
+        Some((outer, NameSource::Sni | NameSource::Quic)) => {
+            ech_state(flow, ech, outer, offers, verdicts)
+        }
+        // The hello had no name.
+        _ => EchState::GreaseOrUnknown,
+    });
     let hidden = matches!(state, Some(EchState::Likely | EchState::Confirmed));
-    if let (Some(outer), false) = (outer, hidden) {
-        let udp = flow.protocol == crate::net::protocol::UDP;
-        let source = if udp { NameSource::Quic } else { NameSource::Sni };
+    if let (Some((outer, source)), false) = (shown, hidden) {
         return Named { ech: state, ..named(outer, source, verdicts) };
     }
     let (candidates, _) =
@@ -160,12 +166,14 @@ pub fn name_flow(
 /// What the extension in a flow's hello amounts to.
 pub fn ech_state(
     flow: &AnonymousSums,
+    ech: Ech,
     outer: &str,
     offers: &Offers,
     verdicts: &Verdicts,
 ) -> EchState {
-    let config_id = flow.outer.map_or(0, |outer| outer.config_id);
-    if offers.confirm(flow.client.address, config_id, outer, flow.first_seen) {
+    let client = flow.client.address;
+    let is_offered = |id| offers.confirm(client, id, outer, flow.first_seen);
+    if ech.config_id.is_some_and(is_offered) {
         EchState::Confirmed
     } else if verdicts.catalogue().is_ech_public_name(outer) {
         EchState::Likely

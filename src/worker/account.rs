@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::bucket::{BY_NAME, fixed_bucket};
+use super::ended::own_name;
 use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
 use super::{Item, Worker, detours, tunnels};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
@@ -373,15 +374,9 @@ impl Worker {
         }
         let begun = (sums.connections > 0).then_some(cold.first_seen);
         let outer = self.inspector.outer(flow);
-        if cold.name != NONE && outer.is_none() {
-            let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
-            let key = UsageKey {
-                client: client.address,
-                name: cold.name,
-                hour,
-                source,
-                bucket: hot.bucket,
-            };
+        let own_name = own_name(cold);
+        if let (Some((name, source)), None) = (own_name, outer) {
+            let key = UsageKey { client: client.address, name, hour, source, bucket: hot.bucket };
             let (known, is_new) = self.usage.entry(key);
             known.add(&sums);
             if is_new {
@@ -395,9 +390,12 @@ impl Worker {
             self.part.books.add(hour, Bucket::NoName, sums.connections, sums.bytes());
             return;
         }
+        let begins = cold.told & told::ANONYMOUS == 0;
         cold.told |= told::ANONYMOUS;
-        let outer =
-            outer.map(|config_id| Outer { name: self.names.hold_again(cold.name), config_id });
+        let outer = outer.map(|ech| {
+            let name = own_name.map(|(name, source)| (self.names.hold_again(name), source));
+            Outer { name, ech }
+        });
         self.part.anonymous.push(AnonymousSums {
             flow,
             client,
@@ -409,12 +407,13 @@ impl Worker {
             bucket,
             is_media: tunnels::media_of(cold).is_some(),
             outer,
+            begins,
             ended: false,
         });
     }
 
     /// Tells merge that it need not remember the verdict on this flow any longer.
-    fn end_anonymous(&mut self, flow: FlowId) {
+    pub(super) fn end_anonymous(&mut self, flow: FlowId) {
         let (hot, cold) = self.table.both(flow);
         if cold.told & told::ANONYMOUS == 0 {
             return;
@@ -435,6 +434,7 @@ impl Worker {
                     bucket: Bucket::from_number(hot.bucket),
                     is_media: tunnels::media_of(cold).is_some(),
                     outer: None,
+                    begins: false,
                     ended: true,
                 });
             }
@@ -467,6 +467,7 @@ impl Worker {
         self.record_flow(flow, end);
         self.end_anonymous(flow);
         self.inspector.forget_outer(flow);
+        self.forget_marks(flow);
         self.forget_tunnel(flow);
         let cold = self.table.cold(flow);
         let name = std::mem::replace(&mut cold.name, NONE);
@@ -541,9 +542,10 @@ impl Worker {
             held.push(answer.name);
             number(&mut answer.name);
         }
-        for outer in part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut()) {
-            held.push(outer.name);
-            number(&mut outer.name);
+        let outer = part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut());
+        for (name, _) in outer.filter_map(|outer| outer.name.as_mut()) {
+            held.push(*name);
+            number(name);
         }
         // Each is in the part's usage too, which holds its name.
         for beginning in &mut part.beginnings {

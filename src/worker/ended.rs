@@ -4,7 +4,7 @@
 use super::gaps::Gaps;
 use super::part::{End, FlowRecord, Health};
 use super::{Worker, tunnels};
-use crate::flow::slot::{NONE, mark, told};
+use crate::flow::slot::{Cold, NONE, mark, told};
 use crate::flow::table::FlowId;
 use crate::net::{Endpoint, protocol};
 use crate::observation::NameSource;
@@ -108,11 +108,7 @@ impl Worker {
             End::Eof if was_idle => End::Idle,
             other => other,
         };
-        let name = (cold.name != NONE).then(|| {
-            let source = NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
-            (self.names.hold_again(cold.name), source)
-        });
-        let (hot, cold) = self.table.both(flow);
+        let name = own_name(cold).map(|(name, source)| (self.names.hold_again(name), source));
         let (client, server) = (hot.client(), 1 - hot.client());
         self.part.flows.push(FlowRecord {
             first_seen: cold.first_seen,
@@ -130,4 +126,10 @@ impl Worker {
             media: tunnels::media_of(cold),
         });
     }
+}
+
+/// The name that a flow has of its own, in the worker's name table, and where it is from.
+pub(super) fn own_name(cold: &Cold) -> Option<(u32, NameSource)> {
+    let source = || NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
+    (cold.name != NONE).then(|| (cold.name, source()))
 }

@@ -16,7 +16,7 @@ use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, protocol};
-use crate::observation::{ALPN_LENGTH_MAX, ClientHello, NameSource, Request, Seen};
+use crate::observation::{ALPN_LENGTH_MAX, ClientHello, Ech, NameSource, Request, Seen};
 use crate::stats::Counter;
 use crate::time::Timestamp;
 
@@ -143,18 +143,31 @@ impl Worker {
         if hello.esni {
             self.part.counters.count(Counter::TlsEsni);
         }
-        let wanted = &mut hot.marks;
-        *wanted &= !(mark::WANTED_0 << side);
+        hot.marks &= !(mark::WANTED_0 << side);
+        self.note_ech(flow, hello.ech);
         let Some(name) = &hello.server_name else { return };
-        *wanted &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
+        self.table.hot(flow).marks &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
         // Observations are those that are compared with other tools': of TCP and QUIC.
         if !is_dtls {
             self.observe(flow, time, seen, name, Hints { ja4: &hello.ja4, forwarded_for: None });
         }
-        if let Some(config_id) = hello.ech_config_id {
-            self.inspector.outer.insert(flow, config_id);
-        }
         self.set_name(flow, name, source);
+    }
+
+    /// Keeps whether a flow's latest hello has Encrypted ClientHello.
+    fn note_ech(&mut self, flow: FlowId, ech: Option<Ech>) {
+        if self.inspector.outer(flow) == ech {
+            return;
+        }
+        // What came before the hello is no part of what it may hide.
+        if self.table.hot(flow).marks & mark::DECIDED != 0 {
+            self.hand_on(flow);
+            self.end_anonymous(flow);
+        }
+        match ech {
+            Some(ech) => _ = self.inspector.outer.insert(flow, ech),
+            None => self.inspector.forget_outer(flow),
+        }
     }
 
     fn request(&mut self, flow: FlowId, side: Side, time: Timestamp, request: &Request) {

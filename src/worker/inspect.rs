@@ -6,31 +6,33 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
 
+use super::datagrams::OLDER_MARKS_MAX;
 use super::findings::Found;
-use super::part::QUIC_VERSIONS_MAX;
 use super::questions::name_protocol;
 use super::{Item, Worker};
 use crate::decode;
+use crate::dissect::Advance;
 use crate::dissect::dns;
 use crate::dissect::media;
 use crate::dissect::presence;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
 use crate::dissect::tunnel::Datagrams;
-use crate::dissect::{Advance, Progress};
 use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
 use crate::net::protocol;
+use crate::observation::Ech;
 use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
 /// Payload packets of a flow that are looked at without any result before it is left alone, but for
 /// what a TCP client may say later.
-const LOOKED_MAX: u8 = 16;
+pub(super) const LOOKED_MAX: u8 = 16;
 /// As many for a TCP client, of whose segments behind `LOOKED_MAX` only those count that begin
 /// like a hello or a request, and one each 64 KiB.
 pub const LOOKED_LATER_MAX: u8 = 64;
@@ -47,25 +49,27 @@ pub(super) const INSPECTIONS_MAX: usize = 16_384;
 /// The inspections of a worker.
 #[derive(Default)]
 pub(super) struct Inspector {
-    open: Vec<Inspection>,
+    pub(super) open: Vec<Inspection>,
     free: Vec<u32>,
     /// Flow, number and serial number of inspections in the order in which they began. Some may be
     /// over.
     order: VecDeque<(FlowId, u32, u64)>,
     begun: u64,
-    /// Config ids of flows whose hello has Encrypted ClientHello.
-    pub(super) outer: HashMap<FlowId, u8, RandomState>,
+    /// Flows whose hello has Encrypted ClientHello.
+    pub(super) outer: HashMap<FlowId, Ech, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
     /// What was seen of flows that may carry media of calls.
     pub(super) media: HashMap<FlowId, media::Seen, RandomState>,
-    scratch: quic::Scratch,
+    /// Marks of QUIC that flows with several connections have besides their latest.
+    pub(super) older_marks: HashMap<FlowId, ArrayVec<u16, OLDER_MARKS_MAX>, RandomState>,
+    pub(super) scratch: quic::Scratch,
     pub(super) found: Vec<Found>,
 }
 
 impl Inspector {
-    /// The config id of a flow whose name is an outer one.
-    pub(super) fn outer(&self, flow: FlowId) -> Option<u8> {
+    /// The extension of Encrypted ClientHello in a flow's hello.
+    pub(super) fn outer(&self, flow: FlowId) -> Option<Ech> {
         if self.outer.is_empty() { None } else { self.outer.get(&flow).copied() }
     }
 
@@ -78,16 +82,16 @@ impl Inspector {
 
 /// What is kept while a dissector wants more of a flow.
 #[derive(Default)]
-struct Inspection {
+pub(super) struct Inspection {
     /// Which of all inspections this is; 0 when it is over.
     serial: u64,
     /// Sensor time of the first payload.
     began: Timestamp,
-    sides: [Option<LookedAt>; 2],
+    pub(super) sides: [Option<LookedAt>; 2],
 }
 
 /// One side of a flow.
-enum LookedAt {
+pub(super) enum LookedAt {
     Stream {
         stream: SideStream,
         order: Reassembler,
@@ -107,7 +111,7 @@ impl LookedAt {
 /// The first segments of a stream whose SYN was not seen, in the order in which they came: what
 /// belongs in front of them may come next.
 #[derive(Default)]
-struct Early(Vec<(u32, Box<[u8]>)>);
+pub(super) struct Early(Vec<(u32, Box<[u8]>)>);
 
 impl Early {
     /// Adds a segment. False if there is no room for it, or a part of it is missing.
@@ -193,6 +197,8 @@ impl Worker {
         let packet = &item.packet;
         if packet.protocol == protocol::TCP {
             self.look_at_stream(flow, side, item, payload);
+        } else if self.table.hot(flow).marks & mark::LONG_ONLY != 0 {
+            self.look_at_long_header(flow, side, item, payload);
         } else if quic::may_be_initial(payload) {
             // On the ports of DNS, too: a DNS message that begins like this asks 256 questions.
             self.look_at_datagram(flow, side, item, payload);
@@ -371,54 +377,8 @@ impl Worker {
         true
     }
 
-    fn look_at_datagram(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
-        let cold = self.table.cold(flow);
-        let has_inspection = cold.inspection != NONE;
-        if !has_inspection && !quic::may_be_initial(payload) {
-            if self.is_tunnel_datagram(flow, side, item, payload)
-                || self.is_named_media(flow, side, item, payload)
-            {
-                return;
-            }
-            let cold = self.table.cold(flow);
-            cold.looked = cold.looked.saturating_add(1);
-            if cold.looked >= LOOKED_MAX / 2 {
-                self.leave_alone(flow);
-            }
-            return;
-        }
-        let id = self.inspection(flow, item.sensor);
-        let Inspector { open, found, scratch, .. } = &mut self.inspector;
-        scratch.without_fingerprint = !self.settings.observations;
-        let slot = &mut open[id as usize].sides[side];
-        let LookedAt::Quic(initials) =
-            slot.get_or_insert_with(|| LookedAt::Quic(Box::new(Initials::new())))
-        else {
-            return;
-        };
-        match initials.datagram(payload, scratch) {
-            Progress::Complete(hello) => found.push(Found::Hello(Box::new(hello))),
-            Progress::Incomplete => return,
-            Progress::Reject(counter) => {
-                found.extend(counter.map(Found::Refused));
-                count_version(&mut self.part.unopened_quic, initials.unopened_version());
-                *slot = None;
-                self.table.hot(flow).marks &= !(mark::WANTED_0 << side);
-                // What begins with noise may begin like QUIC.
-                if self.is_tunnel_datagram(flow, side, item, payload)
-                    || self.is_named_media(flow, side, item, payload)
-                {
-                    self.inspector.found.clear();
-                    return;
-                }
-            }
-        }
-        self.take_findings(flow, side, item.time, Some(item.packet.bytes));
-        self.settle(flow);
-    }
-
     /// The flow's inspection, a new one where there is none.
-    fn inspection(&mut self, flow: FlowId, sensor: Timestamp) -> u32 {
+    pub(super) fn inspection(&mut self, flow: FlowId, sensor: Timestamp) -> u32 {
         let known = self.table.cold(flow).inspection;
         if known != NONE {
             return known;
@@ -490,7 +450,7 @@ impl Worker {
         self.settle(flow);
     }
 
-    fn drop_inspection(&mut self, flow: FlowId) {
+    pub(super) fn drop_inspection(&mut self, flow: FlowId) {
         let cold = self.table.cold(flow);
         let id = std::mem::replace(&mut cold.inspection, NONE);
         if id != NONE {
@@ -520,13 +480,7 @@ impl Worker {
                 Some(LookedAt::Stream { mut stream, mut order }) => {
                     order.finish(&mut Feed { stream: &mut stream, found });
                 }
-                Some(LookedAt::Quic(initials)) => match initials.best_effort() {
-                    Some(hello) => found.push(Found::Hello(Box::new(hello))),
-                    None => {
-                        found.extend(initials.fault().map(Found::Refused));
-                        count_version(&mut self.part.unopened_quic, initials.unopened_version());
-                    }
-                },
+                Some(LookedAt::Quic(initials)) => self.finish_initials(flow, &initials),
                 Some(LookedAt::Early(_)) | None => {}
             }
             let time = self.table.hot(flow).last_seen;
@@ -541,18 +495,6 @@ fn new_stream(packet: &Packet, fingerprint: bool, is_in_midst: bool) -> SideStre
     if is_in_midst { stream.in_midst() } else { stream }
 }
 
-/// Counts a flow whose Initials no known key opens.
-fn count_version(counts: &mut Vec<(u32, u64)>, version: Option<u32>) {
-    let Some(mut version) = version else { return };
-    if counts.len() >= QUIC_VERSIONS_MAX && counts.iter().all(|&(known, _)| known != version) {
-        version = 0;
-    }
-    match counts.iter_mut().find(|(known, _)| *known == version) {
-        Some((_, flows)) => *flows += 1,
-        None => counts.push((version, 1)),
-    }
-}
-
 /// Sequence number of the first payload byte.
 fn sequence(packet: &Packet) -> u32 {
     let syn = packet.flags.has(crate::packet::TcpFlags::SYN);
@@ -560,7 +502,7 @@ fn sequence(packet: &Packet) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -620,7 +562,7 @@ mod tests {
     }
 
     /// What a worker says of packets like one: side, sequence number, payload.
-    fn read(packet: Packet, packets: &[(Side, u32, &[u8])]) -> Part {
+    pub(in crate::worker) fn read(packet: Packet, packets: &[(Side, u32, &[u8])]) -> Part {
         let packets: Vec<_> = packets
             .iter()
             .map(|&(side, sequence, payload)| (packet, side, sequence, payload))
@@ -657,11 +599,11 @@ mod tests {
         worker.take_part()
     }
 
-    fn names(part: &Part) -> Vec<&str> {
+    pub(in crate::worker) fn names(part: &Part) -> Vec<&str> {
         part.observations.iter().map(|observation| &*observation.host).collect()
     }
 
-    fn to_port(protocol: u8, port: u16) -> Packet {
+    pub(in crate::worker) fn to_port(protocol: u8, port: u16) -> Packet {
         Packet {
             source: Address::v4([10, 0, 0, 1]),
             destination: Address::v4([198, 51, 100, 1]),

@@ -15,6 +15,7 @@
 //! - `sources`: what tells that an address is no person
 //! - `links`: link addresses that were told
 //! - `inspect`: what dissectors are shown, and what follows from their findings
+//! - `datagrams`: what is shown of UDP, and what comes behind a hello of QUIC
 //! - `named`: what follows from findings that tell a name
 //! - `tunnels`: flows that turn out to be tunnels
 //! - `fragments`: datagrams in pieces
@@ -24,6 +25,7 @@
 mod account;
 mod bucket;
 pub mod clock;
+mod datagrams;
 pub mod detours;
 pub mod duplicates;
 mod ended;
@@ -43,11 +45,12 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::dissect::quic;
 use crate::flow::hash::Seed;
 use crate::flow::slot::NONE;
 use crate::flow::slot::{Side, mark};
 use crate::flow::table::{FLOWS_MAX, FlowId, FlowTable};
-use crate::net::NetworkSet;
+use crate::net::{NetworkSet, protocol};
 use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
@@ -346,6 +349,7 @@ impl Worker {
             && !self.says_nothing(flow, packet, frames.frame(item.record))
         {
             match payload(packet, frames.frame(item.record)) {
+                Some(payload) if self.is_beside_hello(flow, payload) => {}
                 Some(payload) => self.inspect(flow, side, item, payload),
                 None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),
             }
@@ -372,6 +376,15 @@ impl Worker {
         if first_of_side | is_fresh | is_late {
             self.note_rare(flow, side, item, first_of_side, is_fresh, frames);
         }
+    }
+
+    /// Whether only long headers of QUIC are wanted, and this is none.
+    #[inline]
+    fn is_beside_hello(&mut self, flow: FlowId, payload: &[u8]) -> bool {
+        let hot = self.table.hot(flow);
+        hot.marks & mark::LONG_ONLY != 0
+            && hot.protocol == protocol::UDP
+            && !quic::may_be_any_long(payload)
     }
 
     /// What most packets of a flow do not do: come first from their side, first since the last

@@ -13,7 +13,7 @@ use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, Mac};
-use crate::observation::{NameSource, Seen};
+use crate::observation::{Ech, NameSource, Seen};
 use crate::stats::{Counter, Counters};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{Sums, UsageKey};
@@ -130,8 +130,10 @@ pub struct AnonymousSums {
     pub bucket: Option<Bucket>,
     /// Whether it carries media of a call.
     pub is_media: bool,
-    /// The outer name of a ClientHello with Encrypted ClientHello, which may hide another.
+    /// What a ClientHello with Encrypted ClientHello shows; it may hide another.
     pub outer: Option<Outer>,
+    /// Whether nothing was told of the flow before, or what was told ended: it has a new hello.
+    pub begins: bool,
     /// Whether this is the last that is heard of the flow.
     pub ended: bool,
 }
@@ -161,10 +163,11 @@ pub struct TraitSeen {
 /// What a ClientHello with Encrypted ClientHello shows (RFC 9849).
 #[derive(Clone, Copy, Debug)]
 pub struct Outer {
-    /// The outer name, in the part's names.
-    pub name: u32,
-    /// The config id of the encrypted form.
-    pub config_id: u8,
+    /// The flow's name, in the part's names, and where it is from: from the hello it is the outer
+    /// name. A hello need not have one.
+    pub name: Option<(u32, NameSource)>,
+    /// The hello's extension.
+    pub ech: Ech,
 }
 
 /// An HTTPS record that offers Encrypted ClientHello.

@@ -82,6 +82,12 @@ pub(super) fn scenes() -> Vec<Scene> {
             input: pcap(quic_versions()),
         },
         Scene {
+            folder: "quic-connections",
+            words: "Connections of QUIC on the same addresses and ports: one behind the other, and two whose hellos come\n\
+                    in pieces by turns, the first piece of one sent ten times.",
+            input: pcap(quic_connections()),
+        },
+        Scene {
             folder: "long-head-and-port-53",
             words: "A request with 20 KB of cookies before its host, and the next one on the same connection; QUIC to UDP\n\
                     port 53.",
@@ -348,6 +354,54 @@ fn dns_candidates() -> Traffic {
     silent(&mut traffic, "10.20.0.29:52007", 6, "198.18.10.2:7000");
     asks(&mut traffic, "10.20.0.30:52008", 7, "files.slack.com", "198.18.10.3:7000");
     silent(&mut traffic, "10.20.0.31:52009", 8, "198.18.10.3:7000");
+    traffic
+}
+
+fn quic_connections() -> Traffic {
+    let mut traffic = Traffic::default();
+    let hello = |host: &'static str, random: &mut Random| {
+        let alpn = &["h3"];
+        let post_quantum = true;
+        let server_name = Some(host);
+        let hello = Hello { server_name, alpn, post_quantum, quic: true, ..Hello::default() };
+        tls::client_hello(&hello, random)
+    };
+    let mut random = Random::new(40);
+    let server = at("198.18.11.2:443");
+    let mut talk = Talk::udp(&mut traffic, at("10.20.0.40:53100"), server, second(0));
+    for host in ["first.example.com", "second.example.com", "third.example.com"] {
+        let message = hello(host, &mut random);
+        let id = random.bytes(8);
+        for initial in quic::initials(quic::Version::V1, &id, &message) {
+            talk.send(Side::Up, &initial);
+        }
+        for _ in 0..10 {
+            talk.send(Side::Down, &quic::short(&[], &random.bytes(300)));
+            talk.send(Side::Up, &quic::short(&id, &random.bytes(50)));
+        }
+    }
+    // Both have an id of their own, by which they know whom an answer is for.
+    let mut talk = Talk::udp(&mut traffic, at("10.20.0.40:53101"), server, second(5));
+    let [one, other] = ["one.example.com", "other.example.com"].map(|host| {
+        let (source, id) = (random.bytes(4), random.bytes(8));
+        let message = hello(host, &mut random);
+        let pieces = message.chunks(700).enumerate().map(|(number, piece)| {
+            let frame = quic::crypto_frame((number * 700) as u64, piece);
+            quic::initial_from(&source, quic::Version::V1, &id, number as u32, &frame)
+        });
+        pieces.collect::<Vec<_>>()
+    });
+    for _ in 0..10 {
+        talk.send(Side::Up, &one[0]);
+    }
+    for (one, other) in one.iter().skip(1).zip(&other) {
+        talk.send(Side::Up, other);
+        talk.send(Side::Up, one);
+    }
+    for other in &other[one.len() - 1..] {
+        talk.send(Side::Up, other);
+    }
+    talk.send(Side::Down, &quic::short(&[], &random.bytes(300)));
     traffic
 }
 

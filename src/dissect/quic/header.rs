@@ -28,6 +28,7 @@ const NUMBER_LENGTH_MAX: usize = 4;
 pub(super) struct Initial<'a> {
     pub(super) version: u32,
     pub(super) destination: &'a [u8],
+    pub(super) source: &'a [u8],
     /// Whether a token came with it: after a Retry, or from an earlier connection. Servers never
     /// send one.
     pub(super) has_token: bool,
@@ -56,6 +57,48 @@ impl Initial<'_> {
     pub(super) fn sample(&self) -> Option<&[u8; SAMPLE_LENGTH]> {
         self.bytes.get(self.number_offset + NUMBER_LENGTH_MAX..)?.first_chunk()
     }
+}
+
+/// What the first long header of a datagram tells of its connection.
+pub struct ConnectionIds<'a> {
+    /// To whom it is addressed.
+    pub destination: &'a [u8],
+    /// By which id its sender wants to be addressed.
+    pub source: &'a [u8],
+    /// Whether it is a Retry, after which the client begins anew with `source` as its destination.
+    pub is_retry: bool,
+}
+
+/// The connection ids of a long header (RFC 8999, 5.1); `None` for any other datagram, and for
+/// Version Negotiation, which tells of none.
+pub fn connection_ids(datagram: &[u8]) -> Option<ConnectionIds<'_>> {
+    let mut reader = Reader::new(datagram);
+    let first = reader.byte().filter(|first| first & LONG != 0)?;
+    let version = u32::from_be_bytes(reader.array()?);
+    let destination = connection_id(&mut reader)?;
+    let source = connection_id(&mut reader)?;
+    let is_retry = scheme::packet_type(version, first) == PacketType::Retry;
+    (version != 0).then_some(ConnectionIds { destination, source, is_retry })
+}
+
+/// Whether a datagram looks like a long header by first byte and length of the id, which one in
+/// 25 random ones does.
+#[inline]
+pub fn may_be_any_long(datagram: &[u8]) -> bool {
+    match datagram {
+        [first, _, _, _, _, length, ..] => {
+            first & LONG != 0 && usize::from(*length) <= CONNECTION_ID_LENGTH_MAX
+        }
+        _ => false,
+    }
+}
+
+/// Whether the version of a long header is in the table, or one of those that are reserved to be
+/// greased with (RFC 9000, 15).
+pub(super) fn is_known_or_greased(datagram: &[u8]) -> bool {
+    let Some(&[_, a, b, c, d]) = datagram.first_chunk() else { return false };
+    scheme::known(u32::from_be_bytes([a, b, c, d])).is_some()
+        || [a, b, c, d].iter().all(|byte| byte & 0x0f == 0x0a)
 }
 
 /// Whether a datagram may begin with a long header whose version we try; a few compares.
@@ -92,7 +135,7 @@ pub(super) fn split(datagram: &[u8]) -> Option<(Packet<'_>, &[u8])> {
         return None;
     }
     let destination = connection_id(&mut reader)?;
-    connection_id(&mut reader)?;
+    let source = connection_id(&mut reader)?;
     let mut has_token = false;
     if kind == PacketType::Initial {
         let length = reader.varint()?;
@@ -107,7 +150,7 @@ pub(super) fn split(datagram: &[u8]) -> Option<(Packet<'_>, &[u8])> {
     }
     let bytes = datagram.get(..number_offset + protected.len())?;
     Some((
-        Packet::Initial(Initial { version, destination, has_token, bytes, number_offset }),
+        Packet::Initial(Initial { version, destination, source, has_token, bytes, number_offset }),
         after,
     ))
 }

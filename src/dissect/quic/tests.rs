@@ -2,9 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::sealing::{
-    DRAFT_29, GOOGLE_Q050, Plain, V1, V2, Version, client_hello, crypto_frame, google_hello, unhex,
-};
+use super::sealing::{DRAFT_29, GOOGLE_Q050, V1, V2, Version, google_hello, unhex};
+pub(crate) use super::sealing::{Plain, client_hello, crypto_frame};
 use super::*;
 
 const ID: &[u8] = &[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08];
@@ -117,15 +116,30 @@ fn what_does_not_open_is_told_by_version_and_given_up() {
         Progress::Reject(Some(Counter::QuicUnopened))
     );
     assert_eq!(initials.unopened_version(), Some(0x77));
-    assert_eq!(initials.best_effort(), None);
+    assert_eq!(initials.best_effort().count(), 0);
 }
 
 #[test]
 fn initials_that_open_and_bring_nothing_are_bounded_too() {
-    let pings: Vec<Vec<u8>> =
-        (0..20).map(|number| Plain { number, ..Plain::new(ID, vec![1]) }.seal(1200)).collect();
+    let most = usize::from(INITIALS_REPEATED_MAX);
+    let pings: Vec<Vec<u8>> = (0..most as u32)
+        .map(|number| Plain { number, ..Plain::new(ID, vec![1]) }.seal(1200))
+        .collect();
     assert_eq!(answer(&pings), Progress::Reject(Some(Counter::QuicOverflow)));
-    assert_eq!(answer(&pings[..7]), Progress::Incomplete);
+    assert_eq!(answer(&pings[..most - 1]), Progress::Incomplete);
+}
+
+#[test]
+fn initials_sent_again_do_not_cost_the_name() {
+    let hello = client_hello("patient.example", 600);
+    let (first, second) = (piece(ID, &hello, 0..300, 0), piece(ID, &hello, 300..hello.len(), 1));
+    let mut datagrams = vec![first; usize::from(INITIALS_REPEATED_MAX)];
+    // Those that do not open are counted by themselves.
+    let mut damaged = second.clone();
+    damaged[600] ^= 1;
+    datagrams.extend(vec![damaged; usize::from(INITIALS_TRIED_MAX) - 1]);
+    datagrams.push(second);
+    assert_eq!(name(&answer(&datagrams)), Some("patient.example"));
 }
 
 #[test]
@@ -157,7 +171,7 @@ fn a_hello_longer_than_what_is_kept_is_given_up() {
 fn later_initials_go_to_the_servers_id_with_the_first_ids_keys() {
     let hello = client_hello("cdn.example", 600);
     let first = piece(ID, &hello, 0..300, 0);
-    for destination in [OTHER_ID, b"abc", b""] {
+    for destination in [OTHER_ID, b"abcd", b"abc", b"a", b""] {
         let frames = crypto_frame(300, &hello[300..]);
         let second = Plain { destination, number: 1, ..Plain::new(ID, frames) }.seal(1200);
         assert_eq!(name(&answer([&first, &second])), Some("cdn.example"));
@@ -167,7 +181,7 @@ fn later_initials_go_to_the_servers_id_with_the_first_ids_keys() {
 #[test]
 fn after_a_retry_keys_come_from_its_id_and_the_hello_begins_anew() {
     let hello = client_hello("retry.example", 600);
-    for retry_id in [OTHER_ID, b"abc"] {
+    for retry_id in [OTHER_ID, b"abcd", b"abc", b"a", b""] {
         let lost = piece(ID, &hello, 0..300, 0);
         let again = |range: Range<usize>, number| {
             let frames = crypto_frame(range.start, &hello[range]);
@@ -194,6 +208,53 @@ fn two_hellos_are_never_mixed() {
     ];
     assert_eq!(answer(&datagrams[..2]), Progress::Incomplete);
     assert_eq!(name(&answer(&datagrams)), Some("two.example"));
+}
+
+/// An Initial of the connection that a client knows by `source`, with one CRYPTO frame.
+fn piece_from(source: &[u8], id: &[u8], hello: &[u8], range: Range<usize>) -> Vec<u8> {
+    let frames = crypto_frame(range.start, &hello[range]);
+    Plain { source, ..Plain::new(id, frames) }.seal(1200)
+}
+
+#[test]
+fn hellos_of_connections_side_by_side_are_all_read() {
+    let names = ["a.example", "b.example", "c.example", "d.example", "e.example"];
+    let hellos = names.map(|name| client_hello(name, 600));
+    let ids: Vec<[u8; 8]> = (0..5).map(|number| [number; 8]).collect();
+    let half = |number: usize, range: Range<usize>| {
+        piece_from(&[number as u8], &ids[number], &hellos[number], range)
+    };
+    for count in 1..=CONNECTIONS_MAX + 1 {
+        // Of one too many the oldest is given up.
+        let is_over = count > CONNECTIONS_MAX;
+        let kept = usize::from(is_over)..count;
+        let first = (0..count).map(|number| half(number, 0..300));
+        let second = kept.clone().map(|number| half(number, 300..hellos[number].len()));
+        let (mut initials, mut scratch) = (Initials::new(), Scratch::default());
+        let mut told = Vec::new();
+        for datagram in first.chain(second) {
+            let progress = initials.datagram(&datagram, &mut scratch);
+            told.extend(name(&progress).map(str::to_owned));
+        }
+        assert_eq!(told, names[kept]);
+        assert_eq!(initials.take_given_up(), is_over);
+        assert!(!initials.is_open());
+    }
+}
+
+#[test]
+fn connections_side_by_side_share_the_memory_of_one() {
+    let (mut initials, mut scratch) = (Initials::new(), Scratch::default());
+    let hello = client_hello("long.example", 15_000);
+    for connection in 0..3 {
+        for at in (0..hello.len() - 1000).step_by(1000) {
+            let piece = piece_from(&[connection], &[connection; 8], &hello, at..at + 1000);
+            assert_eq!(initials.datagram(&piece, &mut scratch), Progress::Incomplete);
+            assert!(initials.stream_bytes() <= stream::MEMORY_BYTES_MAX);
+        }
+        assert_eq!(initials.take_given_up(), connection > 0);
+        assert!(initials.is_open_from(&[connection]));
+    }
 }
 
 #[test]
@@ -273,7 +334,7 @@ fn a_lost_end_still_leaves_a_name_that_has_come_whole() {
     let (mut initials, mut scratch) = (Initials::new(), Scratch::default());
     let first = piece(ID, &hello, 0..cut + 100, 0);
     assert_eq!(initials.datagram(&first, &mut scratch), Progress::Incomplete);
-    let hello = initials.best_effort().unwrap();
+    let hello = initials.best_effort().next().unwrap();
     assert_eq!(hello.server_name.as_deref(), Some("prefix.example"));
     assert_eq!(initials.fault(), None);
     assert!(initials.memory_bytes() < 4096);
@@ -359,6 +420,40 @@ fn what_is_not_quic_is_told_apart_by_its_first_bytes() {
     }
 }
 
+/// All that is asked of a datagram before it is opened.
+fn look_at_header(datagram: &[u8]) {
+    let is_long = may_be_any_long(datagram);
+    if let Some(ids) = connection_ids(datagram) {
+        assert!(is_long);
+        assert!(ids.destination.len() + ids.source.len() + 7 <= datagram.len());
+    }
+    assert!(may_be_initial(datagram) || !may_be_known_initial(datagram));
+}
+
+#[test]
+fn a_long_header_tells_the_ids_of_its_connection() {
+    for (packet, is_retry) in [
+        (vectors::V1_CLIENT_INITIAL, false),
+        (vectors::V1_SERVER_INITIAL, false),
+        (vectors::V1_RETRY, true),
+        (vectors::V2_RETRY, true),
+    ] {
+        let packet = unhex(packet);
+        let ids = connection_ids(&packet).unwrap();
+        let is_clients = packet[5] == 8;
+        assert_eq!(ids.destination, if is_clients { ID } else { &[] });
+        let server: &[u8] = &[0xf0, 0x67, 0xa5, 0x50, 0x2a, 0x42, 0x62, 0xb5];
+        assert_eq!(ids.source, if is_clients { &[] } else { server });
+        assert_eq!(ids.is_retry, is_retry);
+    }
+    let negotiation = [&[0xc0, 0, 0, 0, 0, 8][..], ID, &[0, 0, 0, 0, 1]].concat();
+    assert!(connection_ids(&negotiation).is_none());
+    let greased = [&[0xc5, 0x1a, 0x2a, 0x3a, 0x4a, 8][..], &[0x33; 1400]].concat();
+    assert!(may_be_known_initial(&greased));
+    let unknown = [&[0xc5, 0x1a, 0x2a, 0x3a, 0x4b, 8][..], &[0x33; 1400]].concat();
+    assert!(may_be_initial(&unknown) && !may_be_known_initial(&unknown));
+}
+
 #[test]
 fn every_prefix_and_every_flipped_byte_is_harmless() {
     let hello = client_hello("flip.example", 100);
@@ -374,7 +469,7 @@ fn every_prefix_and_every_flipped_byte_is_harmless() {
         assert_eq!(name(&answer([&datagram])), Some("flip.example"));
         for length in 0..datagram.len() {
             let cut = datagram[..length].to_vec();
-            may_be_initial(&cut);
+            look_at_header(&cut);
             let whole = length + behind >= datagram.len();
             assert_eq!(name(&answer([&cut])).is_some(), whole, "prefix of {length} bytes");
         }
@@ -382,7 +477,7 @@ fn every_prefix_and_every_flipped_byte_is_harmless() {
             for bit in [0x01, 0x10, 0x80] {
                 let mut flipped = datagram.clone();
                 flipped[index] ^= bit;
-                may_be_initial(&flipped);
+                look_at_header(&flipped);
                 let answer = answer([&flipped]);
                 // Protected bytes prove themselves; Google's clear text does not.
                 assert!(datagram[0] == 0x0d || name(&answer).is_none(), "byte {index}");
@@ -474,6 +569,7 @@ proptest! {
     fn any_bytes_are_harmless(
         datagrams in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..6)
     ) {
+        datagrams.iter().for_each(|datagram| look_at_header(datagram));
         answer(&datagrams);
     }
 
@@ -490,8 +586,8 @@ proptest! {
         let (mut initials, mut scratch) = (Initials::new(), Scratch::default());
         for datagram in &datagrams {
             initials.datagram(datagram, &mut scratch);
-            prop_assert!(initials.stream.len() <= stream::BYTES_MAX);
+            prop_assert!(initials.stream_bytes() <= stream::MEMORY_BYTES_MAX);
         }
-        initials.best_effort();
+        initials.best_effort().for_each(drop);
     }
 }

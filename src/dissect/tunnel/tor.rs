@@ -38,7 +38,7 @@ pub(crate) fn is_target(target: &[u8]) -> bool {
 pub fn is_hello(hello: &ClientHello, port: u16) -> bool {
     let Some(name) = &hello.server_name else { return false };
     let label = name.strip_prefix("www.").and_then(|rest| rest.strip_suffix(".com"));
-    let says_no_more = hello.alpn.is_empty() && hello.ech_config_id.is_none();
+    let says_no_more = hello.alpn.is_empty() && hello.ech.is_none();
     says_no_more
         && label.is_some_and(|label| {
             may_be_made_up(label) && (port == RELAY_PORT || is_made_up(label.as_bytes()))

@@ -19,7 +19,8 @@ use crate::worker::detours::Detour;
 use crate::worker::part::AnonymousSums;
 
 impl Merge {
-    /// Takes an anonymous flow's sums; `outer` is the outer name of its hello.
+    /// Takes an anonymous flow's sums; `outer` is the name that goes with Encrypted
+    /// ClientHello.
     pub(super) fn anonymous(
         &mut self,
         worker: usize,
@@ -28,6 +29,9 @@ impl Merge {
         horizon: Option<Timestamp>,
     ) {
         let key = (worker, flow.flow, flow.first_seen);
+        if flow.begins && self.open.remove(&key).is_some() {
+            self.ended.retain(|ended| *ended != key);
+        }
         let named = match self.open.get(&key) {
             Some(known) => Arc::clone(known),
             None if self.calls.is_waiting(&key) => {

@@ -2,7 +2,9 @@
 //! thinks of. Without the second kind nothing behind the AEAD tag would ever be reached.
 
 use shadowscope::dissect::Progress;
-use shadowscope::dissect::quic::{Initials, Scratch, may_be_initial};
+use shadowscope::dissect::quic::{
+    Initials, Scratch, connection_ids, may_be_any_long, may_be_initial,
+};
 
 #[path = "../../../src/dissect/quic/sealing.rs"]
 #[allow(dead_code, reason = "the dissector's own tests use all of it")]
@@ -13,8 +15,9 @@ use sealing::{
     DRAFT_29, GOOGLE_Q050, Plain, V1, V2, Version, client_hello, crypto_frame, google_hello,
 };
 
-/// What [`Initials`] may hold: 16 KiB of hello, a bit for each of its bytes, and itself.
-const MEMORY_BYTES_MAX: usize = 20 * 1024;
+/// What [`Initials`] may hold: 16 KiB of hellos, a bit for each of their bytes, the keys of four
+/// connections, and itself.
+const MEMORY_BYTES_MAX: usize = 24 * 1024;
 /// Datagrams of a flow.
 const DATAGRAMS_MAX: usize = 32;
 /// The longest payload of a packet, in bytes.
@@ -31,16 +34,19 @@ pub(crate) fn run(data: &[u8]) {
         }
         let bytes = datagram(&mut choices, &hello);
         may_be_initial(&bytes);
+        if connection_ids(&bytes).is_some() {
+            assert!(may_be_any_long(&bytes));
+        }
         let progress = initials.datagram(&bytes, &mut scratch);
         assert!(initials.memory_bytes() <= MEMORY_BYTES_MAX);
         if let Progress::Complete(hello) = &progress {
             assert!(matches!(hello.ja4.len(), 0 | 36));
         }
-        if progress != Progress::Incomplete {
+        if matches!(progress, Progress::Reject(_)) {
             break;
         }
     }
-    initials.best_effort();
+    initials.best_effort().for_each(drop);
     initials.fault();
 }
 
@@ -102,6 +108,8 @@ fn sealed(choices: &mut Choices<'_>, hello: &[u8]) -> Vec<u8> {
     Plain {
         version: Version { number, inside },
         destination,
+        // Another connection of the client is one with another id.
+        source: id.get(..1).unwrap_or_default(),
         token,
         number: u32::from(choices.number()),
         number_length,
