@@ -6,6 +6,7 @@
 
 use ipnet::IpNet;
 
+use crate::evidence::source::{Known, Verdict, verdict_on};
 use crate::net::Address;
 
 /// Hexadecimal digits of a pseudonym: 80 bits, so that a million of them hardly ever have two that
@@ -109,18 +110,31 @@ pub struct Identities {
     bindings: Vec<Binding>,
     /// Where people and devices are told by pseudonyms.
     pseudonyms: Option<Pseudonyms>,
+    /// Addresses of which the operator says what they are.
+    known: Vec<Known>,
 }
 
 impl Identities {
     /// From bindings in any order; of two for the same network, the first holds.
     pub fn new(mut bindings: Vec<Binding>) -> Identities {
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.network.prefix_len()));
-        Identities { bindings, pseudonyms: None }
+        Identities { bindings, pseudonyms: None, known: Vec::new() }
     }
 
     /// The same, telling users and devices by pseudonyms from now on.
     pub fn with_pseudonyms(self, pseudonyms: Pseudonyms) -> Identities {
         Identities { pseudonyms: Some(pseudonyms), ..self }
+    }
+
+    /// The same, with addresses of which the operator says what they are.
+    pub fn with_known(self, known: Vec<Known>) -> Identities {
+        Identities { known, ..self }
+    }
+
+    /// What the operator says a client's address is, where that has to be kept with what it does:
+    /// nobody can look up the address behind a pseudonym when a report is made.
+    pub fn told(&self, client: Address) -> Option<Verdict> {
+        self.pseudonyms.as_ref().and_then(|_| verdict_on(client.to_ip(), &self.known))
     }
 
     /// What is kept of a value of a trait, which may stand for an address: equal for equal ones.
@@ -188,6 +202,17 @@ mod tests {
         assert_eq!(identities(1).subject(address("10.0.0.8")).user, "");
         assert_ne!(Pseudonyms::new([1; 32]).key_id(), Pseudonyms::new([2; 32]).key_id());
         assert!(!format!("{:?}", Pseudonyms::new([1; 32])).contains("1, 1"));
+    }
+
+    #[test]
+    fn what_an_address_is_goes_along_with_its_pseudonym() {
+        let known = Known { network: "10.0.0.0/30".parse().unwrap(), verdict: Verdict::Resolver };
+        let identities = Identities::default().with_known(vec![known]);
+        let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
+        assert_eq!(identities.told(address("10.0.0.1")), None, "reports look it up");
+        let identities = identities.with_pseudonyms(Pseudonyms::new([1; 32]));
+        assert_eq!(identities.told(address("10.0.0.1")), Some(Verdict::Resolver));
+        assert_eq!(identities.told(address("10.0.0.4")), None);
     }
 
     #[test]

@@ -21,6 +21,11 @@ const ROOM_MIN: usize = 1024;
 
 /// Silences, in seconds, that [`Sums::followed`] is kept for. A report takes one of them.
 pub const FOLLOWED_SECONDS: [u8; 3] = [1, 2, 5];
+/// Bytes from the client behind its hello that [`Sums::quarters`] is kept for; or ten times as many
+/// both ways. A report takes one of them.
+pub const QUARTER_BYTES_UP: [u16; 4] = [350, 700, 1400, 2800];
+/// Quarter-hours in an hour.
+pub const QUARTERS: u32 = 4;
 
 /// A sum of traffic within one hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +55,10 @@ pub struct Sums {
     pub flow_up_max: u64,
     /// The most bytes both ways behind the hello in one answered flow of the hour.
     pub flow_bytes_max: u64,
+    /// Bit `4 * i + q`: in quarter-hour q an answered flow had payload both ways within a minute,
+    /// and since the hour or its hello [`QUARTER_BYTES_UP`]`[i]` bytes from the client, or ten times
+    /// as many both ways. Handshakes alone set no bit.
+    pub quarters: u64,
     /// Of the flows, those whose bytes belong to another bucket than their name's.
     pub elsewhere_flows: u64,
     /// Of the bytes, those of such flows.
@@ -76,6 +85,7 @@ impl Default for Sums {
             followed: [0; FOLLOWED_SECONDS.len()],
             flow_up_max: 0,
             flow_bytes_max: 0,
+            quarters: 0,
             elsewhere_flows: 0,
             elsewhere_bytes: 0,
             first_seen: Timestamp::MAX,
@@ -99,6 +109,7 @@ impl Sums {
         self.add_followed(other.followed);
         self.flow_up_max = self.flow_up_max.max(other.flow_up_max);
         self.flow_bytes_max = self.flow_bytes_max.max(other.flow_bytes_max);
+        self.quarters |= other.quarters;
         self.elsewhere_flows += other.elsewhere_flows;
         self.elsewhere_bytes += other.elsewhere_bytes;
         self.first_seen = self.first_seen.min(other.first_seen);
@@ -126,6 +137,18 @@ impl Sums {
     pub fn bytes(&self) -> u64 {
         self.bytes_up + self.bytes_down
     }
+}
+
+/// The bits of [`Sums::quarters`] for a minute with payload both ways, by its bit in the hour, of a
+/// flow that had so many bytes behind its hello.
+pub fn quarter_bits(minute_bit: u64, bytes_up: u64, bytes_both: u64) -> u64 {
+    if minute_bit == 0 {
+        return 0;
+    }
+    let quarter = minute_bit.trailing_zeros() / (60 / QUARTERS);
+    let reached = |least: &u64| bytes_up >= *least || bytes_both >= 10 * *least;
+    let levels = QUARTER_BYTES_UP.into_iter().map(u64::from).take_while(reached).count() as u32;
+    (0..levels).fold(0, |bits, level| bits | 1 << (QUARTERS * level + quarter))
 }
 
 /// The number of a name in a [`NameTable`].
@@ -359,6 +382,15 @@ mod tests {
         assert!(table.entry(1).1);
         table.clear();
         assert!(table.is_empty() && table.entry(0).1);
+    }
+
+    #[test]
+    fn a_quarter_hour_counts_with_payload_beyond_a_handshake() {
+        assert_eq!(quarter_bits(1, 340, 3400), 0);
+        assert_eq!(quarter_bits(1, 350, 350), 0b1);
+        assert_eq!(quarter_bits(1 << 15, 0, 7000), 0b10_0010);
+        assert_eq!(quarter_bits(1 << 59, 5000, 5000), 0b1000_1000_1000_1000);
+        assert_eq!(quarter_bits(0, 5000, 5000), 0);
     }
 
     #[test]

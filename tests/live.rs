@@ -1,13 +1,14 @@
 //! Live capture says what reading the same packets from a file says: the pipeline, driven by rings
 //! that carry a capture's own stamps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use shadowscope::capture::ring::{Ending, Polled, Ring};
 use shadowscope::capture::{Block, Filter, Plan};
 use shadowscope::catalogue::Catalogue;
+use shadowscope::evidence::source::{Known, Verdict};
 use shadowscope::identity::{Identities, Pseudonyms};
 use shadowscope::packet::{LinkType, Packet};
 use shadowscope::pipeline::live::{self, LiveDone};
@@ -161,6 +162,7 @@ pub(crate) fn merge_into(mut store: Store, kind: RunKind, identities: Identities
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
         own_domains: Vec::new(),
+        load_seconds: 15,
         autonomous_systems: None,
         live: kind == RunKind::Live,
         unmatched: false,
@@ -376,6 +378,42 @@ fn nobody_is_written_in_the_clear() {
     assert!(found[0].is_empty(), "{:?}", found[0]);
     // The search finds what is there.
     assert!(found[1].len() > 50 && found[1].contains(&"anna.schmidt".to_owned()), "{:?}", found[1]);
+}
+
+#[test]
+fn what_the_operator_says_of_an_address_counts_under_its_pseudonym() {
+    let traffic = Office { visits: 60, ..Office::default() }.traffic();
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("office.pcap");
+    traffic.write(&capture).unwrap();
+    let known = |network: &str, verdict| Known { network: network.parse().unwrap(), verdict };
+    let servers = vec![known("10.1.0.0/16", Verdict::Server), known("fc00::/7", Verdict::Server)];
+    let but_some = [servers.clone(), vec![known("10.1.0.0/29", Verdict::Person)]].concat();
+    let report = |identities: Identities| {
+        let store = Store::in_memory("UTC").unwrap();
+        let mut live = merge_into(store, RunKind::Live, identities);
+        let rings = rings(&frames(&capture), 2, false);
+        live::run(rings, worker::Settings::default(), &mut live, &[], |_| ()).unwrap();
+        let Keep { mut store, run } = live.finish().2.unwrap();
+        store.finish_run(run, &[]).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        write_reports(&store, out.path(), ReportRange::default(), &Default::default()).unwrap();
+        let of = |file: &str| -> BTreeSet<String> {
+            let rows = support::csv_rows(&out.path().join(file));
+            rows.iter().map(|row| row["device"].clone()).collect()
+        };
+        (of("usage.csv"), of("shared_sources.csv"))
+    };
+    let pseudonyms = || Identities::default().with_pseudonyms(Pseudonyms::new([7; 32]));
+    let (people, shared) = report(pseudonyms());
+    assert!(people.len() > 8 && people.is_disjoint(&shared), "{people:?} {shared:?}");
+    let (usage, told) = report(pseudonyms().with_known(servers));
+    assert_eq!(usage, BTreeSet::from(["shared_source server".to_owned()]));
+    assert!(people.is_subset(&told) && shared.is_subset(&told), "{told:?}");
+    let (usage, told) = report(pseudonyms().with_known(but_some));
+    let persons: BTreeSet<_> = usage.intersection(&people).collect();
+    assert!((1..8).contains(&persons.len()), "{persons:?}");
+    assert!(persons.into_iter().all(|person| !told.contains(person)));
 }
 
 /// A small file system that can be full.

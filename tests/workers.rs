@@ -104,6 +104,7 @@ fn packets_by_worker(capture: &Path, workers: usize) -> Vec<u64> {
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
         own_domains: Vec::new(),
+        load_seconds: 15,
         autonomous_systems: None,
         live: false,
         unmatched: false,

@@ -17,6 +17,7 @@ use crate::capture::ring::{Polled, Ring};
 use crate::capture::{Block, interface, live};
 use crate::config::Config;
 use crate::config::arguments::Given;
+use crate::evidence::Thresholds;
 use crate::identity::Identities;
 use crate::ledger::Bucket;
 use crate::pipeline::merge::{Merge, MergeSettings};
@@ -190,6 +191,7 @@ fn sample(config: &Config, during: Duration) -> Result<Sample, Box<dyn Error>> {
     let mut merge = Merge::new(
         MergeSettings {
             own_domains: Vec::new(),
+            load_seconds: Thresholds::default().shadow_load_seconds,
             catalogue: Arc::new(signatures::load(&reload::options(config))?),
             identities: Identities::default(),
             autonomous_systems: None,

@@ -169,6 +169,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         catalogue: Arc::clone(&usable.catalogue),
         autonomous_systems: usable.autonomous_systems,
         own_domains: usable.own_domains,
+        load_seconds: usable.evidence.evidence.shadow_load_seconds,
         unmatched: args.unmatched,
         identities: usable.identities,
         observations: args.observations.is_some(),
@@ -223,12 +224,14 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
     };
     let home = settings::home_of("--home", &args.home)?;
     let own = args.own.config()?;
+    let evidence = args.evidence.settings()?;
     let config = serde_json::json!({
         "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter,
         "from": args.from, "home": args.home,
         "own_domain": own.list("networks.own_domain"),
         "own_server": own.list("networks.own_server"),
         "sinkhole": own.list("networks.sinkhole"),
+        "shadow_load_seconds": evidence.evidence.shadow_load_seconds,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });
     Ok(Usable {
@@ -238,7 +241,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         own_domains: settings::own_domains(&own)?,
         own_servers: settings::own_servers(&own)?,
         sinkholes: settings::sinkholes(&own)?,
-        evidence: args.evidence.settings()?,
+        evidence,
         grid: settings::hour_grid(&zone),
         identities,
         autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,

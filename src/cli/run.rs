@@ -15,6 +15,7 @@ use crate::capture::ring::Ending;
 use crate::config::arguments::Given;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::decode;
+use crate::evidence;
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::feeds::pseudonym_key;
 use crate::identity::Pseudonyms;
@@ -93,7 +94,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(user) = config.text("service.user") {
         rights::become_user(user)?;
     }
-    let keep = begin(&config, &home, pseudonyms.as_ref())?;
+    let keep = begin(&config, &home, &keeper.settings, pseudonyms.as_ref())?;
     let socket = config.path("service.socket");
     let listeners = Listeners::open(socket.as_deref(), config.text("service.metrics"))?;
     restrict(&config, &keep, !listeners.is_empty())?;
@@ -218,6 +219,7 @@ fn merge_settings(config: &Config, inputs: &Inputs) -> Result<MergeSettings, Box
         identities: inputs.identities.clone(),
         autonomous_systems: asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         own_domains: inputs.own_domains.clone(),
+        load_seconds: inputs.evidence.evidence.shadow_load_seconds,
         unmatched: true,
         observations: false,
         flows: false,
@@ -242,6 +244,7 @@ fn check_links(rings: &[LiveRing]) -> Result<(), Mistake> {
 fn begin(
     config: &Config,
     home: &NetworkSet,
+    evidence: &evidence::Settings,
     pseudonyms: Option<&Pseudonyms>,
 ) -> Result<Keep, Box<dyn Error>> {
     let of_results = serde_json::json!({
@@ -255,6 +258,8 @@ fn begin(
         "own_domain": config.list("networks.own_domain"),
         "own_server": config.list("networks.own_server"),
         "sinkhole": config.list("networks.sinkhole"),
+        "shadow_load_seconds": evidence.evidence.shadow_load_seconds,
+        "known": evidence.shared_sources.known,
     });
     let mut store = Store::open(&settings::db(config), config.text("store.zone").unwrap_or("UTC"))?;
     let begun = store.begin_run(&RunStart {

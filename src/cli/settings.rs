@@ -186,15 +186,16 @@ impl Keys for OwnKeys {
 /// # Errors
 /// Something in it cannot be used.
 pub(super) fn inputs(config: &Config) -> Result<Inputs, Box<dyn Error>> {
+    let evidence = evidence_args::configured(config)?;
     Ok(Inputs {
-        identities: identities(config)?,
+        identities: identities(config)?.with_known(evidence.shared_sources.known.clone()),
         networks: Networks {
             home: home(config)?,
             own_servers: own_servers(config)?,
             sinkholes: sinkholes(config)?,
         },
         own_domains: own_domains(config)?,
-        evidence: evidence_args::configured(config)?,
+        evidence,
         ages: Ages::of(config).map_err(Mistake)?,
     })
 }

@@ -21,7 +21,7 @@ use super::{Mistake, settings};
 use crate::catalogue::Catalogue;
 use crate::evidence::day::DayFacts;
 use crate::evidence::source::{Reason, SourceFacts, Trait};
-use crate::evidence::{HourFacts, Settings, Side, Thresholds, quarters};
+use crate::evidence::{HourFacts, Settings, Side, Thresholds};
 use crate::observation::NameSource;
 use crate::signatures;
 use crate::store::{Snapshot, Store, StoreError, UsageFact, Window};
@@ -313,7 +313,6 @@ fn write_found(
 
 fn write_hours(text: &mut String, question: &Question<'_>, found: &Found) -> std::fmt::Result {
     let thresholds = &question.settings.evidence;
-    let pattern = found.facts.pattern(thresholds);
     writeln!(
         text,
         "\n  {:5} {:15} {:>5} {:>6} {:>6} {:>4} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8}",
@@ -330,8 +329,7 @@ fn write_hours(text: &mut String, question: &Question<'_>, found: &Found) -> std
         "quarters",
         "followed"
     )?;
-    for ((from, kind), facts) in found.facts.slots().iter().take(LINES_MAX) {
-        let grade = DayFacts::hour_grade(facts, pattern, thresholds);
+    for ((from, kind), facts, grade) in found.facts.grades(thresholds).take(LINES_MAX) {
         let (all, directed, used) = (facts.all(), facts.directed(), facts.side(Side::Use));
         let measured = if used.has_traffic() { used } else { &all };
         writeln!(
@@ -347,7 +345,7 @@ fn write_hours(text: &mut String, question: &Question<'_>, found: &Found) -> std
             bytes(all.bytes_down),
             bytes(measured.flow_up_max),
             bytes(measured.flow_bytes_max),
-            facts.counted.map_or_else(|| quarters(measured), |counted| counted.quarters),
+            facts.quarters(thresholds),
             format!("{}/{}", directed.followed[thresholds.followed_index()], directed.connections),
         )?;
         let incidental = if grade.incidental { "incidental, " } else { "" };

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::excess::Usual;
 use super::kept::{Counted, Kind};
-use super::pattern::{Pattern, Spacing, pattern};
+use super::pattern::{Pattern, Spacing};
 use super::{Because, Evidence, Grade, HourFacts, Side, Thresholds, grade};
 use crate::usage::Sums;
 
@@ -25,7 +26,8 @@ pub struct DayGrade {
     pub evidence: Evidence,
     /// Whether all hours with traffic are incidental; of a day without traffic, all hours.
     pub incidental: bool,
-    /// Whether the day looks like synchronisation: then it is not interactive.
+    /// Whether the day looks like synchronisation: then only hours that stand out of it can be
+    /// interactive.
     pub pattern: Pattern,
     /// Minutes with payload both ways.
     pub active_minutes: u64,
@@ -98,36 +100,63 @@ impl DayFacts {
         sums
     }
 
-    /// The pattern of the day, by the minutes of hosts that are not incidental.
-    pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
-        let hours = self.directed_minutes();
-        if hours.len() == self.slots.len() {
-            return pattern(&hours, thresholds);
-        }
-        let mut spacing = Spacing::of(&hours);
+    /// What is usual in the hours of the day, as far as they are there.
+    pub fn usual(&self) -> Usual {
+        let hours = self.slots.iter().filter(|((_, kind), _)| kind.is_none());
+        Usual::of(hours.map(|(_, facts)| facts))
+    }
+
+    /// How the minutes of the day are spread, by those of hosts that are not incidental, without
+    /// hours that stand out.
+    pub fn spacing(&self) -> Spacing {
+        let mut spacing = Spacing::of(&self.steady_minutes(&self.usual()));
         let counted = self.slots.iter().filter_map(|(_, facts)| facts.counted.as_ref());
         counted.for_each(|counted| spacing.add(&counted.spacing));
-        spacing.pattern(thresholds)
+        spacing
     }
 
-    /// Hours, as far as they are there, with the minutes in which hosts that are not incidental had
-    /// payload both ways.
-    pub fn directed_minutes(&self) -> Vec<(i64, u64)> {
-        let hours = self.slots.iter().filter(|((_, kind), _)| kind.is_none());
-        let mask = |((hour, _), facts): &(Slot, HourFacts)| {
-            let sums = facts.directed();
-            (*hour, sums.minutes_up & sums.minutes_down)
-        };
-        hours.map(mask).collect()
-    }
-
-    /// The class of an hour's facts within its day: of synchronisation no hour is interactive.
-    pub fn hour_grade(facts: &HourFacts, pattern: Pattern, thresholds: &Thresholds) -> Grade {
-        let grade = grade(facts, thresholds);
-        if pattern == Pattern::Sync && grade.evidence == Evidence::Interactive {
-            return Grade { evidence: Evidence::TwoWayPayload, because: Because::Sync, ..grade };
+    /// The pattern of the day.
+    pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
+        // Most have too few hours to look further.
+        if self.slots.iter().all(|((_, kind), _)| kind.is_none())
+            && (self.slots.len() as u64) < thresholds.sync_hours
+        {
+            return Pattern::None;
         }
-        grade
+        self.spacing().pattern(thresholds)
+    }
+
+    /// Hours, as far as they are there and do not stand out, with the minutes in which hosts that
+    /// are not incidental had payload both ways.
+    fn steady_minutes(&self, usual: &Usual) -> Vec<(i64, u64)> {
+        let mask = |((hour, kind), facts): &(Slot, HourFacts)| {
+            let sums = facts.directed();
+            let is_steady = kind.is_none() && !usual.excess(facts).is_any();
+            is_steady.then_some((*hour, sums.minutes_up & sums.minutes_down))
+        };
+        self.slots.iter().filter_map(mask).collect()
+    }
+
+    /// The slots with their classes within the day: synchronisation explains all hours that do not
+    /// stand out of it.
+    pub fn grades(
+        &self,
+        thresholds: &Thresholds,
+    ) -> impl Iterator<Item = (&Slot, &HourFacts, Grade)> {
+        let is_sync = self.pattern(thresholds) == Pattern::Sync;
+        let usual = if is_sync { self.usual() } else { Usual::default() };
+        self.slots.iter().map(move |(slot, facts)| {
+            let grade = grade(facts, thresholds);
+            if !is_sync || grade.evidence != Evidence::Interactive {
+                return (slot, facts, grade);
+            }
+            let excess = slot.1.map_or_else(|| usual.excess(facts), Kind::excess);
+            if excess.is_work(thresholds) {
+                return (slot, facts, grade);
+            }
+            let because = Because::Sync;
+            (slot, facts, Grade { evidence: Evidence::TwoWayPayload, because, ..grade })
+        })
     }
 
     /// The class of the day.
@@ -142,8 +171,8 @@ impl DayFacts {
         let pattern = self.pattern(thresholds);
         let mut day = DayGrade { pattern, incidental: true, ..DayGrade::default() };
         let mut best: Option<(bool, bool, Evidence)> = None;
-        for (_, facts) in self.slots.iter().filter(|((from, _), _)| range.contains(from)) {
-            let grade = DayFacts::hour_grade(facts, pattern, thresholds);
+        let within = |((from, _), ..): &(&Slot, &HourFacts, Grade)| range.contains(from);
+        for (_, facts, grade) in self.grades(thresholds).filter(within) {
             let all = facts.all();
             day.active_minutes += facts.active_minutes();
             day.incidental_bytes += match grade.incidental {
@@ -213,6 +242,36 @@ mod tests {
         let hours: Vec<_> = (0..8).map(|n| (n, Side::Use, hour)).collect();
         let day = graded(&hours);
         assert_eq!((day.pattern, day.evidence), (Pattern::Sync, Evidence::TwoWayPayload));
-        assert!(graded(&hours[..5]).is_used());
+        // Half a day of it, too; in less there is too little to see.
+        let day = graded(&hours[..5]);
+        assert_eq!((day.pattern, day.evidence), (Pattern::Sync, Evidence::TwoWayPayload));
+        assert!(graded(&hours[..3]).is_used());
+    }
+
+    #[test]
+    fn work_on_a_day_of_synchronisation_is_work() {
+        let every_ten = (0..6).fold(0, |mask, n| mask | 1 << (10 * n));
+        let hour = traffic(9000, 90_000, every_ten);
+        let mut hours: Vec<_> = (0..9).map(|n| (n, Side::Use, hour)).collect();
+        // Minutes of work in two of the hours.
+        hours[4].2 = traffic(60_000, 900_000, every_ten | 0b1111_0011_1000_1111 << 20);
+        hours[5].2 = traffic(40_000, 300_000, every_ten | 0b1101_0000_0000_1111 << 21);
+        let mut day = DayFacts::default();
+        hours.iter().for_each(|(hour, side, sums)| day.add(hour * 3600, *side, sums));
+        let grades: Vec<_> =
+            day.grades(&Thresholds::default()).map(|(.., grade)| grade.evidence).collect();
+        let of = |n| if n == 4 || n == 5 { Evidence::Interactive } else { Evidence::TwoWayPayload };
+        assert_eq!(grades, (0..9).map(of).collect::<Vec<_>>());
+        let day = day.grade(&Thresholds::default());
+        assert!(day.pattern == Pattern::Sync && day.is_used());
+    }
+
+    #[test]
+    fn a_file_that_comes_in_one_go_is_no_work() {
+        let every_ten = (0..6).fold(0, |mask, n| mask | 1 << (10 * n));
+        let hour = traffic(9000, 90_000, every_ten);
+        let mut hours: Vec<_> = (0..9).map(|n| (n, Side::Use, hour)).collect();
+        hours[4].2 = traffic(60_000, 90_000_000, every_ten | 0b10);
+        assert!(!graded(&hours).is_used());
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! - `mod`: the class of an hour, and whether it is incidental
 //! - `day`: the hours of a day together
+//! - `excess`: hours that stand out of their day
 //! - `kept`: what stays of them where only the day is kept
 //! - `pattern`: background synchronisation, from the minutes of a day
 //! - `source`: addresses that are no person
@@ -17,12 +18,13 @@
 //! kB of padding in QUIC. It does not know who a client is.
 
 pub mod day;
+pub mod excess;
 pub mod kept;
 pub mod pattern;
 pub mod settings;
 pub mod source;
 
-use crate::usage::{FOLLOWED_SECONDS, Sums};
+use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP, QUARTERS, Sums};
 use kept::Counted;
 pub use settings::{Settings, Thresholds};
 
@@ -133,9 +135,11 @@ impl HourFacts {
         self.counted.map_or_else(|| self.all().active_minutes(), |counted| counted.active_minutes)
     }
 
-    /// Quarter-hours of one hour in which there was payload both ways on hosts of role `use`.
-    pub fn quarters(&self) -> u64 {
-        self.counted.map_or_else(|| quarters(self.side(Side::Use)), |counted| counted.quarters)
+    /// Quarter-hours of one hour in which there was payload both ways beyond handshakes on hosts of
+    /// role `use`.
+    pub fn quarters(&self, thresholds: &Thresholds) -> u64 {
+        let bits = self.counted.map_or(self.side(Side::Use).quarters, |counted| counted.quarters);
+        quarters(bits, thresholds)
     }
 
     fn sides_summed(&self, wanted: impl Fn(Side) -> bool) -> Sums {
@@ -231,7 +235,7 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
         () if !has_payload(&all, thresholds) => Because::OnlyHandshakes,
         () if incidental_roles => Because::IncidentalRoles,
         () if is_shadow => Because::Shadow,
-        () => interactive(facts.side(Side::Use), facts.quarters(), thresholds),
+        () => interactive(facts.side(Side::Use), facts.quarters(thresholds), thresholds),
     };
     let evidence = match because {
         Because::OnlyAsked => Evidence::DnsOnly,
@@ -253,11 +257,10 @@ fn is_shadow(sums: &Sums, loads: u64, thresholds: &Thresholds) -> bool {
         && sums.bytes() <= thresholds.shadow_bytes.saturating_mul(loads)
 }
 
-/// Quarter-hours with minutes in which there was payload both ways.
-pub fn quarters(sums: &Sums) -> u64 {
-    const QUARTER: u64 = (1 << 15) - 1;
-    let both = sums.minutes_up & sums.minutes_down;
-    (0..4).filter(|quarter| both >> (15 * quarter) & QUARTER != 0).count() as u64
+/// Quarter-hours with payload both ways beyond handshakes, of [`Sums::quarters`].
+fn quarters(bits: u64, thresholds: &Thresholds) -> u64 {
+    let first = QUARTERS as usize * thresholds.quarter_index();
+    u64::from((bits >> first & ((1 << QUARTERS) - 1)).count_ones())
 }
 
 /// Whether a flow went beyond its handshake.
@@ -284,6 +287,12 @@ impl Thresholds {
         let fits = |seconds: &u8| u64::from(*seconds) <= self.shadow_seconds;
         FOLLOWED_SECONDS.iter().rposition(fits).unwrap_or_default()
     }
+
+    /// Which bits of [`Sums::quarters`] are looked at: those of the setting, or of the next less.
+    pub fn quarter_index(&self) -> usize {
+        let fits = |bytes: &u16| u64::from(*bytes) <= self.quarter_bytes_up;
+        QUARTER_BYTES_UP.iter().rposition(fits).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -291,6 +300,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::usage::quarter_bits;
 
     fn flow(up: u64, down: u64) -> Sums {
         Sums {
@@ -330,12 +340,22 @@ mod tests {
 
     #[test]
     fn two_quarter_hours_need_payload_beyond_handshakes() {
-        let twice =
-            |up| Sums { minutes_up: 1 | 1 << 20, minutes_down: 1 | 1 << 20, ..flow(up, 900) };
-        assert_eq!(graded(&[(Side::Use, twice(800))]).0, Evidence::Interactive);
-        assert_eq!(graded(&[(Side::Use, twice(300))]).0, Evidence::Handshake);
-        let same_quarter = Sums { minutes_up: 3, minutes_down: 3, ..flow(800, 900) };
-        assert_eq!(graded(&[(Side::Use, same_quarter)]).0, Evidence::TwoWayPayload);
+        let at = |minute: u32, up| {
+            let bit = 1 << minute;
+            let quarters = quarter_bits(bit, up, up + 900);
+            Sums { minutes_up: bit, minutes_down: bit, quarters, ..flow(up, 900) }
+        };
+        let both = |one, other| graded(&[(Side::Use, one), (Side::Use, other)]).0;
+        assert_eq!(both(at(0, 800), at(20, 800)), Evidence::Interactive);
+        // Somebody's request, and a connection that says nothing.
+        assert_eq!(both(at(0, 800), at(20, 300)), Evidence::TwoWayPayload);
+        assert_eq!(both(at(0, 300), at(20, 300)), Evidence::Handshake);
+        assert_eq!(both(at(0, 800), at(1, 800)), Evidence::TwoWayPayload);
+        let stricter = Thresholds { quarter_bytes_up: 1400, ..Thresholds::default() };
+        let mut facts = HourFacts::default();
+        facts.add(Side::Use, &at(0, 800));
+        facts.add(Side::Use, &at(20, 800));
+        assert_eq!(grade(&facts, &stricter).evidence, Evidence::TwoWayPayload);
     }
 
     #[test]
@@ -376,6 +396,11 @@ mod tests {
                 followed: [followed.min(connections); 3],
                 flow_up_max: if handshakes > 0 { up } else { 0 },
                 flow_bytes_max: if handshakes > 0 { up + down } else { 0 },
+                quarters: if handshakes > 0 {
+                    quarter_bits((minutes[0] & minutes[1]) >> 4, up, up + down)
+                } else {
+                    0
+                },
                 ..Sums::default()
             },
         )

@@ -36,22 +36,30 @@ pub struct Spacing {
     pub gaps: u64,
     /// Those of them that are as long as the middle one, within a fifth or a minute.
     pub regular: u64,
+    /// Minutes of the latter together.
+    pub regular_minutes: u64,
 }
 
 impl Spacing {
     /// Of a day's hours, ascending: the beginning of each in seconds, and the mask of its minutes
     /// with payload both ways.
     pub fn of(hours: &[(i64, u64)]) -> Spacing {
-        let (gaps, regular) = regularity(hours);
-        Spacing { gaps, regular, ..Spacing::without_gaps(hours) }
-    }
-
-    fn without_gaps(hours: &[(i64, u64)]) -> Spacing {
-        Spacing {
+        let mut spacing = Spacing {
             hours: hours.iter().filter(|(_, mask)| *mask != 0).count() as u64,
             minutes: hours.iter().map(|(_, mask)| u64::from(mask.count_ones())).sum(),
             ..Spacing::default()
+        };
+        let mut gaps = gaps(hours);
+        gaps.sort_unstable();
+        let Some(&median) = gaps.get(gaps.len() / 2) else { return spacing };
+        // A minute is the grain of the masks: what comes every 5 min is 4 to 6 of them apart.
+        let slack = (median / 5).max(1);
+        spacing.gaps = gaps.len() as u64;
+        for gap in gaps.iter().filter(|gap| (*gap - median).abs() <= slack) {
+            spacing.regular += 1;
+            spacing.regular_minutes += gap.unsigned_abs();
         }
+        spacing
     }
 
     /// Adds what another part of the day told.
@@ -60,43 +68,22 @@ impl Spacing {
         self.minutes += other.minutes;
         self.gaps += other.gaps;
         self.regular += other.regular;
+        self.regular_minutes += other.regular_minutes;
     }
 
     /// The pattern that it is.
     pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
-        // Less than one occasion an hour is no steady work.
-        let is_steady = self.has_hours(thresholds) && self.gaps > 0 && self.gaps + 1 >= self.hours;
-        if is_steady && self.regular * 100 >= self.gaps * thresholds.sync_regular_percent {
-            Pattern::Sync
-        } else {
-            Pattern::None
+        let has_hours = self.hours >= thresholds.sync_hours
+            && self.minutes <= self.hours * thresholds.sync_minutes;
+        // Bursts of short pauses are regular too, and leave most of the time uncovered.
+        let is_steady = self.gaps >= thresholds.sync_pauses
+            && self.regular_minutes * 100 >= self.hours * 60 * thresholds.sync_covered_percent;
+        let is_regular = self.regular * 100 >= self.gaps * thresholds.sync_regular_percent;
+        match has_hours && is_steady && is_regular {
+            true => Pattern::Sync,
+            false => Pattern::None,
         }
     }
-
-    /// Whether there are enough hours, with few enough minutes.
-    fn has_hours(&self, thresholds: &Thresholds) -> bool {
-        self.hours >= thresholds.sync_hours && self.minutes <= self.hours * thresholds.sync_minutes
-    }
-}
-
-/// The pattern of a day's hours; see [`Spacing::of`].
-pub fn pattern(hours: &[(i64, u64)], thresholds: &Thresholds) -> Pattern {
-    // Most days have too few hours to look further.
-    if !Spacing::without_gaps(hours).has_hours(thresholds) {
-        return Pattern::None;
-    }
-    Spacing::of(hours).pattern(thresholds)
-}
-
-/// How many pauses there are, and how many of them are as long as the middle one.
-fn regularity(hours: &[(i64, u64)]) -> (u64, u64) {
-    let mut gaps = gaps(hours);
-    gaps.sort_unstable();
-    let Some(&median) = gaps.get(gaps.len() / 2) else { return (0, 0) };
-    // A minute is the grain of the masks: what comes every 5 min is 4 to 6 of them apart.
-    let slack = (median / 5).max(1);
-    let regular = gaps.iter().filter(|gap| (*gap - median).abs() <= slack).count();
-    (gaps.len() as u64, regular as u64)
 }
 
 /// Minutes between the beginnings of one run of minutes and the next.
@@ -133,7 +120,7 @@ mod tests {
     }
 
     fn of(minutes: impl IntoIterator<Item = i64>) -> Pattern {
-        pattern(&day(minutes), &Thresholds::default())
+        Spacing::of(&day(minutes)).pattern(&Thresholds::default())
     }
 
     #[test]
@@ -142,6 +129,19 @@ mod tests {
         assert_eq!(of((0..480).step_by(5)), Pattern::Sync);
         // Each time for two minutes.
         assert_eq!(of((0..480).filter(|minute| minute % 15 < 2)), Pattern::Sync);
+        // Once an hour for a working day; half a day, from within an hour.
+        assert_eq!(of((0..480).step_by(60)), Pattern::Sync);
+        assert_eq!(of((20..320).step_by(5)), Pattern::Sync);
+        assert_eq!(of((20..260).step_by(15)), Pattern::Sync);
+    }
+
+    #[test]
+    fn bursts_of_work_are_regular_and_leave_the_day_uncovered() {
+        // Every second minute, a third of each hour.
+        let bursts = (0..480).filter(|minute| minute % 60 < 20 && minute % 2 == 0);
+        assert_eq!(of(bursts), Pattern::None);
+        // Mail once an hour in a morning: too few pauses to tell.
+        assert_eq!(of((0..300).step_by(60)), Pattern::None);
     }
 
     #[test]

@@ -15,8 +15,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::excess::{EXCESS_BYTES, EXCESS_MINUTES};
 use super::source::SourceSettings;
-use crate::usage::FOLLOWED_SECONDS;
+use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP};
+
+/// The longest load of a page that can be asked for, in seconds.
+const LOAD_SECONDS_MAX: u64 = 120;
 
 /// Everything that decides what a report calls use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -44,9 +48,15 @@ pub struct Thresholds {
     pub interactive_bytes_up: u64,
     /// Quarter-hours of one hour with payload both ways on such hosts, from which on it is.
     pub interactive_quarters: u64,
+    /// Bytes from the client behind its hello, or a tenth of those both ways, from which on a
+    /// connection has payload in a quarter-hour; one of [`QUARTER_BYTES_UP`].
+    pub quarter_bytes_up: u64,
     /// A silence of so many seconds between two beginnings ends the load of a page; one of
     /// [`FOLLOWED_SECONDS`].
     pub shadow_seconds: u64,
+    /// Seconds after which the load of a page is over, also where something always begins. It is
+    /// applied when traffic is read; all others when a report is made.
+    pub shadow_load_seconds: u64,
     /// Bytes both ways, for each minute with loads, up to which an app that appeared only while
     /// other sites loaded was embedded by them.
     pub shadow_bytes: u64,
@@ -56,8 +66,17 @@ pub struct Thresholds {
     pub sync_hours: u64,
     /// Minutes with payload in each of them, on the average, up to which it is.
     pub sync_minutes: u64,
+    /// Pauses between occasions, from which on it can be seen whether they are alike.
+    pub sync_pauses: u64,
     /// Per cent of the pauses that are as long as the middle one, within a fifth or a minute.
     pub sync_regular_percent: u64,
+    /// Per cent of those hours that such pauses cover.
+    pub sync_covered_percent: u64,
+    /// How many times the bytes of the day's middle hour an hour of such a day has that is none of
+    /// synchronisation alone; one of [`EXCESS_BYTES`].
+    pub sync_excess_bytes: u64,
+    /// And how many minutes with payload more than the middle hour; one of [`EXCESS_MINUTES`].
+    pub sync_excess_minutes: u64,
 }
 
 impl Default for Thresholds {
@@ -68,12 +87,18 @@ impl Default for Thresholds {
             interactive_bytes: 20_000,
             interactive_bytes_up: 4_000,
             interactive_quarters: 2,
+            quarter_bytes_up: 700,
             shadow_seconds: 2,
+            shadow_load_seconds: 15,
             shadow_bytes: 100_000,
             shadow_bytes_up: 4_000,
-            sync_hours: 6,
+            sync_hours: 4,
             sync_minutes: 20,
+            sync_pauses: 7,
             sync_regular_percent: 80,
+            sync_covered_percent: 60,
+            sync_excess_bytes: 3,
+            sync_excess_minutes: 3,
         }
     }
 }
@@ -85,18 +110,47 @@ impl Settings {
     /// What is wrong, with the line.
     pub fn parse(text: &str) -> Result<Settings, String> {
         let settings: Settings = toml::from_str(text).map_err(|error| error.to_string())?;
-        let seconds = settings.evidence.shadow_seconds;
-        if !FOLLOWED_SECONDS.iter().any(|known| u64::from(*known) == seconds) {
-            return Err(format!(
-                "shadow_seconds = {seconds}: the database keeps {FOLLOWED_SECONDS:?}; give one of \
-                 them"
-            ));
-        }
-        if settings.evidence.sync_regular_percent > 100 {
-            return Err("sync_regular_percent: more than 100 per cent is never reached".into());
-        }
+        settings.evidence.check()?;
         Ok(settings)
     }
+}
+
+impl Thresholds {
+    /// Whether the values can be used.
+    fn check(&self) -> Result<(), String> {
+        kept("shadow_seconds", self.shadow_seconds, FOLLOWED_SECONDS)?;
+        kept("quarter_bytes_up", self.quarter_bytes_up, QUARTER_BYTES_UP)?;
+        kept("sync_excess_bytes", self.sync_excess_bytes, EXCESS_BYTES)?;
+        kept("sync_excess_minutes", self.sync_excess_minutes, EXCESS_MINUTES)?;
+        for (name, percent) in [
+            ("sync_regular_percent", self.sync_regular_percent),
+            ("sync_covered_percent", self.sync_covered_percent),
+        ] {
+            if percent > 100 {
+                return Err(format!("{name} = {percent}: more than 100 per cent is never reached"));
+            }
+        }
+        if !(1..=LOAD_SECONDS_MAX).contains(&self.shadow_load_seconds) {
+            return Err(format!(
+                "shadow_load_seconds = {}: give 1 to {LOAD_SECONDS_MAX}",
+                self.shadow_load_seconds
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks that a setting is one of the values that the database keeps facts for.
+fn kept<T: Copy + Into<u64>, const N: usize>(
+    name: &str,
+    value: u64,
+    known: [T; N],
+) -> Result<(), String> {
+    let known = known.map(Into::into);
+    if known.contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{name} = {value}: the database keeps facts for {known:?}; give one of them"))
 }
 
 /// A network in prefix notation; an address alone is a network of its own.
@@ -125,6 +179,10 @@ mod tests {
         let wrong = |text: &str| Settings::parse(text).unwrap_err();
         assert!(wrong("[evidence]\ninteractive_byte = 7").contains("interactive_byte"));
         assert!(wrong("[evidence]\nshadow_seconds = 3").contains("[1, 2, 5]"));
+        assert!(wrong("[evidence]\nquarter_bytes_up = 600").contains("[350, 700, 1400, 2800]"));
+        assert!(wrong("[evidence]\nsync_excess_bytes = 4").contains("[3, 5, 10]"));
+        assert!(wrong("[evidence]\nsync_excess_minutes = 4").contains("[2, 3, 5]"));
+        assert!(wrong("[evidence]\nshadow_load_seconds = 0").contains("1 to 120"));
         let known = "[shared_sources]\nknown = [{ network = '10.0.0.0/40', is = 'server' }]";
         assert!(wrong(known).contains("10.0.0.0/40: not a network"));
         assert!(wrong("[evidence]\nsync_regular_percent = 101").contains("100"));

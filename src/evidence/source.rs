@@ -3,6 +3,8 @@
 //! Recognised from what an address did, within a day, or named by the operator. Their traffic is
 //! many people's or nobody's, and is never credited to one.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -18,7 +20,8 @@ pub enum Trait {
     Proxies = 1,
     /// It says that it asks for another (`X-Forwarded-For`, PROXY protocol); value: for whom.
     AsksFor = 2,
-    /// It opens connections with this time to live (or hop limit).
+    /// It opens connections with this time to live (or hop limit); value: what the sender began
+    /// with, see [`initial_time_to_live`].
     TimeToLive = 3,
     /// It sends TLS hellos of this shape.
     HelloShape = 4,
@@ -28,11 +31,14 @@ pub enum Trait {
     TakesMail = 6,
     /// It hands mail on (port 25); value: to whom.
     SendsMail = 7,
+    /// The operator said what it is, when what it did was kept under a pseudonym; value: the
+    /// [`Verdict`]'s number.
+    Told = 8,
 }
 
 impl Trait {
     /// All of them, in their order.
-    pub const ALL: [Trait; 8] = [
+    pub const ALL: [Trait; 9] = [
         Trait::AnswersDns,
         Trait::Proxies,
         Trait::AsksFor,
@@ -41,10 +47,17 @@ impl Trait {
         Trait::Serves,
         Trait::TakesMail,
         Trait::SendsMail,
+        Trait::Told,
     ];
 
     /// Distinct values kept of an address and an hour: more change no verdict.
     pub const VALUES_MAX: usize = 48;
+
+    /// Whether its values count within an hour, and the day has the most of one: several machines
+    /// behind an address are there at the same time, and the programs of one come and go.
+    pub fn is_of_hour(self) -> bool {
+        matches!(self, Trait::TimeToLive | Trait::HelloShape)
+    }
 
     /// What its values are, in words.
     pub fn as_str(self) -> &'static str {
@@ -52,11 +65,12 @@ impl Trait {
             Trait::AnswersDns => "clients whose DNS questions it answered",
             Trait::Proxies => "clients that it is a proxy of",
             Trait::AsksFor => "addresses that it says it asks for",
-            Trait::TimeToLive => "values of time to live",
-            Trait::HelloShape => "shapes of TLS hellos",
+            Trait::TimeToLive => "initial times to live within an hour",
+            Trait::HelloShape => "shapes of TLS hellos within an hour",
             Trait::Serves => "clients that it served",
             Trait::TakesMail => "clients that it took mail from",
             Trait::SendsMail => "servers that it handed mail on to",
+            Trait::Told => "words of the operator on it",
         }
     }
 }
@@ -69,6 +83,15 @@ pub fn value_of(address: Address) -> u64 {
     })
 }
 
+/// What a sender began with, of a time to live as it arrives: 64, 128 or 255, at most 16 routers
+/// away. None for others: a program that traces routes begins with any.
+pub fn initial_time_to_live(arrived: u8) -> Option<u8> {
+    [64, 128, 255]
+        .into_iter()
+        .find(|initial| (0..=16).contains(&(initial - i16::from(arrived))))
+        .map(|initial| initial as u8)
+}
+
 /// What an address did in a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceFacts {
@@ -78,12 +101,24 @@ pub struct SourceFacts {
     pub accepted: u64,
     /// Connections that it opened.
     pub opened: u64,
+    /// What the operator said it is, when what it did was kept.
+    pub told: Option<Verdict>,
 }
 
 impl SourceFacts {
     /// Distinct values of one trait.
     pub fn of(&self, what: Trait) -> u64 {
         self.distinct[what as usize]
+    }
+
+    /// What there is, in words; what connections there were, reports tell apart.
+    pub fn in_words(&self) -> String {
+        let one = |what: Trait| match (what, self.told) {
+            (Trait::Told, Some(_)) => "the operator's word".to_owned(),
+            _ => format!("{} {}", self.of(what), what.as_str()),
+        };
+        let told = Trait::ALL.into_iter().filter(|what| self.of(*what) > 0);
+        told.map(one).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -125,11 +160,15 @@ pub struct SourceSettings {
     pub proxy_clients: u64,
     /// Clients that an address takes mail from, from which on it is a relay if it sends some too.
     pub mail_clients: u64,
-    /// Values of time to live of an address, from which on there are several machines behind it.
+    /// Initial times to live of an address within an hour, from which on there are several machines
+    /// behind it.
     pub nat_times_to_live: u64,
-    /// Shapes of TLS hellos of an address, from which on there are several machines behind it; half
-    /// as many are enough where there are two values of time to live.
+    /// Shapes of TLS hellos of an address within an hour, from which on there are.
     pub nat_hello_shapes: u64,
+    /// Initial times to live, from which on less shapes are enough,
+    pub nat_mixed_times_to_live: u64,
+    /// namely these.
+    pub nat_mixed_hello_shapes: u64,
     /// Clients that an address serves, from which on it is a server if it accepts more than it
     /// opens.
     pub server_clients: u64,
@@ -144,7 +183,9 @@ impl Default for SourceSettings {
             proxy_clients: 2,
             mail_clients: 2,
             nat_times_to_live: 3,
-            nat_hello_shapes: 20,
+            nat_hello_shapes: 30,
+            nat_mixed_times_to_live: 2,
+            nat_mixed_hello_shapes: 20,
             server_clients: 8,
             known: Vec::new(),
         }
@@ -161,6 +202,12 @@ pub struct Known {
     /// What it is.
     #[serde(rename = "is")]
     pub verdict: Verdict,
+}
+
+/// What the operator says of an address; the narrowest network counts.
+pub fn verdict_on(address: IpAddr, known: &[Known]) -> Option<Verdict> {
+    let holds = known.iter().filter(|known| known.network.contains(&address));
+    holds.max_by_key(|known| known.network.prefix_len()).map(|known| known.verdict)
 }
 
 fn as_text<S: Serializer>(network: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
@@ -186,6 +233,26 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them; their places are their numbers in the database.
+    const ALL: [Verdict; 6] = [
+        Verdict::Person,
+        Verdict::Resolver,
+        Verdict::ForwardProxy,
+        Verdict::MailRelay,
+        Verdict::NatGateway,
+        Verdict::Server,
+    ];
+
+    /// As it is stored.
+    pub fn number(self) -> u64 {
+        self as u64
+    }
+
+    /// From its number; none where that is no verdict.
+    pub fn from_number(number: u64) -> Option<Verdict> {
+        Verdict::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
     fn reason(self) -> Option<Reason> {
         match self {
             Verdict::Person => None,
@@ -199,17 +266,12 @@ impl Verdict {
 }
 
 impl SourceSettings {
-    /// Why the address is no person: what the operator says of it, else what it did. `device` is
-    /// its text; what is no address is only judged by what it did.
+    /// Why the address is no person: what the operator says of it, or said when its doings were
+    /// kept; else what it did. `device` is its text, or a pseudonym.
     pub fn reason(&self, device: &str, facts: &SourceFacts) -> Option<Reason> {
-        let address: Option<std::net::IpAddr> = device.parse().ok();
-        let holds =
-            |known: &&Known| address.is_some_and(|address| known.network.contains(&address));
-        let widest_last = |known: &&Known| known.network.prefix_len();
-        match self.known.iter().filter(holds).max_by_key(widest_last) {
-            Some(known) => known.verdict.reason(),
-            None => self.by_behaviour(facts),
-        }
+        let address: Option<IpAddr> = device.parse().ok();
+        let said = address.and_then(|address| verdict_on(address, &self.known)).or(facts.told);
+        said.map_or_else(|| self.by_behaviour(facts), Verdict::reason)
     }
 
     fn by_behaviour(&self, facts: &SourceFacts) -> Option<Reason> {
@@ -224,7 +286,8 @@ impl SourceSettings {
             }
             () if lives >= self.nat_times_to_live
                 || shapes >= self.nat_hello_shapes
-                || (lives >= 2 && shapes * 2 >= self.nat_hello_shapes) =>
+                || (lives >= self.nat_mixed_times_to_live
+                    && shapes >= self.nat_mixed_hello_shapes) =>
             {
                 Reason::NatGateway
             }
@@ -260,7 +323,7 @@ mod tests {
         let mail = [(Trait::TakesMail, 3), (Trait::SendsMail, 1)];
         assert_eq!(reason(facts(&mail, 3, 9)), Some(Reason::MailRelay));
         assert_eq!(reason(facts(&[(Trait::TimeToLive, 3)], 0, 9)), Some(Reason::NatGateway));
-        let both = [(Trait::TimeToLive, 2), (Trait::HelloShape, 10)];
+        let both = [(Trait::TimeToLive, 2), (Trait::HelloShape, 20)];
         assert_eq!(reason(facts(&both, 0, 9)), Some(Reason::NatGateway));
         assert_eq!(reason(facts(&[(Trait::Serves, 9)], 30, 9)), Some(Reason::Server));
     }
@@ -271,8 +334,8 @@ mod tests {
         let reason = |facts| settings.reason("10.0.0.1", &facts);
         assert_eq!(reason(SourceFacts::default()), None);
         // A second browser and an updater; a machine behind it; a share for colleagues.
-        assert_eq!(reason(facts(&[(Trait::HelloShape, 12), (Trait::TimeToLive, 1)], 0, 9)), None);
-        assert_eq!(reason(facts(&[(Trait::HelloShape, 4), (Trait::TimeToLive, 2)], 0, 9)), None);
+        assert_eq!(reason(facts(&[(Trait::HelloShape, 20), (Trait::TimeToLive, 1)], 0, 9)), None);
+        assert_eq!(reason(facts(&[(Trait::HelloShape, 15), (Trait::TimeToLive, 2)], 0, 9)), None);
         assert_eq!(reason(facts(&[(Trait::Serves, 9)], 30, 300)), None);
         assert_eq!(reason(facts(&[(Trait::SendsMail, 4)], 0, 300)), None);
     }
@@ -289,5 +352,30 @@ mod tests {
         assert_eq!(settings.reason("10.0.0.2", &busy), Some(Reason::NatGateway));
         assert_eq!(settings.reason("fd00::1", &busy), Some(Reason::Resolver));
         assert_eq!(settings.reason("other", &SourceFacts::default()), None);
+        // What was said when it was kept counts where the address is not there to be looked up.
+        let told = SourceFacts { told: Some(Verdict::Server), ..SourceFacts::default() };
+        assert_eq!(settings.reason("d-0123", &told), Some(Reason::Server));
+        assert_eq!(settings.reason("10.0.0.1", &told), None);
+        let person = SourceFacts { told: Some(Verdict::Person), ..busy };
+        assert_eq!(settings.reason("d-0123", &person), None);
+    }
+
+    #[test]
+    fn verdicts_keep_their_numbers() {
+        for (number, verdict) in Verdict::ALL.into_iter().enumerate() {
+            assert_eq!(verdict.number(), number as u64);
+            assert_eq!(Verdict::from_number(number as u64), Some(verdict));
+        }
+        assert_eq!(Verdict::from_number(6), None);
+    }
+
+    #[test]
+    fn a_trace_of_a_route_is_no_crowd() {
+        let kinds: Vec<u8> = (1..=30).filter_map(initial_time_to_live).collect();
+        assert!(kinds.is_empty());
+        let of = [63, 64, 62, 127, 128, 112, 254, 255, 239].map(initial_time_to_live);
+        let (low, middle, high) = (Some(64), Some(128), Some(255));
+        assert_eq!(of, [low, low, low, middle, middle, middle, high, high, high]);
+        assert_eq!([47, 65, 111, 129, 238].map(initial_time_to_live), [None; 5]);
     }
 }

@@ -1,8 +1,8 @@
 //! Which flows began while a page of another site was loading: the facts behind the shadow rule of
 //! [`crate::evidence`].
 //!
-//! Beginnings of one client that follow each other without a silence are a *load*, for at most
-//! [`LOAD_SECONDS_MAX`]. It belongs to the first site in it that shows pages to everybody: a domain
+//! Beginnings of one client that follow each other without a silence are a *load*, for at most some
+//! seconds, also where something always begins. It belongs to the first site in it that shows pages to everybody: a domain
 //! without signature, or an app's host of role `visit` or `site`. Embeds, telemetry and sign-in
 //! pages lead nowhere, and neither do hosts of role `use`: who works with an app and opens another
 //! one uses both. Every flow to another site *followed*. How long a silence
@@ -21,8 +21,6 @@ use crate::usage::FOLLOWED_SECONDS;
 
 /// How long a beginning waits for those before it, by sensor time.
 pub const WAIT_NANOS: i64 = 180 * NANOS_PER_SECOND;
-/// A load is over after this many seconds, also where something always begins.
-pub const LOAD_SECONDS_MAX: i64 = 15;
 /// Beginnings that wait.
 pub const WAITING_MAX: usize = 1 << 22;
 /// Clients whose loads are known; when there are more, all are forgotten.
@@ -57,6 +55,8 @@ pub type Followed = [u64; FOLLOWED_SECONDS.len()];
 
 /// See the module.
 pub struct Loads<K> {
+    /// After how long a load is over.
+    nanos_max: i64,
     waiting: Vec<Begun<K>>,
     clients: HashMap<u32, [Load; FOLLOWED_SECONDS.len()], RandomState>,
     dropped: u64,
@@ -70,13 +70,18 @@ struct Load {
     leader: Option<(Site, Timestamp)>,
 }
 
-impl<K> Default for Loads<K> {
-    fn default() -> Loads<K> {
-        Loads { waiting: Vec::new(), clients: HashMap::default(), dropped: 0 }
-    }
-}
-
 impl<K: Copy> Loads<K> {
+    /// Where a load is over after so many seconds.
+    pub fn new(seconds_max: u64) -> Loads<K> {
+        let nanos_max = nanos(seconds_max);
+        Loads { nanos_max, waiting: Vec::new(), clients: HashMap::default(), dropped: 0 }
+    }
+
+    /// Ends loads after so many seconds from now on.
+    pub fn exchange_seconds(&mut self, seconds_max: u64) {
+        self.nanos_max = nanos(seconds_max);
+    }
+
     /// Takes a beginning.
     pub fn begin(&mut self, begun: Begun<K>) {
         if self.waiting.len() < WAITING_MAX {
@@ -122,6 +127,7 @@ impl<K: Copy> Loads<K> {
     }
 
     fn step(&mut self, begun: &Begun<K>) -> Followed {
+        let nanos_max = self.nanos_max;
         let loads = self.clients.entry(begun.client).or_default();
         let mut followed = Followed::default();
         for ((load, seconds), followed) in loads.iter_mut().zip(FOLLOWED_SECONDS).zip(&mut followed)
@@ -129,7 +135,7 @@ impl<K: Copy> Loads<K> {
             let silence = begun.time.nanos_since(load.last);
             let since = load.leader.map_or(0, |(_, since)| begun.time.nanos_since(since));
             let goes_on = (0..=i64::from(seconds) * NANOS_PER_SECOND).contains(&silence)
-                && since <= LOAD_SECONDS_MAX * NANOS_PER_SECOND;
+                && since <= nanos_max;
             if !goes_on {
                 load.leader = None;
             }
@@ -143,6 +149,10 @@ impl<K: Copy> Loads<K> {
     }
 }
 
+fn nanos(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +163,7 @@ mod tests {
 
     /// What followed of (milliseconds, site, leads), by place in the list.
     fn followed(flows: &[(i64, Site, bool)]) -> Vec<Followed> {
-        let mut loads = Loads::default();
+        let mut loads = Loads::new(15);
         // In no order: they come as workers hand them on.
         for (row, &(millis, site, leads)) in flows.iter().enumerate().rev() {
             let time = Timestamp(1_000_000_000_000 + millis * 1_000_000);
@@ -200,7 +210,7 @@ mod tests {
             .map(|n| (n * 700 + n * n * 13 % 997, [PAGE, APP, OTHER][(n * n % 3) as usize]))
             .collect();
         let run = |ticks: bool| {
-            let mut loads = Loads::default();
+            let mut loads = Loads::new(15);
             let mut sum = [0; 3];
             let mut add = |_: usize, followed: Followed| {
                 sum.iter_mut().zip(followed).for_each(|(sum, one)| *sum += one);

@@ -26,6 +26,7 @@ use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
 use crate::catalogue::{Catalogue, Role};
+use crate::evidence::source;
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
@@ -62,6 +63,8 @@ pub struct MergeSettings {
     pub autonomous_systems: Option<AutonomousSystems>,
     /// The organisation's own domains: traffic below them is `private`.
     pub own_domains: Vec<String>,
+    /// Seconds after which the load of a page is over, see [`super::loads`].
+    pub load_seconds: u64,
     /// Whether the names that no signature knows are wanted one by one.
     pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
@@ -91,6 +94,8 @@ pub struct Merge {
     /// Devices that showed themselves.
     presence: Presence,
     subjects: Vec<Subject>,
+    /// What the operator says of each of them, where that is to be kept.
+    told: Vec<Option<source::Verdict>>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
     gathered: Gathered,
@@ -144,6 +149,7 @@ impl Merge {
             calls: Calls::default(),
             presence: Presence::default(),
             subjects: Vec::new(),
+            told: Vec::new(),
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
             gathered: Gathered::default(),
@@ -152,7 +158,7 @@ impl Merge {
             balance: (0, 0),
             two_way: Vec::new(),
             held_failures: BTreeMap::new(),
-            loads: Loads::default(),
+            loads: Loads::new(settings.load_seconds),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,
@@ -284,7 +290,9 @@ impl Merge {
         let mut values = Vec::new();
         for seen in parts.iter().flat_map(|(_, part)| &part.traits) {
             let value = self.identities.trait_value(seen.value);
-            values.push((self.subject(seen.address), seen.hour, seen.what, value));
+            let subject = self.subject(seen.address);
+            self.tell(subject, seen.hour);
+            values.push((subject, seen.hour, seen.what, value));
         }
         values.sort_unstable();
         values.dedup();
@@ -366,6 +374,7 @@ impl Merge {
         }
         for ((server, hour), flows) in accepted {
             let subject = self.subject(server);
+            self.tell(subject, hour);
             self.summary.sources.accept(subject, hour, flows);
         }
         for flow in anonymous {
@@ -439,6 +448,7 @@ impl Merge {
             self.note_two_way(subject);
         }
         let Some(target) = target else { return };
+        self.tell(subject, hour);
         if sums.has_traffic() && !self.verdicts.is_domain(target) {
             self.presence.note(client, hour, Sign::Active);
         }
@@ -452,6 +462,13 @@ impl Merge {
             sums.attempts_failed = 0;
         }
         self.gathered.rows.entry(key).0.add(&sums);
+    }
+
+    /// Keeps with a subject's hour what the operator says of its address.
+    fn tell(&mut self, subject: SubjectNumber, hour: Hour) {
+        if let Some(Some(verdict)) = self.told.get(subject as usize) {
+            self.summary.sources.tell(subject, hour, *verdict);
+        }
     }
 
     /// Notes that a flow began, until it is known whether it followed another.
@@ -530,6 +547,8 @@ impl Merge {
             Subject::other()
         };
         let number = self.subjects.len() as SubjectNumber;
+        let is_other = subject == Subject::other();
+        self.told.push(self.identities.told(client).filter(|_| !is_other));
         self.subjects.push(subject);
         if self.subject_numbers.len() < CLIENTS_MAX {
             self.subject_numbers.insert(client, number);

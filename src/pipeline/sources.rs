@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::evidence::source::{SourceFacts, Trait};
+use crate::evidence::source::{SourceFacts, Trait, Verdict};
 use crate::stats::Counter;
 use crate::store::TraitRow;
 use crate::time::Hour;
@@ -52,6 +52,13 @@ impl Sources {
         (Counter::HintDropped, dropped)
     }
 
+    /// Notes what the operator says of a subject that has something in an hour.
+    pub fn tell(&mut self, subject: u32, hour: Hour, verdict: Verdict) {
+        if self.values.entry((subject, hour, Trait::Told)).or_default().insert(verdict.number()) {
+            self.fresh.insert((subject, hour, Trait::Told, verdict.number()));
+        }
+    }
+
     /// Adds flows that a subject accepted.
     pub fn accept(&mut self, subject: u32, hour: Hour, flows: u64) {
         *self.accepted.entry((subject, hour)).or_default() += flows;
@@ -89,16 +96,27 @@ impl Sources {
     /// What a subject did in the whole run; `opened`: connections that it opened.
     pub fn facts(&self, subject: u32, opened: u64) -> SourceFacts {
         let mut distinct: [BTreeSet<u64>; Trait::ALL.len()] = Default::default();
-        let hours = (subject, Hour(i32::MIN), Trait::AnswersDns)
-            ..=(subject, Hour(i32::MAX), Trait::SendsMail);
+        let mut of_hour = [0; Trait::ALL.len()];
+        let hours =
+            (subject, Hour(i32::MIN), Trait::AnswersDns)..=(subject, Hour(i32::MAX), Trait::Told);
         for ((.., what), values) in self.values.range(hours) {
-            distinct[*what as usize].extend(values);
+            match what.is_of_hour() {
+                true => {
+                    let most = &mut of_hour[*what as usize];
+                    *most = values.len().max(*most);
+                }
+                false => distinct[*what as usize].extend(values),
+            }
         }
+        let numbers =
+            |what: Trait| distinct[what as usize].len().max(of_hour[what as usize]) as u64;
         let hours = (subject, Hour(i32::MIN))..=(subject, Hour(i32::MAX));
         SourceFacts {
-            distinct: distinct.map(|values| values.len() as u64),
+            distinct: Trait::ALL.map(numbers),
             accepted: self.accepted.range(hours).map(|(_, flows)| flows).sum(),
             opened,
+            // Whoever is summed up has an address, and the operator's word is looked up by that.
+            told: None,
         }
     }
 }

@@ -78,6 +78,7 @@ mod tests {
         VisibilityRow,
     };
     use crate::time::{Hour, Timestamp};
+    use crate::usage::quarter_bits;
 
     const DAY_SECONDS: i64 = 86_400;
 
@@ -147,6 +148,7 @@ mod tests {
                 followed: if is_followed { [connections; 3] } else { [0, 0, connections / 2] },
                 flow_up_max: bytes / 5 * connections.min(1),
                 flow_bytes_max: bytes * connections.min(1),
+                quarters: quarter_bits((up & down | 1) >> 4, bytes / 5, bytes) * connections.min(1),
                 first_seen: start,
                 last_seen: Timestamp(start.0 + 1_000_000_000),
                 ..Sums::default()

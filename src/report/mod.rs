@@ -336,8 +336,8 @@ mod tests {
         assert_eq!(
             shared,
             [
-                "1970-01-01,10.0.0.2,nat_gateway,2,0,20,200,5 values of time to live",
-                "1970-01-01,10.0.0.3,nat_gateway,2,0,20,200,5 values of time to live",
+                "1970-01-01,10.0.0.2,nat_gateway,2,0,20,200,5 initial times to live within an hour",
+                "1970-01-01,10.0.0.3,nat_gateway,2,0,20,200,5 initial times to live within an hour",
             ]
         );
     }

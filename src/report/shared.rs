@@ -14,7 +14,7 @@ use super::ReportError;
 use super::days::Day;
 use super::output::{Finished, Output};
 use super::table::{Cell, Table};
-use crate::evidence::source::{Reason, SourceFacts, SourceSettings, Trait};
+use crate::evidence::source::{Reason, SourceSettings};
 use crate::store::{Snapshot, StoreError, Window};
 
 const COLUMNS: [&str; 8] =
@@ -64,7 +64,7 @@ impl Shared {
                 Cell::Number(source.facts.accepted),
                 Cell::Number(source.bytes_up),
                 Cell::Number(source.bytes_down),
-                Cell::Ours(&in_words(&source.facts)),
+                Cell::Ours(&source.facts.in_words()),
             ])?;
             shared.insert(device, reason);
         }
@@ -74,11 +74,4 @@ impl Shared {
     pub(super) fn finish(self) -> Result<Finished, ReportError> {
         self.table.finish()
     }
-}
-
-/// The facts that are not zero, in words.
-pub(super) fn in_words(facts: &SourceFacts) -> String {
-    let told = Trait::ALL.into_iter().filter(|what| facts.of(*what) > 0);
-    let one = |what: Trait| format!("{} {}", facts.of(what), what.as_str());
-    told.map(one).collect::<Vec<_>>().join("; ")
 }

@@ -138,6 +138,8 @@ impl Tender {
             self.pending.catalogue = catalogue.or(self.pending.catalogue.take());
             if let Some(inputs) = inputs {
                 self.take(inputs);
+                let thresholds = &self.keeper.settings.evidence;
+                merge.exchange_load_seconds(thresholds.shadow_load_seconds);
             }
         }
         if let Some(catalogue) = &self.pending.catalogue

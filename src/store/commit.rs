@@ -125,8 +125,8 @@ fn add_usage(
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
              minutes_up, minutes_down, minutes_begun, first_seen, last_seen,
              followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
-             elsewhere_flows, elsewhere_bytes
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             elsewhere_flows, elsewhere_bytes, quarters
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              connections = connections + excluded.connections,
              attempts_failed = attempts_failed + excluded.attempts_failed,
@@ -145,7 +145,8 @@ fn add_usage(
              flow_up_max = max(flow_up_max, excluded.flow_up_max),
              flow_bytes_max = max(flow_bytes_max, excluded.flow_bytes_max),
              elsewhere_flows = elsewhere_flows + excluded.elsewhere_flows,
-             elsewhere_bytes = elsewhere_bytes + excluded.elsewhere_bytes",
+             elsewhere_bytes = elsewhere_bytes + excluded.elsewhere_bytes,
+             quarters = quarters | excluded.quarters",
     )?;
     for row in in_key_order(rows) {
         let sums = &row.sums;
@@ -174,6 +175,7 @@ fn add_usage(
             number(sums.flow_bytes_max),
             number(sums.elsewhere_flows),
             number(sums.elsewhere_bytes),
+            number(sums.quarters),
         ])?;
     }
     Ok(())
@@ -440,6 +442,7 @@ mod tests {
                 followed: [sequence, 1, 2],
                 flow_up_max: 100 - sequence,
                 flow_bytes_max: 200 + sequence,
+                quarters: 1 << sequence,
                 ..Sums::default()
             };
             commit.usage[0].sums = sums;

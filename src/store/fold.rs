@@ -12,10 +12,12 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use super::commit::number;
 use super::query::{Window, unsigned};
 use super::rows::Sums;
+use super::sources::numbers_of_hours;
 use crate::evidence::Side;
 use crate::evidence::day::DayFacts;
 use crate::evidence::kept::{Counted, Kind};
 use crate::evidence::pattern::Spacing;
+use crate::evidence::source::Trait;
 use crate::time::Timestamp;
 
 /// In place of a trait's number in `sources_daily`: accepted connections.
@@ -68,11 +70,26 @@ pub(super) fn fold(
 /// Folds what tells whether subjects are people, of a day that is over.
 pub(super) fn fold_sources(connection: &Connection, day: Window) -> rusqlite::Result<()> {
     let hours = params![day.from, day.to];
+    let of_hours = numbers_of_hours();
+    let told = Trait::Told as u8;
     connection.execute(
-        "INSERT INTO sources_daily (day, run, subject, fact, number)
-         SELECT ?1, run, subject, trait, count(DISTINCT value) FROM traits
-         WHERE hour >= ?1 AND hour < ?2 GROUP BY run, subject, trait
-         ON CONFLICT DO UPDATE SET number = max(number, excluded.number)",
+        &format!(
+            "INSERT INTO sources_daily (day, run, subject, fact, number)
+             SELECT ?1, run, subject, trait, count(DISTINCT value) FROM traits
+             WHERE hour >= ?1 AND hour < ?2 AND trait <> {told}
+             GROUP BY run, subject, trait, iif(trait IN ({of_hours}), hour, 0)
+             ON CONFLICT DO UPDATE SET number = max(number, excluded.number)"
+        ),
+        hours,
+    )?;
+    // Of words of the operator, the last.
+    connection.execute(
+        &format!(
+            "INSERT INTO sources_daily (day, run, subject, fact, number)
+             SELECT ?1, run, subject, trait, value FROM traits
+             WHERE hour >= ?1 AND hour < ?2 AND trait = {told} ORDER BY hour, value
+             ON CONFLICT DO UPDATE SET number = excluded.number"
+        ),
         hours,
     )?;
     connection.execute(
@@ -140,7 +157,7 @@ fn take(connection: &Connection, hours: &[Hour], subject: i64) -> rusqlite::Resu
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
              minutes_up, minutes_down, minutes_begun,
              followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
-             elsewhere_flows, elsewhere_bytes
+             elsewhere_flows, elsewhere_bytes, quarters
          FROM usage WHERE hour = ? AND run = ? AND subject = ?",
     )?;
     let mut delete = connection
@@ -180,6 +197,7 @@ fn hour_row(row: &Row<'_>) -> rusqlite::Result<HourRow> {
             flow_bytes_max: unsigned(row, 18)?,
             elsewhere_flows: unsigned(row, 19)?,
             elsewhere_bytes: unsigned(row, 20)?,
+            quarters: unsigned(row, 21)?,
             first_seen: Timestamp::MAX,
             last_seen: Timestamp::MIN,
         },
@@ -202,10 +220,12 @@ fn fold_subject(
     }
     let mut upsert = connection.prepare_cached(UPSERT)?;
     for (facts, members) in groups.into_values() {
-        let mut spacing = Some(Spacing::of(&facts.directed_minutes()));
+        let usual = facts.usual();
+        let mut spacing = Some(facts.spacing());
         let mut hours: BTreeMap<i64, (Kind, Option<Counted>)> = BTreeMap::new();
         for ((hour, _), facts) in facts.slots() {
-            hours.insert(*hour, (Kind::of(facts), Some(Counted::of(facts))));
+            let kind = Kind::of(facts, usual.excess(facts));
+            hours.insert(*hour, (kind, Some(Counted::of(facts))));
         }
         for row in members {
             let Some((kind, counted)) = hours.get_mut(&row.hour) else { continue };
@@ -246,8 +266,8 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
         followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
         elsewhere_flows, elsewhere_bytes, active_minutes, loads,
-        spaced_hours, spaced_minutes, gaps, gaps_regular
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        spaced_hours, spaced_minutes, gaps, gaps_regular, spaced_regularly, quarters
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
         name_source = min(name_source, excluded.name_source),
         connections = connections + excluded.connections,
@@ -268,7 +288,9 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         spaced_hours = spaced_hours + excluded.spaced_hours,
         spaced_minutes = spaced_minutes + excluded.spaced_minutes,
         gaps = gaps + excluded.gaps,
-        gaps_regular = gaps_regular + excluded.gaps_regular";
+        gaps_regular = gaps_regular + excluded.gaps_regular,
+        spaced_regularly = spaced_regularly + excluded.spaced_regularly,
+        quarters = quarters | excluded.quarters";
 
 fn add(
     upsert: &mut CachedStatement<'_>,
@@ -277,7 +299,8 @@ fn add(
     kind: Kind,
     counted: &Counted,
 ) -> rusqlite::Result<()> {
-    let (sums, Spacing { hours, minutes, gaps, regular }) = (&row.sums, counted.spacing);
+    let sums = &row.sums;
+    let Spacing { hours, minutes, gaps, regular, regular_minutes } = counted.spacing;
     upsert.execute(params![
         day,
         row.run,
@@ -305,6 +328,8 @@ fn add(
         number(minutes),
         number(gaps),
         number(regular),
+        number(regular_minutes),
+        number(counted.quarters),
     ])?;
     Ok(())
 }

@@ -349,7 +349,7 @@ mod tests {
     use super::super::testing::{commit_of, connections, stamp, start, subject};
     use super::*;
     use crate::dissect::tunnel::TunnelProtocol;
-    use crate::evidence::source::Trait;
+    use crate::evidence::source::{Trait, Verdict};
     use crate::store::{
         DetourFact, DetourRow, RunId, RunKind, RunStart, Target, TraitRow, UsageRow,
     };
@@ -565,12 +565,18 @@ mod tests {
         for (hour, value) in [(hour, 64), (hour, 128), (Hour(60), 64), (Hour(60), u64::MAX)] {
             commit.traits.push(TraitRow { hour, subject, what: Trait::TimeToLive, value });
         }
+        for (hour, verdict) in [(hour, Verdict::Server), (Hour(60), Verdict::Person)] {
+            let value = verdict.number();
+            commit.traits.push(TraitRow { hour, subject, what: Trait::Told, value });
+        }
         commit.accepted = vec![(hour, subject, 3), (Hour(60), subject, 4)];
         store.commit(run, &commit).unwrap();
         store.finish_run(run, &[]).unwrap();
         let sources = |store: &Store| store.snapshot().unwrap().sources(Window::ALL).unwrap();
         let before = sources(&store);
-        assert_eq!(before["10.0.0.1"].facts.of(Trait::TimeToLive), 3);
+        // Of both hours there are three, and never at the same time.
+        assert_eq!(before["10.0.0.1"].facts.of(Trait::TimeToLive), 2);
+        assert_eq!(before["10.0.0.1"].facts.told, Some(Verdict::Person));
         assert_eq!(before["10.0.0.1"].facts.accepted, 7);
         let mut keeping = Keeping { hours_from: Some(DAY_SECONDS), ..ALL };
         prune(&mut store, &keeping);

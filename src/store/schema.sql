@@ -1,4 +1,4 @@
--- The database of shadowscope, version 6 (PRAGMA user_version).
+-- The database of shadowscope, version 7 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -132,6 +132,10 @@ CREATE TABLE usage (
     flow_bytes_max  INTEGER NOT NULL DEFAULT 0,  -- the same for bytes both ways
     elsewhere_flows INTEGER NOT NULL DEFAULT 0,  -- of the connections and bytes, those that the
     elsewhere_bytes INTEGER NOT NULL DEFAULT 0,  -- books have in another bucket than the target's
+    quarters        INTEGER NOT NULL DEFAULT 0,  -- bit q: payload both ways in quarter-hour q, in a
+                                                 -- connection with 350 bytes up or 3,500 both ways
+                                                 -- behind its hello; bit 4 + q: twice as many, and
+                                                 -- so on to bit 12 + q
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
 ) STRICT, WITHOUT ROWID;
 
@@ -140,8 +144,11 @@ CREATE TABLE traits (
     hour    INTEGER NOT NULL,
     run     INTEGER NOT NULL REFERENCES runs (id),
     subject INTEGER NOT NULL REFERENCES subjects (id),
-    trait   INTEGER NOT NULL,  -- 0 answered DNS of, 1 proxy of, 2 asks for, 3 time to live,
-                               -- 4 shape of a TLS hello, 5 served, 6 took mail of, 7 sent mail to
+    trait   INTEGER NOT NULL,  -- 0 answered DNS of, 1 proxy of, 2 asks for, 3 initial time to
+                               -- live, 4 shape of a TLS hello, 5 served, 6 took mail of, 7 sent
+                               -- mail to, 8 what the operator says it is, where it is kept under a
+                               -- pseudonym: 0 person, 1 resolver, 2 forward_proxy, 3 mail_relay,
+                               -- 4 nat_gateway, 5 server
     value   INTEGER NOT NULL,  -- a number, or the hash of an address
     PRIMARY KEY (hour, run, subject, trait, value)
 ) STRICT, WITHOUT ROWID;
@@ -166,7 +173,11 @@ CREATE TABLE usage_daily (
     kind            INTEGER NOT NULL,  -- of hour: quarter-hours with payload both ways on hosts of
                                        -- role use, 0 to 4; and 5 times: for how many of 1, 2 and 5 s
                                        -- all connections were followed, 0 to 3; and 20 times: 1 if
-                                       -- there was traffic with hosts that are not incidental
+                                       -- there was traffic with hosts that are not incidental; and
+                                       -- 40 times: for how many of 3, 5 and 10 times the bytes of
+                                       -- the day's middle hour it had as many, 0 to 3; and 160
+                                       -- times: for how many of 2, 3 and 5 minutes it had as many
+                                       -- more than the middle one, 0 to 3
     name_source     INTEGER NOT NULL,  -- the most trusted
     connections     INTEGER NOT NULL,
     attempts_failed INTEGER NOT NULL,
@@ -189,6 +200,9 @@ CREATE TABLE usage_daily (
     spaced_minutes  INTEGER NOT NULL,  -- their minutes,
     gaps            INTEGER NOT NULL,  -- pauses between them,
     gaps_regular    INTEGER NOT NULL,  -- and those as long as the middle one
+    spaced_regularly INTEGER NOT NULL DEFAULT 0,  -- minutes of the latter
+    quarters        INTEGER NOT NULL DEFAULT 0,  -- as in usage, of the best hour; bits of as many
+                                                 -- quarter-hours, from the first on
     PRIMARY KEY (day, run, subject, target, catalogue, kind)
 ) STRICT, WITHOUT ROWID;
 
@@ -197,8 +211,9 @@ CREATE TABLE sources_daily (
     day     INTEGER NOT NULL,
     run     INTEGER NOT NULL REFERENCES runs (id),
     subject INTEGER NOT NULL REFERENCES subjects (id),
-    fact    INTEGER NOT NULL,  -- a trait's number, and then `number` is that of its distinct values;
-                               -- or 255, and it is that of accepted connections
+    fact    INTEGER NOT NULL,  -- a trait's number, and then `number` is that of its distinct values,
+                               -- of 3 and 4 within one hour, of 8 the last value; or 255, and it is
+                               -- that of accepted connections
     number  INTEGER NOT NULL,
     PRIMARY KEY (day, run, subject, fact)
 ) STRICT, WITHOUT ROWID;
@@ -345,7 +360,8 @@ SELECT
     followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
     elsewhere_flows, elsewhere_bytes,
     0 AS active_minutes, 0 AS loads,
-    0 AS spaced_hours, 0 AS spaced_minutes, 0 AS gaps, 0 AS gaps_regular
+    0 AS spaced_hours, 0 AS spaced_minutes, 0 AS gaps, 0 AS gaps_regular,
+    0 AS spaced_regularly, quarters
 FROM usage
 UNION ALL
 SELECT
@@ -354,7 +370,8 @@ SELECT
     0, 0, 0, day * 1000000000, day * 1000000000,
     followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
     elsewhere_flows, elsewhere_bytes,
-    active_minutes, loads, spaced_hours, spaced_minutes, gaps, gaps_regular
+    active_minutes, loads, spaced_hours, spaced_minutes, gaps, gaps_regular,
+    spaced_regularly, quarters
 FROM usage_daily;
 
 -- Usage of targets, whoever it was: by hour, by day, and totals of days. `subject` is null in the

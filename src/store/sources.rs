@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use super::error::StoreError;
 use super::fold::ACCEPTED;
 use super::query::{Snapshot, Window, text, unsigned};
-use crate::evidence::source::{SourceFacts, Trait};
+use crate::evidence::source::{SourceFacts, Trait, Verdict};
+
+/// Numbers of the traits whose values count within an hour, as SQL lists them.
+pub(super) fn numbers_of_hours() -> String {
+    let of_hours = Trait::ALL.into_iter().filter(|what| what.is_of_hour());
+    of_hours.map(|what| (what as u8).to_string()).collect::<Vec<_>>().join(", ")
+}
 
 /// What a device did in a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,11 +31,18 @@ impl Snapshot<'_> {
     /// The database cannot be read.
     pub fn sources(&self, window: Window) -> Result<BTreeMap<String, SourceFact>, StoreError> {
         let mut devices: BTreeMap<String, SourceFact> = BTreeMap::new();
+        let of_hours = numbers_of_hours();
+        let told = Trait::Told as u8;
+        let distinct = format!(
+            "SELECT device, trait, max(number) FROM (
+                SELECT s.device, x.trait, count(DISTINCT x.value) AS number
+                FROM traits AS x JOIN subjects AS s ON s.id = x.subject
+                WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
+                GROUP BY s.device, x.trait, iif(x.trait IN ({of_hours}), x.hour, 0))
+            GROUP BY device, trait"
+        );
         for sql in [
-            "SELECT s.device, x.trait, count(DISTINCT x.value)
-            FROM traits AS x JOIN subjects AS s ON s.id = x.subject
-            WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
-            GROUP BY s.device, x.trait",
+            distinct.as_str(),
             // Which values they were is not kept: what one run saw is what is certain.
             "SELECT s.device, x.fact, max(x.number)
             FROM sources_daily AS x JOIN subjects AS s ON s.id = x.subject
@@ -48,6 +61,21 @@ impl Snapshot<'_> {
                 Ok::<(), StoreError>(())
             })?;
         }
+        // The last word counts.
+        let sql = format!(
+            "SELECT s.device, x.value, 0, 0
+            FROM (SELECT hour, run, subject, value FROM traits WHERE trait = {told}
+                UNION ALL SELECT day, run, subject, number FROM sources_daily
+                WHERE fact = {told}) AS x
+            JOIN subjects AS s ON s.id = x.subject
+            WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
+            ORDER BY x.hour, x.value"
+        );
+        self.add_sums(&sql, window, |device, [verdict, ..]| {
+            let facts = &mut devices.entry(device.to_owned()).or_default().facts;
+            facts.told = Verdict::from_number(verdict);
+            facts.distinct[Trait::Told as usize] = 1;
+        })?;
         let sql = format!(
             "SELECT s.device, sum(x.connections), 0, 0
             FROM (SELECT hour, run, subject, connections FROM accepted

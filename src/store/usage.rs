@@ -122,13 +122,13 @@ impl Snapshot<'_> {
 
 /// From the columns of [`OF_APPS`]: nine in front of those of the view `usage_kept`, one behind.
 fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
-    let refused = |column: usize, value: u8| {
+    let refused = |column: usize, value: u16| {
         let error = FromSqlError::OutOfRange(i64::from(value));
         rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, Box::new(error))
     };
     let source: u8 = row.get(13)?;
-    let name_source = NameSource::from_number(source).ok_or_else(|| refused(13, source))?;
-    let kept = match row.get::<_, Option<u8>>(15)? {
+    let name_source = NameSource::from_number(source).ok_or_else(|| refused(13, source.into()))?;
+    let kept = match row.get::<_, Option<u16>>(15)? {
         None => None,
         Some(number) => {
             let kind = Kind::from_number(number).ok_or_else(|| refused(15, number))?;
@@ -137,9 +137,11 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
                 minutes: unsigned(row, 37)?,
                 gaps: unsigned(row, 38)?,
                 regular: unsigned(row, 39)?,
+                regular_minutes: unsigned(row, 40)?,
             };
             let (active_minutes, loads) = (unsigned(row, 34)?, unsigned(row, 35)?);
-            Some((kind, Counted { active_minutes, loads, quarters: kind.quarters(), spacing }))
+            let quarters = unsigned(row, 41)?;
+            Some((kind, Counted { active_minutes, loads, quarters, spacing }))
         }
     };
     Ok(UsageFact {
@@ -155,7 +157,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
         hour: row.get(9)?,
         kept,
         name_source,
-        catalogue_version: text(row, 40)?,
+        catalogue_version: text(row, 42)?,
         sums: Sums {
             connections: unsigned(row, 16)?,
             attempts_failed: unsigned(row, 17)?,
@@ -173,6 +175,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
             flow_bytes_max: unsigned(row, 31)?,
             elsewhere_flows: unsigned(row, 32)?,
             elsewhere_bytes: unsigned(row, 33)?,
+            quarters: if kept.is_none() { unsigned(row, 41)? } else { 0 },
         },
     })
 }

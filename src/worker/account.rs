@@ -22,7 +22,7 @@ use crate::observation::NameSource;
 use crate::packet::{Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey};
+use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey, quarter_bits};
 
 /// A flow whose sums have not been handed on is looked at again after this many seconds.
 const HAND_ON_SECONDS: i64 = 60;
@@ -258,6 +258,8 @@ impl Worker {
             let behind = |side: Side| u64::from(cold.behind_hello[side].max(0).unsigned_abs());
             sums.flow_up_max = behind(client);
             sums.flow_bytes_max = behind(client) + behind(1 - client);
+            let both = sums.minutes_up & sums.minutes_down;
+            sums.quarters = quarter_bits(both, sums.flow_up_max, sums.flow_bytes_max);
         }
         let (packets, bytes) = (hot.packets, hot.bytes);
         hot.bytes = [0; 2];

@@ -6,7 +6,7 @@
 
 use super::part::{HINTS_MAX, TraitSeen};
 use super::{Item, Worker};
-use crate::evidence::source::{Trait, value_of};
+use crate::evidence::source::{Trait, initial_time_to_live, value_of};
 use crate::flow::table::FlowId;
 use crate::net::{Address, Endpoint, protocol};
 use crate::stats::Counter;
@@ -60,13 +60,14 @@ impl Worker {
         }
     }
 
-    /// Notes with which time to live a machine opens a connection.
+    /// Notes with which initial time to live a machine opens a connection.
     pub(super) fn note_time_to_live(&mut self, item: &Item) {
         let packet = &item.packet;
         if packet.flags.is_opening() && packet.protocol == protocol::TCP {
             let hour = self.hour(item.minute);
-            let time_to_live = u64::from(packet.time_to_live);
-            self.note_trait(packet.source, hour, Trait::TimeToLive, time_to_live);
+            if let Some(initial) = initial_time_to_live(packet.time_to_live) {
+                self.note_trait(packet.source, hour, Trait::TimeToLive, initial.into());
+            }
         }
     }
 

@@ -73,6 +73,11 @@ impl Merge {
         Ok(may)
     }
 
+    /// Ends loads of pages after so many seconds from now on.
+    pub fn exchange_load_seconds(&mut self, seconds: u64) {
+        self.loads.exchange_seconds(seconds);
+    }
+
     /// The version of the catalogue that is asked.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         self.verdicts.catalogue()
@@ -96,6 +101,7 @@ impl Merge {
 
     fn forget_subjects(&mut self) {
         self.subjects.clear();
+        self.told.clear();
         self.subject_numbers.clear();
         self.stored_subjects.clear();
         self.two_way.clear();

@@ -1,0 +1,133 @@
+//! Hours that stand out of their day: somebody works with what also synchronises in the background.
+//!
+//! A day of synchronisation explains hours like its others. An hour with several times the bytes of
+//! the middle hour, in more minutes than it has, is more than that. Both are asked for: a large file
+//! that comes in one go has the bytes and not the minutes, a connection that is kept alive the
+//! minutes and not the bytes.
+
+use super::{HourFacts, Thresholds};
+
+/// How many times the bytes of the middle hour are told apart.
+pub const EXCESS_BYTES: [u8; 3] = [3, 5, 10];
+/// How many minutes more than those of the middle hour are told apart.
+pub const EXCESS_MINUTES: [u8; 3] = [2, 3, 5];
+
+/// How far an hour stands out. Facts only: how many of [`EXCESS_BYTES`] and [`EXCESS_MINUTES`] it
+/// reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Excess {
+    bytes: u8,
+    minutes: u8,
+}
+
+/// Numbers of values that are reached, of each sort: none up to all.
+const REACHED: u16 = 4;
+
+impl Excess {
+    /// As it is stored: less than 16.
+    pub fn number(self) -> u16 {
+        u16::from(self.bytes) + REACHED * u16::from(self.minutes)
+    }
+
+    /// From its number; none where that is no excess.
+    pub fn from_number(number: u16) -> Option<Excess> {
+        let (bytes, minutes) = ((number % REACHED) as u8, number / REACHED);
+        (minutes < REACHED).then_some(Excess { bytes, minutes: minutes as u8 })
+    }
+
+    /// Whether it reaches any of the values: the spacing of a day is that of its other hours.
+    pub fn is_any(self) -> bool {
+        self.bytes > 0 && self.minutes > 0
+    }
+
+    /// Whether synchronisation does not explain the hour.
+    pub fn is_work(self, thresholds: &Thresholds) -> bool {
+        let fits = |value: &u8, setting: u64| u64::from(*value) <= setting;
+        let bytes = EXCESS_BYTES.iter().filter(|v| fits(v, thresholds.sync_excess_bytes)).count();
+        let minutes =
+            EXCESS_MINUTES.iter().filter(|v| fits(v, thresholds.sync_excess_minutes)).count();
+        self.bytes as usize >= bytes && self.minutes as usize >= minutes
+    }
+}
+
+/// What is usual in the hours of a day: those of hosts that are not incidental, with payload both
+/// ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usual {
+    bytes: u64,
+    minutes: u64,
+}
+
+impl Usual {
+    /// Of a day's hours. Of two middle ones the smaller, so that as many hours of work as of
+    /// synchronisation are no reason to take work for usual.
+    pub fn of<'a>(hours: impl Iterator<Item = &'a HourFacts>) -> Usual {
+        let hours: Vec<_> = hours.map(measure).filter(|(_, minutes)| *minutes > 0).collect();
+        let middle = |of: fn(&(u64, u64)) -> u64| {
+            let mut values: Vec<u64> = hours.iter().map(of).collect();
+            values.sort_unstable();
+            values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+        };
+        Usual { bytes: middle(|hour| hour.0), minutes: middle(|hour| hour.1) }
+    }
+
+    /// How far an hour of the day stands out.
+    pub fn excess(&self, hour: &HourFacts) -> Excess {
+        let (bytes, minutes) = measure(hour);
+        let times = |times: &&u8| bytes >= self.bytes.saturating_mul(u64::from(**times));
+        let more = |more: &&u8| minutes >= self.minutes + u64::from(**more);
+        if minutes == 0 {
+            return Excess::default();
+        }
+        Excess {
+            bytes: EXCESS_BYTES.iter().filter(times).count() as u8,
+            minutes: EXCESS_MINUTES.iter().filter(more).count() as u8,
+        }
+    }
+}
+
+/// Bytes and minutes with payload both ways of hosts that are not incidental.
+fn measure(hour: &HourFacts) -> (u64, u64) {
+    let sums = hour.directed();
+    (sums.bytes(), sums.active_minutes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Side;
+    use crate::usage::Sums;
+
+    fn hour(bytes: u64, minutes: u32) -> HourFacts {
+        let mask = (1 << minutes) - 1;
+        let mut facts = HourFacts::default();
+        let sums =
+            Sums { bytes_down: bytes, minutes_up: mask, minutes_down: mask, ..Sums::default() };
+        facts.add(Side::Use, &sums);
+        facts
+    }
+
+    #[test]
+    fn an_hour_stands_out_by_bytes_and_minutes_together() {
+        let day = [hour(1000, 6), hour(1200, 6), hour(0, 0), hour(900, 5), hour(90_000, 20)];
+        let usual = Usual::of(day.iter());
+        assert_eq!(usual, Usual { bytes: 1000, minutes: 6 });
+        let is_work = |facts: &HourFacts| usual.excess(facts).is_work(&Thresholds::default());
+        assert!(is_work(&day[4]) && is_work(&hour(3000, 9)));
+        assert!(!is_work(&hour(90_000, 7)), "a file came");
+        assert!(!is_work(&hour(2900, 30)), "kept alive");
+        assert!(!day[..4].iter().any(is_work));
+        let lax = Thresholds { sync_excess_minutes: 2, ..Thresholds::default() };
+        assert!(usual.excess(&hour(3000, 8)).is_work(&lax));
+        let strict = Thresholds { sync_excess_bytes: 10, ..Thresholds::default() };
+        assert!(!usual.excess(&hour(9000, 9)).is_work(&strict));
+    }
+
+    #[test]
+    fn numbers_are_those_that_are_stored() {
+        for number in 0..16 {
+            assert_eq!(Excess::from_number(number).unwrap().number(), number);
+        }
+        assert_eq!(Excess::from_number(16), None);
+    }
+}
