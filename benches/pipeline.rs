@@ -46,6 +46,7 @@ fn bench(criterion: &mut Criterion) {
                         || {
                             let settings = MergeSettings {
                                 own_domains: Vec::new(),
+                                load_seconds: 15,
                                 catalogue: Arc::clone(&catalogue),
                                 autonomous_systems: None,
                                 unmatched: false,

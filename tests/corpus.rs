@@ -3,10 +3,15 @@
 //! The recording and its truth are made by `fixtures/record/corpus`. Precision and recall are those of "this client used this app in this hour"; inflation is
 //! apps reported as used by apps used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use shadowscope::evidence::day::DayFacts;
+use shadowscope::evidence::source::Reason;
+use shadowscope::evidence::{Evidence, Settings};
+use shadowscope::store::{SourceFact, Store, StoreError, UsageFact, Window};
 
 use crate::support;
 
@@ -35,16 +40,23 @@ fn signatures() -> PathBuf {
     support::fixtures().join("corpus/signatures")
 }
 
+/// Reads a recording into a database, with these settings.
+fn read(db: &Path, recording: &str, settings: &str) {
+    let file = db.with_extension("toml");
+    fs::write(&file, settings).unwrap();
+    let mut command = support::program();
+    command.args(["read", "--quiet", "--db"]).arg(db).arg("--signatures").arg(signatures());
+    command.arg("--evidence").arg(&file);
+    command.arg(support::fixtures().join("corpus").join(recording));
+    support::Ended::from(command.output().unwrap()).expect(0);
+}
+
 impl Corpus {
     fn read() -> Corpus {
-        let fixtures = support::fixtures().join("corpus");
         let folder = tempfile::tempdir().unwrap();
-        let mut command = support::program();
-        command.args(["read", "--quiet", "--db"]).arg(folder.path().join("usage.db"));
-        command.arg("--signatures").arg(signatures());
-        command.arg(fixtures.join("office.pcap.zst"));
-        support::Ended::from(command.output().unwrap()).expect(0);
-        let text = fs::read_to_string(fixtures.join("truth.tsv")).unwrap();
+        read(&folder.path().join("usage.db"), "office.pcap.zst", "");
+        let truth = support::fixtures().join("corpus/truth.tsv");
+        let text = fs::read_to_string(truth).unwrap();
         let row = |line: &str| {
             let [client, hour, app, what] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
@@ -121,32 +133,175 @@ fn what_is_called_use_is_use() {
     );
 }
 
-/// The table of `src/evidence/README.md`: each threshold over its values, the others as they are.
-#[test]
-fn the_curves_are_those_in_the_documentation() {
-    const CURVES: [(&str, &[u64]); 6] = [
-        ("interactive_bytes", &[5_000, 10_000, 20_000, 40_000, 80_000]),
-        ("interactive_bytes_up", &[1_500, 2_500, 4_000, 8_000, 16_000]),
-        ("payload_bytes_up", &[300, 700, 1_500]),
-        ("shadow_seconds", &[1, 2, 5]),
-        ("shadow_bytes", &[0, 50_000, 100_000, 200_000, 400_000]),
-        ("shadow_bytes_up", &[1_500, 2_500, 4_000, 8_000]),
-    ];
-    let corpus = Corpus::read();
-    let mut table = String::from("threshold\tvalue\tprecision\trecall\tinflation\n");
-    for (threshold, values) in CURVES {
-        for value in values {
-            let found = corpus.measure(&format!("[evidence]\n{threshold} = {value}\n"));
-            let Measured { precision, recall, inflation, .. } = found;
-            writeln!(table, "{threshold}\t{value}\t{precision:.3}\t{recall:.3}\t{inflation:.3}")
-                .unwrap();
+/// Each threshold with values over which it is measured, the others as they are.
+const CURVES: [(&str, &[u64]); 17] = [
+    ("payload_bytes_up", &[300, 700, 1_500]),
+    ("payload_bytes", &[3_000, 7_000, 15_000]),
+    ("interactive_bytes", &[5_000, 10_000, 20_000, 40_000, 80_000]),
+    ("interactive_bytes_up", &[1_500, 2_500, 4_000, 8_000, 16_000]),
+    ("interactive_quarters", &[1, 2, 3, 4]),
+    ("quarter_bytes_up", &[350, 700, 1_400, 2_800]),
+    ("shadow_seconds", &[1, 2, 5]),
+    ("shadow_load_seconds", &[2, 5, 15, 60]),
+    ("shadow_bytes", &[0, 50_000, 100_000, 200_000, 400_000]),
+    ("shadow_bytes_up", &[1_500, 2_500, 4_000, 8_000]),
+    ("sync_hours", &[2, 4, 6, 8, 10]),
+    ("sync_minutes", &[2, 5, 10, 20, 40]),
+    ("sync_pauses", &[3, 7, 14, 28, 56]),
+    ("sync_regular_percent", &[40, 60, 80, 90, 100]),
+    ("sync_covered_percent", &[20, 40, 60, 80, 100]),
+    ("sync_excess_bytes", &[3, 5, 10]),
+    ("sync_excess_minutes", &[2, 3, 5]),
+];
+/// Likewise for addresses that are no person.
+const SOURCE_CURVES: [(&str, &[u64]); 8] = [
+    ("resolver_clients", &[1, 2, 5, 10]),
+    ("proxy_clients", &[1, 2, 3]),
+    ("mail_clients", &[1, 2, 5]),
+    ("nat_times_to_live", &[1, 2, 3, 4]),
+    ("nat_hello_shapes", &[2, 3, 10, 30]),
+    ("nat_mixed_times_to_live", &[1, 2, 3]),
+    ("nat_mixed_hello_shapes", &[1, 3, 10, 20]),
+    ("server_clients", &[2, 4, 8, 16]),
+];
+/// The part of `src/evidence/README.md` that holds the curves.
+const CURVES_BEGIN: &str =
+    "<!-- The curves of fixtures/corpus/curves.tsv; UPDATE_EXPECT=1 writes them. -->\n";
+const CURVES_END: &str = "<!-- End of the curves. -->\n";
+
+/// What the store's facts call use with these settings, hour by hour: what reports say, sooner.
+fn graded(db: &Path, settings: &Settings) -> Used {
+    let store = Store::open_read_only(db).unwrap();
+    let mut days: BTreeMap<(String, String), DayFacts> = BTreeMap::new();
+    let snapshot = store.snapshot().unwrap();
+    let add = |fact: &UsageFact<'_>| {
+        let key = (fact.device.to_owned(), fact.app_id.to_owned());
+        fact.add_to(days.entry(key).or_default());
+        Ok::<(), StoreError>(())
+    };
+    snapshot.usage(Window::ALL, add).unwrap();
+    let mut used = Used::new();
+    for ((device, app), day) in &days {
+        for ((hour, _), _, grade) in day.grades(&settings.evidence) {
+            if grade.evidence == Evidence::Interactive {
+                let hour = hour.rem_euclid(86_400) / 3600;
+                used.insert((device.clone(), hour as u32, app.clone()));
+            }
         }
     }
-    let golden = support::fixtures().join("corpus/curves.tsv");
-    if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
-        fs::write(&golden, &table).unwrap();
+    used
+}
+
+/// The addresses that are no person, and why.
+fn judged(db: &Path, settings: &Settings) -> BTreeSet<(String, Reason)> {
+    let store = Store::open_read_only(db).unwrap();
+    let sources = store.snapshot().unwrap().sources(Window::ALL).unwrap();
+    let judge = |(device, source): (String, SourceFact)| {
+        let reason = settings.shared_sources.reason(&device, &source.facts)?;
+        Some((device, reason))
+    };
+    sources.into_iter().filter_map(judge).collect()
+}
+
+/// Precision, recall and inflation, of what is found by what is true.
+fn agreement<T: Ord>(found: &BTreeSet<T>, truth: &BTreeSet<T>) -> (f64, f64) {
+    let both = found.intersection(truth).count() as f64;
+    (both / found.len().max(1) as f64, both / truth.len() as f64)
+}
+
+/// A number with its thousands apart.
+fn spaced(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1000, number % 1000),
     }
-    assert_eq!(fs::read_to_string(&golden).unwrap_or_default(), table);
+}
+
+/// The table of `src/evidence/README.md`: every threshold over its values, the others as they are.
+#[test]
+fn the_curves_are_those_in_the_documentation() {
+    let corpus = Corpus::read();
+    let db = corpus.folder.path().join("usage.db");
+    let sources = corpus.folder.path().join("sources.db");
+    read(&sources, "sources.pcap.zst", "");
+    let truth = corpus.true_use();
+    // What the curves are measured with says what reports say.
+    assert_eq!(graded(&db, &Settings::default()), corpus.reported(""));
+    let no_person: BTreeSet<(String, Reason)> =
+        judged(&sources, &Settings::default()).into_iter().collect();
+    assert_eq!(no_person.len(), 4);
+
+    let defaults = toml::Table::try_from(Settings::default()).unwrap();
+    let mut lines = String::from("threshold\tvalue\tprecision\trecall\tinflation\n");
+    let mut table = String::new();
+    let mut row = |threshold: &str, default: &toml::Value, cells: &[(u64, [f64; 3])]| {
+        let mut shown = Vec::new();
+        for &(value, [precision, recall, inflation]) in cells {
+            writeln!(lines, "{threshold}\t{value}\t{precision:.3}\t{recall:.3}\t{inflation:.3}")
+                .unwrap();
+            let mark = if default.as_integer() == Some(value as i64) { "**" } else { "" };
+            let value = spaced(value);
+            shown.push(format!("{mark}{value}{mark}: {precision:.2} {recall:.2} {inflation:.2}"));
+        }
+        writeln!(table, "| `{threshold}` | {} |", shown.join("; ")).unwrap();
+    };
+    let apps = |used: &Used| used.iter().map(|(.., app)| app.clone()).collect::<BTreeSet<_>>();
+    let mut measured = BTreeSet::new();
+    for (threshold, values) in CURVES {
+        let of = |value: &u64| {
+            let text = format!("[evidence]\n{threshold} = {value}\n");
+            let settings = Settings::parse(&text).unwrap();
+            let found = if threshold == "shadow_load_seconds" {
+                // It is applied when traffic is read.
+                let again = tempfile::tempdir().unwrap();
+                let db = again.path().join("usage.db");
+                read(&db, "office.pcap.zst", &text);
+                graded(&db, &settings)
+            } else {
+                graded(&db, &settings)
+            };
+            let (precision, recall) = agreement(&found, &truth);
+            let inflation = apps(&found).len() as f64 / apps(&truth).len() as f64;
+            (*value, [precision, recall, inflation])
+        };
+        row(
+            threshold,
+            &defaults["evidence"][threshold],
+            &values.iter().map(of).collect::<Vec<_>>(),
+        );
+        measured.insert(threshold);
+    }
+    for (threshold, values) in SOURCE_CURVES {
+        let of = |value: &u64| {
+            let text = format!("[shared_sources]\n{threshold} = {value}\n");
+            let found = judged(&sources, &Settings::parse(&text).unwrap());
+            let (precision, recall) = agreement(&found, &no_person);
+            (*value, [precision, recall, found.len() as f64 / no_person.len() as f64])
+        };
+        let default = &defaults["shared_sources"][threshold];
+        row(threshold, default, &values.iter().map(of).collect::<Vec<_>>());
+        measured.insert(threshold);
+    }
+    for settings in ["evidence", "shared_sources"] {
+        for name in defaults[settings].as_table().unwrap().keys().filter(|name| *name != "known") {
+            assert!(measured.contains(name.as_str()), "{name} has no curve");
+        }
+    }
+
+    let golden = support::fixtures().join("corpus/curves.tsv");
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/evidence/README.md");
+    let text = fs::read_to_string(&readme).unwrap();
+    let (before, rest) = text.split_once(CURVES_BEGIN).unwrap();
+    let (shown, after) = rest.split_once(CURVES_END).unwrap();
+    let table =
+        format!("\n| threshold | value: precision, recall, inflation |\n| --- | --- |\n{table}\n");
+    if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
+        fs::write(&golden, &lines).unwrap();
+        fs::write(&readme, format!("{before}{CURVES_BEGIN}{table}{CURVES_END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(fs::read_to_string(&golden).unwrap_or_default(), lines);
+    assert_eq!(shown, table, "the table in {}", readme.display());
 }
 
 /// A resolver, a forward proxy, a NAT gateway with thirty machines behind it, and a busy server.
@@ -200,6 +355,16 @@ fn addresses_that_are_no_person_use_nothing() {
     let notion = apps.iter().find(|row| row["app_id"] == "notion").unwrap();
     assert_eq!((&*notion["devices"], &*notion["evidence_best"]), ("0", "interactive"));
 
+    // Each row that is nobody's can be asked about, and so can the address behind it.
+    let db = folder.path().join("usage.db");
+    for row in usage.iter().filter(|row| row["device"].starts_with("shared_source ")) {
+        let text = why(&db, &["--app", &row["app_id"], "--user", &row["device"]]);
+        assert!(text.contains("Credited to nobody: 10.30.0."), "{text}");
+        assert!(text.contains(&row["evidence"]), "{text}");
+    }
+    let text = why(&db, &["--app", "notion", "--user", "10.30.0.4"]);
+    assert!(text.contains("10.30.0.4 is a nat_gateway") && text.contains("nat_times_to_live = 3"));
+
     // The operator knows better.
     let settings = folder.path().join("evidence.toml");
     let known = "[shared_sources]\nknown = [{ network = '10.30.0.5', is = 'person' }]\n";
@@ -212,30 +377,51 @@ fn addresses_that_are_no_person_use_nothing() {
     assert!(rows.iter().any(|row| row["device"] == "10.30.0.5" && row["app_id"] == "slack"));
 }
 
-/// In a screenful: class, reason, facts, names, rules and thresholds, or why there is no row.
+/// What `why` says, after it was seen that it fits a screen.
+fn why(db: &Path, arguments: &[&str]) -> String {
+    let text = why_ended(db, arguments).expect(0).stdout;
+    assert!(text.lines().count() <= 40, "{} lines:\n{text}", text.lines().count());
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    text
+}
+
+fn why_ended(db: &Path, arguments: &[&str]) -> support::Ended {
+    let mut command = support::program();
+    command.args(["why", "--db"]).arg(db).arg("--signatures").arg(signatures()).args(arguments);
+    support::Ended::from(command.output().unwrap())
+}
+
+/// In a screenful: class, reason, facts, names, rules and settings, or why there is no row.
 #[test]
 fn why_fits_a_screen() {
     let corpus = Corpus::read();
-    let why = |arguments: &[&str]| {
-        let mut command = support::program();
-        command.args(["why", "--db"]).arg(corpus.folder.path().join("usage.db"));
-        command.arg("--signatures").arg(signatures()).args(arguments);
-        let text = support::Ended::from(command.output().unwrap()).expect(0).stdout;
-        assert!(text.lines().count() <= 44, "{} lines:\n{text}", text.lines().count());
-        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
-        text
-    };
-    for (client, _, app, what) in corpus.truth.iter().step_by(41) {
-        let text = why(&["--app", app, "--user", client, "--day", DAY]);
+    let db = corpus.folder.path().join("usage.db");
+    for (client, _, app, what) in corpus.truth.iter().step_by(23) {
+        let text = why(&db, &["--app", app, "--user", client, "--day", DAY]);
         if what == "used" {
-            assert!(text.contains("used: interactive"), "{client} {app}:\n{text}");
+            assert!(text.contains("\nUSED: interactive"), "{client} {app}:\n{text}");
+            assert!(text.contains("yes bytes") && text.contains("interactive_bytes = 20000"));
         }
-        for part in ["because", "names: from", "rules in", "interactive: on hosts of role use"] {
+        if what == "sync" {
+            assert!(text.contains("NOT USED") && text.contains("pattern sync"), "{text}");
+            assert!(text.contains("sync_regular_percent = 80"), "{text}");
+        }
+        for part in ["because ", "Names came from", "the rules of "] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }
-    let absent = why(&["--app", "slack", "--user", "10.99.99.99"]);
+    // Rows of several days or people, the strongest in full.
+    let several = why(&db, &["--app", &corpus.truth[0].2]);
+    assert!(several.contains("here is the first with the strongest evidence"), "{several}");
+
+    let absent = why(&db, &["--app", "slack", "--user", "10.99.99.99"]);
     assert!(absent.contains("No row") && absent.contains("other devices"), "{absent}");
-    assert!(why(&["--app", "slack", "--day", "2026-01-01"]).contains("no traffic of that time"));
-    assert!(why(&["--app", "no-such-app"]).contains("no app of this id"));
+    assert!(absent.contains("Names that would have been taken for it"), "{absent}");
+    let empty = why(&db, &["--app", "slack", "--day", "2026-01-01"]);
+    assert!(empty.contains("no traffic of that time"), "{empty}");
+    for (wrong, right) in [("salck", Some("slack")), ("Slack", Some("slack")), ("zzqqyyxx", None)] {
+        let said = why_ended(&db, &["--app", wrong]).expect(2).stderr;
+        assert_eq!(said.contains("did you mean"), right.is_some(), "{said}");
+        assert!(said.contains(wrong) && said.contains(right.unwrap_or(wrong)), "{said}");
+    }
 }

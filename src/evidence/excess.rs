@@ -71,6 +71,16 @@ impl Usual {
         Usual { bytes: middle(|hour| hour.0), minutes: middle(|hour| hour.1) }
     }
 
+    /// Bytes of the middle hour.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Minutes with payload both ways of the middle hour.
+    pub fn minutes(&self) -> u64 {
+        self.minutes
+    }
+
     /// How far an hour of the day stands out.
     pub fn excess(&self, hour: &HourFacts) -> Excess {
         let (bytes, minutes) = measure(hour);

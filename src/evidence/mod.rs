@@ -135,6 +135,12 @@ impl HourFacts {
         self.counted.map_or_else(|| self.all().active_minutes(), |counted| counted.active_minutes)
     }
 
+    /// Minutes in which connections to hosts began that are not incidental.
+    pub fn loads(&self) -> u64 {
+        let begun = || u64::from(self.directed().minutes_begun.count_ones());
+        self.counted.map_or_else(begun, |counted| counted.loads)
+    }
+
     /// Quarter-hours of one hour in which there was payload both ways beyond handshakes on hosts of
     /// role `use`.
     pub fn quarters(&self, thresholds: &Thresholds) -> u64 {
@@ -223,9 +229,7 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
         (true, directed) => !directed,
         (false, _) => directed.dns_queries == 0,
     };
-    let loads = u64::from(directed.minutes_begun.count_ones());
-    let loads = facts.counted.map_or(loads, |counted| counted.loads);
-    let is_shadow = !incidental_roles && is_shadow(&directed, loads, thresholds);
+    let is_shadow = !incidental_roles && is_shadow(&directed, facts.loads(), thresholds);
     let incidental = incidental_roles || is_shadow;
     if !all.has_traffic() {
         return Grade { evidence: Evidence::DnsOnly, incidental, because: Because::OnlyAsked };

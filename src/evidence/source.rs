@@ -274,6 +274,23 @@ impl SourceSettings {
         said.map_or_else(|| self.by_behaviour(facts), Verdict::reason)
     }
 
+    /// The settings on which a verdict rests, with their values.
+    pub fn settings_of(&self, reason: Reason) -> String {
+        match reason {
+            Reason::Resolver => format!("resolver_clients = {}", self.resolver_clients),
+            Reason::ForwardProxy => format!("proxy_clients = {}", self.proxy_clients),
+            Reason::MailRelay => format!("mail_clients = {}", self.mail_clients),
+            Reason::NatGateway => format!(
+                "nat_times_to_live = {}; nat_hello_shapes = {}, or {} with {} times to live",
+                self.nat_times_to_live,
+                self.nat_hello_shapes,
+                self.nat_mixed_hello_shapes,
+                self.nat_mixed_times_to_live
+            ),
+            Reason::Server => format!("server_clients = {}", self.server_clients),
+        }
+    }
+
     fn by_behaviour(&self, facts: &SourceFacts) -> Option<Reason> {
         let asks_for_others = facts.of(Trait::Proxies).max(facts.of(Trait::AsksFor));
         let (lives, shapes) = (facts.of(Trait::TimeToLive), facts.of(Trait::HelloShape));

@@ -34,6 +34,7 @@ use output::Output;
 
 pub use keeper::Keeper;
 pub use output::hex;
+pub use shared::SHARED_SOURCE;
 pub use table::neutral;
 
 /// Which part of the store is told: hours that lie in `from ..= to`, at least in part.

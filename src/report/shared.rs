@@ -20,6 +20,9 @@ use crate::store::{Snapshot, StoreError, Window};
 const COLUMNS: [&str; 8] =
     ["date", "device", "reason", "connections", "accepted", "bytes_up", "bytes_down", "facts"];
 
+/// What stands before the reason in place of a device in rows of `usage.csv` that are nobody's.
+pub const SHARED_SOURCE: &str = "shared_source ";
+
 /// Devices that are no person, and why.
 pub(super) type SharedSources = HashMap<String, Reason, RandomState>;
 

@@ -22,7 +22,7 @@ use foldhash::fast::RandomState;
 use super::ReportError;
 use super::days::{Day, Days};
 use super::output::{Finished, Output};
-use super::shared::SharedSources;
+use super::shared::{SHARED_SOURCE, SharedSources};
 use super::table::{Cell, Table};
 use crate::evidence::day::{DayFacts, DayGrade};
 use crate::evidence::pattern::Pattern;
@@ -298,7 +298,7 @@ impl<'a, F> Rows<'a, F> {
         let Some(reason) = self.sources.get(&key.device) else {
             return (self.each)(&key, &mut row, false);
         };
-        let device = format!("shared_source {}", reason.as_str());
+        let device = format!("{SHARED_SOURCE}{}", reason.as_str());
         let key = RowKey { department: String::new(), user: String::new(), device, ..key };
         match self.shared.get_mut(&key) {
             Some(known) => known.merge(row),

@@ -1,0 +1,328 @@
+//! The answer as text, for somebody who knows networks and not this program: at most [`LINES_MAX`]
+//! lines of [`COLUMNS_MAX`] characters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+
+use super::super::summary::bytes;
+use super::checks::{checks, decisive};
+use super::{Found, Key, Question};
+use crate::catalogue::Role;
+use crate::evidence::day::{DayFacts, Slot};
+use crate::evidence::{Side, Thresholds};
+use crate::store::{Snapshot, Window};
+
+/// Lines of an answer.
+const LINES_MAX: usize = 40;
+/// Characters of a line.
+const COLUMNS_MAX: usize = 100;
+/// Rows that are listed where more than one was asked for.
+const ROWS_MAX: usize = 3;
+/// Roles whose rules are listed.
+const ROLES_MAX: usize = 3;
+/// Hours that are listed in any case, with the line that says how many more there are.
+const HOURS_MIN: usize = 2;
+/// Things of a list before it is cut.
+const LIST_MAX: usize = 4;
+
+/// Lines.
+#[derive(Default)]
+pub(super) struct Text {
+    lines: Vec<String>,
+    /// Whether other rows are listed, and less is told of the one.
+    has_rows: bool,
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> String {
+        text.lines.into_iter().flat_map(|line| [line, "\n".into()]).collect()
+    }
+}
+
+impl Text {
+    fn line(&mut self, text: impl AsRef<str>) {
+        self.lines.push(fit(text.as_ref(), COLUMNS_MAX));
+    }
+
+    /// Which app.
+    pub(super) fn head(&mut self, question: &Question<'_>) {
+        let version = question.catalogue.version();
+        match question.catalogue.app(question.app) {
+            Some(app) => {
+                let (name, id) = (&app.name, &app.id);
+                let (category, vendor) = (&app.category, &app.vendor_name);
+                self.line(format!("{name} ({id}): {category}, {vendor}; catalogue {version}"));
+            }
+            None => self.line(format!(
+                "{}: not in the catalogue {version}, but in an earlier one",
+                question.app
+            )),
+        }
+    }
+
+    /// All rows that were asked for, in short.
+    pub(super) fn rows(&mut self, found: &BTreeMap<Key, Found>, thresholds: &Thresholds) {
+        self.has_rows = true;
+        self.line("");
+        self.line(format!(
+            "{:10}  {:18} {:28} {:16} {:10} {}",
+            "day", "user", "device", "evidence", "incidental", "pattern"
+        ));
+        for ((day, user, device), found) in found.iter().take(ROWS_MAX) {
+            let grade = found.facts.grade(thresholds);
+            self.line(format!(
+                "{day}  {:18} {:28} {:16} {:10} {}",
+                fit(user, 18),
+                fit(device, 28),
+                grade.evidence.as_str(),
+                grade.incidental,
+                grade.pattern.as_str()
+            ));
+        }
+        let more = match found.len().saturating_sub(ROWS_MAX) {
+            0 => String::new(),
+            more => format!("and {more} more; "),
+        };
+        self.line(format!(
+            "{more}here is the first with the strongest evidence (--user and --day choose)"
+        ));
+    }
+
+    /// Why there is no row.
+    pub(super) fn absence(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        question: &Question<'_>,
+        window: Window,
+        others: usize,
+    ) -> Result<(), Box<dyn Error>> {
+        let day = question.day.map_or_else(|| "ever".to_owned(), |day| format!("on {day}"));
+        let who = question.user.map_or_else(String::new, |user| format!(" by {user}"));
+        self.line("");
+        self.line(format!("No row: none of its names was asked for or connected to{who} {day}."));
+        if others > 0 {
+            self.line(format!("  {others} other devices have rows of it: leave out --user."));
+        }
+        let moment = |hour| format!("{} {}", question.date(hour), question.clock(hour));
+        let (first, last) = (snapshot.first_hour(window)?, snapshot.last_hour(window)?);
+        self.line(match (first, last) {
+            (Some(first), Some(last)) => format!(
+                "  The database has traffic of that time, from the hour of {} to that of {}.",
+                moment(first),
+                moment(last)
+            ),
+            _ => "  The database has no traffic of that time at all.".into(),
+        });
+        let stages = snapshot.stages(window)?;
+        if stages.totals {
+            self.line("  Of some of that time only totals are kept (apps.csv), and nobody's rows.");
+        }
+        let possible = snapshot.possible(window)?;
+        if let Some(fact) = possible.iter().find(|fact| fact.app_id == question.app) {
+            self.line(format!(
+                "  {} connections with a hidden or ambiguous name may have been it, at most {}: see",
+                fact.sums.flows,
+                bytes(fact.sums.bytes)
+            ));
+            self.line(
+                "  bytes_upper_bound in apps.csv. Nobody is credited with what is only possible.",
+            );
+        }
+        if let Some(app) = question.catalogue.app(question.app) {
+            let roles: BTreeSet<String> =
+                question.catalogue.rules_of(app).map(|(role, _)| role.as_str().into()).collect();
+            self.line("");
+            self.line(format!(
+                "Names that would have been taken for it, by role (rules in {}):",
+                app.file
+            ));
+            self.rules(question, &roles, &BTreeSet::new());
+            self.line(
+                "Where names are hidden (ech_hidden, encrypted_dns, ambiguous and no_name in",
+            );
+            self.line("visibility.csv), an app may be used unseen.");
+        }
+        Ok(())
+    }
+
+    /// What stands behind a row.
+    pub(super) fn row(&mut self, question: &Question<'_>, key: &Key, found: &Found) {
+        let (day, user, device) = key;
+        let thresholds = &question.settings.evidence;
+        let grade = found.facts.grade(thresholds);
+        let user = if user.is_empty() { "nobody known" } else { user };
+        let department = match &*found.department {
+            "" => String::new(),
+            department => format!(", department {department}"),
+        };
+        self.line("");
+        self.line(format!("{day}, user {user}, device {device}{department}"));
+        let Some((slot, facts, decided)) = decisive(&found.facts, thresholds) else { return };
+        let used = if grade.is_used() { "USED" } else { "NOT USED" };
+        let incidental = if grade.incidental { ", incidental" } else { "" };
+        let pattern = match grade.pattern.as_str() {
+            "" => String::new(),
+            pattern => format!(", pattern {pattern}"),
+        };
+        self.line(format!("{used}: {}{incidental}{pattern}", grade.evidence.as_str()));
+        self.line(format!("because {}.", decided.because.as_str()));
+        self.shared(question, found, device);
+        let is_alone = !self.has_rows;
+        let checks = checks(&found.facts, (slot, facts, decided), thresholds, is_alone);
+        let names = self.names(question, found);
+        let room =
+            LINES_MAX.saturating_sub(self.lines.len() + checks.len() + names.lines.len() + 4);
+        self.hours(question, &found.facts, slot, room.max(HOURS_MIN));
+        if !checks.is_empty() {
+            let moment = moment(question, slot);
+            self.line("");
+            self.line(format!(
+                "What was compared {moment}, with the settings in [evidence] of the file for --evidence:"
+            ));
+            checks.iter().for_each(|check| self.line(check));
+        }
+        self.lines.extend(names.lines);
+    }
+
+    /// Why it is credited to nobody.
+    fn shared(&mut self, question: &Question<'_>, found: &Found, device: &str) {
+        let Some((reason, facts)) = &found.shared else { return };
+        let word = reason.as_str();
+        self.line(match found.devices.len() {
+            0 => format!(
+                "Credited to nobody: {device} is a {word}; in usage.csv it is in the row of"
+            ),
+            _ => format!("Credited to nobody: {}; each is a {word}.", list(&found.devices)),
+        });
+        if found.devices.is_empty() {
+            self.line(format!("\"shared_source {word}\", with others of that kind."));
+        }
+        self.line(format!("  what it did: {}", facts.in_words()));
+        self.line(format!(
+            "  [shared_sources]: {}",
+            question.settings.shared_sources.settings_of(*reason)
+        ));
+    }
+
+    /// Hours, with that which decided among them.
+    fn hours(&mut self, question: &Question<'_>, day: &DayFacts, decisive: &Slot, room: usize) {
+        self.line("");
+        self.line(format!(
+            "{:7}{:17} {:>5} {:>8} {:>6} {:>8} {:>7} {:>9} {:>9} {:>11}",
+            "hour",
+            "evidence",
+            "conns",
+            "answered",
+            "failed",
+            "look-ups",
+            "minutes",
+            "up",
+            "down",
+            "of role use"
+        ));
+        let grades: Vec<_> = day.grades(&question.settings.evidence).collect();
+        let more = grades.len().saturating_sub(room);
+        // Whatever is left out, that which decided is there.
+        let at = grades.iter().position(|(slot, ..)| *slot == decisive).unwrap_or_default();
+        let first = (at + 1).saturating_sub(room.saturating_sub(usize::from(more > 0)));
+        let shown = grades.iter().skip(first).take(if more > 0 { room - 1 } else { room });
+        for (slot, facts, grade) in shown {
+            let all = facts.all();
+            let mark = if grade.incidental { " *" } else { "" };
+            self.line(format!(
+                "{:7}{:17} {:>5} {:>8} {:>6} {:>8} {:>7} {:>9} {:>9} {:>11}",
+                slot.1.map_or_else(|| question.clock(slot.0), |_| "day".to_owned()),
+                format!("{}{mark}", grade.evidence.as_str()),
+                all.connections,
+                all.handshakes,
+                all.attempts_failed,
+                all.dns_queries,
+                facts.active_minutes(),
+                bytes(all.bytes_up),
+                bytes(all.bytes_down),
+                bytes(facts.side(Side::Use).bytes()),
+            ));
+        }
+        if more > 0 {
+            self.line(format!("and {} hours more (* incidental)", more + 1));
+        } else if grades.iter().any(|(.., grade)| grade.incidental) {
+            self.line("* incidental");
+        }
+    }
+
+    /// Where names came from, and which they can have been.
+    fn names(&self, question: &Question<'_>, found: &Found) -> Text {
+        let mut text = Text::default();
+        let sources = list(found.name_sources.iter().map(|source| source.as_str()));
+        text.line("");
+        text.line(format!(
+            "Names came from {sources}. The database keeps their roles, `read --observations` the names."
+        ));
+        if let Some(app) = question.catalogue.app(question.app) {
+            text.line(format!(
+                "Roles that were seen, and the rules of {} with that role:",
+                app.file
+            ));
+            text.rules(question, &found.roles, &found.tenants);
+        }
+        text
+    }
+
+    /// The rules that names of these roles can have matched; with tenants where they were seen.
+    fn rules(
+        &mut self,
+        question: &Question<'_>,
+        roles: &BTreeSet<String>,
+        tenants: &BTreeSet<String>,
+    ) {
+        let Some(app) = question.catalogue.app(question.app) else { return };
+        for role in roles.iter().take(ROLES_MAX) {
+            let of_role = |(of, _): &(Role, &str)| of.as_str() == role;
+            let rules: Vec<&str> =
+                question.catalogue.rules_of(app).filter(of_role).map(|(_, text)| text).collect();
+            let room = COLUMNS_MAX - 30;
+            let mut length = 0;
+            let fits = |rule: &&&str| {
+                length += rule.chars().count() + 2;
+                length <= room
+            };
+            let shown: Vec<&str> = rules.iter().take_while(fits).copied().collect();
+            let more = match rules.len() - shown.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            self.line(format!("  {role:9} {}{more}", shown.join(", ")));
+        }
+        if roles.len() > ROLES_MAX {
+            self.line(format!("  and {} roles more", roles.len() - ROLES_MAX));
+        }
+        if !tenants.is_empty() {
+            self.line(format!("  tenants   {}", list(tenants)));
+        }
+    }
+}
+
+fn moment(question: &Question<'_>, slot: &Slot) -> String {
+    match slot.1 {
+        None => format!("at {}", question.clock(slot.0)),
+        Some(_) => "of the day (its hours are no longer kept)".into(),
+    }
+}
+
+/// A list that is cut where it gets long.
+fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+    let texts: Vec<String> = texts.into_iter().map(|text| text.as_ref().to_owned()).collect();
+    let shown = texts.iter().take(LIST_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match texts.len().saturating_sub(LIST_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A text of so many characters at most.
+fn fit(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(characters - 1).chain(['\u{2026}']).collect(),
+    }
+}
