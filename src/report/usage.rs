@@ -5,7 +5,7 @@
 //! amounts to (see [`crate::evidence`]). Whoever used the app has `evidence` interactive; a row that
 //! holds nothing but DNS questions has `dns_only` and `connections` 0. `pattern` is `sync` where the
 //! day has the spacing of background synchronisation, by all its hours, also where only some of them
-//! are reported on. `active_minutes` are distinct minutes with
+//! are reported on; it is interactive all the same where hours stand out of it. `active_minutes` are distinct minutes with
 //! payload both ways, over all names of the row; `name_source` is the most trusted one seen.
 //!
 //! A day whose hours are not kept any more is told from what stays of it: `first_seen` and `last_seen`

@@ -239,6 +239,44 @@ mod tests {
     }
 
     #[test]
+    fn what_version_6_called_use_stays_use() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA_OF_VERSION_1).unwrap();
+        let of_6 = MIGRATIONS.iter().position(|migration| migration.to == 7).unwrap();
+        migrate(&mut connection, &MIGRATIONS[..of_6], 1).unwrap();
+        let minutes = 1_u64 | 1 << 14 | 1 << 30 | 1 << 59;
+        connection
+            .execute_batch(&format!(
+                "PRAGMA foreign_keys = OFF;
+                 INSERT INTO targets VALUES
+                     (1, 1, 'use', '', '', '', NULL, NULL), (2, 1, 'login', '', '', '', NULL, NULL);
+                 INSERT INTO usage (hour, run, subject, target, name_source, catalogue, connections,
+                     attempts_failed, handshakes, dns_queries, bytes_up, bytes_down, minutes_up,
+                     minutes_down, minutes_begun, first_seen, last_seen, flow_up_max, flow_bytes_max)
+                 VALUES (0, 1, 1, 1, 0, 1, 1, 0, 1, 0, 9, 9, {minutes}, {minutes}, 1, 0, 0, 700, 800),
+                     (0, 1, 2, 1, 0, 1, 1, 0, 1, 0, 9, 9, {minutes}, {minutes}, 1, 0, 0, 90, 900);
+                 INSERT INTO usage_daily SELECT 0, 1, 1, id, 1, 22, 0, 1, 0, 1, 0, 9, 9, 0, 0, 0, 10,
+                     7000, 0, 0, 5, 1, 8, 40, 39, 39 FROM targets;
+                 INSERT INTO traits VALUES (0, 1, 1, 3, 63), (0, 1, 1, 3, 62), (0, 1, 1, 3, 127),
+                     (0, 1, 1, 3, 9), (0, 1, 1, 3, -5), (0, 1, 1, 4, 9);"
+            ))
+            .unwrap();
+        migrate(&mut connection, MIGRATIONS, 6).unwrap();
+        let numbers = |sql: &str| -> Vec<i64> {
+            let mut statement = connection.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        // Three quarter-hours, with 350 and 700 bytes up; two of a day, with 7,000 both ways.
+        assert_eq!(numbers("SELECT quarters FROM usage ORDER BY subject"), [0b1101_1101, 0]);
+        let daily = "SELECT quarters FROM usage_daily ORDER BY target";
+        assert_eq!(numbers(daily), [0b0011_0011, 0]);
+        assert_eq!(numbers("SELECT DISTINCT spaced_regularly FROM usage_daily"), [480]);
+        let values = "SELECT value FROM traits WHERE trait = 3 ORDER BY value";
+        assert_eq!(numbers(values), [-5, 64, 128]);
+        assert_eq!(numbers("SELECT value FROM traits WHERE trait = 4"), [9]);
+    }
+
+    #[test]
     fn migrations_lead_to_the_current_version_without_gaps() {
         let mut version = 1;
         for migration in MIGRATIONS {
