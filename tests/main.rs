@@ -17,6 +17,7 @@ mod conformance;
 mod corpus;
 mod dns;
 mod duplicates;
+mod evidence;
 mod faults;
 mod flows;
 mod fuzz_corpus;
