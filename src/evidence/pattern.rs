@@ -154,6 +154,101 @@ mod tests {
         assert_eq!(of([]), Pattern::None);
     }
 
+    /// Numbers that look random (Steele, Lea and Flood 2014, SplitMix64).
+    struct Draw(u64);
+
+    impl Draw {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ mixed >> 31
+        }
+
+        /// At least `low`, less than `high`.
+        fn between(&mut self, low: i64, high: i64) -> i64 {
+            low + (self.next() % (high - low).unsigned_abs()) as i64
+        }
+
+        fn percent(&mut self, percent: i64) -> bool {
+            self.between(0, 100) < percent
+        }
+
+        /// Somebody who works now and then: bursts, at pauses that are anything, or by habit about as
+        /// long as each other.
+        fn person(&mut self) -> Vec<(i64, u64)> {
+            let (begin, end) = (self.between(0, 300), self.between(500, 1100));
+            let pause = self.between(4, 60);
+            let (burst, busy) = (self.between(1, 15), self.between(30, 100));
+            let by_habit = self.percent(50);
+            let (mut at, mut minutes) = (begin, Vec::new());
+            while at < end {
+                let length = self.between(1, burst + 1);
+                minutes.extend((at..at + length).filter(|_| self.percent(busy)));
+                let uniform = self.between(1, 10_000) as f64 / 10_000.0;
+                // Exponential pauses are short for the most part.
+                let times = if by_habit { 0.4 + 1.2 * uniform } else { -uniform.ln() };
+                at += length + (times * pause as f64) as i64;
+            }
+            day(minutes)
+        }
+
+        /// A program that asks at even pauses, now and then late or not at all.
+        fn program(&mut self) -> Vec<(i64, u64)> {
+            let (begin, hours, pause) =
+                (self.between(0, 300), self.between(5, 14), self.between(3, 31));
+            let occasions: Vec<i64> = (begin..begin + 60 * hours).step_by(pause as usize).collect();
+            let mut minutes = Vec::new();
+            for at in occasions {
+                if !self.percent(3) {
+                    minutes.push(at + self.between(0, 1 + pause / 10));
+                }
+            }
+            day(minutes)
+        }
+    }
+
+    /// The table of `README.md`: each threshold over its values, the others as they are.
+    #[test]
+    fn of_drawn_days_those_of_programs_are_synchronisation() {
+        const DAYS: usize = 10_000;
+        type Set = fn(&mut Thresholds, u64);
+        let curves: [(&str, Set, &[u64]); 5] = [
+            ("sync_hours", |t, value| t.sync_hours = value, &[2, 3, 4, 6, 8]),
+            ("sync_minutes", |t, value| t.sync_minutes = value, &[5, 10, 20, 30]),
+            ("sync_pauses", |t, value| t.sync_pauses = value, &[1, 3, 7, 14, 28]),
+            (
+                "sync_regular_percent",
+                |t, value| t.sync_regular_percent = value,
+                &[50, 60, 70, 80, 90],
+            ),
+            (
+                "sync_covered_percent",
+                |t, value| t.sync_covered_percent = value,
+                &[0, 30, 60, 80, 95],
+            ),
+        ];
+        let mut draw = Draw(7);
+        let people: Vec<_> = (0..DAYS).map(|_| Spacing::of(&draw.person())).collect();
+        let programs: Vec<_> = (0..DAYS).map(|_| Spacing::of(&draw.program())).collect();
+        let mut table = String::new();
+        for (name, set, values) in curves {
+            let measure = |value: &u64| {
+                let mut thresholds = Thresholds::default();
+                set(&mut thresholds, *value);
+                let mark = if thresholds == Thresholds::default() { "**" } else { "" };
+                let of = |days: &[Spacing]| {
+                    let is_sync = |day: &&Spacing| day.pattern(&thresholds) == Pattern::Sync;
+                    days.iter().filter(is_sync).count()
+                };
+                format!("{mark}{value}{mark}: {} {}", of(&people), of(&programs))
+            };
+            let cells: Vec<String> = values.iter().map(measure).collect();
+            table.push_str(&format!("| `{name}` | {} |\n", cells.join("; ")));
+        }
+        assert!(include_str!("README.md").contains(&table), "README.md has not the table\n{table}");
+    }
+
     proptest! {
         #[test]
         fn any_minutes_have_a_pattern_and_a_shift_by_hours_changes_none(

@@ -269,13 +269,21 @@ impl SourceSettings {
     /// Why the address is no person: what the operator says of it, or said when its doings were
     /// kept; else what it did. `device` is its text, or a pseudonym.
     pub fn reason(&self, device: &str, facts: &SourceFacts) -> Option<Reason> {
-        let address: Option<IpAddr> = device.parse().ok();
-        let said = address.and_then(|address| verdict_on(address, &self.known)).or(facts.told);
+        let said = self.said(device, facts);
         said.map_or_else(|| self.by_behaviour(facts), Verdict::reason)
     }
 
+    /// What the operator says of an address, or said when its doings were kept.
+    fn said(&self, device: &str, facts: &SourceFacts) -> Option<Verdict> {
+        let address: Option<IpAddr> = device.parse().ok();
+        address.and_then(|address| verdict_on(address, &self.known)).or(facts.told)
+    }
+
     /// The settings on which a verdict rests, with their values.
-    pub fn settings_of(&self, reason: Reason) -> String {
+    pub fn settings_of(&self, device: &str, facts: &SourceFacts, reason: Reason) -> String {
+        if self.said(device, facts).is_some() {
+            return "known says so".into();
+        }
         match reason {
             Reason::Resolver => format!("resolver_clients = {}", self.resolver_clients),
             Reason::ForwardProxy => format!("proxy_clients = {}", self.proxy_clients),

@@ -197,10 +197,12 @@ impl Text {
         if found.devices.is_empty() {
             self.line(format!("\"shared_source {word}\", with others of that kind."));
         }
-        self.line(format!("  what it did: {}", facts.in_words()));
+        // Of several devices, the first speaks for all.
+        let device = found.devices.first().map_or(device, String::as_str);
+        self.line(format!("  what {device} did: {}", facts.in_words()));
         self.line(format!(
             "  [shared_sources]: {}",
-            question.settings.shared_sources.settings_of(*reason)
+            question.settings.shared_sources.settings_of(device, facts, *reason)
         ));
     }
 
