@@ -417,6 +417,7 @@ fn why_fits_a_screen() {
     let absent = why(&db, &["--app", "slack", "--user", "10.99.99.99"]);
     assert!(absent.contains("No row") && absent.contains("other devices"), "{absent}");
     assert!(absent.contains("Names that would have been taken for it"), "{absent}");
+    assert!(absent.contains("\n  use       "), "{absent}");
     let empty = why(&db, &["--app", "slack", "--day", "2026-01-01"]);
     assert!(empty.contains("no traffic of that time"), "{empty}");
     for (wrong, right) in [("salck", Some("slack")), ("Slack", Some("slack")), ("zzqqyyxx", None)] {

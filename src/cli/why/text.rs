@@ -18,7 +18,7 @@ const LINES_MAX: usize = 40;
 const COLUMNS_MAX: usize = 100;
 /// Rows that are listed where more than one was asked for.
 const ROWS_MAX: usize = 3;
-/// Roles whose rules are listed.
+/// Roles whose rules are listed of a row, those that count most first.
 const ROLES_MAX: usize = 3;
 /// Hours that are listed in any case, with the line that says how many more there are.
 const HOURS_MIN: usize = 2;
@@ -107,7 +107,7 @@ impl Text {
         let (first, last) = (snapshot.first_hour(window)?, snapshot.last_hour(window)?);
         self.line(match (first, last) {
             (Some(first), Some(last)) => format!(
-                "  The database has traffic of that time, from the hour of {} to that of {}.",
+                "  The database has traffic of that time: hours from {} to {}.",
                 moment(first),
                 moment(last)
             ),
@@ -136,7 +136,7 @@ impl Text {
                 "Names that would have been taken for it, by role (rules in {}):",
                 app.file
             ));
-            self.rules(question, &roles, &BTreeSet::new());
+            self.rules(question, &roles, &BTreeSet::new(), Role::ALL.len());
             self.line(
                 "Where names are hidden (ech_hidden, encrypted_dns, ambiguous and no_name in",
             );
@@ -265,21 +265,25 @@ impl Text {
                 "Roles that were seen, and the rules of {} with that role:",
                 app.file
             ));
-            text.rules(question, &found.roles, &found.tenants);
+            text.rules(question, &found.roles, &found.tenants, ROLES_MAX);
         }
         text
     }
 
-    /// The rules that names of these roles can have matched; with tenants where they were seen.
+    /// The rules that names of these roles can have matched, of so many roles; with tenants where they
+    /// were seen.
     fn rules(
         &mut self,
         question: &Question<'_>,
         roles: &BTreeSet<String>,
         tenants: &BTreeSet<String>,
+        roles_max: usize,
     ) {
         let Some(app) = question.catalogue.app(question.app) else { return };
-        for role in roles.iter().take(ROLES_MAX) {
-            let of_role = |(of, _): &(Role, &str)| of.as_str() == role;
+        let mut roles: Vec<&String> = roles.iter().collect();
+        roles.sort_by_key(|role| (Side::of_role(role), *role));
+        for role in roles.iter().take(roles_max) {
+            let of_role = |(of, _): &(Role, &str)| of.as_str() == *role;
             let rules: Vec<&str> =
                 question.catalogue.rules_of(app).filter(of_role).map(|(_, text)| text).collect();
             let room = COLUMNS_MAX - 30;
@@ -295,8 +299,8 @@ impl Text {
             };
             self.line(format!("  {role:9} {}{more}", shown.join(", ")));
         }
-        if roles.len() > ROLES_MAX {
-            self.line(format!("  and {} roles more", roles.len() - ROLES_MAX));
+        if let Some(others) = roles.get(roles_max..).filter(|others| !others.is_empty()) {
+            self.line(format!("  and {}", list(others)));
         }
         if !tenants.is_empty() {
             self.line(format!("  tenants   {}", list(tenants)));
