@@ -217,8 +217,8 @@ impl NameCache {
     /// Where as many answers have come as there were, makes those one that say the same, and forgets
     /// those that have ceased to hold long before `now`.
     ///
-    /// Which names a flow may have had in mind that began at most [`EXACT_NANOS`] before `now`, and
-    /// which was answered last before it, is not changed by that.
+    /// Which names a flow may have had in mind that began at most three minutes before `now`, and which
+    /// was answered last before it, is not changed by that.
     pub fn tidy(&mut self, now: Timestamp) {
         if self.untidy < self.untidy_max {
             return;
