@@ -52,6 +52,7 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         sequence,
         catalogue,
         usage,
+        followed: Vec::new(),
         possible: Vec::new(),
         visibility: Vec::new(),
         totals: Vec::new(),

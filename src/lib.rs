@@ -176,7 +176,9 @@
 //! 3. answers to addresses that both ask and answer: those ask for others.
 //!
 //! If all candidates are one app, or one registrable domain, the latest is the flow's name and its
-//! source is `dns`; else the flow is *ambiguous* and keeps its candidates. A flow whose answer may
+//! source is `dns`; else the flow is *ambiguous* and keeps its candidates. It is ambiguous, too, where
+//! anybody was given another app's name for the same server within a day before: whose question was
+//! not seen may have had that one in mind. A flow whose answer may
 //! still be on its way waits for the next tick. The verdict is given once and remembered until the
 //! flow ends. Address ranges of the catalogue are asked last.
 //!
@@ -211,7 +213,9 @@
 //! Use of a domain that no signature knows is kept in the same rows as that of an app, questions
 //! included, so that [`store::Store::rename`] only has to point the domain's target at the app and to
 //! move its bytes in the books. That holds for rules of whole registrable domains: a row does not
-//! know which host below the domain it was.
+//! know which host below the domain it was, but for [labels](store::Target::Labelled) that say less
+//! about use. Who leads loads is [kept apart](store::FollowedRow), since a domain with a name may lead
+//! no more.
 //!
 //! ## Users
 //!
@@ -296,6 +300,8 @@
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
 //! | stamps of use of apps for calls, pieces of media that wait for them | [`USES_MAX`](pipeline::calls::USES_MAX), [`WAITING_MAX`](pipeline::calls::WAITING_MAX) | left out, `call_dropped` |
 //! | devices that ARP and DHCP showed, or that had traffic of apps, of days not judged yet | [`PRESENT_MAX`](pipeline::presence::PRESENT_MAX) | no more are noted, `hint_dropped` |
+//! | pages of a client that may lead loads, and leaders of a flow | [`PAGES_MAX`](pipeline::loads::PAGES_MAX), [`LEADERS_MAX`](pipeline::loads::LEADERS_MAX) | no more are looked at, `beginning_dropped`; those behind are not told |
+//! | addresses of which it is known what anybody was told, names of one | 262,144, 16 | the oldest go; no more are kept, `candidate_dropped` |
 //! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
 //! | clients with rows | 1,048,576 | client "other", `client_folded` |
 //! | unmatched domains | 65,536 | those with most bytes stay, ties by name; domain "other", `unmatched_folded` |

@@ -6,11 +6,15 @@
 //! since the beginning. Keeps question names only, never the targets of aliases, since those say who
 //! hosts and not what is used.
 
+mod anybody;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+
+use anybody::Anybody;
 
 use crate::net::{Address, Mac};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -31,9 +35,11 @@ const FORGOTTEN_NANOS: i64 = 3600 * NANOS_PER_SECOND;
 /// Answers that are not worth tidying.
 const UNTIDY_MAX: usize = 4096;
 /// Candidates for one flow.
-const CANDIDATES_MAX: usize = 16;
+pub const CANDIDATES_MAX: usize = 16;
 /// Answers looked through for one client and address.
 const CHAIN_MAX: usize = 256;
+/// Addresses of which it is remembered what anybody was told.
+const SHARED_MAX: usize = 1 << 18;
 /// Addresses for which a link address may stand; a router stands for more.
 const LINK_ADDRESSES_MAX: usize = 8;
 /// Addresses that ask DNS for others, looked through for one flow.
@@ -113,7 +119,9 @@ pub struct NameCache {
     links: HashMap<Address, Vec<Mac>, RandomState>,
     addresses: HashMap<Mac, Vec<Address>, RandomState>,
     resolvers: HashSet<Address, RandomState>,
-    askers: HashSet<Address, RandomState>,
+    /// When each address was answered first.
+    askers: HashMap<Address, Timestamp, RandomState>,
+    anybody: Anybody,
     forwarders: Vec<Address>,
     last_pair: (Address, Address),
     limit: usize,
@@ -122,6 +130,8 @@ pub struct NameCache {
     dropped: u64,
     /// The latest answers that are not in the index.
     unindexed: usize,
+    /// The latest answers that nobody's memory of [`Anybody`] has.
+    untold: usize,
     /// Answers that came since all were tidied, and how many may come before they are again.
     untidy: usize,
     untidy_max: usize,
@@ -145,7 +155,8 @@ impl NameCache {
             links: HashMap::default(),
             addresses: HashMap::default(),
             resolvers: HashSet::default(),
-            askers: HashSet::default(),
+            askers: HashMap::default(),
+            anybody: Anybody::default(),
             forwarders: Vec::new(),
             last_pair: Default::default(),
             limit: limit.clamp(1, ANSWERS_MAX),
@@ -153,6 +164,7 @@ impl NameCache {
             evicted: 0,
             dropped: 0,
             unindexed: 0,
+            untold: 0,
             untidy: 0,
             untidy_max: UNTIDY_MAX,
         }
@@ -178,7 +190,7 @@ impl NameCache {
         time: Timestamp,
         ttl_seconds: u32,
     ) {
-        self.note_forwarder(client, resolver);
+        self.note_forwarder(client, resolver, time);
         // The same answer again, in the other message of a pair.
         let last = self.ring.len().checked_sub(1).map(|end| match self.next {
             0 => end,
@@ -211,6 +223,10 @@ impl NameCache {
             self.next = (self.next + 1) % self.limit;
         }
         self.unindexed = (self.unindexed + 1).min(self.limit);
+        self.untold += 1;
+        if self.untold >= self.limit {
+            self.tell_anybody();
+        }
         self.untidy += 1;
     }
 
@@ -223,6 +239,8 @@ impl NameCache {
         if self.untidy < self.untidy_max {
             return;
         }
+        self.tell_anybody();
+        self.anybody.forget_old(now.offset(-EXACT_NANOS), &mut self.names);
         let (exact, forgotten) = (now.offset(-EXACT_NANOS), now.offset(-FORGOTTEN_NANOS));
         let (ring, names) = (&mut self.ring, &mut self.names);
         ring.sort_unstable_by_key(|known| {
@@ -260,6 +278,7 @@ impl NameCache {
     /// Enters the answers that came since the last time into the index. They are entered only
     /// when somebody asks, since many a network has few flows without a name of their own.
     fn catch_up(&mut self) {
+        self.tell_anybody();
         let end = self.ring.len() + self.next;
         for at in end - self.unindexed..end {
             let at = at % self.ring.len();
@@ -282,6 +301,19 @@ impl NameCache {
             }
         }
         self.unindexed = 0;
+    }
+
+    /// Notes the names of addresses, of the answers that came since the last time.
+    fn tell_anybody(&mut self) {
+        let end = self.ring.len() + self.next;
+        for at in end - self.untold..end {
+            let Remembered { address, name, time, .. } = self.ring[at % self.ring.len()];
+            let limit = SHARED_MAX.min(self.limit);
+            if !self.anybody.answer(address, name, time, limit, &mut self.names) {
+                self.dropped += 1;
+            }
+        }
+        self.untold = 0;
     }
 
     /// Notes a client's link address. Which came first makes no difference.
@@ -337,13 +369,28 @@ impl NameCache {
         (self.cut(found), Step::Forwarder)
     }
 
+    /// The names that anybody was given for `server` within a day before this first packet, by name:
+    /// what it may serve.
+    pub fn of_anybody(&mut self, server: Address, first: Timestamp) -> Vec<Box<str>> {
+        self.catch_up();
+        let names = self.anybody.names(server, first).map(|name| self.names.text(name).into());
+        let mut names: Vec<Box<str>> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether a client's questions are seen at all: it had an answer by then.
+    pub fn is_answered(&self, client: Address, by: Timestamp) -> bool {
+        self.askers.get(&client).is_some_and(|first| *first <= by.offset(LATE_NANOS))
+    }
+
     /// Answers dropped since the last time this was asked.
     pub fn take_evicted(&mut self) -> u64 {
         std::mem::take(&mut self.evicted)
     }
 
     /// An address that both asks and answers asks for others.
-    fn note_forwarder(&mut self, client: Address, resolver: Address) {
+    fn note_forwarder(&mut self, client: Address, resolver: Address, time: Timestamp) {
         if self.last_pair == (client, resolver) {
             return;
         }
@@ -352,10 +399,11 @@ impl NameCache {
             self.resolvers.insert(resolver);
         }
         if self.askers.len() < self.limit {
-            self.askers.insert(client);
+            let first = self.askers.entry(client).or_insert(time);
+            *first = time.min(*first);
         }
         for address in [client, resolver] {
-            let forwards = self.resolvers.contains(&address) && self.askers.contains(&address);
+            let forwards = self.resolvers.contains(&address) && self.askers.contains_key(&address);
             if !forwards || self.forwarders.contains(&address) {
                 continue;
             }
@@ -591,7 +639,11 @@ mod tests {
         assert_eq!(names(&mut cache, 0, last - 1800 * 1000), ["a.example"], "told of late");
         cache.untidy = cache.untidy_max;
         cache.tidy(at(last + 7200 * 1000));
-        assert!(cache.ring.is_empty() && cache.names.is_empty());
+        assert!(cache.ring.is_empty());
+        assert_eq!(cache.of_anybody(address(SERVER), at(last)).len(), 2, "for a day");
+        cache.untidy = cache.untidy_max;
+        cache.tidy(at(last + 26 * 3600 * 1000));
+        assert!(cache.names.is_empty());
         assert!(names(&mut cache, 0, last).is_empty());
     }
 

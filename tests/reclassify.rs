@@ -1,12 +1,17 @@
 //! What the catalogue learns later names the past: as if the captures were read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::generator::office::Office;
-use crate::support::{self, Ended};
+use crate::generator::talk::{Side, Talk};
+use crate::generator::{START_SECONDS, Traffic, dns};
+use crate::support::{self, Ended, text};
 
 /// An app whose names are all below one registrable domain that the fixtures' catalogue lacks.
 const SIGNATURE: &str = r#"schema = 1
@@ -115,6 +120,128 @@ fn naming_the_past_gives_what_reading_again_gives() {
     let told = desk.reclassify("before.db").stdout;
     assert!(told.starts_with("0 domains named"), "{told}");
     assert_eq!(desk.report("before.db"), after);
+}
+
+/// An app below `extra/` for the domains.
+fn app(id: &str, category: &str, role: &str, domains: &[&String]) -> String {
+    let quoted: Vec<String> = domains.iter().map(|domain| format!("\"{domain}\"")).collect();
+    SIGNATURE
+        .replace("wetransfer\"", &format!("{id}\""))
+        .replace("file-sharing", category)
+        .replace("\"visit\"", &format!("\"{role}\""))
+        .replace("domains = [\"wetransfer.com\"]", &format!("domains = [{}]", quoted.join(", ")))
+        .replace("TESTED", domains[0])
+}
+
+/// Every domain of captures gets a name, as apps of all roles and three sorts, and the past is as if
+/// they were read again: what followed pages of others, ways around, the books.
+fn assert_names_like_reading_again(
+    signatures: &Path,
+    captures: &[PathBuf],
+) -> BTreeMap<String, String> {
+    let desk = Desk { folder: tempfile::tempdir().unwrap() };
+    fs::create_dir(desk.path("extra")).unwrap();
+    fs::write(desk.path("extra/vendors.toml"), VENDORS).unwrap();
+    let read = |db: &str, extra: bool| {
+        let mut command = support::program();
+        command.args(["read", "--quiet", "--db"]).arg(desk.path(db)).arg("--signatures");
+        command.arg(signatures).arg("--flows").arg(desk.path("flows.jsonl"));
+        if extra {
+            command.arg("--signatures-extra").arg(desk.path("extra"));
+        }
+        Ended::from(command.args(captures).output().unwrap())
+    };
+    let code = read("before.db", false).code;
+    // What several names may stand for is not told anew from rows, and of what is at home there are
+    // none.
+    let flows = support::json_lines(&desk.path("flows.jsonl"));
+    let is_home = |flow: &&Value| match text(&flow["server_ip"]).parse().unwrap() {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+    };
+    let at_home = flows.iter().filter(is_home).filter_map(|flow| flow["name"].as_str());
+    let candidates = flows.iter().filter_map(|flow| flow["candidates"].as_array());
+    let left_out: BTreeSet<&str> = candidates.flatten().map(text).chain(at_home).collect();
+    let before = desk.report("before.db");
+    let domains: Vec<String> = before["unmatched.csv"]
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(2).unwrap().to_owned())
+        .filter(|domain| domain.contains('.') && domain.parse::<IpAddr>().is_err())
+        .filter(|domain| !left_out.iter().any(|name| name.ends_with(domain.as_str())))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let roles = ["use", "login", "visit", "embed", "telemetry", "site", "infra"];
+    let categories = ["file-sharing", "vpn-anonymizer", "remote-access"];
+    for (number, role) in roles.iter().enumerate() {
+        let mine: Vec<_> = domains.iter().skip(number).step_by(roles.len()).collect();
+        for (sort, category) in categories.iter().enumerate() {
+            let mine: Vec<_> = mine.iter().copied().skip(sort).step_by(categories.len()).collect();
+            if !mine.is_empty() {
+                let id = format!("app-{role}-{sort}");
+                let path = desk.path(&format!("extra/{id}.toml"));
+                fs::write(path, app(&id, category, role, &mine)).unwrap();
+            }
+        }
+    }
+    assert_eq!(read("again.db", true).code, code);
+    let mut command = support::program();
+    command.arg("reclassify").arg("--db").arg(desk.path("before.db"));
+    command.arg("--signatures").arg(signatures);
+    command.arg("--signatures-extra").arg(desk.path("extra"));
+    Ended::from(command.output().unwrap()).expect(0);
+    let (after, again) = (desk.report("before.db"), desk.report("again.db"));
+    for (name, text) in again.iter().filter(|(name, _)| *name != "new_apps.csv") {
+        let first = support::first_difference(after[name].as_bytes(), text.as_bytes());
+        assert!(after[name] == *text, "{name}: {first}");
+    }
+    assert!(before["unmatched.csv"].lines().count() > 20 + again["unmatched.csv"].lines().count());
+    again
+}
+
+#[test]
+fn all_domains_of_the_corpus_named_at_once_are_as_if_read_again() {
+    let corpus = support::fixtures().join("corpus");
+    let captures = ["office.pcap.zst", "sources.pcap.zst"].map(|name| corpus.join(name));
+    assert_names_like_reading_again(&corpus.join("signatures"), &captures);
+}
+
+#[test]
+fn all_domains_of_the_fixtures_named_at_once_are_as_if_read_again() {
+    let captures: Vec<PathBuf> =
+        support::captures().into_iter().map(|(_, capture)| capture).collect();
+    let again = assert_names_like_reading_again(&support::signatures(), &captures);
+    let detours = &again["detours.csv"];
+    assert!(detours.contains(",vpn-anonymizer,catalogue,"), "{detours}");
+    assert!(detours.contains(",remote-access,catalogue,"), "{detours}");
+}
+
+#[test]
+fn what_may_not_be_told_anew_gets_a_bound() {
+    let desk = Desk::new();
+    let mut traffic = Traffic::default();
+    let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let (start, server) = (START_SECONDS * 1_000_000_000, end("198.51.100.77:443"));
+    for (name, at) in [("files.wetransfer.com", 0), ("www.elsewhere.example", 1_000)] {
+        let mut talk =
+            Talk::udp(&mut traffic, end("10.1.0.7:4000"), end("10.0.0.53:53"), start + at);
+        talk.send(Side::Up, &dns::query(7, name, dns::A));
+        talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
+    }
+    let mut talk = Talk::tcp(&mut traffic, end("10.1.0.7:4001"), server, start + 1_000_000_000);
+    talk.open();
+    talk.send(Side::Up, &[0x5a; 900]);
+    talk.send(Side::Down, &[0xa5; 4_000]);
+    talk.close();
+    let bytes = talk.bytes().0 + talk.bytes().1;
+    traffic.write(&desk.path("made.pcap")).unwrap();
+    desk.read("before.db", false);
+    let told = desk.reclassify("before.db").stdout;
+    assert!(told.contains("as they were read stay: "), "{told}");
+    let apps = desk.report("before.db");
+    let line = apps["apps.csv"].lines().find(|line| line.contains(",wetransfer,")).unwrap();
+    assert!(line.contains(&format!(",0,0,{bytes},")), "{line}");
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Tunnels are known as what they are, and nothing else is taken for one.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::support;
+use crate::generator::talk::{Side, Talk};
+use crate::generator::tls::{self, Hello};
+use crate::generator::{Random, SECOND, START_SECONDS, Traffic, dns};
+use crate::support::{self, Made};
 
 /// Flows of each tunnel in a capture, as `read --flows` tells them.
 fn tunnels(capture: &Path) -> BTreeMap<String, u64> {
@@ -149,4 +153,80 @@ fn the_tunnels_of_captures_are_those_of_the_table() {
     }
     assert!(complaints.is_empty(), "\n{complaints}");
     assert!(expected.is_empty(), "{folder:?} lacks {:?}", expected.keys());
+}
+
+/// A connection over TLS to this name and server, and before it what its client asked DNS.
+fn hello_after_questions(questions: &[(&str, &str)], name: &str) -> Made {
+    let mut traffic = Traffic::default();
+    let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let start = START_SECONDS * SECOND;
+    for (at, (asked, address)) in (0..).zip(questions) {
+        let from = end(&format!("10.1.0.7:{}", 4000 + at));
+        let mut talk = Talk::udp(&mut traffic, from, end("10.0.0.53:53"), start + at);
+        talk.send(Side::Up, &dns::query(7, asked, dns::A));
+        talk.send(Side::Down, &dns::response(7, asked, &[address.parse().unwrap()], 300));
+    }
+    let mut random = Random::new(9);
+    let hello = Hello { server_name: Some(name), ..Hello::default() };
+    let mut talk =
+        Talk::tcp(&mut traffic, end("10.1.0.7:5000"), end("198.51.100.9:443"), start + SECOND);
+    talk.open();
+    talk.send(Side::Up, &tls::records(&tls::client_hello(&hello, &mut random), 16_384));
+    talk.send(Side::Down, &tls::server_hello(&mut random));
+    talk.send(Side::Down, &tls::application_data(3_000, &mut random));
+    talk.close();
+    Made::read(&traffic, &[])
+}
+
+#[test]
+fn a_made_up_name_is_tors_where_nobody_asked_for_it() {
+    const MADE_UP: &str = "www.bfu4xhj2k5qzt.com";
+    const GIVEN: &str = "www.mp3to4u2.com";
+    let told = |questions: &[(&str, &str)], name: &str| {
+        let made = hello_after_questions(questions, name);
+        let (buckets, rows) = (support::buckets(&made.report()), made.rows("detours.csv"));
+        let is_tor = made.flow_to(443)["tunnel"] == "tor";
+        assert_eq!(is_tor, buckets.get("tunnel").is_some_and(|bytes| *bytes > 0));
+        assert_eq!(is_tor, rows.iter().any(|row| row["what"] == "tor"), "{rows:?}");
+        assert_eq!(made.flow_to(443)["name"], name);
+        is_tor
+    };
+    // Its questions are not seen at all: a long made-up name is enough, a short one not.
+    assert!(told(&[], MADE_UP));
+    assert!(!told(&[], GIVEN));
+    // They are, and the name is not among them.
+    let other = ("elsewhere.example", "198.51.100.1");
+    assert!(told(&[other], MADE_UP));
+    assert!(told(&[other], GIVEN));
+    // Who looks a name up was given it.
+    assert!(!told(&[other, (MADE_UP, "198.51.100.9")], MADE_UP));
+    assert!(!told(&[other, (GIVEN, "198.51.100.9")], GIVEN));
+}
+
+#[test]
+fn remote_access_known_by_name_is_a_way_around_and_stays_an_app() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report");
+    let capture = support::fixtures().join("remote-access/input.pcap");
+    let extra = folder.path().join("extra");
+    std::fs::create_dir(&extra).unwrap();
+    let signature = "schema = 1\nid = \"afar\"\nname = \"Afar\"\nvendor = \"local\"\nkind = \"app\"\n\
+        category = \"remote-access\"\nstatus = \"active\"\nmaturity = \"candidate\"\n\
+        homepage = \"https://mp3to4u2.com/\"\nverified = 2026-11-22\nsources = [\"https://mp3to4u2.com/\"]\n\
+        [[match]]\nrole = \"use\"\ndomains = [\"mp3to4u2.com\"]\n\
+        [[test]]\nhost = \"eu.mp3to4u2.com\"\nrole = \"use\"\n";
+    std::fs::write(extra.join("afar.toml"), signature).unwrap();
+    let vendors = "schema = 1\n[vendors.local]\nname = \"Local\"\n";
+    std::fs::write(extra.join("vendors.toml"), vendors).unwrap();
+    let made = hello_after_questions(&[], "eu.mp3to4u2.com");
+    let rows = |arguments: &[&std::ffi::OsStr]| {
+        support::read(arguments).expect(0);
+        let rows = support::csv_rows(&report.join("detours.csv"));
+        rows.into_iter().filter(|row| row["what"] == "remote-access").collect::<Vec<_>>()
+    };
+    let options = ["--report".as_ref(), report.as_os_str(), "--signatures-extra".as_ref()];
+    let by_name = rows(&[&options[..], &[extra.as_os_str(), made.capture().as_os_str()]].concat());
+    assert_eq!((&*by_name[0]["known_by"], &*by_name[0]["flows"]), ("catalogue", "1"));
+    assert!(support::buckets(&report)["app"] > 0);
+    assert_eq!(rows(&[options[0], options[1], capture.as_os_str()]), []);
 }

@@ -276,6 +276,12 @@ impl Catalogue {
         self.match_among(host, |_| true)
     }
 
+    /// The label of `labels.toml` by which a name would say less about use than a rule of role `use`
+    /// for all of a domain above it.
+    pub fn label_below(&self, name: &str, domain: &str) -> Option<&str> {
+        self.labels.weaker(name, domain, Role::Use).map(|label| &*label.text)
+    }
+
     /// As [`Catalogue::match_host`], among the rules that may be applied to CNAME targets.
     pub fn match_cname(&self, target: &str) -> Option<Match<'_>> {
         self.match_among(target, |rule| self.rules[rule as usize].cname)

@@ -1,5 +1,6 @@
 //! `shadowscope reclassify`: names the past with what the catalogue knows now.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +13,13 @@ use crate::pipeline::verdicts::Verdicts;
 use crate::signatures;
 use crate::store::{CatalogueFacts, NewName, Renamed, Store};
 use crate::time::Timestamp;
+use crate::worker::detours::Detour;
 
+/// What cannot be told from what is stored.
+const AS_READ: &str = "as they were read stay: flows that several names may stand for (only \
+    bytes_upper_bound learns of new apps), media of calls, domains on \
+    servers at home, and on days whose hours are not kept what \
+    followed pages; reading the captures again with --again tells them anew";
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The command's arguments.
@@ -32,15 +39,17 @@ pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
     let catalogue = Arc::new(signatures::load(&args.signatures.options())?);
     let facts = CatalogueFacts::of(&catalogue);
     let mut verdicts = Verdicts::new(Arc::clone(&catalogue), None, Vec::new());
-    let mut names = Vec::new();
-    for domain in store.unmatched_domains()? {
-        let below = catalogue.rules_below(&domain);
-        match verdicts.whole_domain(&domain) {
-            Some((target, bucket)) => {
+    let (mut names, mut told) = (Vec::new(), BTreeSet::new());
+    for (domain, label) in store.unmatched_domains()? {
+        let below = if told.insert(domain.clone()) { catalogue.rules_below(&domain) } else { 0 };
+        match verdicts.whole_domain(&domain, &label) {
+            Some(verdict) => {
                 if below > 0 {
                     println!("{domain}: {}", from_now_on(below));
                 }
-                names.push(NewName { domain, target, bucket });
+                let target = verdict.target.map(|number| verdicts.target(number).clone());
+                let detour = verdicts.detour(verdict, Detour::DnsOverHttps);
+                names.push(NewName { domain, label, target, bucket: verdict.bucket, detour });
             }
             None if below > 0 => println!("{domain}: not named as a whole; {}", from_now_on(below)),
             None => {}
@@ -50,6 +59,9 @@ pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
     let renamed = store.rename(&facts, &names, now_seconds)?;
     for named in &renamed {
         println!("{}", line(named, now_seconds));
+    }
+    if !renamed.is_empty() {
+        println!("{AS_READ}");
     }
     println!("{} domains named with catalogue {}", renamed.len(), facts.version);
     Ok(ExitCode::SUCCESS)
@@ -64,6 +76,7 @@ fn from_now_on(rules: usize) -> String {
 
 fn line(named: &Renamed, now_seconds: i64) -> String {
     let Renamed { domain, app_id, first_seen } = named;
+    let Some(app_id) = app_id else { return format!("{domain}: shared infrastructure, no app") };
     match first_seen.map(|first| days_before(first, now_seconds)) {
         Some(days) => format!("{app_id} ({domain}): first seen {days} days before it had a name"),
         None => format!("{app_id} ({domain}): only asked for in DNS"),

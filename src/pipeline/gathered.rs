@@ -3,8 +3,11 @@
 //! A commit takes all of it or nothing. As long as a disk refuses, a live run keeps what it has
 //! here and adds to it, within a bound: then rows of the oldest hour go first, and are counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
+
+use super::loads::{Followed, Leaders};
 use super::possible::Possible;
 use super::verdicts::TargetNumber;
 use crate::observation::NameSource;
@@ -19,6 +22,7 @@ use crate::worker::part::{Books, Health, IntakeSums, RingSums};
 pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 /// What a row costs in memory, with what a table keeps free.
 const ROW_BYTES: usize = 2 * size_of::<(RowKey, Sums)>();
+const LEADERS_BYTES: usize = 2 * size_of::<((RowKey, Leaders), Followed)>();
 
 /// The number of a subject in merge.
 pub(super) type SubjectNumber = u32;
@@ -36,6 +40,9 @@ pub(super) struct RowKey {
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) rows: SumsTable<RowKey>,
+    /// Of rows, the flows that these may have led, per silence, as far as the catalogue may yet
+    /// decide otherwise.
+    pub(super) leaders: HashMap<(RowKey, Leaders), Followed, RandomState>,
     pub(super) possible: Possible,
     pub(super) books: Books,
     pub(super) intake: BTreeMap<Hour, IntakeSums>,
@@ -51,6 +58,7 @@ impl Gathered {
     /// Whether there is nothing to commit.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
+            && self.leaders.is_empty()
             && self.possible.is_empty()
             && self.books.hours() == 0
             && self.intake.is_empty()
@@ -60,15 +68,24 @@ impl Gathered {
             && self.counters == Counters::default()
     }
 
+    /// Notes who may have led a flow of a row, per silence.
+    pub(super) fn add_leaders(&mut self, key: RowKey, leaders: &[Leaders]) {
+        for (at, leaders) in leaders.iter().enumerate() {
+            if *leaders != Leaders::default() {
+                self.leaders.entry((key, *leaders)).or_default()[at] += 1;
+            }
+        }
+    }
+
     /// Drops rows of the oldest hours until the rest needs no more than `bytes_max`.
     pub(super) fn shrink(&mut self, bytes_max: usize) {
-        let rows_max = bytes_max / ROW_BYTES;
-        while self.rows.len() > rows_max {
+        while self.rows.len() * ROW_BYTES + self.leaders.len() * LEADERS_BYTES > bytes_max {
             let Some(oldest) = self.rows.rows().iter().map(|(key, _)| key.hour).min() else {
                 return;
             };
             let dropped = self.rows.take_if(|key| key.hour == oldest).len();
             self.counters.add(Counter::RowDropped, dropped as u64);
+            self.leaders.retain(|(key, _), _| key.hour != oldest);
         }
     }
 

@@ -18,7 +18,7 @@ use foldhash::fast::RandomState;
 
 use super::calls::{Calls, OpenFlow};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
-use super::loads::{Begun, Loads, Site};
+use super::loads::{Begun, Followed, Leads, Loads, Site};
 use super::naming::{Named, Offers};
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
@@ -111,7 +111,7 @@ pub struct Merge {
     /// Failed attempts of clients that no packet was seen to so far.
     held_failures: BTreeMap<RowKey, u64>,
     /// Flows that began, until it is known what they followed.
-    loads: Loads<(RowKey, bool)>,
+    loads: Loads<Option<RowKey>>,
     /// Numbers of subjects and targets in the store.
     stored_subjects: Vec<Option<SubjectId>>,
     stored_targets: Vec<Option<TargetId>>,
@@ -481,29 +481,43 @@ impl Merge {
         source: NameSource,
         time: Timestamp,
     ) {
-        let Some(target) = verdict.target else { return };
-        let site = verdict.app.map_or(Site::Domain(target), Site::App);
-        let leads = matches!(verdict.role, None | Some(Role::Visit | Role::Site));
+        let (site, leads) = match (verdict.target, verdict.app) {
+            (Some(target), Some(app)) => {
+                let leads = matches!(verdict.role, Some(Role::Visit | Role::Site));
+                (Site::App(app), if leads { Leads::Always(target) } else { Leads::No })
+            }
+            // A domain may turn out to be an app one day; one at home has no row to tell it.
+            (Some(target), None) if at_home => {
+                (self.verdicts.site(target, None), Leads::Always(target))
+            }
+            (Some(target), None) => (self.verdicts.site(target, None), Leads::UntilNamed(target)),
+            // A domain may turn out to be shared one day: it is part of loads now and then.
+            (None, _) if verdict.bucket != Bucket::Private => (Site::Shared, Leads::No),
+            (None, _) => return,
+        };
         let subject = self.subject(client);
-        let row = RowKey { hour, subject, target, source };
         // What is at home has no row, unless it is an app.
-        let has_row = !at_home || verdict.app.is_some();
-        self.loads.begin(Begun { time, client: subject, site, leads, row: (row, has_row) });
+        let target = verdict.target.filter(|_| !at_home || verdict.app.is_some());
+        let row = target.map(|target| RowKey { hour, subject, target, source });
+        self.loads.begin(Begun { time, client: subject, site, leads, row });
     }
 
     /// Adds to rows what is known by now of the loads in which their flows began.
     fn settle_loads(&mut self, horizon: Option<Timestamp>) {
-        let (rows, verdicts) = (&mut self.gathered.rows, &self.verdicts);
-        let order = |(one, _): &(RowKey, bool), (other, _): &(RowKey, bool)| {
-            let target = |key: &RowKey| verdicts.target(key.target);
-            target(one)
-                .cmp(target(other))
-                .then_with(|| (one.hour, one.source).cmp(&(other.hour, other.source)))
+        let (gathered, verdicts) = (&mut self.gathered, &self.verdicts);
+        let order = |one: &Option<RowKey>, other: &Option<RowKey>| {
+            let key = |row: &Option<RowKey>| {
+                row.map(|key| (verdicts.target(key.target), key.hour, key.source))
+            };
+            key(one).cmp(&key(other))
         };
-        self.loads.settle(horizon, order, |(key, has_row), followed| {
-            // A domain may turn out to be an app one day.
-            if has_row {
-                rows.entry(key).0.add_followed(followed);
+        self.loads.settle(horizon, order, |row, told| {
+            let Some(key) = row else { return };
+            if told.followed != Followed::default() {
+                gathered.rows.entry(key).0.add_followed(told.followed);
+            }
+            if verdicts.is_judged_by_loads(key.target) {
+                gathered.add_leaders(key, &told.leaders);
             }
         });
     }

@@ -9,13 +9,14 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::verdicts::{Verdict, Verdicts};
+use crate::dissect::tunnel;
 use crate::hostname::{Hostname, registrable_domain};
 use crate::ledger::Bucket;
-use crate::names::{Candidate, LATE_NANOS, NameCache};
+use crate::names::{CANDIDATES_MAX, Candidate, LATE_NANOS, NameCache};
 use crate::net::Address;
 use crate::observation::{Ech, NameSource};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
-use crate::worker::part::{AnonymousSums, EchOffer, Outer};
+use crate::worker::part::{AnonymousSums, Doubt, EchOffer};
 
 /// Offers of Encrypted ClientHello remembered.
 const OFFERS_MAX: usize = 65_536;
@@ -33,6 +34,8 @@ pub struct Named {
     pub source: NameSource,
     /// The names it may have, where that is not decided.
     pub candidates: Box<[Box<str>]>,
+    /// Whether its name is made up, as those of Tor are.
+    pub is_tor: bool,
     /// What the extension of Encrypted ClientHello amounts to, where it was there.
     pub ech: Option<EchState>,
 }
@@ -50,6 +53,7 @@ impl Named {
             name: None,
             source: NameSource::Dns,
             candidates: Box::default(),
+            is_tor: false,
             ech: None,
         }
     }
@@ -124,20 +128,32 @@ pub fn name_flow(
     verdicts: &mut Verdicts,
 ) -> Named {
     let shown = outer.zip(flow.outer.and_then(|outer| outer.name).map(|(_, source)| source));
-    let state = flow.outer.map(|Outer { ech, .. }| match shown {
-        Some((outer, NameSource::Sni | NameSource::Quic)) => {
-            ech_state(flow, ech, outer, offers, verdicts)
+    let state = match (flow.outer.map(|outer| outer.doubt), shown) {
+        (Some(Doubt::MadeUp), Some((name, source))) => {
+            let named = named(name, source, verdicts);
+            return match is_made_up(flow, name, names) {
+                true => Named { bucket: Bucket::Tunnel, is_tor: true, ..named },
+                false => named,
+            };
+        }
+        (Some(Doubt::MadeUp), None) | (None, _) => None,
+        (Some(Doubt::Ech(ech)), Some((outer, NameSource::Sni | NameSource::Quic))) => {
+            Some(ech_state(flow, ech, outer, offers, verdicts))
         }
         // The hello had no name.
-        _ => EchState::GreaseOrUnknown,
-    });
+        (Some(Doubt::Ech(_)), _) => Some(EchState::GreaseOrUnknown),
+    };
     let hidden = matches!(state, Some(EchState::Likely | EchState::Confirmed));
     if let (Some((outer, source)), false) = (shown, hidden) {
         return Named { ech: state, ..named(outer, source, verdicts) };
     }
     let (candidates, _) =
         names.candidates(flow.client.address, flow.server.address, flow.first_seen);
-    let mut result = match by_candidates(&candidates, NameSource::Dns, verdicts) {
+    let others = match candidates.is_empty() && !hidden {
+        true => Vec::new(),
+        false => names.of_anybody(flow.server.address, flow.first_seen),
+    };
+    let mut result = match by_candidates(&candidates, &others, NameSource::Dns, verdicts) {
         Some(result) => result,
         None => {
             let server = flow.server;
@@ -156,11 +172,24 @@ pub fn name_flow(
     if result.verdict.is_none() && verdicts.is_resolver(flow.server) {
         result.bucket = Bucket::EncryptedDns;
     }
-    if hidden {
+    if hidden && result.verdict.is_none() && candidates.is_empty() {
+        result.candidates = others.into_iter().take(CANDIDATES_MAX).collect();
+    }
+    // Tunnels and encrypted DNS are asked first.
+    if hidden && result.bucket > Bucket::EchHidden {
         result.bucket = Bucket::EchHidden;
     }
     result.ech = state;
     result
+}
+
+/// Whether a name that may be made up is: nobody asks DNS for one, nor for its server's address. A
+/// client whose questions are not seen tells nothing by not asking, and it takes a longer name.
+fn is_made_up(flow: &AnonymousSums, name: &str, names: &mut NameCache) -> bool {
+    let (client, server, first) = (flow.client.address, flow.server.address, flow.first_seen);
+    let (candidates, _) = names.candidates(client, server, first);
+    let is_told = !candidates.is_empty() || !names.of_anybody(server, first).is_empty();
+    !is_told && (names.is_answered(client, first) || tunnel::is_long_tor_name(name))
 }
 
 /// What the extension in a flow's hello amounts to.
@@ -190,19 +219,22 @@ fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
         name: Some(name.into()),
         source,
         candidates: Box::default(),
+        is_tor: false,
         ech: None,
     }
 }
 
 /// Names a flow of media by what its client used before it; see [`super::calls`].
 pub(super) fn name_media(candidates: &[Candidate], verdicts: &mut Verdicts) -> Named {
-    let named = by_candidates(candidates, NameSource::Media, verdicts);
+    let named = by_candidates(candidates, &[], NameSource::Media, verdicts);
     named.unwrap_or_else(Named::nobody_knows)
 }
 
-/// None without candidates.
+/// None without candidates. `others` are names that anybody was given for the same server: where they
+/// are of another app, too, a name is possible and not certain.
 fn by_candidates(
     candidates: &[Candidate],
+    others: &[Box<str>],
     source: NameSource,
     verdicts: &mut Verdicts,
 ) -> Option<Named> {
@@ -216,7 +248,12 @@ fn by_candidates(
             || registrable_domain(&candidate.name) == registrable_domain(&best.name)
                 && verdict.app == best_verdict.app
     });
-    if agree {
+    // Whose question was not seen may have had another app in mind.
+    let is_shared = others.iter().any(|name| {
+        let app = verdicts.name(name).app;
+        app.is_some() && app != best_verdict.app
+    });
+    if agree && !is_shared {
         return Some(named(&best.name, source, verdicts));
     }
     // Whichever of them it is, it is nobody's app.

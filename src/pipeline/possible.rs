@@ -1,22 +1,25 @@
 //! Flows whose name is hidden or ambiguous: which apps they may have been, and with what weight.
 //!
-//! The candidates are names that DNS had told the same client for the flow's server. Their apps
+//! The candidates are names that DNS had told the same client for the flow's server, or others where
+//! it told the client none and the name is hidden. Their apps
 //! share the flow: each may have had all of it, and is expected to have had as much as its share of
-//! the names. Nobody is told that it was one of them.
+//! the names. Nobody is told that it was one of them. A domain without signature may turn out to be an
+//! app's one day, so that the same is kept of it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
+use super::loads::Site;
 use super::verdicts::{TargetNumber, Verdicts};
-use crate::store::{PossibleSums, Target};
+use crate::store::PossibleSums;
 use crate::time::Hour;
 use crate::usage::Sums;
 
-/// What may have been, by hour and a target of the app.
+/// What may have been, by hour and a target of the app, or a domain.
 pub(super) type Possible = HashMap<(Hour, TargetNumber), PossibleSums, RandomState>;
 
-/// Adds a flow's sums to all apps among its candidates.
+/// Adds a flow's sums to all apps and domains among its candidates.
 pub(super) fn add(
     possible: &mut Possible,
     candidates: &[Box<str>],
@@ -24,7 +27,7 @@ pub(super) fn add(
     sums: &Sums,
     verdicts: &mut Verdicts,
 ) {
-    for (target, share) in apps(candidates, verdicts) {
+    for (target, share) in targets(candidates, verdicts) {
         let expected = u128::from(sums.bytes()) * share as u128 / candidates.len().max(1) as u128;
         let added = PossibleSums {
             flows: sums.connections,
@@ -37,20 +40,18 @@ pub(super) fn add(
     }
 }
 
-/// Of each app among the candidates, its first target, and how many of the names are the app's.
-fn apps(candidates: &[Box<str>], verdicts: &mut Verdicts) -> Vec<(TargetNumber, usize)> {
-    let mut found: BTreeMap<u32, (TargetNumber, usize)> = BTreeMap::new();
+/// Of each app and domain among the candidates, its first target, and how many of the names are its.
+fn targets(candidates: &[Box<str>], verdicts: &mut Verdicts) -> Vec<(TargetNumber, usize)> {
+    let mut found: BTreeMap<Site, (TargetNumber, usize)> = BTreeMap::new();
     for name in candidates {
         let verdict = verdicts.name(name);
-        let (Some(app), Some(target)) = (verdict.app, verdict.target) else { continue };
-        let (known, names) = found.entry(app).or_insert((target, 0));
+        let Some(target) = verdict.target else { continue };
+        let site = verdicts.site(target, verdict.app);
+        let (known, names) = found.entry(site).or_insert((target, 0));
         *names += 1;
         if verdicts.target(target) < verdicts.target(*known) {
             *known = target;
         }
     }
-    let is_app = |(target, _): &(TargetNumber, usize)| {
-        matches!(verdicts.target(*target), Target::App { .. })
-    };
-    found.into_values().filter(is_app).collect()
+    found.into_values().collect()
 }

@@ -64,7 +64,7 @@ impl FlowLine {
         let app = verdict.and_then(|verdict| verdict.target).and_then(|target| {
             match verdicts.target(target) {
                 Target::App { app, .. } => Some(app.id.as_str().into()),
-                Target::Domain(_) => None,
+                Target::Domain(_) | Target::Labelled { .. } => None,
             }
         });
         let (name, name_source) = match named {
@@ -90,7 +90,10 @@ impl FlowLine {
             bytes_up: flow.bytes_up,
             bytes_down: flow.bytes_down,
             end: flow.end,
-            tunnel: flow.tunnel,
+            tunnel: match named {
+                Some(named) if named.is_tor => flow.tunnel.or(Some(TunnelProtocol::Tor)),
+                _ => flow.tunnel,
+            },
             media: flow.media,
         }
     }

@@ -228,7 +228,7 @@ impl Summary {
     pub(super) fn usage(&mut self, client: u32, hour: Hour, target: &Target, sums: &Sums) {
         let (app, role, tenant, edition) = match target {
             Target::App { app, role, tenant, edition } => (app, role, tenant, edition),
-            Target::Domain(domain) => {
+            Target::Domain(domain) | Target::Labelled { domain, .. } => {
                 return self.unmatched.entry(domain.clone()).or_default().add(sums);
             }
         };

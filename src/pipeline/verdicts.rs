@@ -8,19 +8,24 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::loads::Site;
 use crate::catalogue::{App, Catalogue, Match, Purpose, Role};
+use crate::evidence::Side;
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint};
 use crate::store::{AppFacts, Target};
+use crate::worker::detours::Detour;
 
 /// Names remembered; when there are more, all are forgotten and matched anew.
 const NAMES_MAX: usize = 1 << 18;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", TUNNELLING_CATEGORY];
 /// The one of them whose apps make services reachable from outside.
-pub(super) const TUNNELLING_CATEGORY: &str = "tunnelling";
+const TUNNELLING_CATEGORY: &str = "tunnelling";
+/// The category of apps by which computers are controlled from afar.
+const REMOTE_CATEGORY: &str = "remote-access";
 
 /// Categories of apps with which one can call (see `signatures/categories.toml`). Any other app is
 /// one where it has this tag (`signatures/tags.toml`), or, where teams work together, that of chat.
@@ -34,6 +39,8 @@ const ENCRYPTED_DNS_PORTS: [u16; 2] = [443, 853];
 
 /// A label that no signature has.
 const ANY_HOST: &str = "shadowscope-any-host";
+/// A number that no label of a signature has.
+const ANY_NUMBER: u32 = 900_719_925;
 
 /// The number of a [`Target`] in [`Verdicts`].
 pub type TargetNumber = u32;
@@ -117,6 +124,15 @@ impl Verdicts {
         self.domains[number as usize]
     }
 
+    /// Whether what flows to a target followed may change what they amount to: they are to hosts of an
+    /// app that are not incidental, or to a domain that may turn out to be an app's.
+    pub fn is_judged_by_loads(&self, number: TargetNumber) -> bool {
+        match self.target(number) {
+            Target::App { role, .. } => Side::of_role(role) != Side::Incidental,
+            Target::Domain(_) | Target::Labelled { .. } => true,
+        }
+    }
+
     /// The target that stands for unmatched domains for which there is no room.
     pub fn other_domain(&mut self) -> TargetNumber {
         self.number(Target::Domain("other".into()))
@@ -139,7 +155,10 @@ impl Verdicts {
             Some(found) => self.matched(&found),
             None => {
                 let domain = registrable_domain(name).unwrap_or(name);
-                let target = self.number(Target::Domain(domain.into()));
+                let target = self.number(match catalogue.label_below(name, domain) {
+                    Some(label) => Target::Labelled { domain: domain.into(), label: label.into() },
+                    None => Target::Domain(domain.into()),
+                });
                 Verdict {
                     target: Some(target),
                     bucket: Bucket::Unmatched,
@@ -156,15 +175,58 @@ impl Verdicts {
         verdict
     }
 
-    /// The app that all names below a registrable domain stand for, and its bucket; none where there
-    /// is none, or where single names decide.
-    pub fn whole_domain(&mut self, domain: &str) -> Option<(Target, Bucket)> {
+    /// What a target belongs to: its app, or its domain.
+    pub fn site(&mut self, target: TargetNumber, app: Option<u32>) -> Site {
+        let domain = match (app, self.target(target)) {
+            (Some(app), _) => return Site::App(app),
+            (None, Target::Labelled { domain, .. }) => Target::Domain(domain.clone()),
+            (None, _) => return Site::Domain(target),
+        };
+        Site::Domain(self.number(domain))
+    }
+
+    /// What all names below a registrable domain stand for, or those of a label that says less; none
+    /// where nothing is known of them, or where single names decide.
+    pub fn whole_domain(&mut self, domain: &str, label: &str) -> Option<Verdict> {
         // No rule names this host, so that only one for all of the domain matches it.
         let below = self.name(&format!("{ANY_HOST}.{domain}"));
         let itself = self.name(domain);
-        let target = below.target.filter(|_| below == itself)?;
-        let target = self.target(target).clone();
-        matches!(target, Target::App { .. }).then_some((target, below.bucket))
+        if below != itself || below.bucket == Bucket::Unmatched {
+            return None;
+        }
+        // A label stands for itself with any number behind it, and no rule names this one.
+        let word = label.trim_end_matches('#');
+        Some(if label.is_empty() {
+            below
+        } else {
+            self.name(&format!("{word}{ANY_NUMBER}.{domain}"))
+        })
+    }
+
+    /// The way around that a name is which stands for this; `of_resolver` is what it is where that is
+    /// a resolver's.
+    pub fn detour(&self, verdict: Verdict, of_resolver: Detour) -> Option<Detour> {
+        match verdict.bucket {
+            Bucket::EncryptedDns => Some(of_resolver),
+            Bucket::App => {
+                // The vendor's pages are a website like any other.
+                let is_page = matches!(verdict.role, Some(Role::Visit | Role::Embed | Role::Site));
+                let target = verdict.target.filter(|_| !is_page).map(|target| self.target(target));
+                match target {
+                    Some(Target::App { app, .. }) if app.category == REMOTE_CATEGORY => {
+                        Some(Detour::RemoteAccess)
+                    }
+                    _ => None,
+                }
+            }
+            Bucket::Tunnel => match verdict.target.map(|target| self.target(target)) {
+                Some(Target::App { app, .. }) if app.category == TUNNELLING_CATEGORY => {
+                    Some(Detour::Tunnelling)
+                }
+                _ => Some(Detour::Vpn),
+            },
+            _ => None,
+        }
     }
 
     /// What the server of a flow without any name stands for.
@@ -235,7 +297,7 @@ impl Verdicts {
         match self.numbers.get(&target) {
             Some(&known) => known,
             None => {
-                self.domains.push(matches!(target, Target::Domain(_)));
+                self.domains.push(!matches!(target, Target::App { .. }));
                 self.targets.push(target.clone());
                 self.numbers.insert(target, next);
                 next

@@ -10,7 +10,8 @@
 //! are person-minutes: the sum over the rows of `usage.csv`. `bytes_up` and `bytes_down` are certain;
 //! `bytes_upper_bound` adds to them the bytes of flows whose name is hidden (Encrypted ClientHello) or
 //! ambiguous, and which may have been the app's by what DNS had told the same client. An app that is
-//! only possible has a row without users, connections and evidence. Of days whose hours are not kept
+//! only possible has a row without users and connections, and its evidence is that of names that were
+//! asked for: `dns_only`. Of days whose hours are not kept
 //! any more, `first_seen` and `last_seen` are the day, without a time; where only totals are, users,
 //! minutes and evidence are as they were when the totals were made. `catalogue_version` names the versions
 //! in force that day, joined by `+`.
@@ -22,6 +23,7 @@ use super::days::{Day, Days};
 use super::output::{Finished, Output};
 use super::table::{Cell, Table, ratio};
 use super::usage::AppDay;
+use crate::evidence::Evidence;
 use crate::store::{PossibleFact, Snapshot};
 
 const COLUMNS: [&str; 20] = [
@@ -126,7 +128,8 @@ impl Apps {
             Cell::Number(app.sums.bytes),
             Cell::Ours(&days.time(app.sums.first_seen)?),
             Cell::Ours(&days.time(app.sums.last_seen)?),
-            Cell::Ours(""),
+            // Which of the names that DNS told it was, nobody saw.
+            Cell::Ours(Evidence::DnsOnly.as_str()),
             Cell::Ours(&ratio(0, 0, 1)),
             Cell::Ours(""),
             Cell::Ours(""),

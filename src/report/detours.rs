@@ -4,7 +4,7 @@
 //! `what` is a protocol, or for services that the catalogue knows its category. `known_by` says what
 //! told it: `protocol` (what was said in it), `resolver_list` (the catalogue's dated list of public
 //! resolvers), `catalogue` (its names and addresses). Bytes of remote access may be an app's in the
-//! other files, too.
+//! other files, too, and stand in two rows here where both its protocol and its name told it.
 
 use super::ReportError;
 use super::days::Day;

@@ -247,7 +247,13 @@ mod tests {
                     );
                     let facts = CatalogueFacts { version: "2026.12".into(), hash: "cb".into() };
                     let domain = "unknown.example".to_owned();
-                    let new = NewName { domain, target: app("known", role), bucket: Bucket::App };
+                    let new = NewName {
+                        domain,
+                        label: String::new(),
+                        target: Some(app("known", role)),
+                        bucket: Bucket::App,
+                        detour: None,
+                    };
                     let renamed = store.rename(&facts, &[new], 3 * DAY_SECONDS + 80_000).unwrap();
                     assert_eq!(renamed.len(), 1);
                     report(&store)

@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(visibility.len(), 2 * Bucket::ALL.len());
         assert_eq!(visibility[0], "1970-01-01,undecodable,0,0,0.0000,0,0.0000,0.0000,false");
         assert_eq!(visibility[10], "1970-01-01,app,2,101,80.1587,0,0.0000,0.0000,false");
-        let next_day = "1970-01-02,app,1,3,42.8571,0,0.0000,0.0000,true";
+        let next_day = "1970-01-02,app,1,3,42.8571,0,0.0000,0.0000,false";
         assert_eq!(visibility[10 + Bucket::ALL.len()], next_day);
         let bytes: u64 =
             visibility.iter().map(|l| l.split(',').nth(3).unwrap().parse::<u64>().unwrap()).sum();

@@ -11,7 +11,8 @@
 //! bytes in rows of usage that have a user. All three are estimates of what lies outside the books.
 //!
 //! `visibility_break` is true where the bucket's share has moved by more than five points against
-//! the mean of its shares on those of the seven days before that have rows: whoever compares use
+//! the mean of its shares on those of the seven days before that have rows, which are two at least (one
+//! day is no mean): whoever compares use
 //! across such a day compares what was seen, not what was done. Those days count also where the
 //! report does not show them.
 
@@ -41,6 +42,8 @@ const COLUMNS: [&str; 9] = [
 
 /// The days before that a day is compared with.
 const DAYS_BEFORE: i64 = 7;
+/// How many of them must have bytes: one day may be a Sunday.
+const DAYS_BEFORE_MIN: usize = 2;
 /// The unit of shares: a millionth.
 const WHOLE: u64 = 1_000_000;
 /// Five points.
@@ -142,7 +145,7 @@ fn shares(facts: &[VisibilityFact]) -> Option<Shares> {
 fn is_break(share: u64, before: &[u64]) -> bool {
     let days = before.len() as u64;
     let sum: u64 = before.iter().sum();
-    (share * days).abs_diff(sum) > BREAK * days
+    before.len() >= DAYS_BEFORE_MIN && (share * days).abs_diff(sum) > BREAK * days
 }
 
 #[cfg(test)]
@@ -153,10 +156,12 @@ mod tests {
     fn a_break_is_more_than_five_points_from_the_mean() {
         let percent = |points: u64| points * WHOLE / 100;
         assert!(!is_break(percent(90), &[]), "a first day breaks with nothing");
-        assert!(!is_break(percent(15), &[percent(10)]));
-        assert!(is_break(percent(15) + 1, &[percent(10)]));
-        assert!(is_break(percent(5) - 1, &[percent(10)]));
-        assert!(!is_break(percent(5), &[percent(10)]));
+        assert!(!is_break(percent(90), &[percent(10)]), "one day is no mean");
+        let before = [percent(10); 2];
+        assert!(!is_break(percent(15), &before));
+        assert!(is_break(percent(15) + 1, &before));
+        assert!(is_break(percent(5) - 1, &before));
+        assert!(!is_break(percent(5), &before));
         // The mean of the days before is what counts, not the last of them.
         let before = [percent(10), percent(20), percent(30)];
         assert!(!is_break(percent(25), &before));

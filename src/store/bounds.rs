@@ -71,8 +71,10 @@ impl Snapshot<'_> {
         let sql = "SELECT
                 ifnull(sum(u.attributed_bytes + iif(s.user <> '', u.bytes_up + u.bytes_down, 0)), 0),
                 ifnull(sum(u.bytes_up + u.bytes_down), 0)
-            FROM targets_kept AS u LEFT JOIN subjects AS s ON s.id = u.subject
-            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible";
+            FROM targets_kept AS u
+            JOIN targets AS t ON t.id = u.target
+            LEFT JOIN subjects AS s ON s.id = u.subject
+            WHERE NOT (t.app IS NULL AND t.role <> '') AND u.hour >= ? AND u.hour < ? AND u.run IN runs_visible";
         let bytes = self.transaction.query_row(sql, params![window.from, window.to], |row| {
             Ok((unsigned(row, 0)?, unsigned(row, 1)?))
         });

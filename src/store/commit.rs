@@ -4,8 +4,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
 use super::rows::{
-    CatalogueId, Commit, DetourRow, HealthRow, PossibleRow, RingRow, RunId, SubjectId, TotalsRow,
-    TraitRow, UsageRow, VisibilityRow,
+    CatalogueId, Commit, DetourRow, FollowedRow, HealthRow, PossibleRow, RingRow, RunId, SubjectId,
+    TotalsRow, TraitRow, UsageRow, VisibilityRow,
 };
 use super::{Store, intern::Interned};
 use crate::stats::Counters;
@@ -66,6 +66,7 @@ fn write(
     }
     interned.write(&transaction)?;
     add_usage(&transaction, run, commit.catalogue, &commit.usage)?;
+    add_followed(&transaction, run, commit.catalogue, &commit.followed)?;
     add_possible(&transaction, run, &commit.possible)?;
     add_visibility(&transaction, run, &commit.visibility)?;
     add_totals(&transaction, run, &commit.totals)?;
@@ -186,6 +187,46 @@ fn in_key_order(rows: &[UsageRow]) -> Vec<&UsageRow> {
     let mut sorted: Vec<&UsageRow> = rows.iter().collect();
     sorted.sort_unstable_by_key(|row| (row.hour, row.subject, row.target, row.name_source));
     sorted
+}
+
+fn add_followed(
+    connection: &Connection,
+    run: RunId,
+    catalogue: CatalogueId,
+    rows: &[FollowedRow],
+) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO followed (
+             hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3,
+             flows_1s, flows_2s, flows_5s
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+             flows_1s = flows_1s + excluded.flows_1s,
+             flows_2s = flows_2s + excluded.flows_2s,
+             flows_5s = flows_5s + excluded.flows_5s",
+    )?;
+    let mut rows: Vec<&FollowedRow> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| {
+        (row.hour, row.subject, row.target, row.name_source, row.leaders)
+    });
+    for row in rows {
+        let [first, second, third] = row.leaders.map(|leader| leader.map_or(0, |leader| leader.0));
+        upsert.execute(params![
+            row.hour.start_seconds(),
+            run.0,
+            row.subject.0,
+            row.target.0,
+            row.name_source as u8,
+            catalogue.0,
+            first,
+            second,
+            third,
+            number(row.flows[0]),
+            number(row.flows[1]),
+            number(row.flows[2]),
+        ])?;
+    }
+    Ok(())
 }
 
 fn add_possible(connection: &Connection, run: RunId, rows: &[PossibleRow]) -> rusqlite::Result<()> {

@@ -40,7 +40,7 @@ struct HourRow {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Group {
     App(i64, String, String),
-    Domain(i64),
+    Domain(String),
 }
 
 /// Sides of targets, asked once.
@@ -162,6 +162,8 @@ fn take(connection: &Connection, hours: &[Hour], subject: i64) -> rusqlite::Resu
     )?;
     let mut delete = connection
         .prepare_cached("DELETE FROM usage WHERE hour = ? AND run = ? AND subject = ?")?;
+    let mut delete_followed = connection
+        .prepare_cached("DELETE FROM followed WHERE hour = ? AND run = ? AND subject = ?")?;
     let mut rows = Vec::new();
     for &(hour, run) in hours {
         let before = rows.len();
@@ -170,6 +172,7 @@ fn take(connection: &Connection, hours: &[Hour], subject: i64) -> rusqlite::Resu
         }
         if rows.len() > before {
             delete.execute([hour, run, subject])?;
+            delete_followed.execute([hour, run, subject])?;
         }
     }
     Ok(rows)
@@ -248,13 +251,13 @@ fn of_target(
     if let Some(known) = targets.get(&target) {
         return Ok(known.clone());
     }
-    let sql = "SELECT app, role, tenant, edition FROM targets WHERE id = ?";
+    let sql = "SELECT app, role, tenant, edition, domain FROM targets WHERE id = ?";
     let found = connection.prepare_cached(sql)?.query_row([target], |row| {
         let role: String = row.get(1)?;
         Ok(match row.get::<_, Option<i64>>(0)? {
             Some(app) => (Group::App(app, row.get(2)?, row.get(3)?), Side::of_role(&role)),
             // It may get the name of an app later, and is judged as one in use then.
-            None => (Group::Domain(target), Side::Use),
+            None => (Group::Domain(row.get(4)?), Side::Use),
         })
     })?;
     targets.insert(target, found.clone());

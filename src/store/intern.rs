@@ -34,6 +34,8 @@ struct TargetKey {
     edition: String,
     /// Empty for an app.
     domain: String,
+    /// Empty for an app, and for most names of a domain.
+    label: String,
 }
 
 /// Numbers of one kind of thing.
@@ -132,21 +134,25 @@ impl Interned {
                     role: role.clone(),
                     tenant: tenant.clone(),
                     edition: edition.clone(),
-                    domain: String::new(),
+                    ..TargetKey::default()
                 }
             }
             Target::Domain(domain) => TargetKey { domain: domain.clone(), ..TargetKey::default() },
+            Target::Labelled { domain, label } => {
+                TargetKey { domain: domain.clone(), label: label.clone(), ..TargetKey::default() }
+            }
         };
         self.targets.number(&key, |key| {
             connection
                 .prepare_cached(
                     "SELECT id FROM targets
                      WHERE ifnull(app, 0) = ifnull((SELECT id FROM apps WHERE app = ?), 0)
-                         AND role = ? AND tenant = ? AND edition = ? AND domain = ?",
+                         AND role = ? AND tenant = ? AND edition = ? AND domain = ? AND label = ?",
                 )?
-                .query_row([&key.app, &key.role, &key.tenant, &key.edition, &key.domain], |row| {
-                    row.get(0)
-                })
+                .query_row(
+                    [&key.app, &key.role, &key.tenant, &key.edition, &key.domain, &key.label],
+                    |row| row.get(0),
+                )
                 .optional()
         })
     }
@@ -187,11 +193,19 @@ impl Interned {
             upsert.execute([&app.id, &app.name, &app.vendor, &app.suite, &app.category])?;
         }
         let mut insert = connection.prepare_cached(
-            "INSERT INTO targets (id, app, role, tenant, edition, domain)
-             VALUES (?, (SELECT id FROM apps WHERE app = ?), ?, ?, ?, ?)",
+            "INSERT INTO targets (id, app, role, tenant, edition, domain, label)
+             VALUES (?, (SELECT id FROM apps WHERE app = ?), ?, ?, ?, ?, ?)",
         )?;
         for (id, key) in &self.targets.pending {
-            insert.execute(params![id, key.app, key.role, key.tenant, key.edition, key.domain])?;
+            insert.execute(params![
+                id,
+                key.app,
+                key.role,
+                key.tenant,
+                key.edition,
+                key.domain,
+                key.label
+            ])?;
         }
         Ok(())
     }

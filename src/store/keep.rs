@@ -251,7 +251,7 @@ fn total(connection: &Connection, day: Window, totals: &[DayTotal]) -> rusqlite:
              SELECT d.day, d.run, d.target, d.catalogue FROM targets_daily AS d
              JOIN targets AS t ON t.id = d.target
              LEFT JOIN apps AS a ON a.id = t.app
-             WHERE d.day = ?1 AND (a.app = ?2 OR (t.app IS NULL AND t.domain = ?3))
+             WHERE d.day = ?1 AND (a.app = ?2 OR (t.app IS NULL AND t.role = '' AND t.domain = ?3))
              ORDER BY d.run, d.target, d.catalogue LIMIT 1)",
     )?;
     for total in totals {
@@ -315,7 +315,9 @@ pub(super) fn forget_unused(connection: &Connection) -> rusqlite::Result<()> {
              UNION SELECT subject FROM sources_daily UNION SELECT subject FROM detours);
          DELETE FROM targets WHERE id NOT IN (
              SELECT target FROM usage UNION SELECT target FROM usage_daily
-             UNION SELECT target FROM targets_daily UNION SELECT target FROM possible);",
+             UNION SELECT target FROM targets_daily UNION SELECT target FROM possible
+             UNION SELECT leader_1 FROM followed UNION SELECT leader_2 FROM followed
+             UNION SELECT leader_3 FROM followed);",
     )
 }
 

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -27,6 +28,7 @@ impl WriterLock {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(lock_path(path))
             .map_err(open)?;
         match file.try_lock() {

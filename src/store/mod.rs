@@ -15,6 +15,7 @@ mod fold;
 mod intern;
 mod keep;
 mod kept;
+mod lead;
 mod lock;
 mod query;
 mod rename;
@@ -28,8 +29,10 @@ mod upkeep;
 mod usage;
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,9 +48,9 @@ pub use query::{
 };
 pub use rename::{NamedLater, NewName, Renamed};
 pub use rows::{
-    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, DetourRow, HealthRow,
-    Plan, PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart, Skip, Subject, SubjectId,
-    Sums, Target, TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
+    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, DetourRow,
+    FollowedRow, HealthRow, Plan, PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart,
+    Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
@@ -93,6 +96,7 @@ impl Store {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |error| explain(path, error);
+        make_private(path)?;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         if connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
             return Err(StoreError::ReadOnly { path: path.to_path_buf() });
@@ -280,10 +284,42 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", false)
 }
 
+/// Makes a new database's file for its owner alone, whatever the process's mask: it tells who did
+/// what. SQLite takes an empty file that is there, and gives those beside it the same rights. A file
+/// that is there keeps its own.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Open { path: path.to_path_buf(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::testing::{connections, read, start};
     use super::*;
+
+    #[test]
+    fn a_new_database_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        let mut store = Store::open(&path, "UTC").unwrap();
+        super::testing::read(&mut store, &[], false, 1);
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        }
+        drop(store);
+        // Whoever gave it to others meant it.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        drop(Store::open(&path, "UTC").unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
 
     #[test]
     fn what_was_finished_is_there_when_opened_again() {

@@ -231,7 +231,7 @@ impl Snapshot<'_> {
             JOIN targets AS t ON t.id = u.target
             LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND t.app IS NULL AND {TRAFFIC}
+                AND t.app IS NULL AND t.role = '' AND {TRAFFIC}
             GROUP BY t.domain
             ORDER BY t.domain"
         );

@@ -1,31 +1,43 @@
 //! Names the past: gives domains that no signature knew the app that they are known by now.
 //!
 //! Rows of usage, by hour, by day and of totals, point at targets, so a domain's target becomes the
-//! app's and no row is written anew, however many there are. The domain stays beside it. What moves is in the books: the bytes
-//! of the domain's rows, as far as they were in `unmatched`, go to the bucket of the app.
+//! app's and no row is written anew, however many there are. The domain stays beside it. A domain that
+//! turns out to be shared infrastructure keeps its rows, and no report has them. What moves is in the
+//! books: the bytes of the domain's rows, as far as they were in `unmatched`, go to the bucket of the
+//! app. Ways around are told of domains that are one, and who led a load is [judged anew](super::lead),
+//! as long as hours are kept.
+//!
+//! What rows do not tell stays as it was read: flows that were ambiguous (an app that may have been
+//! among them gets their bytes as upper bound, where two names of a flow are its twice), and whose
+//! media of calls are.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::Store;
 use super::error::{StoreError, explain};
 use super::intern::Interned;
 use super::query::{Snapshot, Window, unsigned};
 use super::rows::{AppFacts, CatalogueFacts, Target};
+use super::{Store, lead};
 use crate::evidence::{Evidence, Side};
 use crate::ledger::Bucket;
 use crate::time::Timestamp;
+use crate::worker::detours::Detour;
 
 /// What a domain is from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewName {
     /// The registrable domain.
     pub domain: String,
-    /// An app's side.
-    pub target: Target,
+    /// The label below it, see [`Target::Labelled`]; or empty.
+    pub label: String,
+    /// An app's side; none where it is shared infrastructure.
+    pub target: Option<Target>,
     /// Where bytes of that belong.
     pub bucket: Bucket,
+    /// The way around that it is, if any.
+    pub detour: Option<Detour>,
 }
 
 /// A domain whose past has a name now.
@@ -33,12 +45,14 @@ pub struct NewName {
 pub struct Renamed {
     /// The registrable domain.
     pub domain: String,
-    /// The app's id.
-    pub app_id: String,
+    /// The app's id; none of shared infrastructure.
+    pub app_id: Option<String>,
     /// When it was first seen; none where it was only asked for.
     pub first_seen: Option<Timestamp>,
 }
 
+/// The role of a domain that is nobody's app but shared infrastructure.
+const SHARED_ROLE: &str = "infra";
 /// Where clocks are put back, a day has 25 hours.
 const DAY_SECONDS_MAX: i64 = 25 * 3600;
 
@@ -46,20 +60,24 @@ const DAY_SECONDS_MAX: i64 = 25 * 3600;
 type Moves = BTreeMap<(i64, i64, u8), (i64, i64)>;
 
 impl Store {
-    /// The domains that no signature knows.
+    /// The domains that no signature knows, each with its labels; see [`Target::Labelled`].
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn unmatched_domains(&self) -> Result<Vec<String>, StoreError> {
-        let list = || -> rusqlite::Result<Vec<String>> {
-            let sql = "SELECT domain FROM targets WHERE app IS NULL ORDER BY domain";
-            self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+    pub fn unmatched_domains(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let list = || -> rusqlite::Result<Vec<(String, String)>> {
+            let sql = "SELECT domain, label FROM targets WHERE app IS NULL AND role = ''
+                 ORDER BY domain, label";
+            self.connection
+                .prepare(sql)?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
         };
         list().map_err(|error| explain(&self.path, error))
     }
 
     /// Gives domains their names, in one transaction. `now_seconds` is when that is. Domains that
-    /// are not there, and what is no app, are left as they are.
+    /// are not there are left as they are.
     ///
     /// # Errors
     /// The database cannot be written; nothing is changed then.
@@ -153,29 +171,44 @@ fn rename(
     )?;
     let mut known = BTreeMap::new();
     for name in names {
-        let Target::App { app, .. } = &name.target else { continue };
-        let sql = "SELECT id FROM targets WHERE app IS NULL AND domain = ?";
+        let sql = "SELECT id FROM targets WHERE app IS NULL AND role = '' AND domain = ?
+             AND label = ?";
         let mut found = transaction.prepare_cached(sql)?;
-        let ids = found.query_map([&name.domain], |row| row.get(0))?;
+        let ids = found.query_map([&name.domain, &name.label], |row| row.get(0))?;
         for id in ids.collect::<rusqlite::Result<Vec<i64>>>()? {
-            known.insert(id, (name, app));
+            known.insert(id, name);
         }
     }
     let (moves, first_seen) = moves(&transaction, &known)?;
     move_books(&transaction, &moves)?;
-    let mut renamed = Vec::new();
-    for (id, (name, app)) in known {
-        describe(&transaction, app)?;
-        judge_again(&transaction, id, &name.target)?;
-        if point(&transaction, id, &name.target, catalogue, now_seconds)? {
-            renamed.push(Renamed {
+    tell_detours(&transaction, &known)?;
+    let before = lead::Sites::read(&transaction)?;
+    // Names of one domain are told together: by those that are an app's, if any are.
+    let mut renamed: BTreeMap<&str, Renamed> = BTreeMap::new();
+    for (&id, name) in &known {
+        let app = match &name.target {
+            Some(Target::App { app, .. }) => Some(app),
+            _ => None,
+        };
+        if let Some(app) = app {
+            describe(&transaction, app)?;
+        }
+        judge_again(&transaction, id, name.target.as_ref())?;
+        if point(&transaction, id, name.target.as_ref(), catalogue, now_seconds)? {
+            let told = renamed.entry(&name.domain).or_insert_with(|| Renamed {
                 domain: name.domain.clone(),
-                app_id: app.id.clone(),
-                first_seen: first_seen.get(&id).copied(),
+                app_id: None,
+                first_seen: None,
             });
+            told.app_id = told.app_id.take().or_else(|| app.map(|app| app.id.clone()));
+            let first = first_seen.get(&id).copied();
+            told.first_seen = [told.first_seen, first].into_iter().flatten().min();
         }
     }
+    let changed: Vec<i64> = known.keys().copied().collect();
+    lead::judge_again(&transaction, &changed, &before, &lead::Sites::read(&transaction)?)?;
     transaction.commit()?;
+    let mut renamed: Vec<Renamed> = renamed.into_values().collect();
     renamed.sort_by(|one, other| (&one.app_id, &one.domain).cmp(&(&other.app_id, &other.domain)));
     Ok(renamed)
 }
@@ -183,7 +216,7 @@ fn rename(
 /// What the books have to move, and when each target was first seen.
 fn moves(
     connection: &Connection,
-    known: &BTreeMap<i64, (&NewName, &AppFacts)>,
+    known: &BTreeMap<i64, &NewName>,
 ) -> rusqlite::Result<(Moves, BTreeMap<i64, Timestamp>)> {
     let (mut moves, mut first_seen) = (Moves::new(), BTreeMap::new());
     if known.is_empty() {
@@ -203,7 +236,7 @@ fn moves(
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let target: i64 = row.get(2)?;
-        let Some((name, _)) = known.get(&target) else { continue };
+        let Some(name) = known.get(&target) else { continue };
         let into = if row.get(7)? { &mut by_day } else { &mut moves };
         let (flows, bytes) = into.entry((row.get(0)?, row.get(1)?, name.bucket as u8)).or_default();
         *flows += row.get::<_, i64>(3)?;
@@ -253,8 +286,8 @@ fn spread(connection: &Connection, by_day: &Moves, moves: &mut Moves) -> rusqlit
 
 /// A domain's totals were judged as those of an app in use: what a host of another role says is no
 /// use, and in most roles incidental.
-fn judge_again(connection: &Connection, id: i64, target: &Target) -> rusqlite::Result<()> {
-    let Target::App { role, .. } = target else { return Ok(()) };
+fn judge_again(connection: &Connection, id: i64, target: Option<&Target>) -> rusqlite::Result<()> {
+    let Some(Target::App { role, .. }) = target else { return Ok(()) };
     let side = Side::of_role(role);
     if side == Side::Use {
         return Ok(());
@@ -300,21 +333,59 @@ fn describe(connection: &Connection, app: &AppFacts) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes the target the app's. Where this domain got this app once before, its new rows join those.
+/// Notes ways around that domains turned out to be: their bytes, as far as they were in `unmatched`.
+/// Where it is not kept who it was, by at least so many devices as one of the domains had.
+fn tell_detours(connection: &Connection, known: &BTreeMap<i64, &NewName>) -> rusqlite::Result<()> {
+    let mut by_kind: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    for (id, name) in known {
+        if let Some(detour) = name.detour {
+            by_kind.entry(detour.number()).or_default().push(id.to_string());
+        }
+    }
+    for (kind, ids) in by_kind {
+        let ids = ids.join(", ");
+        let mine = format!(
+            "target IN ({ids}) AND connections + bytes_up + bytes_down > elsewhere_flows + elsewhere_bytes"
+        );
+        let sums = "sum(connections - elsewhere_flows),
+                 sum(bytes_up + bytes_down - elsewhere_bytes)";
+        let upsert = "ON CONFLICT DO UPDATE SET flows = flows + excluded.flows,
+                 bytes = bytes + excluded.bytes, devices = max(devices, excluded.devices)";
+        let sql = format!(
+            "INSERT INTO detours (hour, run, kind, subject, flows, bytes, devices)
+             SELECT hour, run, {kind}, subject, {sums}, 1 FROM usage
+             WHERE {mine} GROUP BY hour, run, subject {upsert};
+             INSERT INTO detours (hour, run, kind, subject, flows, bytes, devices)
+             SELECT day, run, {kind}, 0, {sums}, count(DISTINCT subject) FROM usage_daily
+             WHERE {mine} GROUP BY day, run {upsert};
+             INSERT INTO detours (hour, run, kind, subject, flows, bytes, devices)
+             SELECT day, run, {kind}, 0, {sums}, max(devices_seen) FROM targets_daily
+             WHERE {mine} GROUP BY day, run {upsert};"
+        );
+        connection.execute_batch(&sql)?;
+    }
+    Ok(())
+}
+
+/// Makes the target the app's, or that of what is shared. Where this domain got this app once before, its new rows join those.
 fn point(
     connection: &Connection,
     id: i64,
-    target: &Target,
+    target: Option<&Target>,
     catalogue: &CatalogueFacts,
     now_seconds: i64,
 ) -> rusqlite::Result<bool> {
-    let Target::App { app, role, tenant, edition } = target else { return Ok(false) };
+    let (app, role, tenant, edition) = match target {
+        Some(Target::App { app, role, tenant, edition }) => (&*app.id, &**role, tenant, edition),
+        Some(Target::Domain(_) | Target::Labelled { .. }) => return Ok(false),
+        None => ("", SHARED_ROLE, &String::new(), &String::new()),
+    };
     let changed = connection.execute(
         "UPDATE OR IGNORE targets SET app = (SELECT id FROM apps WHERE app = ?2), role = ?3,
              tenant = ?4, edition = ?5, named_at = ?6,
              catalogue = (SELECT id FROM catalogues WHERE version = ?7 AND hash = ?8)
          WHERE id = ?1",
-        params![id, app.id, role, tenant, edition, now_seconds, catalogue.version, catalogue.hash],
+        params![id, app, role, tenant, edition, now_seconds, catalogue.version, catalogue.hash],
     )?;
     if changed == 0 {
         // The same domain and app: a space makes it another text, and no report shows it.

@@ -10,6 +10,7 @@ use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
+use crate::usage::FOLLOWED_SECONDS;
 pub use crate::usage::Sums;
 use crate::worker::detours::Detour;
 use crate::worker::part::{Health, RingSums};
@@ -46,6 +47,13 @@ pub enum Target {
     },
     /// A registrable domain that no signature knows.
     Domain(String),
+    /// Names below such a domain that would say less about use than others, if it were an app's.
+    Labelled {
+        /// The registrable domain.
+        domain: String,
+        /// The label of the catalogue's list that says so.
+        label: String,
+    },
 }
 
 /// A catalogue that names were matched with.
@@ -95,12 +103,30 @@ pub struct UsageRow {
     pub sums: Sums,
 }
 
+/// Flows of a row of usage that began while a page of another site was loading, or not, as the
+/// catalogue decides who leads. Rows with the same key are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowedRow {
+    /// The hour of the row.
+    pub hour: Hour,
+    /// Who.
+    pub subject: SubjectId,
+    /// What.
+    pub target: TargetId,
+    /// Where the name came from.
+    pub name_source: NameSource,
+    /// Who leads: the first of these that shows pages to everybody.
+    pub leaders: [Option<TargetId>; 3],
+    /// How many flows, per silence of [`crate::usage::FOLLOWED_SECONDS`].
+    pub flows: [u64; FOLLOWED_SECONDS.len()],
+}
+
 /// What flows may have been whose name is hidden or ambiguous. Rows with the same key are added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PossibleRow {
     /// The hour of the packets' own stamps.
     pub hour: Hour,
-    /// One target of an app.
+    /// One target of an app, or a domain that no signature knows.
     pub target: TargetId,
     /// How much.
     pub sums: PossibleSums,
@@ -220,6 +246,8 @@ pub struct Commit {
     pub catalogue: CatalogueId,
     /// In any order; keys may occur more than once.
     pub usage: Vec<UsageRow>,
+    /// In any order.
+    pub followed: Vec<FollowedRow>,
     /// In any order.
     pub possible: Vec<PossibleRow>,
     /// In any order.

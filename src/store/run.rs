@@ -313,6 +313,7 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
             "rings",
             "traits",
             "accepted",
+            "followed",
             "possible",
             "detours",
         ] {

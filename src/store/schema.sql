@@ -1,4 +1,4 @@
--- The database of shadowscope, version 7 (PRAGMA user_version).
+-- The database of shadowscope, version 8 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -89,17 +89,20 @@ CREATE TABLE apps (
 CREATE TABLE targets (
     id      INTEGER PRIMARY KEY,
     app     INTEGER REFERENCES apps (id),  -- null for an unmatched domain
-    role    TEXT NOT NULL,  -- use, login, visit, embed, telemetry, site, infra; '' without app
+    role    TEXT NOT NULL,  -- use, login, visit, embed, telemetry, site, infra; '' without app, or
+                            -- infra where a domain turned out to be shared infrastructure
     tenant  TEXT NOT NULL,  -- the organisation's instance, as far as the name shows it, or ''
     edition TEXT NOT NULL,  -- personal, business, mixed, or ''
     domain  TEXT NOT NULL,  -- registrable domain when unmatched; what it was before it got its
                             -- app, where `catalogue` is set; else ''
     catalogue INTEGER REFERENCES catalogues (id),  -- that gave a domain its app after its rows
                             -- were written; null for all others
-    named_at INTEGER        -- when that was, in seconds since 1970-01-01
+    named_at INTEGER,       -- when that was, in seconds since 1970-01-01
+    label   TEXT NOT NULL   -- for names below such a domain that would say less about use than
+             DEFAULT ''     -- others, if it were an app's: the label that says so; else ''
 ) STRICT;
 
-CREATE UNIQUE INDEX targets_text ON targets (ifnull(app, 0), role, tenant, edition, domain);
+CREATE UNIQUE INDEX targets_text ON targets (ifnull(app, 0), role, tenant, edition, domain, label);
 
 -- Usage: who, what, in which hour. The first key column is the hour, since reports and the
 -- removal of a run (whose hours are known) both look for a range of them.
@@ -137,6 +140,25 @@ CREATE TABLE usage (
                                                  -- behind its hello; bit 4 + q: twice as many, and
                                                  -- so on to bit 12 + q
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
+) STRICT, WITHOUT ROWID;
+
+-- Of the connections of usage, those of which the catalogue decides whether they followed a page of
+-- another site: the first of the leaders that shows pages to everybody leads. Kept as long as the
+-- hours of usage are, so that a domain that gets its name later leads as it would have.
+CREATE TABLE followed (
+    hour        INTEGER NOT NULL,
+    run         INTEGER NOT NULL REFERENCES runs (id),
+    subject     INTEGER NOT NULL REFERENCES subjects (id),
+    target      INTEGER NOT NULL REFERENCES targets (id),
+    name_source INTEGER NOT NULL,
+    catalogue   INTEGER NOT NULL REFERENCES catalogues (id),
+    leader_1    INTEGER NOT NULL,  -- of targets: who began first,
+    leader_2    INTEGER NOT NULL,  -- then, or 0,
+    leader_3    INTEGER NOT NULL,  -- and then, or 0
+    flows_1s    INTEGER NOT NULL,  -- how many, where a silence of 1 s ends a load
+    flows_2s    INTEGER NOT NULL,  -- the same for 2 s
+    flows_5s    INTEGER NOT NULL,  -- the same for 5 s
+    PRIMARY KEY (hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3)
 ) STRICT, WITHOUT ROWID;
 
 -- What subjects did that tells whether they are people: distinct values of traits.
@@ -268,7 +290,8 @@ CREATE TABLE visibility (
 CREATE TABLE possible (
     hour           INTEGER NOT NULL,
     run            INTEGER NOT NULL REFERENCES runs (id),
-    target         INTEGER NOT NULL REFERENCES targets (id),  -- one of each app that is possible
+    target         INTEGER NOT NULL REFERENCES targets (id),  -- one of each app that is possible,
+                                      -- and each domain that no signature knows
     flows          INTEGER NOT NULL,  -- that began in this hour
     bytes          INTEGER NOT NULL,  -- all of theirs: what the app had at most, besides `usage`
     bytes_expected INTEGER NOT NULL,  -- the same, weighted with the share of the names that are
@@ -286,7 +309,8 @@ CREATE TABLE detours (
                                -- 8 tailscale, 9 zerotier, 10 anyconnect, 11 socks, 12 masque, 13 gre,
                                -- 14 rdp, 15 vnc, 16 teamviewer, 17 anydesk, by what they say; 64 dot,
                                -- 66 doq by their hello, 65 dot, 67 doq, 68 doh by the list of
-                               -- resolvers; 69 vpn-anonymizer, 70 tunnelling by the catalogue
+                               -- resolvers; 69 vpn-anonymizer, 70 tunnelling,
+                               -- 71 remote-access by the catalogue
     subject INTEGER NOT NULL,  -- of subjects, or 0 once it is not kept who it was
     flows   INTEGER NOT NULL,
     bytes   INTEGER NOT NULL,

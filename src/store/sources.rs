@@ -90,6 +90,7 @@ impl Snapshot<'_> {
         })?;
         let sql = "SELECT s.device, sum(x.connections), sum(x.bytes_up), sum(x.bytes_down)
             FROM usage_kept AS x JOIN subjects AS s ON s.id = x.subject
+            JOIN targets AS t ON t.id = x.target AND NOT (t.app IS NULL AND t.role <> '')
             WHERE x.hour >= ? AND x.hour < ? AND x.run IN runs_visible
             GROUP BY s.device";
         self.add_sums(sql, window, |device, [opened, bytes_up, bytes_down]| {

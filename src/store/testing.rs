@@ -61,6 +61,7 @@ pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
         sequence,
         catalogue: store.catalogue_id(&facts).unwrap(),
         usage: Vec::new(),
+        followed: Vec::new(),
         possible: Vec::new(),
         visibility: Vec::new(),
         totals: Vec::new(),

@@ -73,7 +73,7 @@ const OF_APPS: &str = "SELECT s.department, s.user, s.device, a.app, a.name, t.t
 const OF_DOMAINS: &str = "SELECT s.department, s.user, s.device, t.domain, '', '', '', '', 'use',
         u.*, c.version
     FROM usage_kept AS u
-    JOIN targets AS t ON t.id = u.target AND t.app IS NULL
+    JOIN targets AS t ON t.id = u.target AND t.app IS NULL AND t.role = ''
     JOIN subjects AS s ON s.id = u.subject
     JOIN catalogues AS c ON c.id = u.catalogue";
 

@@ -394,9 +394,9 @@ impl Worker {
         }
         let begins = cold.told & told::ANONYMOUS == 0;
         cold.told |= told::ANONYMOUS;
-        let outer = outer.map(|ech| {
+        let outer = outer.map(|doubt| {
             let name = own_name.map(|(name, source)| (self.names.hold_again(name), source));
-            Outer { name, ech }
+            Outer { name, doubt }
         });
         self.part.anonymous.push(AnonymousSums {
             flow,

@@ -24,6 +24,8 @@ pub enum Detour {
     Vpn,
     /// A service of tunnels that the catalogue knows likewise.
     Tunnelling,
+    /// Remote access that the catalogue knows likewise: its bytes stay an app's.
+    RemoteAccess,
 }
 
 /// What encrypted DNS was known by.
@@ -49,6 +51,7 @@ impl Detour {
             Detour::DnsOverHttps,
             Detour::Vpn,
             Detour::Tunnelling,
+            Detour::RemoteAccess,
         ])
     }
 
@@ -63,6 +66,7 @@ impl Detour {
             Detour::DnsOverHttps => BEYOND_PROTOCOLS + 4,
             Detour::Vpn => BEYOND_PROTOCOLS + 5,
             Detour::Tunnelling => BEYOND_PROTOCOLS + 6,
+            Detour::RemoteAccess => BEYOND_PROTOCOLS + 7,
         }
     }
 
@@ -80,6 +84,7 @@ impl Detour {
             Detour::DnsOverHttps => "doh",
             Detour::Vpn => "vpn-anonymizer",
             Detour::Tunnelling => "tunnelling",
+            Detour::RemoteAccess => "remote-access",
         }
     }
 
@@ -92,7 +97,7 @@ impl Detour {
             Detour::DnsOverTls(DnsSign::List)
             | Detour::DnsOverQuic(DnsSign::List)
             | Detour::DnsOverHttps => "resolver_list",
-            Detour::Vpn | Detour::Tunnelling => "catalogue",
+            Detour::Vpn | Detour::Tunnelling | Detour::RemoteAccess => "catalogue",
         }
     }
 

@@ -6,17 +6,17 @@ use arrayvec::ArrayString;
 
 use super::Worker;
 use super::bucket::{BY_NAME, bucket_beside_ports};
-use super::part::ObservationRecord;
+use super::part::{Doubt, ObservationRecord};
 use crate::dissect::Finding;
 use crate::dissect::media::MediaKind;
-use crate::dissect::tunnel::{self, TunnelProtocol, openvpn};
+use crate::dissect::tunnel::{self, TorSign, TunnelProtocol, openvpn};
 use crate::evidence::source::Trait;
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, protocol};
-use crate::observation::{ALPN_LENGTH_MAX, ClientHello, Ech, NameSource, Request, Seen};
+use crate::observation::{ALPN_LENGTH_MAX, ClientHello, NameSource, Request, Seen};
 use crate::stats::Counter;
 use crate::time::Timestamp;
 
@@ -133,7 +133,8 @@ impl Worker {
             hot.bucket = Bucket::EncryptedDns as u8;
         }
         let server_port = hot.ports[1 - hot.client()];
-        if !is_udp && tunnel::is_tor_hello(hello, server_port) {
+        let tor = if is_udp { None } else { tunnel::tor_hello(hello, server_port) };
+        if tor == Some(TorSign::Relay) {
             self.mark_tunnel(flow, TunnelProtocol::Tor);
         }
         if hello.alpn.iter().any(|protocol| tunnel::is_anydesk(protocol)) {
@@ -144,7 +145,9 @@ impl Worker {
             self.part.counters.count(Counter::TlsEsni);
         }
         hot.marks &= !(mark::WANTED_0 << side);
-        self.note_ech(flow, hello.ech);
+        let is_doubtful = tor == Some(TorSign::Doubtful) && hot.bucket == BY_NAME;
+        let made_up = is_doubtful.then_some(Doubt::MadeUp);
+        self.note_doubt(flow, hello.ech.map(Doubt::Ech).or(made_up));
         let Some(name) = &hello.server_name else { return };
         self.table.hot(flow).marks &= !(mark::WANTED_0 | mark::WANTED_0 << 1);
         // Observations are those that are compared with other tools': of TCP and QUIC.
@@ -154,9 +157,9 @@ impl Worker {
         self.set_name(flow, name, source);
     }
 
-    /// Keeps whether a flow's latest hello has Encrypted ClientHello.
-    fn note_ech(&mut self, flow: FlowId, ech: Option<Ech>) {
-        if self.inspector.outer(flow) == ech {
+    /// Keeps why the name of a flow's latest hello may not be what it seems.
+    fn note_doubt(&mut self, flow: FlowId, doubt: Option<Doubt>) {
+        if self.inspector.outer(flow) == doubt {
             return;
         }
         // What came before the hello is no part of what it may hide.
@@ -164,8 +167,8 @@ impl Worker {
             self.hand_on(flow);
             self.end_anonymous(flow);
         }
-        match ech {
-            Some(ech) => _ = self.inspector.outer.insert(flow, ech),
+        match doubt {
+            Some(doubt) => _ = self.inspector.outer.insert(flow, doubt),
             None => self.inspector.forget_outer(flow),
         }
     }

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::datagrams::OLDER_MARKS_MAX;
 use super::findings::Found;
+use super::part::Doubt;
 use super::questions::name_protocol;
 use super::{Item, Worker};
 use crate::decode;
@@ -25,7 +26,6 @@ use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
 use crate::net::protocol;
-use crate::observation::Ech;
 use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -55,8 +55,8 @@ pub(super) struct Inspector {
     /// over.
     order: VecDeque<(FlowId, u32, u64)>,
     begun: u64,
-    /// Flows whose hello has Encrypted ClientHello.
-    pub(super) outer: HashMap<FlowId, Ech, RandomState>,
+    /// Flows whose hello's name may not be what it seems.
+    pub(super) outer: HashMap<FlowId, Doubt, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
     /// What was seen of flows that may carry media of calls.
@@ -68,8 +68,8 @@ pub(super) struct Inspector {
 }
 
 impl Inspector {
-    /// The extension of Encrypted ClientHello in a flow's hello.
-    pub(super) fn outer(&self, flow: FlowId) -> Option<Ech> {
+    /// Why the name of a flow's hello may not be what it seems.
+    pub(super) fn outer(&self, flow: FlowId) -> Option<Doubt> {
         if self.outer.is_empty() { None } else { self.outer.get(&flow).copied() }
     }
 

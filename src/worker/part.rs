@@ -130,7 +130,7 @@ pub struct AnonymousSums {
     pub bucket: Option<Bucket>,
     /// Whether it carries media of a call.
     pub is_media: bool,
-    /// What a ClientHello with Encrypted ClientHello shows; it may hide another.
+    /// What a ClientHello shows whose name may not be what it seems.
     pub outer: Option<Outer>,
     /// Whether nothing was told of the flow before, or what was told ended: it has a new hello.
     pub begins: bool,
@@ -160,14 +160,23 @@ pub struct TraitSeen {
     pub value: u64,
 }
 
-/// What a ClientHello with Encrypted ClientHello shows (RFC 9849).
+/// What a ClientHello shows whose name may not be what it seems.
 #[derive(Clone, Copy, Debug)]
 pub struct Outer {
     /// The flow's name, in the part's names, and where it is from: from the hello it is the outer
     /// name. A hello need not have one.
     pub name: Option<(u32, NameSource)>,
-    /// The hello's extension.
-    pub ech: Ech,
+    /// Why it may not.
+    pub doubt: Doubt,
+}
+
+/// Why the name of a ClientHello may not be what it seems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is the outer one of Encrypted ClientHello (RFC 9849), which may hide another.
+    Ech(Ech),
+    /// It may be made up, as Tor's are.
+    MadeUp,
 }
 
 /// An HTTPS record that offers Encrypted ClientHello.

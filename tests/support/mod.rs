@@ -104,6 +104,11 @@ impl Made {
         csv_rows(&self.report().join(file))
     }
 
+    /// The capture.
+    pub fn capture(&self) -> PathBuf {
+        self.folder.path().join("made.pcap")
+    }
+
     /// The folder of the report.
     pub fn report(&self) -> PathBuf {
         self.folder.path().join("report")

@@ -28,7 +28,7 @@ mod zerotier;
 
 pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
 pub(crate) use remote::{is_anydesk, is_remote_desktop, teamviewer_command};
-pub use tor::is_hello as is_tor_hello;
+pub use tor::{Sign as TorSign, is_long as is_long_tor_name, of_hello as tor_hello};
 
 /// A protocol by which a flow is known as a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,8 +169,8 @@ pub enum Datagrams {
     OpenVpn(openvpn::Handshake),
     /// OpenVPN's data.
     OpenVpnData(openvpn::Counters),
-    /// ESP in UDP.
-    EspInUdp(esp_in_udp::Counters),
+    /// ESP in UDP, or WireGuard on its port, as long as the datagrams have the form.
+    NatTraversal(esp_in_udp::Counters, Option<wireguard::Handshake>),
 }
 
 impl Datagrams {
@@ -194,7 +194,8 @@ impl Datagrams {
             return alone(TunnelProtocol::ZeroTier);
         }
         let mut known = if datagram.is_nat_traversal {
-            Datagrams::EspInUdp(esp_in_udp::Counters::default())
+            let wireguard = wireguard::may_begin(datagram).then(wireguard::Handshake::default);
+            Datagrams::NatTraversal(esp_in_udp::Counters::default(), wireguard)
         } else if wireguard::may_begin(datagram) {
             Datagrams::WireGuard(wireguard::Handshake::default())
         } else if openvpn::may_begin(datagram) {
@@ -222,13 +223,21 @@ impl Datagrams {
                 handshake.packet(side, packet, datagram.bytes)
             }
             Datagrams::OpenVpnData(counters) => counters.datagram(side, datagram),
-            Datagrams::EspInUdp(counters) => {
+            Datagrams::NatTraversal(counters, wireguard) => {
                 // The negotiation may come late.
-                match ike::initiator(side, datagram) {
-                    Some(client) => {
-                        Progress::Complete(Recognised { protocol: TunnelProtocol::Ipsec, client })
-                    }
-                    None => counters.datagram(side, datagram),
+                if let Some(client) = ike::initiator(side, datagram) {
+                    let protocol = TunnelProtocol::Ipsec;
+                    return Progress::Complete(Recognised { protocol, client });
+                }
+                // The type of a message is an index of ESP, the index of data a number that stays.
+                match wireguard.as_mut().map(|handshake| handshake.datagram(side, datagram)) {
+                    Some(Progress::Complete(recognised)) => return Progress::Complete(recognised),
+                    Some(Progress::Reject(_)) => *wireguard = None,
+                    _ => {}
+                }
+                match counters.datagram(side, datagram) {
+                    Progress::Reject(_) if wireguard.is_some() => Progress::Incomplete,
+                    told => told,
                 }
             }
         }
@@ -336,6 +345,25 @@ mod tests {
         assert_eq!(of("/.well-known/masque/udp/192.0.2.6/443/"), Some(TunnelProtocol::Masque));
         assert_eq!(of("/tor/"), None);
         assert_eq!(of("/torrents/"), None);
+    }
+
+    #[test]
+    fn wireguard_on_the_port_of_esp_is_told_from_it() {
+        let data = |index: u8, counter: u8| {
+            let mut bytes = vec![0x5a; 96];
+            bytes[..16]
+                .copy_from_slice(&[4, 0, 0, 0, index, 2, 3, 4, counter, 0, 0, 0, 0, 0, 0, 0]);
+            bytes
+        };
+        let shown = [(0, data(1, 1)), (1, data(2, 1)), (0, data(1, 2)), (0, data(1, 3))];
+        let on_port: Vec<_> =
+            shown.iter().map(|(side, bytes)| (*side, testing::nat_traversal(bytes))).collect();
+        assert_eq!(run(&on_port), Some((TunnelProtocol::WireGuard, None, 3)));
+        let mut initiation = vec![0x5a; 148];
+        initiation[..4].copy_from_slice(&[1, 0, 0, 0]);
+        initiation[132..].fill(0);
+        let found = run(&[(0, testing::nat_traversal(&initiation))]);
+        assert_eq!(found, Some((TunnelProtocol::WireGuard, Some(0), 0)));
     }
 
     proptest! {

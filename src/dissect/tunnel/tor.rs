@@ -3,11 +3,11 @@
 //!
 //! The hello names a made-up host: `www.`, 8 to 20 random characters of base 32, `.com` (Tor's
 //! `tortls`, `crypto_random_hostname`), and offers no application protocol. Names that people give
-//! hardly ever change so often between letters and digits, so that about two of three such
-//! names are told from them by themselves; the others are on the port that most relays use, and
-//! stay plain TLS on any other. That is all there is to see: relays' certificates are
-//! encrypted (TLS 1.3). Bridges with a transport of their own (obfs4, Snowflake, WebTunnel) are
-//! made not to be known, and are not.
+//! may look like that (`www.mp3to4u2.com`), so that it takes another sign: the cipher suites that Tor
+//! offers, or the port that most relays use. Where neither is there, a name that changes often
+//! between letters and digits is doubtful ([`Sign::Doubtful`]): nobody asks DNS for a made-up name.
+//! Relays' certificates are encrypted (TLS 1.3). Bridges with a transport of their own (obfs4,
+//! Snowflake, WebTunnel) are made not to be known, and are not.
 
 use crate::observation::ClientHello;
 
@@ -19,30 +19,74 @@ const LABEL_LENGTHS: std::ops::RangeInclusive<usize> = 8..=20;
 const ODDNESS_MIN: usize = 4;
 /// Letters in a row without a vowel that are hard to say.
 const RUN_LENGTH: usize = 5;
-/// What clients and relays ask directories for (Tor directory protocol, version 3, 4).
-const TARGETS: [&[u8]; 6] = [
-    b"/tor/status-vote/",
-    b"/tor/server/",
-    b"/tor/micro/",
-    b"/tor/keys/",
-    b"/tor/extra/",
-    b"/tor/rendezvous",
+/// The cipher suites that Tor offers, as the second part of a JA4: those of `ciphers.inc` in its
+/// sources (`src/lib/tls`) and the signalling value 0x00ff, with TLS 1.3 and without, each with
+/// 3DES, which OpenSSL left out later, and without.
+const CIPHERS: [&str; 4] = ["6c2ba73853a4", "1b047f859069", "5663918e6614", "5b2cd879839c"];
+/// What clients and relays ask directories for, in full (Tor directory protocol, version 3, 4, and
+/// B), and up to a fingerprint or a digest.
+const DOCUMENTS: [&[u8]; 10] = [
+    b"/tor/status-vote/current/",
+    b"/tor/status-vote/next/",
+    b"/tor/server/all",
+    b"/tor/server/authority",
+    b"/tor/keys/all",
+    b"/tor/keys/authority",
+    b"/tor/extra/all",
+    b"/tor/extra/authority",
+    b"/tor/micro/d/",
+    b"/tor/hs/3/",
 ];
+const OF_FINGERPRINTS: [&[u8]; 8] = [
+    b"/tor/server/fp/",
+    b"/tor/server/d/",
+    b"/tor/keys/fp/",
+    b"/tor/keys/sk/",
+    b"/tor/keys/fp-sk/",
+    b"/tor/extra/fp/",
+    b"/tor/extra/d/",
+    b"/tor/rendezvous2/",
+];
+/// Digits in base 16 (or characters in base 32, of the last) at the beginning of a fingerprint.
+const FINGERPRINT_DIGITS: usize = 16;
+
+/// What a ClientHello says of Tor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It is one to a relay.
+    Relay,
+    /// Its name may be made up, and nothing else tells.
+    Doubtful,
+}
 
 /// Whether a request's target is a directory's.
 pub(crate) fn is_target(target: &[u8]) -> bool {
-    TARGETS.iter().any(|known| target.starts_with(known))
+    let is_of_fingerprint = |known: &&[u8]| {
+        let rest = target.strip_prefix(*known).and_then(|rest| rest.get(..FINGERPRINT_DIGITS));
+        rest.is_some_and(|digits| digits.iter().all(u8::is_ascii_alphanumeric))
+    };
+    DOCUMENTS.iter().any(|known| target.starts_with(known))
+        || OF_FINGERPRINTS.iter().any(is_of_fingerprint)
 }
 
-/// Whether a ClientHello to this port is one to a relay.
-pub fn is_hello(hello: &ClientHello, port: u16) -> bool {
-    let Some(name) = &hello.server_name else { return false };
-    let label = name.strip_prefix("www.").and_then(|rest| rest.strip_suffix(".com"));
-    let says_no_more = hello.alpn.is_empty() && hello.ech.is_none();
-    says_no_more
-        && label.is_some_and(|label| {
-            may_be_made_up(label) && (port == RELAY_PORT || is_made_up(label.as_bytes()))
-        })
+/// What a ClientHello to this port says of Tor, if anything.
+pub fn of_hello(hello: &ClientHello, port: u16) -> Option<Sign> {
+    let name = hello.server_name.as_ref()?;
+    let label = name.strip_prefix("www.").and_then(|rest| rest.strip_suffix(".com"))?;
+    if !hello.alpn.is_empty() || hello.ech.is_some() || !may_be_made_up(label) {
+        return None;
+    }
+    let ciphers = hello.ja4.split('_').nth(1);
+    if port == RELAY_PORT || ciphers.is_some_and(|ciphers| CIPHERS.contains(&ciphers)) {
+        return Some(Sign::Relay);
+    }
+    is_made_up(label.as_bytes()).then_some(Sign::Doubtful)
+}
+
+/// Whether a doubtful name is too long to be given, where nobody's questions are seen.
+pub fn is_long(name: &str) -> bool {
+    const LENGTH_MIN: usize = "www..com".len() + 10;
+    name.len() >= LENGTH_MIN
 }
 
 fn may_be_made_up(label: &str) -> bool {
@@ -83,18 +127,25 @@ mod tests {
     fn made_up_hosts_without_application_protocol() {
         // Suricata's capture of Tor, tor_bl.pcap.
         for name in ["www.4gk67zpn3brh7qxg.com", "www.e4od3hnssyu6g.com"] {
-            assert!(is_hello(&hello(name, &[]), 443), "{name}");
-            assert!(!is_hello(&hello(name, &["h2"]), RELAY_PORT), "{name}");
+            let mut hello = hello(name, &[]);
+            assert_eq!(of_hello(&hello, RELAY_PORT), Some(Sign::Relay), "{name}");
+            assert_eq!(of_hello(&hello, 443), Some(Sign::Doubtful), "{name}");
+            hello.ja4.push_str("t13d181100_6c2ba73853a4_24695f2957a7");
+            assert_eq!(of_hello(&hello, 443), Some(Sign::Relay), "{name}");
+            hello.alpn.push(arrayvec::ArrayString::from("h2").unwrap());
+            assert_eq!(of_hello(&hello, RELAY_PORT), None, "{name}");
         }
     }
 
     #[test]
     fn what_might_be_a_word_needs_the_port_too() {
-        let doubtful = hello("www.axmoturbi.com", &[]);
-        assert!(!is_hello(&doubtful, 443));
-        assert!(is_hello(&doubtful, RELAY_PORT));
+        let mut doubtful = hello("www.axmoturbi.com", &[]);
+        assert_eq!(of_hello(&doubtful, 443), None);
+        assert_eq!(of_hello(&doubtful, RELAY_PORT), Some(Sign::Relay));
+        doubtful.ja4.push_str("t12d150600_5663918e6614_24695f2957a7");
+        assert_eq!(of_hello(&doubtful, 443), Some(Sign::Relay));
         for other in ["www.short.com", "www.axmoturbi.net", "www.axmo-turbi.com", "axmoturbi.com"] {
-            assert!(!is_hello(&hello(other, &[]), RELAY_PORT), "{other}");
+            assert_eq!(of_hello(&hello(other, &[]), RELAY_PORT), None, "{other}");
         }
     }
 
@@ -115,7 +166,29 @@ mod tests {
             "www.4gk67zpn3brh7qxg.example.com",
         ];
         for name in given {
-            assert!(!is_hello(&hello(name, &[]), 443), "{name}");
+            assert_eq!(of_hello(&hello(name, &[]), 443), None, "{name}");
+        }
+        let given = hello("www.mp3to4u2.com", &[]);
+        assert_eq!(of_hello(&given, 443), Some(Sign::Doubtful));
+        assert!(!is_long("www.mp3to4u2.com") && is_long("www.bfu4xhj2k5qzt.com"));
+    }
+
+    #[test]
+    fn directories_are_known_by_whole_paths() {
+        let fingerprint = "A0".repeat(20);
+        for target in [
+            "/tor/status-vote/current/consensus-microdesc.z",
+            "/tor/micro/d/kkWkv7a7zj4BWq8eJBXS9JZXuRqN0TJ9rq3uVPAwBsg.z",
+            "/tor/server/authority.z",
+            &format!("/tor/server/fp/{fingerprint}.z"),
+            &format!("/tor/keys/fp-sk/{fingerprint}-{fingerprint}.z"),
+        ] {
+            assert!(is_target(target.as_bytes()), "{target}");
+        }
+        for target in
+            ["/tor/", "/tor/keys/", "/tor/server/fp/x", "/tor/server/list", "/tor/rendezvous"]
+        {
+            assert!(!is_target(target.as_bytes()), "{target}");
         }
     }
 }

@@ -3,7 +3,8 @@
 //! A message begins with its type, 1 to 4, and three reserved bytes (zero; some providers put a
 //! client's number there). Handshake messages have one length each and, unless the receiver is
 //! under load, end with sixteen zero bytes (mac2); a reply names the sender's index. Data carries
-//! an index and a counter that goes up.
+//! an index and a counter that goes up, which other protocols' may do as well: so a side's data tell
+//! by several of one index and rising counters, and by what the other side sends.
 
 use super::{Datagram, Recognised, Side, TunnelProtocol};
 use crate::dissect::Progress;
@@ -24,6 +25,10 @@ const DATA_PADDING: usize = 16;
 const MAC_2_LENGTH: usize = 16;
 /// How far the counters of two datagrams one after the other may be apart.
 const COUNTER_STEP_MAX: u64 = 1 << 16;
+/// Data of a side, one after the other, with one index and rising counters, where the reserved bytes
+/// are zero or the other side's data have the form, too; and where neither is so.
+const DATA_TELL: u8 = 3;
+const DATA_TELL_ALONE: u8 = 8;
 /// A counter that a tunnel does not reach before it is keyed anew, after two minutes.
 const COUNTER_MAX: u64 = 1 << 40;
 
@@ -34,6 +39,8 @@ pub struct Handshake {
     sender: [Option<[u8; 4]>; 2],
     /// Type, reserved bytes and receiver's index of a side's last data, and its counter.
     data: [Option<([u8; 8], u64)>; 2],
+    /// How many of a side's data, up to the last, have one index and rising counters.
+    rising: [u8; 2],
 }
 
 /// Whether a datagram's type and length are those of a message.
@@ -100,15 +107,24 @@ impl Handshake {
         let Some(last) = self.data.get_mut(side).filter(|_| counter < COUNTER_MAX) else {
             return Progress::Reject(None);
         };
-        match last.replace((header, counter)) {
-            Some((known, before))
-                if known == header && counter > before && counter - before <= COUNTER_STEP_MAX =>
-            {
-                let protocol = TunnelProtocol::WireGuard;
-                Progress::Complete(Recognised { protocol, client: None })
-            }
-            _ => Progress::Incomplete,
+        let goes_on = last.replace((header, counter)).is_some_and(|(known, before)| {
+            known == header && counter > before && counter - before <= COUNTER_STEP_MAX
+        });
+        if let Some(rising) = self.rising.get_mut(side) {
+            *rising = if goes_on { rising.saturating_add(1) } else { 1 };
         }
+        // An index is each receiver's own.
+        let both = match self.data {
+            [Some((one, _)), Some((other, _))] => one != other,
+            _ => false,
+        };
+        let is_plain = header.starts_with(&[DATA, 0, 0, 0]);
+        let most = self.rising.iter().copied().max().unwrap_or_default();
+        if most >= if both || is_plain { DATA_TELL } else { DATA_TELL_ALONE } {
+            let protocol = TunnelProtocol::WireGuard;
+            return Progress::Complete(Recognised { protocol, client: None });
+        }
+        Progress::Incomplete
     }
 }
 
@@ -162,18 +178,47 @@ mod tests {
     }
 
     #[test]
-    fn in_the_middle_of_a_tunnel_the_counter_tells() {
-        let flow = |counters: [u64; 2], indices: [u32; 2]| {
-            let one = data(indices[0], counters[0], 128);
-            let two = data(indices[1], counters[1], 32);
-            run(&[(0, whole(&one)), (0, whole(&two))])
+    fn in_the_middle_of_a_tunnel_the_counters_tell() {
+        // (side, index, counter)
+        let flow = |shown: &[(usize, u32, u64)]| {
+            let bytes: Vec<_> =
+                shown.iter().map(|&(_, index, counter)| data(index, counter, 128)).collect();
+            let sides = shown.iter().map(|(side, ..)| *side);
+            let shown: Vec<_> =
+                sides.zip(&bytes).map(|(side, bytes)| (side, whole(bytes))).collect();
+            run(&shown)
         };
-        assert_eq!(flow([5, 7], [3, 3]), Some((TunnelProtocol::WireGuard, None, 1)));
-        assert_eq!(flow([5, 5], [3, 3]), None);
-        assert_eq!(flow([5, 4], [3, 3]), None);
-        assert_eq!(flow([5, 6], [3, 4]), None);
-        assert_eq!(flow([5, 5 + (1 << 17)], [3, 3]), None);
-        assert_eq!(flow([1 << 50, (1 << 50) + 1], [3, 3]), None);
+        let is = |at| Some((TunnelProtocol::WireGuard, None, at));
+        assert_eq!(flow(&[(0, 3, 5), (1, 9, 70), (0, 3, 7), (0, 3, 8)]), is(3));
+        assert_eq!(flow(&[(0, 3, 5), (0, 3, 6), (0, 3, 7)]), is(2));
+        // With a provider's number in the reserved bytes it takes more, or the other side.
+        let marked = |count: u64| -> Vec<Vec<u8>> {
+            (0..count)
+                .map(|n| data(3, n, 64))
+                .map(|mut bytes| {
+                    bytes[1] = 7;
+                    bytes
+                })
+                .collect()
+        };
+        let (eight, other) = (marked(8), marked(1));
+        let shown: Vec<_> = eight.iter().map(|bytes| (0, whole(bytes))).collect();
+        assert_eq!((run(&shown), run(&shown[..7])), (is(7), None));
+        let mut other = other[0].clone();
+        other[4] = 9;
+        let both: Vec<_> = shown[..3].iter().copied().chain([(1, whole(&other))]).collect();
+        assert_eq!(run(&both), is(3));
+        // Two, the same, falling, of other indices, too far, too high; and an index of both.
+        for [two, three, other] in [
+            [(0, 3, 7), (1, 9, 1), (1, 9, 1)],
+            [(0, 3, 5), (0, 3, 6), (1, 9, 1)],
+            [(0, 3, 4), (0, 3, 3), (1, 9, 1)],
+            [(0, 4, 6), (0, 3, 7), (1, 9, 1)],
+            [(0, 3, 7), (0, 3, 1 << 17), (1, 9, 1)],
+            [(0, 3, 1 << 50), (0, 3, (1 << 50) + 1), (1, 9, 1)],
+        ] {
+            assert_eq!(flow(&[(0, 3, 5), two, three, other]), None, "{two:?} {three:?} {other:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::super::naming::{Named, name_flow, name_media};
 use super::super::possible;
 use super::super::verdicts::Verdict;
 use super::Merge;
+use crate::dissect::tunnel::TunnelProtocol;
 use crate::ledger::Bucket;
 use crate::names::LATE_NANOS;
 use crate::observation::NameSource;
@@ -100,8 +101,12 @@ impl Merge {
                 None => {}
             }
         }
-        let hidden = (named.bucket == Bucket::EchHidden).then_some(Bucket::EchHidden);
-        let bucket = flow.bucket.or(hidden);
+        if flow.bucket.is_none() && named.is_tor {
+            let (flows, bytes) = (flow.sums.connections, flow.sums.bytes());
+            self.detour(client, flow.hour, Detour::Protocol(TunnelProtocol::Tor), flows, bytes);
+        }
+        let is_elsewhere = named.is_tor || named.bucket == Bucket::EchHidden;
+        let bucket = flow.bucket.or(is_elsewhere.then_some(named.bucket));
         self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
         if target.is_none() && flow.bucket.is_none() {
             let possible = &mut self.gathered.possible;

@@ -1,11 +1,9 @@
 //! Ways around, as merge adds them up: those that workers knew by what was said, and those that names
 //! and addresses tell.
 
-use super::super::verdicts::{TUNNELLING_CATEGORY, Verdict};
+use super::super::verdicts::Verdict;
 use super::Merge;
-use crate::ledger::Bucket;
 use crate::net::Address;
-use crate::store::Target;
 use crate::time::Hour;
 use crate::usage::Sums;
 use crate::worker::detours::Detour;
@@ -37,17 +35,9 @@ impl Merge {
         of_resolver: Detour,
         sums: &Sums,
     ) {
-        let detour = match verdict.bucket {
-            Bucket::EncryptedDns => of_resolver,
-            Bucket::Tunnel => match verdict.target.map(|target| self.verdicts.target(target)) {
-                Some(Target::App { app, .. }) if app.category == TUNNELLING_CATEGORY => {
-                    Detour::Tunnelling
-                }
-                _ => Detour::Vpn,
-            },
-            _ => return,
-        };
-        if sums.has_traffic() {
+        if let Some(detour) = self.verdicts.detour(verdict, of_resolver)
+            && sums.has_traffic()
+        {
             self.detour(client, hour, detour, sums.connections, sums.bytes());
         }
     }

@@ -5,12 +5,15 @@ use std::collections::{HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::super::gathered::{HELD_BYTES_MAX, RowKey, SubjectNumber};
+use super::super::loads::LEADERS_MAX;
 use super::super::sources::Fresh;
 use super::super::summary::ClientSummary;
 use super::super::verdicts::TargetNumber;
 use super::{Keep, Merge};
 use crate::stats::Counter;
-use crate::store::{CatalogueFacts, Commit, DetourRow, PossibleRow, Store, StoreError, UsageRow};
+use crate::store::{
+    CatalogueFacts, Commit, DetourRow, FollowedRow, PossibleRow, Store, StoreError, UsageRow,
+};
 use crate::time::Hour;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
@@ -115,6 +118,7 @@ impl Merge {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
+        let followed = self.followed_rows()?;
         let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
         let catalogue = self.verdicts.catalogue();
         let catalogue = store.catalogue_id(&CatalogueFacts::of(catalogue))?;
@@ -147,6 +151,7 @@ impl Merge {
             sequence: self.sequence,
             catalogue,
             usage,
+            followed,
             possible,
             visibility: self.gathered.visibility(),
             totals: self.gathered.totals(),
@@ -161,6 +166,36 @@ impl Merge {
         self.progress.committed(&commit, &self.subjects);
         self.sequence += 1;
         Ok(())
+    }
+
+    /// Who may have led flows of rows. Domains that were folded are no leaders that get a name.
+    fn followed_rows(&mut self) -> Result<Vec<FollowedRow>, StoreError> {
+        let Some(Keep { store, .. }) = &mut self.keep else { return Ok(Vec::new()) };
+        let other = self.verdicts.other_domain();
+        let (verdicts, unmatched) = (&self.verdicts, &self.unmatched);
+        let kept = |target: TargetNumber| {
+            let is_folded = verdicts.is_domain(target) && !unmatched.contains(&target);
+            verdicts.target(if is_folded { other } else { target })
+        };
+        let mut rows = Vec::with_capacity(self.gathered.leaders.len());
+        for (&(key, leaders), &flows) in &self.gathered.leaders {
+            let subject = stored(&mut self.stored_subjects, key.subject, || {
+                store.subject_id(&self.subjects[key.subject as usize])
+            })?;
+            let mut numbers = [None; LEADERS_MAX];
+            for (number, leader) in numbers.iter_mut().zip(leaders) {
+                *number = leader.map(|leader| store.target_id(kept(leader))).transpose()?;
+            }
+            rows.push(FollowedRow {
+                hour: key.hour,
+                subject,
+                target: store.target_id(kept(key.target))?,
+                name_source: key.source,
+                leaders: numbers,
+                flows,
+            });
+        }
+        Ok(rows)
     }
 
     /// Commits what waits for other flows, too: it is keyed by numbers that are about to end.

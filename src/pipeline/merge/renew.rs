@@ -100,6 +100,7 @@ impl Merge {
     }
 
     fn forget_subjects(&mut self) {
+        self.loads.forget();
         self.subjects.clear();
         self.told.clear();
         self.subject_numbers.clear();
@@ -117,6 +118,7 @@ impl Merge {
                 *target = self.verdicts.number(old[*target as usize].clone());
             }
         }
+        self.loads.forget();
         self.unmatched.clear();
         self.stored_targets.clear();
     }

@@ -1,0 +1,132 @@
+//! What DNS told anybody of an address: whether it serves several names.
+//!
+//! An address that served another name for one client may serve it for another, too, whose question
+//! was not seen. So a name that a client's own answers give is certain only where nobody was given
+//! another app's name for the same address, within [`SHARED_NANOS`] before.
+//!
+//! Bounded: names of an address by [`NAMES_MAX`], addresses by a limit; what is too old goes first.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::LATE_NANOS;
+use crate::net::Address;
+use crate::time::{NANOS_PER_SECOND, Timestamp};
+use crate::usage::{NameId, NameTable};
+
+/// How long an address counts as that of a name that was answered with it.
+pub(super) const SHARED_NANOS: i64 = 24 * 3600 * NANOS_PER_SECOND;
+/// Names remembered of an address; one that has more is shared, whatever they are.
+const NAMES_MAX: usize = 16;
+
+/// A name of an address.
+struct Told {
+    name: NameId,
+    /// From when to when it holds, of late and before that.
+    spans: [(Timestamp, Timestamp); 2],
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Anybody {
+    addresses: HashMap<Address, Vec<Told>, RandomState>,
+    /// The latest answer.
+    latest: Timestamp,
+}
+
+impl Anybody {
+    /// Notes that anybody's question for `name`, which is held in `names`, was answered with
+    /// `address`. Says whether there was room.
+    pub(super) fn answer(
+        &mut self,
+        address: Address,
+        name: NameId,
+        time: Timestamp,
+        limit: usize,
+        names: &mut NameTable,
+    ) -> bool {
+        self.latest = self.latest.max(time);
+        if self.addresses.len() >= limit && !self.addresses.contains_key(&address) {
+            self.forget_old(self.latest, names);
+            if self.addresses.len() >= limit {
+                return false;
+            }
+        }
+        let until = time.offset(SHARED_NANOS);
+        let told = self.addresses.entry(address).or_default();
+        if let Some(known) = told.iter_mut().find(|known| known.name == name) {
+            let [last, before] = &mut known.spans;
+            if time > last.1 {
+                (*before, *last) = (*last, (time, until));
+            } else if until >= last.0 {
+                *last = (time.min(last.0), until.max(last.1));
+            } else {
+                *before = (time, until);
+            }
+            return true;
+        }
+        if told.len() >= NAMES_MAX {
+            return false;
+        }
+        told.push(Told { name: names.hold_again(name), spans: [(time, until); 2] });
+        true
+    }
+
+    /// The names that anybody was given for an address before a flow's first packet.
+    pub(super) fn names(&self, address: Address, first: Timestamp) -> impl Iterator<Item = NameId> {
+        let told = self.addresses.get(&address).map(Vec::as_slice).unwrap_or_default();
+        let latest = first.offset(LATE_NANOS);
+        told.iter()
+            .filter(move |told| {
+                told.spans.iter().any(|&(from, until)| from <= latest && first <= until)
+            })
+            .map(|told| told.name)
+    }
+
+    /// Forgets names that no flow may have that begins after `now`.
+    pub(super) fn forget_old(&mut self, now: Timestamp, names: &mut NameTable) {
+        self.addresses.retain(|_, told| {
+            told.retain(|told| {
+                let holds = told.spans[0].1 >= now;
+                if !holds {
+                    names.release(told.name);
+                }
+                holds
+            });
+            !told.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp(1_000_000_000_000_000_000 + hours * 3600 * NANOS_PER_SECOND)
+    }
+
+    fn address(n: u8) -> Address {
+        Address::v4([198, 51, 100, n])
+    }
+
+    #[test]
+    fn names_hold_a_day_and_those_of_long_ago_go_first() {
+        let (mut anybody, mut names) = (Anybody::default(), NameTable::default());
+        let name = names.hold("a.example");
+        let mut tell = |anybody: &mut Anybody, n, hours| {
+            anybody.answer(address(n), name, at(hours), 2, &mut names)
+        };
+        assert!(tell(&mut anybody, 1, 0));
+        let known = |anybody: &Anybody, n, hours| anybody.names(address(n), at(hours)).count();
+        assert_eq!([0, 24, 25].map(|hours| known(&anybody, 1, hours)), [1, 1, 0]);
+        assert_eq!(anybody.names(address(1), at(0).offset(-LATE_NANOS - 1)).count(), 0);
+        // A later answer does not undo the one before.
+        assert!(tell(&mut anybody, 1, 40));
+        assert_eq!([10, 30, 50].map(|hours| known(&anybody, 1, hours)), [1, 0, 1]);
+        assert!(tell(&mut anybody, 2, 70) && tell(&mut anybody, 3, 71));
+        assert_eq!((known(&anybody, 1, 50), known(&anybody, 2, 71)), (0, 1));
+        assert!(!tell(&mut anybody, 4, 72));
+    }
+}

@@ -1,0 +1,110 @@
+//! Who led the loads in which flows began, judged anew when domains get their names.
+//!
+//! `followed` has the flows of which that depends on names: each with those who began before it
+//! within a load, the first first. The first that shows pages to everybody leads, and what is
+//! another site's followed it; see [`crate::pipeline::loads`], where that is judged while captures are
+//! read.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use rusqlite::{Connection, params};
+
+/// What a target is, as far as loads are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Side {
+    /// The app, or none of a domain; and the first target of that.
+    site: (Option<i64>, i64),
+    leads: bool,
+}
+
+/// What targets are, as far as loads are concerned.
+pub(super) struct Sites(HashMap<i64, Side, RandomState>);
+
+impl Sites {
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Sites> {
+        let mut statement = connection.prepare("SELECT id, app, role, domain FROM targets")?;
+        let mut rows = statement.query([])?;
+        let mut sites = HashMap::default();
+        let mut domains: HashMap<String, i64, RandomState> = HashMap::default();
+        while let Some(row) = rows.next()? {
+            let (app, role): (Option<i64>, String) = (row.get(1)?, row.get(2)?);
+            let leads = match app {
+                Some(_) => matches!(&*role, "visit" | "site"),
+                None => role.is_empty(),
+            };
+            let id = row.get(0)?;
+            let site = match app {
+                Some(_) => (app, 0),
+                None => (None, *domains.entry(row.get(3)?).or_insert(id)),
+            };
+            sites.insert(id, Side { site, leads });
+        }
+        Ok(Sites(sites))
+    }
+
+    /// Whether a flow to `target` followed, with these who may have led it.
+    fn followed(&self, target: i64, leaders: [i64; 3]) -> bool {
+        let site = |target: i64| self.0.get(&target).map_or((None, target), |side| side.site);
+        let leads = |leader: &&i64| **leader != 0 && self.0.get(leader).is_some_and(|s| s.leads);
+        leaders.iter().find(leads).is_some_and(|leader| site(*leader) != site(target))
+    }
+}
+
+/// Moves what followed, in rows of usage, to what it is now that the targets `changed` have names.
+pub(super) fn judge_again(
+    connection: &Connection,
+    changed: &[i64],
+    before: &Sites,
+    now: &Sites,
+) -> rusqlite::Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = changed.iter().map(ToString::to_string).collect();
+    let ids = ids.join(", ");
+    let sql = format!(
+        "SELECT hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3,
+             flows_1s, flows_2s, flows_5s
+         FROM followed
+         WHERE leader_1 IN ({ids}) OR leader_2 IN ({ids}) OR leader_3 IN ({ids})
+         ORDER BY hour, run, subject, target, name_source, catalogue"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut update = connection.prepare_cached(
+        "UPDATE usage SET followed_1s = followed_1s + ?7, followed_2s = followed_2s + ?8,
+             followed_5s = followed_5s + ?9
+         WHERE hour = ?1 AND run = ?2 AND subject = ?3 AND target = ?4 AND name_source = ?5
+             AND catalogue = ?6",
+    )?;
+    let mut write = |key: &[i64; 6], change: &[i64; 3]| {
+        if *change == [0; 3] {
+            return Ok(());
+        }
+        let [hour, run, subject, target, source, catalogue] = key;
+        let [one, two, five] = change;
+        update
+            .execute(params![hour, run, subject, target, source, catalogue, one, two, five])
+            .map(|_| ())
+    };
+    let mut open: ([i64; 6], [i64; 3]) = ([i64::MIN; 6], [0; 3]);
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let mut key = [0; 6];
+        for (at, cell) in key.iter_mut().enumerate() {
+            *cell = row.get(at)?;
+        }
+        if key != open.0 {
+            write(&open.0, &open.1)?;
+            open = (key, [0; 3]);
+        }
+        let leaders = [row.get(6)?, row.get(7)?, row.get(8)?];
+        let target = key[3];
+        let sign =
+            i64::from(now.followed(target, leaders)) - i64::from(before.followed(target, leaders));
+        for (at, change) in open.1.iter_mut().enumerate() {
+            *change += sign * row.get::<_, i64>(9 + at)?;
+        }
+    }
+    write(&open.0, &open.1)
+}
