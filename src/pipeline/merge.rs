@@ -505,6 +505,7 @@ impl Merge {
     /// Adds to rows what is known by now of the loads in which their flows began.
     fn settle_loads(&mut self, horizon: Option<Timestamp>) {
         let (gathered, verdicts) = (&mut self.gathered, &self.verdicts);
+        let keeps = self.keep.is_some();
         let order = |one: &Option<RowKey>, other: &Option<RowKey>| {
             let key = |row: &Option<RowKey>| {
                 row.map(|key| (verdicts.target(key.target), key.hour, key.source))
@@ -516,7 +517,8 @@ impl Merge {
             if told.followed != Followed::default() {
                 gathered.rows.entry(key).0.add_followed(told.followed);
             }
-            if verdicts.is_judged_by_loads(key.target) {
+            // Only what is kept is judged again.
+            if keeps && verdicts.is_judged_by_loads(key.target) {
                 gathered.add_leaders(key, &told.leaders);
             }
         });
