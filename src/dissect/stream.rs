@@ -44,6 +44,8 @@ const DNS_PORT: u16 = 53;
 const DNS_HEADER_LENGTH: usize = 12;
 /// Length field and header of a DNS message over TCP.
 const DNS_PREFIX_LENGTH: usize = 2 + DNS_HEADER_LENGTH;
+/// Messages too short to be one, of a stream that is DNS all the same.
+const TOO_SHORT_MAX: u8 = 8;
 
 /// What is said about the bytes that one side of a connection sent.
 #[derive(Debug)]
@@ -86,8 +88,8 @@ enum State {
     Trailer,
     /// The request of SOCKS 5 or the password before it.
     Socks5,
-    /// The length before a DNS message.
-    Dns,
+    /// The length before a DNS message; how many were too short to be one.
+    Dns(u8),
     /// A frame of HTTP/2.
     Http2(Box<Connection>),
     /// The length before a packet of OpenVPN; how many more are looked at.
@@ -231,7 +233,7 @@ impl SideStream {
                     return Step::Wait(bytes.len() + 1);
                 }
                 self.dns = !Self::may_begin(bytes);
-                self.state = if self.dns { State::Dns } else { State::Anew };
+                self.state = if self.dns { State::Dns(0) } else { State::Anew };
                 self.step(bytes, emit)
             }
             State::Anew => match preamble::preamble(bytes) {
@@ -258,7 +260,7 @@ impl SideStream {
             State::LongHead(_) => self.long_head_line(bytes, emit),
             State::ChunkSize => self.chunk_size(bytes),
             State::Trailer => self.trailer(bytes),
-            State::Dns => dns(bytes, emit),
+            State::Dns(too_short) => dns(bytes, too_short, emit),
             State::OpenVpn(_) => self.binary(bytes, emit),
             State::Http2(connection) => match connection.frame(bytes) {
                 Frame::Incomplete(length) => Step::Wait(length),
@@ -491,7 +493,7 @@ fn hello_end(bytes: &[u8]) -> usize {
 }
 
 /// A message behind its length (RFC 7766, 8).
-fn dns(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
+fn dns(bytes: &[u8], too_short: &mut u8, emit: &mut Emit<'_>) -> Step {
     if bytes.len() < DNS_PREFIX_LENGTH {
         return Step::Wait(DNS_PREFIX_LENGTH);
     }
@@ -499,9 +501,17 @@ fn dns(bytes: &[u8], emit: &mut Emit<'_>) -> Step {
         return Step::Wait(DNS_PREFIX_LENGTH);
     };
     let length = usize::from(u16::from_be_bytes(length));
+    if length < DNS_HEADER_LENGTH {
+        emit(Finding::Refused(Counter::DnsMalformed));
+        *too_short += 1;
+        return match *too_short < TOO_SHORT_MAX {
+            true => Step::Consumed(2 + length as u64),
+            false => Step::Done,
+        };
+    }
     // After lost bytes the length may be anything: questions of a message are at most one in
     // practice (RFC 9619), its high byte is zero in any case.
-    if length < DNS_HEADER_LENGTH || behind.get(4) != Some(&0) {
+    if behind.get(4) != Some(&0) {
         emit(Finding::Refused(Counter::DnsMalformed));
         return Step::Done;
     }

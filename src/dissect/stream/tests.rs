@@ -405,8 +405,16 @@ fn dns_messages_are_framed_by_their_length() {
         let segments: Vec<&[u8]> = preface.chunks(size).collect();
         assert!(run_on(&mut stream, &segments).is_empty(), "HTTP/2 on port 53, {size} at a time");
     }
+    // What is too short to be a message is stepped over, but not for ever.
+    let short = [&[0, 0, 0, 3, 1, 2, 3][..], &framed].concat();
+    for size in 1..short.len() {
+        let mut stream = SideStream::new(50_000, 53);
+        let segments: Vec<&[u8]> = short.chunks(size).collect();
+        let refused = "refused dns_malformed".to_owned();
+        assert_eq!(run_on(&mut stream, &segments), [refused.clone(), refused, expected.clone()]);
+    }
     let mut stream = SideStream::new(50_000, 53);
-    assert_eq!(run_on(&mut stream, &[&[0; 20]]), ["refused dns_malformed"]);
+    assert_eq!(run_on(&mut stream, &[&[0; 60]]), ["refused dns_malformed"; 8]);
     let mut stream = SideStream::new(53, 50_000);
     let long = [&[0xff, 0xff][..], &message, &[0; 1000]].concat();
     let result = stream.advance(&long, &mut |_| {});
