@@ -192,6 +192,8 @@ impl SideStream {
             && let Some(head) = http::request_prefix(bytes)
         {
             emit_head(head, emit);
+        } else if matches!(self.state, State::Anew) && tunnel::is_teamviewer_command(bytes) {
+            emit(Finding::Tunnel { protocol: TunnelProtocol::TeamViewer, by_client: false });
         }
         self.state = State::Done;
     }

@@ -27,7 +27,7 @@ mod wireguard;
 mod zerotier;
 
 pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
-pub(crate) use remote::{is_anydesk, is_remote_desktop, teamviewer_command};
+pub(crate) use remote::{is_anydesk, is_remote_desktop, is_teamviewer_command, teamviewer_command};
 pub use tor::{Sign as TorSign, is_long as is_long_tor_name, of_hello as tor_hello};
 
 /// A protocol by which a flow is known as a tunnel.

@@ -37,8 +37,8 @@ pub(super) fn is_vnc_banner(line: &[u8]) -> bool {
         && [0, 1, 2, 4, 5, 6].into_iter().all(is_digit)
 }
 
-/// Whether a stream begins with a command of TeamViewer, and behind it with nothing or another: its
-/// magic, kind, a length with the low byte first. As an error, how many bytes would tell.
+/// Whether a stream begins with a command of TeamViewer and another behind it: its magic, kind, a
+/// length with the low byte first. As an error, how many bytes would tell.
 pub(crate) fn teamviewer_command(bytes: &[u8]) -> Result<bool, usize> {
     let begins = |bytes: &[u8]| bytes.iter().zip(&COMMAND_MAGIC).all(|(byte, known)| byte == known);
     if !begins(bytes) {
@@ -49,7 +49,14 @@ pub(crate) fn teamviewer_command(bytes: &[u8]) -> Result<bool, usize> {
     if !(1..0x80).contains(&kind) || length > COMMAND_LENGTH_MAX {
         return Ok(false);
     }
-    bytes.get(length..).map(begins).ok_or(length)
+    let end = length + COMMAND_MAGIC.len();
+    bytes.get(length..end).map(begins).ok_or(end)
+}
+
+/// Whether all that a stream had is one command of TeamViewer.
+pub(crate) fn is_teamviewer_command(bytes: &[u8]) -> bool {
+    bytes.len() >= COMMAND_HEADER_LENGTH
+        && teamviewer_command(bytes) == Err(bytes.len() + COMMAND_MAGIC.len())
 }
 
 /// Whether an application protocol that a hello offers is AnyDesk's.
@@ -91,11 +98,17 @@ mod tests {
     #[test]
     fn commands_of_teamviewer_follow_each_other() {
         let ping = bytes_of("1724 10 0400 88138000");
-        assert_eq!(teamviewer_command(&ping), Ok(true));
+        assert!(is_teamviewer_command(&ping));
+        assert!(!is_teamviewer_command(&[&ping[..], b"\x17"].concat()));
+        assert!((0..ping.len()).all(|end| !is_teamviewer_command(&ping[..end])));
         assert_eq!(teamviewer_command(&[&ping[..], &ping].concat()), Ok(true));
         assert_eq!(teamviewer_command(&[&ping[..], b"\x17\x03\x03"].concat()), Ok(false));
         for end in 1..ping.len() {
-            assert_eq!(teamviewer_command(&ping[..end]), Err(if end < 5 { 5 } else { 9 }), "{end}");
+            assert_eq!(
+                teamviewer_command(&ping[..end]),
+                Err(if end < 5 { 5 } else { 11 }),
+                "{end}"
+            );
         }
         assert_eq!(teamviewer_command(b"\x17\x03\x03\0\x20"), Ok(false));
         assert_eq!(teamviewer_command(b"\x17\x24\x10\xff\xff"), Ok(false));
