@@ -74,6 +74,7 @@ fn start() -> RunStart {
         program: "bench".into(),
         config_sha256: String::new(),
         pseudonym_key: String::new(),
+        site: String::new(),
     }
 }
 

@@ -61,7 +61,7 @@ fn copies_are_left_out_and_counted() {
         assert_eq!(manifest["losses"]["duplicate"], once.records.len(), "{options:?}");
         let books = String::from_utf8(found["visibility.csv"].clone()).unwrap();
         let duplicate = books.lines().find(|line| line.contains(",duplicate,")).unwrap();
-        let bytes = support::number(duplicate.split(',').nth(3).unwrap());
+        let bytes = support::number(duplicate.split(',').nth(4).unwrap());
         assert_eq!(bytes, once.total_bytes(), "{duplicate}");
         for (name, found) in rows(found) {
             let expected = &expected[&name];

@@ -225,10 +225,12 @@ fn what_was_typed_wrong_is_told() {
         ("--zone", "Mars/Olympus"),
         ("--filter", "tcp prot 80"),
         ("--identities", "no-such-file.csv"),
+        ("--site", "Lower\tHall"),
     ] {
         let arguments = [option.as_ref(), value.as_ref(), path.as_os_str()];
         let ended = support::read(arguments);
         assert_eq!(ended.code, 2, "{option} {value}: {}", ended.stderr);
-        assert!(ended.stderr.contains(value), "{option} {value}: {}", ended.stderr);
+        let shown = value.escape_debug().to_string();
+        assert!(ended.stderr.contains(&shown), "{option} {value}: {}", ended.stderr);
     }
 }

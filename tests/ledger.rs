@@ -1,6 +1,8 @@
 //! The ledger of visibility: what was hidden is told, as much as it was, and nothing else is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
 
 use crate::generator::talk::{Side, Talk};
 use crate::generator::tls::{self, Hello};
@@ -52,6 +54,62 @@ fn as_much_is_hidden_as_uses_encrypted_client_hello() {
         let found = hidden(&traffic);
         assert!((found - percent as f64).abs() <= 1.0, "{found} % instead of {percent} %");
     }
+}
+
+/// The ledger's rows, each as its site and its other cells.
+fn books(report: &Path) -> Vec<(String, Vec<String>)> {
+    let mut reader = csv::Reader::from_path(report.join("visibility.csv")).expect("a ledger");
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let mut cells: Vec<String> = row.expect("a row").iter().map(str::to_owned).collect();
+        rows.push((cells.remove(1), cells));
+    }
+    rows
+}
+
+/// Two offices in one database: each has the books that it has alone, and all is in them.
+#[test]
+fn each_site_has_its_own_books() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let mut random = Random::new(8);
+    for (site, percent, talks) in [("Berlin", 50, 40), ("Oslo", 10, 20)] {
+        let mut traffic = Traffic::default();
+        for number in 0..talks {
+            let is_hidden = number as u64 * percent % 100 < percent;
+            let name = if is_hidden { FRONT } else { "files.slack.com" };
+            connection(&mut traffic, number, name, is_hidden, &mut random);
+        }
+        traffic.write(&path(site)).expect("a capture");
+    }
+    let read = |capture: &str, site: Option<&str>, db: &str| -> Vec<(String, Vec<String>)> {
+        let report = path("report");
+        let mut arguments = vec![path(capture).into_os_string()];
+        arguments.extend(["--db".into(), path(db).into(), "--report".into()]);
+        arguments.push(report.clone().into());
+        arguments.extend(site.iter().flat_map(|site| ["--site".into(), OsString::from(site)]));
+        support::read(arguments).expect(0);
+        books(&report)
+    };
+    let unnamed = read("Berlin", None, "unnamed.db");
+    assert!(unnamed.iter().all(|(site, _)| site.is_empty()));
+    let config = |report: &Path| support::manifest(report)["config_sha256"].clone();
+    let unnamed_config = config(&path("report"));
+    let berlin = read("Berlin", Some("Berlin"), "both.db");
+    assert_ne!(config(&path("report")), unnamed_config);
+    let oslo = read("Oslo", Some("Oslo"), "oslo.db");
+    let both = read("Oslo", Some("Oslo"), "both.db");
+
+    let cells = |rows: &[(String, Vec<String>)]| -> Vec<Vec<String>> {
+        rows.iter().map(|(_, cells)| cells.clone()).collect()
+    };
+    assert_eq!(cells(&berlin), cells(&unnamed), "a name changes no number");
+    assert!(berlin.iter().all(|(site, _)| site == "Berlin"));
+    assert!(oslo.iter().all(|(site, _)| site == "Oslo"));
+    assert_ne!(cells(&oslo), cells(&berlin));
+    assert_eq!(both, [berlin, oslo].concat());
+    let bytes: u64 = both.iter().map(|(_, cells)| support::number(&cells[3])).sum();
+    assert_eq!(support::manifest(&path("report"))["total_bytes"].as_u64(), Some(bytes));
 }
 
 #[test]

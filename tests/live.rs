@@ -157,6 +157,7 @@ pub(crate) fn merge_into(mut store: Store, kind: RunKind, identities: Identities
         program: "test".into(),
         config_sha256: String::new(),
         pseudonym_key: String::new(),
+        site: String::new(),
     };
     let run = store.begin_run(&start).unwrap().run;
     let files = signatures::read_folder(&support::signatures()).unwrap();

@@ -50,6 +50,11 @@ fn the_configuration_is_told_with_its_places_and_mistakes_too() {
     fs::write(&path, "[service]\nallow_root = true\n").unwrap();
     let said = support::run(["run", "--config", name]).expect(2).stderr;
     assert!(said.contains("no interface to capture on"));
+    let site = "x".repeat(65);
+    fs::write(&path, format!("[service]\nallow_root = true\n[store]\nsite = \"{site}\"\n"))
+        .unwrap();
+    let said = support::run(["run", "--config", name]).expect(2).stderr;
+    assert!(said.contains(&format!("{name}:4: store.site")) && said.contains("too long"), "{said}");
 }
 
 #[test]

@@ -320,7 +320,7 @@ fn an_interface_that_came_back_as_another_ends_the_run() {
     let Some(cable) = Cable::new() else { return };
     let capture = cable.path("office.pcap");
     office(4, 40).write(&capture).unwrap();
-    let sensor = cable.run(&["--workers", "1", "--clear"]);
+    let sensor = cable.run(&["--workers", "1", "--clear", "--site", "Lab"]);
     let sent = cable.replay(&capture, &["--topspeed"]);
     assert!(tool("ip", &["-n", &cable.sender, "link", "del", "va"]));
     cable.plug();
@@ -329,7 +329,8 @@ fn an_interface_that_came_back_as_another_ends_the_run() {
     assert!(said.contains("vb went away and came back"), "{said}");
     // What was open was kept, and the run has ended.
     assert_eq!(cable.ask("SELECT sum(packets) FROM totals"), sent as i64);
-    assert_eq!(cable.ask("SELECT count(*) FROM runs WHERE state = 'done'"), 1);
+    let of_site = "SELECT count(*) FROM runs WHERE state = 'done' AND site = 'Lab'";
+    assert_eq!(cable.ask(of_site), 1);
 }
 
 #[test]

@@ -87,6 +87,9 @@ pub(super) struct ReadArgs {
     /// The time zone of days and hours, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     zone: String,
+    /// The name of the place whose traffic this is: the ledger is kept for each
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
     /// Only packets from this time on: 2026-11-22, 2026-11-22T08:00 or 2026-11-22T08:00:00Z
     #[arg(long, value_name = "T")]
     from: Option<String>,
@@ -138,6 +141,7 @@ struct Usable {
     evidence: evidence::Settings,
     zone: TimeZone,
     grid: HourGrid,
+    site: String,
     identities: Identities,
     catalogue: Arc<Catalogue>,
     autonomous_systems: Option<AutonomousSystems>,
@@ -225,6 +229,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
     let home = settings::home_of("--home", &args.home)?;
     let own = args.own.config()?;
     let evidence = args.evidence.settings()?;
+    let site = settings::site_named("--site", args.site.as_deref().unwrap_or_default())?;
     let config = serde_json::json!({
         "client": args.client, "dedup": format!("{:?}", args.dedup), "filter": args.filter,
         "from": args.from, "home": args.home,
@@ -232,6 +237,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         "own_server": own.list("networks.own_server"),
         "sinkhole": own.list("networks.sinkhole"),
         "shadow_load_seconds": evidence.evidence.shadow_load_seconds,
+        "site": site,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });
     Ok(Usable {
@@ -243,6 +249,7 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         sinkholes: settings::sinkholes(&own)?,
         evidence,
         grid: settings::hour_grid(&zone),
+        site,
         identities,
         autonomous_systems: args.asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         catalogue: Arc::new(signatures::load(&args.signatures.options())?),
@@ -355,6 +362,7 @@ fn begin(
         program: env!("CARGO_PKG_VERSION").into(),
         config_sha256: usable.config_sha256.clone(),
         pseudonym_key: String::new(),
+        site: usable.site.clone(),
     };
     let begun = store.begin_run(&start)?;
     for name in &begun.interrupted {

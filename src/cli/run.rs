@@ -65,6 +65,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     let config = settings::load(&args.given)?;
     check_root(&config)?;
     let zone = settings::zone(&config)?;
+    let site = settings::site(&config)?;
     let inputs = settings::inputs(&config)?;
     let live_settings = live_settings(&config)?;
     let copies = settings::dedup(&config);
@@ -94,7 +95,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(user) = config.text("service.user") {
         rights::become_user(user)?;
     }
-    let keep = begin(&config, &home, &keeper.settings, pseudonyms.as_ref())?;
+    let keep = begin(&config, site, &home, &keeper.settings, pseudonyms.as_ref())?;
     let socket = config.path("service.socket");
     let listeners = Listeners::open(socket.as_deref(), config.text("service.metrics"))?;
     restrict(&config, &keep, !listeners.is_empty())?;
@@ -243,6 +244,7 @@ fn check_links(rings: &[LiveRing]) -> Result<(), Mistake> {
 /// Opens the database and begins a run in it.
 fn begin(
     config: &Config,
+    site: String,
     home: &NetworkSet,
     evidence: &evidence::Settings,
     pseudonyms: Option<&Pseudonyms>,
@@ -253,6 +255,7 @@ fn begin(
         "exclude_vlan": config.numbers("capture.exclude_vlan"),
         "filter": config.text("capture.filter"),
         "home": format!("{home:?}"),
+        "site": site,
         "snap": config.number("capture.snap_bytes"),
         "zone": config.text("store.zone"),
         "own_domain": config.list("networks.own_domain"),
@@ -269,6 +272,7 @@ fn begin(
         program: env!("CARGO_PKG_VERSION").into(),
         config_sha256: settings::sha256(&of_results.to_string()),
         pseudonym_key: pseudonyms.map(Pseudonyms::key_id).unwrap_or_default(),
+        site,
     })?;
     Ok(Keep { store, run: begun.run })
 }

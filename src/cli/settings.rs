@@ -24,6 +24,9 @@ use crate::time::{HourGrid, Minute, Timestamp};
 use crate::worker::Networks;
 use crate::worker::duplicates::Copies;
 
+/// Characters of a site's name: more would be a text in every row of the ledger.
+const SITE_CHARS_MAX: usize = 64;
+
 /// The configuration: what was given, the environment, the file, the defaults.
 ///
 /// # Errors
@@ -50,6 +53,33 @@ pub(super) fn zone_named(place: &str, name: &str) -> Result<TimeZone, Mistake> {
             "{place} {name}: no such time zone; give an IANA name such as Europe/Berlin"
         ))
     })
+}
+
+/// The site that is configured: the name of the place whose traffic is shown.
+///
+/// # Errors
+/// It is too long, or no name.
+pub(super) fn site(config: &Config) -> Result<String, Mistake> {
+    site_named(&config.place("store.site"), config.text("store.site").unwrap_or_default())
+}
+
+/// The site with this name; empty where it has none. White space around it is no part of it.
+///
+/// # Errors
+/// It has more than [`SITE_CHARS_MAX`] characters, or control characters.
+pub(super) fn site_named(place: &str, name: &str) -> Result<String, Mistake> {
+    let name = name.trim();
+    let wrong = if name.chars().count() > SITE_CHARS_MAX {
+        "too long"
+    } else if name.chars().any(char::is_control) {
+        "control characters are no part of a name"
+    } else {
+        return Ok(name.to_owned());
+    };
+    Err(Mistake(format!(
+        "{place} {shown:?}: {wrong}; give a name of at most {SITE_CHARS_MAX} characters such as Berlin",
+        shown = name.chars().take(SITE_CHARS_MAX).collect::<String>(),
+    )))
 }
 
 /// Where the database is.
@@ -282,6 +312,27 @@ mod tests {
         fs::write(&file, "").unwrap();
         let mistake = make_folder("--out", &file).unwrap_err();
         assert!(mistake.0.starts_with("--out ") && mistake.0.contains("file"), "{mistake}");
+    }
+
+    #[test]
+    fn a_site_is_a_short_name() {
+        let longest = "ü".repeat(SITE_CHARS_MAX);
+        for name in ["", "Berlin", "Zürich, Werk 2", &longest] {
+            assert_eq!(site_named("--site", &format!(" {name} ")).unwrap(), name);
+        }
+        for (name, why) in [
+            (longest.clone() + "x", "too long"),
+            ("Ber\nlin".into(), "control"),
+            ("\u{1b}[2J".into(), "control"),
+            ("\0".into(), "control"),
+        ] {
+            let mistake = site_named("s.toml:3: store.site", &name).unwrap_err().0;
+            assert!(
+                mistake.starts_with("s.toml:3: store.site \"") && mistake.contains(why),
+                "{mistake}"
+            );
+            assert!(!mistake.contains(char::is_control), "{mistake:?}");
+        }
     }
 
     #[test]

@@ -251,6 +251,15 @@ pub static SETTINGS: &[Setting] = &[
         help: "The time zone of days and hours, such as Europe/Berlin",
     },
     Setting {
+        key: "store.site",
+        option: "site",
+        value_name: "NAME",
+        kind: Kind::Text,
+        default: "",
+        reload: Reload::Restart,
+        help: "The name of the place whose traffic this is: the ledger is kept for each",
+    },
+    Setting {
         key: "store.keep_hourly_days",
         option: "keep-hourly-days",
         value_name: "DAYS",

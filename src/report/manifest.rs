@@ -158,7 +158,7 @@ pub(super) fn write(
 ) -> Result<Finished, ReportError> {
     let MadeWith { zone, settings, rests_on } = made_with;
     let totals = snapshot.totals(days.window)?;
-    let HealthFacts { health, rings } = snapshot.health(days.window)?;
+    let HealthFacts { health, rings } = snapshot.health(days.window, None)?;
     let RunFacts { programs, config_sha256, catalogues, pseudonym_keys, captures, counters } =
         snapshot.runs(days.window)?;
     let (date_from, date_to) = days.ends()?.unzip();

@@ -170,12 +170,21 @@ mod tests {
     use crate::observation::NameSource;
     use crate::stats::Counter;
     use crate::store::testing::{app, capture, empty_commit, stamp, start, subject};
-    use crate::store::{Commit, Sums, Target, TotalsRow, TraitRow, UsageRow, VisibilityRow};
+    use crate::store::{
+        Commit, HealthRow, RingRow, RunStart, Sums, Target, TotalsRow, TraitRow, UsageRow,
+        VisibilityRow,
+    };
     use crate::time::{Hour, HourGrid};
+    use crate::worker::part::{Health, RingSums};
 
     /// Begins and finishes a run whose only commit `fill` has filled.
     fn run_of(store: &mut Store, number: u8, fill: impl FnOnce(&mut Store, &mut Commit)) {
-        let run = store.begin_run(&start(&[capture(number)], false)).unwrap().run;
+        run_begun(store, &start(&[capture(number)], false), fill);
+    }
+
+    /// The same of a run that begins so.
+    fn run_begun(store: &mut Store, start: &RunStart, fill: impl FnOnce(&mut Store, &mut Commit)) {
+        let run = store.begin_run(start).unwrap().run;
         let mut commit = empty_commit(store, 1);
         fill(store, &mut commit);
         store.commit(run, &commit).unwrap();
@@ -368,12 +377,12 @@ mod tests {
         let files = report(&store, ReportRange::default());
         let visibility = lines(&files["visibility.csv"]);
         assert_eq!(visibility.len(), 2 * Bucket::ALL.len());
-        assert_eq!(visibility[0], "1970-01-01,undecodable,0,0,0.0000,0,0.0000,0.0000,false");
-        assert_eq!(visibility[10], "1970-01-01,app,2,101,80.1587,0,0.0000,0.0000,false");
-        let next_day = "1970-01-02,app,1,3,42.8571,0,0.0000,0.0000,false";
+        assert_eq!(visibility[0], "1970-01-01,,undecodable,0,0,0.0000,0,0.0000,0.0000,false");
+        assert_eq!(visibility[10], "1970-01-01,,app,2,101,80.1587,0,0.0000,0.0000,false");
+        let next_day = "1970-01-02,,app,1,3,42.8571,0,0.0000,0.0000,false";
         assert_eq!(visibility[10 + Bucket::ALL.len()], next_day);
         let bytes: u64 =
-            visibility.iter().map(|l| l.split(',').nth(3).unwrap().parse::<u64>().unwrap()).sum();
+            visibility.iter().map(|l| l.split(',').nth(4).unwrap().parse::<u64>().unwrap()).sum();
         let manifest: serde_json::Value = serde_json::from_str(&files["manifest.json"]).unwrap();
         assert_eq!(manifest["total_bytes"], bytes);
         assert_eq!(manifest["packets"], 6);
@@ -402,6 +411,71 @@ mod tests {
                 serde_json::from_str(&files["manifest.json"]).unwrap();
             assert_eq!(manifest["total_bytes"], 126);
         }
+    }
+
+    /// Days of one site on which the other has none are no days of that one, and its losses, users
+    /// and breaks are its own.
+    #[test]
+    fn a_site_has_the_rows_that_it_has_alone() {
+        let fill = |site: &'static str| {
+            move |store: &mut Store, commit: &mut Commit| {
+                let is_harbour = site == "Harbour";
+                // What was an app's on the days before is nobody's on the last.
+                let days: &[i32] = if is_harbour { &[0, 1, 4] } else { &[1, 2, 3, 4] };
+                for &day in days {
+                    let hour = Hour(day * 24 * 60);
+                    let (app_bytes, no_name) = match (is_harbour, day) {
+                        (true, 4) => (10, 90),
+                        (true, _) => (90, 10),
+                        (false, _) => (500, 500),
+                    };
+                    for (bucket, bytes) in [(Bucket::App, app_bytes), (Bucket::NoName, no_name)] {
+                        commit.visibility.push(VisibilityRow { hour, bucket, flows: 1, bytes });
+                    }
+                    let user = if is_harbour { "ada" } else { "" };
+                    let what = app("slack", "use");
+                    let used = row(store, (user, site), &what, hour.0, traffic(1, 1));
+                    commit.usage.push(used);
+                    let gap_bytes = if is_harbour { 25 } else { 0 };
+                    let health = Health { sequence_bytes: 75, gap_bytes, ..Health::default() };
+                    commit.health.push(HealthRow { hour, health });
+                    if !is_harbour {
+                        let sums = RingSums { dropped: 7, ..RingSums::default() };
+                        commit.rings.push(RingRow { hour, ring: 0, sums });
+                    }
+                }
+            }
+        };
+        let ledger = |sites: &[&'static str]| -> Vec<String> {
+            let mut store = Store::in_memory("UTC").unwrap();
+            for (number, site) in (1..).zip(sites) {
+                let named = RunStart { site: (*site).into(), ..start(&[capture(number)], false) };
+                run_begun(&mut store, &named, fill(site));
+            }
+            let files = report(&store, ReportRange::default());
+            lines(&files["visibility.csv"]).into_iter().map(str::to_owned).collect()
+        };
+        let (office, harbour) = (ledger(&["=Office"]), ledger(&["Harbour"]));
+        assert_eq!(office.len(), 4 * Bucket::ALL.len());
+        assert_eq!(harbour.len(), 3 * Bucket::ALL.len());
+        for said in [
+            "1970-01-02,'=Office,app,1,500,50.0000,7,0.0000,0.0000,false",
+            "1970-01-05,'=Office,app,1,500,50.0000,7,0.0000,0.0000,false",
+        ] {
+            assert!(office.iter().any(|line| line == said), "{office:#?}");
+        }
+        for said in [
+            "1970-01-02,Harbour,app,1,90,90.0000,0,25.0000,100.0000,false",
+            "1970-01-05,Harbour,app,1,10,10.0000,0,25.0000,100.0000,true",
+            "1970-01-05,Harbour,unmatched,0,0,0.0000,0,25.0000,100.0000,false",
+        ] {
+            assert!(harbour.iter().any(|line| line == said), "{harbour:#?}");
+        }
+        // By date, then by site, whoever came first.
+        let mut apart = [office, harbour].concat();
+        apart.sort_by_key(|line| (line[..10].to_owned(), !line.contains("=Office")));
+        assert_eq!(ledger(&["Harbour", "=Office"]), apart);
+        assert_eq!(ledger(&["=Office", "Harbour"]), apart);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! `visibility.csv`: the books, one row for each (date, bucket); what could be told of the traffic
-//! and what could not.
+//! `visibility.csv`: the books, one row for each (date, site, bucket); what could be told of the
+//! traffic and what could not.
 //!
-//! Every day with rows has all buckets, also the empty ones, in the order in which they are asked.
-//! `bytes` over all rows are the manifest's `total_bytes`. `pct` is the bucket's share of the
-//! day's bytes in per cent.
+//! A `site` is the place whose traffic a run shows, as it was named, else empty. Its rows are those
+//! that it would have alone in a database. Every day on which a site has rows has all buckets, also
+//! the empty ones, in the order in which they are asked. `bytes` over all rows are the manifest's
+//! `total_bytes`. `pct` is the bucket's share of the bytes of the day and site in per cent.
 //!
-//! Of the day, and the same in each of its rows: `kernel_drops` are frames that live rings and
+//! Of the day and site, and the same in each of their rows: `kernel_drops` are frames that live rings and
 //! interfaces dropped, 0 where only files were read; `capture_loss_pct` is the share of TCP
 //! payload that was missing between what was seen, in a sample; `identity_pct` is the share of the
 //! bytes in rows of usage that have a user. All three are estimates of what lies outside the books.
@@ -28,8 +29,9 @@ use super::table::{Cell, Table, ratio};
 use crate::ledger::Bucket;
 use crate::store::{Snapshot, VisibilityFact};
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "date",
+    "site",
     "bucket",
     "flows",
     "bytes",
@@ -49,14 +51,14 @@ const WHOLE: u64 = 1_000_000;
 /// Five points.
 const BREAK: u64 = WHOLE / 20;
 
-/// Each bucket's share of a day's bytes, in millionths.
+/// Each bucket's share of a site's bytes of a day, in millionths.
 type Shares = [u64; Bucket::ALL.len()];
 
 /// `visibility.csv` in the making.
 pub(super) struct Visibility {
     table: Table,
-    /// Shares of the days before; none of days without bytes.
-    before: BTreeMap<Date, Option<Shares>>,
+    /// Shares of the days before by day and site; none of days without bytes.
+    before: BTreeMap<(Date, String), Option<Shares>>,
 }
 
 impl Visibility {
@@ -71,18 +73,37 @@ impl Visibility {
         days: &Days<'_>,
         day: &Day,
     ) -> Result<(), ReportError> {
-        let facts = snapshot.visibility(day.window)?;
+        let mut attributed = snapshot.attributed_bytes(day.window)?;
+        for site in snapshot.sites(day.window)? {
+            let attributed = attributed.remove(&site).unwrap_or_default();
+            self.add_site(snapshot, days, day, site, attributed)?;
+        }
+        let oldest = day.civil.checked_sub(DAYS_BEFORE.days()).unwrap_or(Date::MIN);
+        self.before.retain(|(date, _), _| *date > oldest);
+        Ok(())
+    }
+
+    /// Adds the rows of a day at a site, of whose bytes in rows of usage so many have a user.
+    fn add_site(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        days: &Days<'_>,
+        day: &Day,
+        site: String,
+        (attributed, of_clients): (u64, u64),
+    ) -> Result<(), ReportError> {
+        let facts = snapshot.visibility(day.window, &site)?;
         let total = facts.iter().map(|fact| fact.bytes).sum();
-        let health = snapshot.health(day.window)?;
+        let health = snapshot.health(day.window, Some(&site))?;
         let dropped = health.rings.map(|rings| rings.dropped + rings.interface_dropped);
         let (missing, followed) = (health.health.gap_bytes, health.health.sequence_bytes);
-        let (attributed, of_clients) = snapshot.attributed_bytes(day.window)?;
         let today = shares(&facts);
-        let before = self.days_before(snapshot, days, day.civil)?;
+        let before = self.days_before(snapshot, days, day.civil, &site)?;
         for (fact, share) in facts.iter().zip(today.unwrap_or_default()) {
             let earlier: Vec<u64> = before.iter().map(|day| day[fact.bucket as usize]).collect();
             self.table.row(&[
                 Cell::Ours(&day.date),
+                Cell::Text(&site),
                 Cell::Ours(fact.bucket.name()),
                 Cell::Number(fact.flows),
                 Cell::Number(fact.bytes),
@@ -93,35 +114,35 @@ impl Visibility {
                 Cell::Ours(if is_break(share, &earlier) { "true" } else { "false" }),
             ])?;
         }
-        self.before.insert(day.civil, today);
+        self.before.insert((day.civil, site), today);
         Ok(())
     }
 
-    /// Shares of those of the days before that have bytes.
+    /// Shares of those of the days before on which the site has bytes.
     fn days_before(
         &mut self,
         snapshot: &Snapshot<'_>,
         days: &Days<'_>,
         today: Date,
+        site: &str,
     ) -> Result<Vec<Shares>, ReportError> {
         let mut found = Vec::new();
         for back in 1..=DAYS_BEFORE {
             let Ok(date) = today.checked_sub(back.days()) else { continue };
-            let known = match self.before.get(&date) {
+            let key = (date, site.to_owned());
+            let known = match self.before.get(&key) {
                 Some(known) => *known,
                 None => {
                     let shares = match days.whole(date)? {
-                        Some(window) => shares(&snapshot.visibility(window)?),
+                        Some(window) => shares(&snapshot.visibility(window, site)?),
                         None => None,
                     };
-                    self.before.insert(date, shares);
+                    self.before.insert(key, shares);
                     shares
                 }
             };
             found.extend(known);
         }
-        let oldest = today.checked_sub(DAYS_BEFORE.days()).unwrap_or(Date::MIN);
-        self.before.retain(|&date, _| date > oldest);
         Ok(found)
     }
 

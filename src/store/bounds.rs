@@ -1,7 +1,7 @@
 //! What reports ask about what is not certain: apps that flows may have been, and how much of the
 //! traffic has a user.
 
-use rusqlite::params;
+use std::collections::BTreeMap;
 
 use super::error::StoreError;
 use super::query::{Snapshot, Window, unsigned};
@@ -63,21 +63,33 @@ impl Snapshot<'_> {
         Ok(facts)
     }
 
-    /// Bytes in rows of usage that have a user, and all bytes in rows of usage.
+    /// By site, bytes in rows of usage that have a user, and all bytes in rows of usage. Sites
+    /// without such rows are not in it.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn attributed_bytes(&self, window: Window) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT
-                ifnull(sum(u.attributed_bytes + iif(s.user <> '', u.bytes_up + u.bytes_down, 0)), 0),
-                ifnull(sum(u.bytes_up + u.bytes_down), 0)
+    pub fn attributed_bytes(
+        &self,
+        window: Window,
+    ) -> Result<BTreeMap<String, (u64, u64)>, StoreError> {
+        // One walk for all sites: these are the rows of which there are many.
+        let sql = "SELECT r.site,
+                sum(u.attributed_bytes + iif(s.user <> '', u.bytes_up + u.bytes_down, 0)),
+                sum(u.bytes_up + u.bytes_down)
             FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
+            JOIN runs AS r ON r.id = u.run
             LEFT JOIN subjects AS s ON s.id = u.subject
-            WHERE NOT (t.app IS NULL AND t.role <> '') AND u.hour >= ? AND u.hour < ? AND u.run IN runs_visible";
-        let bytes = self.transaction.query_row(sql, params![window.from, window.to], |row| {
-            Ok((unsigned(row, 0)?, unsigned(row, 1)?))
-        });
-        bytes.map_err(|error| self.failed(error))
+            WHERE NOT (t.app IS NULL AND t.role <> '') AND u.hour >= ? AND u.hour < ?
+                AND u.run IN runs_visible
+            GROUP BY r.site";
+        let mut sites = BTreeMap::new();
+        self.rows(sql, window, |row| {
+            let read = || Ok((row.get(0)?, (unsigned(row, 1)?, unsigned(row, 2)?)));
+            let (site, bytes) = read().map_err(|error| self.failed(error))?;
+            sites.insert(site, bytes);
+            Ok::<(), StoreError>(())
+        })?;
+        Ok(sites)
     }
 }

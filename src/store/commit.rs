@@ -517,7 +517,7 @@ mod tests {
         }
         store.finish_run(run, &[]).unwrap();
         let snapshot = store.snapshot().unwrap();
-        let books = snapshot.visibility(Window::ALL).unwrap();
+        let books = snapshot.visibility(Window::ALL, "").unwrap();
         let nonzero: Vec<_> =
             books.iter().filter(|f| f.bytes > 0).map(|f| (f.bucket, f.flows, f.bytes)).collect();
         assert_eq!(nonzero, [(Bucket::NonIp, 2, 20), (Bucket::App, 4, 40)]);

@@ -3,7 +3,7 @@
 //! Rows are handed over one by one; SQLite sorts, on disk where it must. Only runs that are
 //! visible count. What is use is not decided here: see [`crate::evidence`].
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Row, ToSql, Transaction, params};
 
 use super::Store;
 use super::error::{StoreError, explain};
@@ -165,6 +165,19 @@ impl Store {
 pub(super) const TRAFFIC: &str =
     "(u.connections > 0 OR u.attempts_failed > 0 OR u.bytes_up > 0 OR u.bytes_down > 0)";
 
+/// Runs that count, in SQL: those of the site `?3`, or all where it is null.
+const RUNS_OF_SITE: &str =
+    "(SELECT id FROM runs WHERE id IN runs_visible AND (?3 IS NULL OR site = ?3))";
+
+/// Tables whose rows make a day one that is reported on, each with the column that dates them.
+const DATED: [(&str, &str); 5] = [
+    ("totals", "hour"),
+    ("visibility", "hour"),
+    ("usage", "hour"),
+    ("usage_daily", "day"),
+    ("targets_daily", "day"),
+];
+
 /// Sums over rows, in the order that [`summed`] reads.
 const SUMS: &str = "max(count(DISTINCT nullif(s.user, '')), max(u.users_seen)),
     max(count(DISTINCT s.device), max(u.devices_seen)),
@@ -241,17 +254,45 @@ impl Snapshot<'_> {
         })
     }
 
-    /// The books: every bucket, also the empty ones, in their order.
+    /// The sites that have rows in `window`, in order.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn visibility(&self, window: Window) -> Result<Vec<VisibilityFact>, StoreError> {
+    pub fn sites(&self, window: Window) -> Result<Vec<String>, StoreError> {
+        let runs = DATED
+            .map(|(table, hour)| {
+                format!("SELECT run FROM {table} WHERE {hour} >= ?1 AND {hour} < ?2")
+            })
+            .join(" UNION ");
+        let sql = format!(
+            "SELECT DISTINCT site FROM runs WHERE id IN runs_visible AND id IN ({runs})
+             ORDER BY site"
+        );
+        let mut sites = Vec::new();
+        self.rows(&sql, window, |row| {
+            sites.push(row.get(0).map_err(|error| self.failed(error))?);
+            Ok::<(), StoreError>(())
+        })?;
+        Ok(sites)
+    }
+
+    /// The books of a site: every bucket, also the empty ones, in their order.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn visibility(
+        &self,
+        window: Window,
+        site: &str,
+    ) -> Result<Vec<VisibilityFact>, StoreError> {
         let empty = |bucket| VisibilityFact { bucket, flows: 0, bytes: 0 };
         let mut facts = Bucket::ALL.map(empty).to_vec();
-        let sql = "SELECT bucket, sum(flows), sum(bytes) FROM visibility
-            WHERE hour >= ? AND hour < ? AND run IN runs_visible
-            GROUP BY bucket";
-        self.rows(sql, window, |row| {
+        let sql = format!(
+            "SELECT bucket, sum(flows), sum(bytes) FROM visibility
+            WHERE hour >= ?1 AND hour < ?2 AND run IN {RUNS_OF_SITE}
+            GROUP BY bucket"
+        );
+        self.rows_of(&sql, params![window.from, window.to, site], |row| {
             let read = || Ok((row.get::<_, u8>(0)?, unsigned(row, 1)?, unsigned(row, 2)?));
             let (bucket, flows, bytes) = read().map_err(|error| self.failed(error))?;
             let Some(fact) = facts.get_mut(usize::from(bucket)) else {
@@ -313,18 +354,21 @@ impl Snapshot<'_> {
         totals.map_err(|error| self.failed(error))
     }
 
-    /// How good the capture is.
+    /// How good the capture is: at one site, or at all.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn health(&self, window: Window) -> Result<HealthFacts, StoreError> {
-        let params = params![window.from, window.to];
-        let health = "SELECT ifnull(sum(tcp_flows), 0), ifnull(sum(tcp_two_way), 0),
+    pub fn health(&self, window: Window, site: Option<&str>) -> Result<HealthFacts, StoreError> {
+        let params = params![window.from, window.to, site];
+        let where_it_is = format!("hour >= ?1 AND hour < ?2 AND run IN {RUNS_OF_SITE}");
+        let health = format!(
+            "SELECT ifnull(sum(tcp_flows), 0), ifnull(sum(tcp_two_way), 0),
                 ifnull(sum(tcp_begun_before), 0), ifnull(sum(sequence_bytes), 0),
                 ifnull(sum(gap_bytes), 0), ifnull(sum(dns_questions), 0),
                 ifnull(sum(dns_answers), 0)
-            FROM health WHERE hour >= ? AND hour < ? AND run IN runs_visible";
-        let health = self.transaction.query_row(health, params, |row| {
+            FROM health WHERE {where_it_is}"
+        );
+        let health = self.transaction.query_row(&health, params, |row| {
             Ok(Health {
                 tcp_flows: unsigned(row, 0)?,
                 tcp_two_way: unsigned(row, 1)?,
@@ -335,10 +379,12 @@ impl Snapshot<'_> {
                 dns_answers: unsigned(row, 6)?,
             })
         });
-        let rings = "SELECT ifnull(sum(received), 0), ifnull(sum(dropped), 0),
+        let rings = format!(
+            "SELECT ifnull(sum(received), 0), ifnull(sum(dropped), 0),
                 ifnull(sum(interface_dropped), 0), ifnull(sum(down_nanos), 0), count(*)
-            FROM rings WHERE hour >= ? AND hour < ? AND run IN runs_visible";
-        let rings = self.transaction.query_row(rings, params, |row| {
+            FROM rings WHERE {where_it_is}"
+        );
+        let rings = self.transaction.query_row(&rings, params, |row| {
             let sums = RingSums {
                 received: unsigned(row, 0)?,
                 dropped: unsigned(row, 1)?,
@@ -433,14 +479,7 @@ impl Snapshot<'_> {
                     AND {hour} < ?2 AND run IN runs_visible ORDER BY {hour} {order} LIMIT 1)"
             )
         };
-        let tables = [
-            ("totals", "hour"),
-            ("visibility", "hour"),
-            ("usage", "hour"),
-            ("usage_daily", "day"),
-            ("targets_daily", "day"),
-        ];
-        let ends = tables.map(end).join(" UNION ALL ");
+        let ends = DATED.map(end).join(" UNION ALL ");
         let sql = format!("SELECT {best}(hour) FROM ({ends})");
         let hour = self.transaction.query_row(&sql, params![window.from, window.to], |r| r.get(0));
         hour.map_err(|error| self.failed(error))
@@ -450,11 +489,20 @@ impl Snapshot<'_> {
         &self,
         sql: &str,
         window: Window,
+        each: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.rows_of(sql, params![window.from, window.to], each)
+    }
+
+    fn rows_of<E: From<StoreError>>(
+        &self,
+        sql: &str,
+        params: &[&dyn ToSql],
         mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let failed = |error| self.failed(error);
         let mut statement = self.transaction.prepare_cached(sql).map_err(failed)?;
-        let mut rows = statement.query(params![window.from, window.to]).map_err(failed)?;
+        let mut rows = statement.query(params).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             each(row)?;
         }

@@ -327,6 +327,8 @@ pub struct RunStart {
     pub config_sha256: String,
     /// Which key makes the pseudonyms of subjects; empty where they are in the clear.
     pub pseudonym_key: String,
+    /// The place whose traffic is shown; empty where it has no name.
+    pub site: String,
 }
 
 /// What to do about the captures that were given.

@@ -238,9 +238,9 @@ fn begin(connection: &mut Connection, start: &RunStart) -> rusqlite::Result<Begu
         RunKind::Live => "live",
     };
     transaction.execute(
-        "INSERT INTO runs (kind, state, program, config_sha256, pseudonym_key)
-         VALUES (?, 'open', ?, ?, ?)",
-        params![kind, start.program, start.config_sha256, start.pseudonym_key],
+        "INSERT INTO runs (kind, state, program, config_sha256, pseudonym_key, site)
+         VALUES (?, 'open', ?, ?, ?, ?)",
+        params![kind, start.program, start.config_sha256, start.pseudonym_key, start.site],
     )?;
     let run = transaction.last_insert_rowid();
     for capture in &start.captures {

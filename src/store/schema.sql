@@ -25,7 +25,9 @@ CREATE TABLE runs (
     first_hour    INTEGER,         -- earliest and latest hour that it has rows in;
     last_hour     INTEGER,         -- null as long as it has none
     pseudonym_key TEXT NOT NULL    -- which key made the pseudonyms of its subjects (a short hash of
-                   DEFAULT ''      -- it), '' where they are in the clear
+                   DEFAULT '',     -- it), '' where they are in the clear
+    site          TEXT NOT NULL    -- the place whose traffic it shows, '' where it was not named
+                   DEFAULT ''
 ) STRICT;
 
 -- The captures of a run. What came from a pipe is there too, if it was read to its end.

@@ -26,6 +26,7 @@ pub(crate) fn start(captures: &[CaptureFacts], again: bool) -> RunStart {
         program: "0.1.0".into(),
         config_sha256: "c0".into(),
         pseudonym_key: String::new(),
+        site: String::new(),
     }
 }
 

@@ -1,5 +1,5 @@
--- From version 7 to 8: who leads the loads in which connections began, and labels of names
--- below domains. What the columns hold is told in schema.sql.
+-- From version 7 to 8: who leads the loads in which connections began, labels of names below
+-- domains, and the places whose traffic runs show. What the columns hold is told in schema.sql.
 CREATE TABLE followed (
     hour        INTEGER NOT NULL,
     run         INTEGER NOT NULL REFERENCES runs (id),
@@ -20,3 +20,5 @@ ALTER TABLE targets ADD COLUMN label TEXT NOT NULL DEFAULT '';
 DROP INDEX targets_text;
 CREATE UNIQUE INDEX targets_text
     ON targets (ifnull(app, 0), role, tenant, edition, domain, label);
+
+ALTER TABLE runs ADD COLUMN site TEXT NOT NULL DEFAULT '';
