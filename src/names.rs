@@ -264,7 +264,7 @@ impl NameCache {
             is_kept
         });
         // The oldest goes first.
-        ring.sort_by_key(|known| known.time);
+        ring.sort_unstable_by_key(|known| (known.time, known.client, known.address, known.name));
         for (serial, known) in ring.iter_mut().enumerate() {
             (known.serial, known.older) = (serial as u32, NONE);
         }
