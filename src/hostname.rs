@@ -88,6 +88,12 @@ pub fn registrable_domain(host: &str) -> Option<&str> {
     psl::domain_str(host)
 }
 
+/// Whether a name is on the Public Suffix List itself: others register names below it.
+pub fn is_public_suffix(host: &str) -> bool {
+    psl::suffix(host.as_bytes())
+        .is_some_and(|suffix| suffix.is_known() && suffix == host.as_bytes())
+}
+
 /// Whether the whole text is an IPv4 or IPv6 address, the latter with or without brackets.
 fn looks_like_address(text: &str) -> bool {
     let digits = text.bytes().next().is_some_and(|b| b.is_ascii_digit());

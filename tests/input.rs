@@ -234,3 +234,27 @@ fn what_was_typed_wrong_is_told() {
         assert!(ended.stderr.contains(&shown), "{option} {value}: {}", ended.stderr);
     }
 }
+
+#[test]
+fn whoever_reads_no_more_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = write(folder.path(), "a.pcap", &office(20));
+    let db = folder.path().join("a.db");
+    let database = ["--db".into(), db.into_os_string()];
+    let and_out = ["--out".into(), folder.path().join("report").into_os_string()];
+    let read: Vec<OsString> = vec!["read".into(), capture.into_os_string()];
+    for arguments in [
+        [&read[..], &database].concat(),
+        [&["why".into(), "--app".into(), "slack".into()], &database[..]].concat(),
+        [&["report".into()], &database[..], &and_out].concat(),
+        [&["reclassify".into()], &database[..]].concat(),
+        [&["db".into(), "check".into()], &database[..]].concat(),
+        vec!["config".into()],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = support::program().args(&arguments).stdout(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(0), "{arguments:?}: {said}");
+    }
+}

@@ -18,6 +18,6 @@ pub(super) struct ConfigArgs {
 /// Prints a file that says what is in force, with the origin of each line.
 pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, Box<dyn Error>> {
     let config = settings::load(&args.given)?;
-    print!("{config}");
+    super::tell(config)?;
     Ok(ExitCode::SUCCESS)
 }

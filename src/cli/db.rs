@@ -73,7 +73,7 @@ fn check(store: &Store) -> Result<ExitCode, Box<dyn Error>> {
         eprintln!("take it from a backup, or start a new one");
         return Ok(ExitCode::FAILURE);
     }
-    println!("{}: all is well", store.path().display());
+    super::tell(format_args!("{}: all is well\n", store.path().display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,7 +87,7 @@ fn backup(store: &Store, file: &Path) -> Result<ExitCode, Box<dyn Error>> {
         .into()),
         done => {
             done?;
-            println!("{}", file.display());
+            super::tell(format_args!("{}\n", file.display()))?;
             Ok(ExitCode::SUCCESS)
         }
     }

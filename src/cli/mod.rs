@@ -22,7 +22,20 @@ mod summary;
 mod unmatched;
 mod why;
 
+use std::fmt::Display;
+use std::io::{self, Write};
+
 pub use command::main;
+
+/// Prints to standard output. Whoever reads no more of it wants no more, which is no fault.
+fn tell(text: impl Display) -> io::Result<()> {
+    write!(io::stdout().lock(), "{text}").or_else(forgive_closed_pipe)
+}
+
+/// A reader that wants no more is no fault.
+fn forgive_closed_pipe(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
 
 /// A mistake of the user's: told, and exit code 2.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use super::evidence_args::EvidenceArgs;
 use super::progress::Shown;
 use super::signature_args::SignatureArgs;
-use super::{Mistake, settings, summary, unmatched};
+use super::{Mistake, forgive_closed_pipe, settings, summary, unmatched};
 use crate::capture::{CaptureFile, Filter, Outcome, Plan, Run};
 use crate::catalogue::Catalogue;
 use crate::decode;
@@ -209,7 +209,7 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         if args.writes_to_standard_output() {
             eprint!("{text}");
         } else {
-            io::stdout().lock().write_all(text.as_bytes()).or_else(forgive_closed_pipe)?;
+            super::tell(text)?;
         }
     }
     Ok(ExitCode::from(refused.max(run.exit_code())))
@@ -520,9 +520,4 @@ fn create(option: &str, path: &Path) -> Result<Box<dyn Write>, Mistake> {
             Err(Mistake(format!("{option} {path}: {error}; name a file that you may write")))
         }
     }
-}
-
-/// A reader that wants no more is no fault.
-fn forgive_closed_pipe(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }

@@ -45,25 +45,32 @@ pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
         match verdicts.whole_domain(&domain, &label) {
             Some(verdict) => {
                 if below > 0 {
-                    println!("{domain}: {}", from_now_on(below));
+                    super::tell(format_args!("{domain}: {}\n", from_now_on(below)))?;
                 }
                 let target = verdict.target.map(|number| verdicts.target(number).clone());
                 let detour = verdicts.detour(verdict, Detour::DnsOverHttps);
                 names.push(NewName { domain, label, target, bucket: verdict.bucket, detour });
             }
-            None if below > 0 => println!("{domain}: not named as a whole; {}", from_now_on(below)),
+            None if below > 0 => super::tell(format_args!(
+                "{domain}: not named as a whole; {}\n",
+                from_now_on(below)
+            ))?,
             None => {}
         }
     }
     let now_seconds = jiff::Timestamp::now().as_second();
     let renamed = store.rename(&facts, &names, now_seconds)?;
     for named in &renamed {
-        println!("{}", line(named, now_seconds));
+        super::tell(format_args!("{}\n", line(named, now_seconds)))?;
     }
     if !renamed.is_empty() {
-        println!("{AS_READ}");
+        super::tell(format_args!("{AS_READ}\n"))?;
     }
-    println!("{} domains named with catalogue {}", renamed.len(), facts.version);
+    super::tell(format_args!(
+        "{} domains named with catalogue {}\n",
+        renamed.len(),
+        facts.version
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

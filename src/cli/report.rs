@@ -52,7 +52,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
     let range = ReportRange { from: moment("--from", &args.from)?, to: moment("--to", &args.to)? };
     settings::make_folder("--out", out)?;
     for path in write_reports(&store, out, range, &evidence)? {
-        println!("{}", path.display());
+        super::tell(format_args!("{}\n", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -77,7 +77,7 @@ fn nightly(args: &ReportArgs) -> Result<ExitCode, Box<dyn Error>> {
     // One that is there is of the same day, and made anew.
     remove(&place)?;
     fs::rename(&partial, &place)?;
-    println!("{}", place.display());
+    super::tell(format_args!("{}\n", place.display()))?;
     if let Some(days) = config.number("report.keep_days").filter(|&days| days > 0) {
         let first = today.checked_sub(jiff::Span::new().days(i64::try_from(days)?))?;
         for old in dated(&folder)?.into_iter().filter(|(date, _)| *date < first) {

@@ -14,7 +14,7 @@ use super::{Mistake, evidence_args};
 use crate::config::arguments::{Few, Given, Keys};
 use crate::config::{Config, ConfigError, setting};
 use crate::feeds::{self, identities::IdentitiesError};
-use crate::hostname::Hostname;
+use crate::hostname::{Hostname, is_public_suffix};
 use crate::identity::Identities;
 use crate::net::NetworkSet;
 use crate::report::hex;
@@ -233,14 +233,20 @@ pub(super) fn inputs(config: &Config) -> Result<Inputs, Box<dyn Error>> {
 /// Names of domains, as they are compared: lower case, without a dot at either end.
 ///
 /// # Errors
-/// One is no hostname.
+/// One is no hostname, or others register names below it.
 fn domains(option: &str, texts: &[String]) -> Result<Vec<String>, Mistake> {
     let parse = |text: &String| {
         let bare = text.trim_matches('.').to_ascii_lowercase();
-        match Hostname::from_wire(bare.as_bytes()) {
-            Ok(_) => Ok(bare),
-            Err(_) => Err(Mistake(format!("{option} {text}: not a domain; give acme.example"))),
+        let is_wrong = |byte: u8| !byte.is_ascii_alphanumeric() && !b"-_.".contains(&byte);
+        if bare.bytes().any(is_wrong) || Hostname::from_wire(bare.as_bytes()).is_err() {
+            let remedy = "give acme.example, which means all names below it, too";
+            return Err(Mistake(format!("{option} {text}: not a domain; {remedy}")));
         }
+        if is_public_suffix(&bare) {
+            let remedy = "others register names below it; give your own domain";
+            return Err(Mistake(format!("{option} {text}: {remedy}")));
+        }
+        Ok(bare)
     };
     texts.iter().map(parse).collect()
 }
@@ -332,6 +338,24 @@ mod tests {
                 "{mistake}"
             );
             assert!(!mistake.contains(char::is_control), "{mistake:?}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_a_hostname_of_ones_own() {
+        let domain = |text: &str| domains("--own-domain", &[text.to_owned()]);
+        for (text, bare) in
+            [("Acme.example.", "acme.example"), (".acme.co.uk", "acme.co.uk"), ("corp", "corp")]
+        {
+            assert_eq!(domain(text).unwrap(), [bare]);
+        }
+        for text in
+            ["*.acme.example", "http://acme.example", "acme.example/", "", "a..b", "10.0.0.1"]
+        {
+            assert!(domain(text).unwrap_err().0.contains("give acme.example"), "{text}");
+        }
+        for text in ["com", "co.uk", "github.io"] {
+            assert!(domain(text).unwrap_err().0.contains("others register"), "{text}");
         }
     }
 

@@ -63,9 +63,9 @@ pub(super) struct StatusArgs {
 pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, Box<dyn Error>> {
     let answer = args.socket.ask("status")?;
     if args.json {
-        println!("{answer}");
+        super::tell(format_args!("{answer}\n"))?;
     } else {
-        print!("{}", told(&serde_json::from_str(&answer)?, jiff::Timestamp::now().as_second()));
+        super::tell(told(&serde_json::from_str(&answer)?, jiff::Timestamp::now().as_second()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -37,7 +37,7 @@ pub(super) fn run(args: &UnmatchedArgs) -> Result<ExitCode, Box<dyn Error>> {
         (name, Sums { connections, bytes_up, bytes_down, ..Sums::default() })
     });
     let catalogue = signatures::load(&args.signatures.options())?;
-    print!("{}", unmatched(&names.collect(), &catalogue));
+    super::tell(unmatched(&names.collect(), &catalogue))?;
     Ok(ExitCode::SUCCESS)
 }
 

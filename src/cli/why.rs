@@ -96,7 +96,7 @@ pub(super) fn run(args: &WhyArgs) -> Result<ExitCode, Box<dyn Error>> {
         settings,
         catalogue: signatures::load(&args.signatures.options())?,
     };
-    print!("{}", answer(&store.snapshot()?, &question)?);
+    super::tell(answer(&store.snapshot()?, &question)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
