@@ -32,8 +32,8 @@ const HOLDS_SECONDS_MAX: u32 = 24 * 3600;
 const EXACT_NANOS: i64 = 3 * 60 * NANOS_PER_SECOND;
 /// An answer is forgotten so long after it has ceased to hold: flows are told of late, but no later.
 const FORGOTTEN_NANOS: i64 = 3600 * NANOS_PER_SECOND;
-/// Answers that are not worth tidying.
-const UNTIDY_MAX: usize = 4096;
+/// Answers that are not worth tidying: 4 MiB.
+const UNTIDY_MAX: usize = 1 << 16;
 /// Candidates for one flow.
 pub const CANDIDATES_MAX: usize = 16;
 /// Answers looked through for one client and address.
@@ -618,18 +618,19 @@ mod tests {
     #[test]
     fn what_is_asked_again_and_again_takes_no_more_room() {
         let mut cache = NameCache::default();
-        for second in 0..6 * 3600 {
-            let name = ["a.example", "b.example"][second as usize % 2];
+        // Six hours.
+        for n in 0..200_000 {
+            let (name, millis) = (["a.example", "b.example"][n as usize % 2], n * 108);
             answer(
                 &mut cache,
-                address(second as u8 % 20),
+                address((n % 20) as u8),
                 address(RESOLVER),
                 address(SERVER),
                 name,
-                at(second * 1000),
+                at(millis),
                 60,
             );
-            cache.tidy(at(second * 1000));
+            cache.tidy(at(millis));
         }
         assert!(cache.ring.len() <= 2 * UNTIDY_MAX, "{}", cache.ring.len());
         assert_eq!(cache.names.len(), 2);
