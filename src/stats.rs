@@ -55,6 +55,8 @@ counters! {
     DecodeEncrypted => "decode_encrypted",
     /// Copies of packets that a SPAN port shows twice, left out.
     Duplicate => "duplicate",
+    /// Bound: flows and directions whose last packets were forgotten, so that copies may have passed.
+    DuplicateForgotten => "duplicate_forgotten",
     /// Flows of packets behind IP Payload Compression that could not be inflated: another
     /// algorithm, damaged, cut, or more than 16 KiB.
     IpcompOpaque => "ipcomp_opaque",

@@ -52,7 +52,8 @@ fn copies_are_left_out_and_counted() {
     let expected = rows(report(&once_at, &[]));
     for options in [
         ["--dedup", "on", "--workers", "1"],
-        ["--dedup", "on", "--workers", "3"],
+        ["--dedup", "on", "--workers", "2"],
+        ["--dedup", "on", "--workers", "4"],
         ["--dedup", "auto", "--workers", "1"],
         ["--dedup", "auto", "--workers", "3"],
     ] {

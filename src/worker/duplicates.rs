@@ -29,6 +29,8 @@ const COPY_NANOS_MAX: i64 = 10_000_000;
 const WINDOW: usize = 4;
 /// Windows after which those are forgotten that nothing can be compared with any more.
 const WINDOWS_PRUNED_FROM: usize = 4096;
+/// Windows of a worker at most, of less than 256 bytes each.
+pub const WINDOWS_MAX: usize = 1 << 19;
 /// TCP packets with payload that [`Sample`] looks at.
 const SAMPLE_PACKETS: u64 = 20_000;
 /// Copies among so many of them that there are too many: one in five.
@@ -125,7 +127,11 @@ pub struct Windows {
     /// By the flow's hash and whether the packet comes from the smaller end of it.
     by_direction: HashMap<(u64, bool), Window, RandomState>,
     prune_from: usize,
+    /// Windows that were forgotten although something might have been compared with them.
+    forgotten: u64,
 }
+
+const _: () = assert!(size_of::<((u64, bool), Window)>() < 256);
 
 impl Windows {
     /// Whether a packet is a copy of one that was seen; if not, it is seen now. `hash` is its
@@ -159,12 +165,24 @@ impl Windows {
     }
 
     /// Forgets windows with which nothing can be compared any more: stamps are not further behind
-    /// sensor time than a time step.
+    /// sensor time than a time step. Where so many flows begin that half of the room is left for
+    /// them, those go that only a stamp out of order could be compared with, or else all.
     fn prune(&mut self, sensor: Timestamp) {
-        let since = sensor.offset(-STEP_BACK_NANOS - COPY_NANOS_MAX);
+        self.forget_before(sensor.offset(-STEP_BACK_NANOS - COPY_NANOS_MAX));
+        let left = self.by_direction.len();
+        if left > WINDOWS_MAX / 2 {
+            self.forget_before(sensor.offset(-COPY_NANOS_MAX));
+            if self.by_direction.len() > WINDOWS_MAX / 2 {
+                self.by_direction.clear();
+            }
+            self.forgotten += (left - self.by_direction.len()) as u64;
+        }
+        self.prune_from = self.by_direction.len() * 2;
+    }
+
+    fn forget_before(&mut self, since: Timestamp) {
         let is_of_use = |window: &Window| window.seen.iter().flatten().any(|s| s.time >= since);
         self.by_direction.retain(|_, window| is_of_use(window));
-        self.prune_from = self.by_direction.len() * 2;
     }
 }
 
@@ -217,6 +235,8 @@ impl Worker {
             }
             self.process_all(&originals[..count], frames);
         }
+        let forgotten = std::mem::take(&mut windows.forgotten);
+        self.part.counters.add(Counter::DuplicateForgotten, forgotten);
         self.windows = Some(windows);
     }
 }
@@ -311,5 +331,25 @@ mod tests {
             windows.is_copy(&packet(1, 1, 1), number, time, time);
         }
         assert!(windows.by_direction.len() < 2 * WINDOWS_PRUNED_FROM);
+        assert_eq!(windows.forgotten, 0);
+    }
+
+    #[test]
+    fn a_flood_of_flows_finds_bounded_room() {
+        const FLOWS: u64 = 2 * WINDOWS_MAX as u64 + 100;
+        // More at once than there is room for; then more in the minute that is remembered.
+        for nanos_between in [0, 20_000] {
+            let mut windows = Windows::default();
+            for number in 0..FLOWS {
+                let time = Timestamp(number as i64 * nanos_between);
+                windows.is_copy(&packet(1, 1, 1), number, time, time);
+                assert!(windows.by_direction.len() <= WINDOWS_MAX);
+            }
+            assert!(windows.forgotten > WINDOWS_MAX as u64 / 2, "{}", windows.forgotten);
+            // What came last is known again, however many there were.
+            let last = FLOWS - 1;
+            let time = Timestamp(last as i64 * nanos_between);
+            assert!(windows.is_copy(&packet(1, 1, 1), last, time, time));
+        }
     }
 }
