@@ -90,6 +90,7 @@ PYTHON
 
 start_sensor() {
     rm -f "$work"/db*
+    : >"$work/said"
     ip netns exec "$sensor" "$shadowscope" run --interface vb --db "$work/db" --clear --allow-root \
         --workers "$workers" --ring "$ring" "$@" 2>"$work/said" &
     running=$!
@@ -112,6 +113,7 @@ through() {
     local whom=$1
     shift
     if [[ $whom == tcpdump ]]; then
+        : >"$work/said"
         ip netns exec "$sensor" tcpdump -i vb -n -w /dev/null -B $((ring * workers * 1024)) 2>"$work/said" &
         running=$!
         background+=" $running"

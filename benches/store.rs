@@ -51,6 +51,7 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
     Commit {
         sequence,
         catalogue,
+        reconfigured: Vec::new(),
         usage,
         followed: Vec::new(),
         possible: Vec::new(),

@@ -338,6 +338,30 @@ fn a_database_that_cannot_be_had_is_told_with_what_to_do() {
     }
 }
 
+#[test]
+fn a_database_that_is_moved_is_told_and_another_start_helps() {
+    let Some(cable) = Cable::new() else { return };
+    let capture = cable.path("office.pcap");
+    office(35, 60).write(&capture).unwrap();
+    let [db, elsewhere] = ["db", "elsewhere"].map(|name| cable.path(name));
+    let sensor = cable.run(&["--clear", "--workers", "2"]);
+    let lost = cable.replay(&capture, &["--topspeed"]);
+    fs::rename(&db, &elsewhere).unwrap();
+    sensor.signal("-TERM");
+    let (code, said) = sensor.wait();
+    assert_eq!(code, 75, "{said}");
+    for words in ["was moved, replaced or deleted", &format!(" rows of {lost} packets could not")] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!db.exists(), "nothing was written where it was");
+
+    let sensor = cable.run(&["--clear", "--workers", "2"]);
+    let sent = cable.replay(&capture, &["--topspeed"]);
+    assert_eq!(sensor.end().0, 0);
+    assert_eq!(cable.ask("SELECT sum(packets) FROM totals"), sent as i64);
+    assert_whole(&db);
+}
+
 /// The program, as somebody who is not root.
 fn as_nobody(program: &Path) -> Command {
     if !fs::metadata("/proc/self").is_ok_and(|facts| facts.uid() == 0) {

@@ -500,4 +500,7 @@ fn a_database_that_is_moved_ends_the_run() {
     let error = done.unwrap_err();
     assert!(matches!(error, StoreError::Moved { .. }), "{error}");
     assert!(error.to_string().contains("usage.db"), "{error}");
+    // What that costs is told.
+    let lost = live.uncommitted().unwrap();
+    assert!(lost.contains(" packets could not be kept") && !lost.contains(" of 0 "), "{lost}");
 }

@@ -262,6 +262,9 @@ fn unmatched_names_and_users_of_a_reload_are_told_after_a_minute() {
     assert!(stdout(support::run(["db", "check", "--db", &copy])).contains("all is well"));
     support::run(["db", "backup", "--db", &db, &copy]).expect(2);
     assert_eq!(sensor.end().0, 0);
+    // It began under one configuration and took another.
+    let manifest = support::manifest(&cable.report());
+    assert_eq!(manifest["config_sha256"].as_array().map(Vec::len), Some(2), "{manifest}");
     // What is the organisation's own is no target.
     assert_eq!(cable.ask("SELECT count(*) FROM targets WHERE domain = 'wetransfer.com'"), 0);
     let private = "SELECT sum(bytes) FROM visibility AS v JOIN buckets AS b ON b.id = v.bucket

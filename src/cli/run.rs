@@ -15,11 +15,9 @@ use crate::capture::ring::Ending;
 use crate::config::arguments::Given;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::decode;
-use crate::evidence;
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::feeds::pseudonym_key;
 use crate::identity::Pseudonyms;
-use crate::net::NetworkSet;
 use crate::pipeline::board::Board;
 use crate::pipeline::live::LiveDone;
 use crate::pipeline::merge::{Keep, Merge, MergeSettings};
@@ -31,12 +29,12 @@ use crate::service::notify::Notifier;
 use crate::service::reload::{self, Inputs, Reloader};
 use crate::service::{Tender, TenderSettings};
 use crate::signatures;
-use crate::store::{RunKind, RunStart, Store};
+use crate::store::{RunKind, RunStart, Store, StoreError};
 use crate::worker::{Networks, Settings};
 
-/// An interface came back as another one: whoever started the program should start it again
-/// (sysexits.h, EX_TEMPFAIL).
-const EXIT_REPLACED: u8 = 75;
+/// An interface came back as another one, or the database is not where it was: whoever started the
+/// program should start it again (sysexits.h, EX_TEMPFAIL).
+const EXIT_START_AGAIN: u8 = 75;
 const MIB: u32 = 1 << 20;
 
 /// What follows the options in the command's help.
@@ -46,8 +44,9 @@ Writes pseudonyms instead of clients' addresses and users' names, made with a ke
 database; --clear is for laboratories. Ends with SIGTERM or SIGINT, after what is open was kept: 0.
 Settings come from the command line, else the environment (SHADOWSCOPE_ and the option), else the
 file, else they are defaults; `shadowscope config` shows which.
-Ends with 75 when an interface went away and came back as another one (start it again), 1 when the
-machine failed, 2 for a mistake in the command or in a file given.
+Ends with 75 when an interface went away and came back as another one, or the database was moved or
+deleted (start it again), 1 when the machine failed, 2 for a mistake in the command or in a file
+given.
 
 Examples:
   shadowscope run --interface eth1 --db usage.db
@@ -86,7 +85,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     for (signal, flag) in [(SIGTERM, &stop), (SIGINT, &stop), (SIGHUP, &hangup)] {
         signal_hook::flag::register(signal, Arc::clone(flag))?;
     }
-    let Inputs { networks, evidence, ages, .. } = inputs;
+    let Inputs { networks, evidence, ages, config_sha256, .. } = inputs;
     let Networks { home, own_servers, sinkholes } = networks;
     let keeper = Keeper { zone: zone.clone(), settings: evidence };
     let notifier = Notifier::from_environment()?;
@@ -95,7 +94,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(user) = config.text("service.user") {
         rights::become_user(user)?;
     }
-    let keep = begin(&config, site, &home, &keeper.settings, pseudonyms.as_ref())?;
+    let keep = begin(&config, config_sha256, site, pseudonyms.as_ref())?;
     let socket = config.path("service.socket");
     let listeners = Listeners::open(socket.as_deref(), config.text("service.metrics"))?;
     restrict(&config, &keep, !listeners.is_empty())?;
@@ -138,17 +137,29 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
         sinkholes,
         ..Settings::default()
     };
-    let done = pipeline::live::run(rings, settings, &mut merge, &board.pulses, |merge| {
-        tender.tend(merge)
-    })?;
+    let done =
+        pipeline::live::run(rings, settings, &mut merge, &board.pulses, |merge| tender.tend(merge));
     let lost = merge.uncommitted();
-    if let (.., Some(Keep { mut store, run })) = merge.finish() {
-        store.finish_run(run, &[])?;
+    if let Some(lost) = &lost {
+        eprintln!("shadowscope: {lost}");
     }
-    if let Some(message) = lost {
-        return Err(message.into());
+    let ended = done.and_then(|done| {
+        if let (.., Some(Keep { mut store, run })) = merge.finish() {
+            store.finish_run(run, &[])?;
+        }
+        Ok(if lost.is_none() { exit_code(&done) } else { 1 })
+    });
+    match ended {
+        Ok(code) => Ok(ExitCode::from(code)),
+        // Where it was, another one can be made.
+        Err(error @ StoreError::Moved { .. }) => {
+            if lost.is_none() {
+                eprintln!("shadowscope: {error}");
+            }
+            Ok(ExitCode::from(EXIT_START_AGAIN))
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(ExitCode::from(exit_code(&done)))
 }
 
 /// Tells why the run ended, where that was nobody's wish.
@@ -160,7 +171,7 @@ fn exit_code(done: &LiveDone) -> u8 {
                 "shadowscope: {interface} went away and came back as another interface; start \
                  the program again"
             );
-            EXIT_REPLACED
+            EXIT_START_AGAIN
         }
         Ending::Failed(interface, message) => {
             eprintln!("shadowscope: capturing on {interface} failed: {message}");
@@ -244,33 +255,17 @@ fn check_links(rings: &[LiveRing]) -> Result<(), Mistake> {
 /// Opens the database and begins a run in it.
 fn begin(
     config: &Config,
+    config_sha256: String,
     site: String,
-    home: &NetworkSet,
-    evidence: &evidence::Settings,
     pseudonyms: Option<&Pseudonyms>,
 ) -> Result<Keep, Box<dyn Error>> {
-    let of_results = serde_json::json!({
-        "dedup": config.text("capture.dedup"),
-        "exclude_network": config.list("capture.exclude_network"),
-        "exclude_vlan": config.numbers("capture.exclude_vlan"),
-        "filter": config.text("capture.filter"),
-        "home": format!("{home:?}"),
-        "site": site,
-        "snap": config.number("capture.snap_bytes"),
-        "zone": config.text("store.zone"),
-        "own_domain": config.list("networks.own_domain"),
-        "own_server": config.list("networks.own_server"),
-        "sinkhole": config.list("networks.sinkhole"),
-        "shadow_load_seconds": evidence.evidence.shadow_load_seconds,
-        "known": evidence.shared_sources.known,
-    });
     let mut store = Store::open(&settings::db(config), config.text("store.zone").unwrap_or("UTC"))?;
     let begun = store.begin_run(&RunStart {
         kind: RunKind::Live,
         captures: Vec::new(),
         again: false,
         program: env!("CARGO_PKG_VERSION").into(),
-        config_sha256: settings::sha256(&of_results.to_string()),
+        config_sha256,
         pseudonym_key: pseudonyms.map(Pseudonyms::key_id).unwrap_or_default(),
         site,
     })?;

@@ -189,6 +189,16 @@ impl Config {
         }
     }
 
+    /// What is in force after a reload: the newer values of the settings that a running sensor takes,
+    /// and these of all others.
+    pub fn reloaded(&self, newer: &Config) -> Config {
+        let mut reloaded = newer.clone();
+        for (setting, value) in self.iter().filter(|(it, _)| it.reload == Reload::Restart) {
+            reloaded.values.insert(setting.key, value.clone());
+        }
+        reloaded
+    }
+
     /// Settings whose values differ.
     pub fn changed(&self, other: &Config) -> Vec<&'static Setting> {
         let differs = |setting: &&Setting| self.list(setting.key) != other.list(setting.key);
@@ -351,6 +361,23 @@ mod tests {
         // What is shown is a file that says the same.
         let again = layered(&[], &[], &shown).unwrap();
         assert_eq!(config.changed(&again), Vec::<&Setting>::new());
+    }
+
+    #[test]
+    fn a_reload_takes_what_needs_no_restart() {
+        let running =
+            layered(&[], &[], "[store]\nsite = \"Berlin\"\nkeep_daily_days = 90\n").unwrap();
+        let newer = layered(
+            &[],
+            &[],
+            "[store]\nkeep_daily_days = 80\n[networks]\nhome = [\"10.0.0.0/8\"]\n",
+        );
+        let reloaded = running.reloaded(&newer.unwrap());
+        assert_eq!(reloaded.text("store.site"), Some("Berlin"));
+        assert_eq!(reloaded.number("store.keep_daily_days"), Some(80));
+        let changed: Vec<_> =
+            running.changed(&reloaded).iter().map(|setting| setting.key).collect();
+        assert_eq!(changed, ["networks.home", "store.keep_daily_days"]);
     }
 
     #[test]

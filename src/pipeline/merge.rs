@@ -116,6 +116,8 @@ pub struct Merge {
     stored_subjects: Vec<Option<SubjectId>>,
     stored_targets: Vec<Option<TargetId>>,
     sequence: u64,
+    /// Configurations that were taken and no commit tells yet.
+    reconfigured: Vec<String>,
     keep: Option<Keep>,
     live: bool,
     /// The day, in days since 1970, of what is remembered; none before the first tick.
@@ -162,6 +164,7 @@ impl Merge {
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,
+            reconfigured: Vec::new(),
             keep,
             live: settings.live,
             day: None,
@@ -225,7 +228,8 @@ impl Merge {
     pub fn uncommitted(&self) -> Option<String> {
         let message = self.refused.as_ref()?;
         let rows = self.gathered.rows.len();
-        Some(format!("{rows} rows could not be kept: {message}"))
+        let packets: u64 = self.gathered.intake.values().map(|sums| sums.packets).sum();
+        Some(format!("{rows} rows of {packets} packets could not be kept: {message}"))
     }
 
     /// The input has ended. Gives back the store, where there was one.

@@ -137,6 +137,7 @@ impl Tender {
             self.config = config.unwrap_or_else(|| self.config.clone());
             self.pending.catalogue = catalogue.or(self.pending.catalogue.take());
             if let Some(inputs) = inputs {
+                merge.reconfigured(inputs.config_sha256.clone());
                 self.take(inputs);
                 let thresholds = &self.keeper.settings.evidence;
                 merge.exchange_load_seconds(thresholds.shadow_load_seconds);
@@ -162,7 +163,7 @@ impl Tender {
 
     /// Takes what others than merge need, and notes what merge is to take.
     fn take(&mut self, inputs: Inputs) {
-        let Inputs { identities, networks, own_domains, evidence, ages } = inputs;
+        let Inputs { identities, networks, own_domains, evidence, ages, .. } = inputs;
         self.board.pulses.iter().for_each(|pulse| pulse.exchange_networks(networks.clone()));
         self.keeper.settings = evidence;
         self.ages = ages;

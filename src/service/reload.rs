@@ -54,6 +54,8 @@ pub struct Inputs {
     pub evidence: Settings,
     /// Until when rows are kept.
     pub ages: Ages,
+    /// SHA-256 in hex of the configuration, as far as it changes results.
+    pub config_sha256: String,
 }
 
 /// What the thread needs to know.
@@ -95,7 +97,7 @@ impl Reloader {
                 let now = look(&options(&self.config));
                 // Files that are still being written are left alone until they stay as they are.
                 if now != known && changed.as_ref() == Some(&now) {
-                    reloaded = self.catalogue("its files changed");
+                    reloaded = catalogue(&self.config, "its files changed");
                     known = now;
                     changed = None;
                 } else {
@@ -120,25 +122,31 @@ impl Reloader {
                 eprintln!("shadowscope: reload: {} has changed and needs a restart", setting.key);
             }
         }
+        let config = self.config.reloaded(&config);
         let inputs = match (self.read_inputs)(&config) {
             Ok(inputs) => inputs,
             Err(message) => return refused(&message),
         };
-        self.config = config.clone();
-        let catalogue = self.catalogue("somebody asked");
-        eprintln!("shadowscope: reload: identities, networks and what is kept are taken");
-        Reloaded { config: Some(config), inputs: Some(inputs), ..catalogue }
-    }
-
-    fn catalogue(&self, why: &str) -> Reloaded {
-        match load_checked(&options(&self.config)) {
-            Ok(catalogue) => {
-                let version = catalogue.version();
-                eprintln!("shadowscope: reload: catalogue {version} is taken, since {why}");
-                Reloaded { catalogue: Some(Arc::new(catalogue)), ..Reloaded::default() }
-            }
-            Err(error) => refused(&error.to_string()),
+        // All of it is right, or nothing is taken.
+        let reloaded = catalogue(&config, "somebody asked");
+        if reloaded.is_refused {
+            return reloaded;
         }
+        self.config = config.clone();
+        eprintln!("shadowscope: reload: identities, networks and what is kept are taken");
+        Reloaded { config: Some(config), inputs: Some(inputs), ..reloaded }
+    }
+}
+
+/// The catalogue of a configuration.
+fn catalogue(config: &Config, why: &str) -> Reloaded {
+    match load_checked(&options(config)) {
+        Ok(catalogue) => {
+            let version = catalogue.version();
+            eprintln!("shadowscope: reload: catalogue {version} is taken, since {why}");
+            Reloaded { catalogue: Some(Arc::new(catalogue)), ..Reloaded::default() }
+        }
+        Err(error) => refused(&error.to_string()),
     }
 }
 
@@ -190,6 +198,66 @@ fn add(path: &Path, depth: u32, found: &mut Look) {
     for entry in entries.flatten() {
         if depth < 2 && found.len() < FILES_MAX {
             add(&entry.path(), depth + 1, found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reload of a sensor without a file, to one that says this.
+    fn reload(file: &'static str) -> (Reloader, Reloaded) {
+        let config = |text: &str| {
+            let file = Some((Path::new("scope.toml"), text));
+            Config::layered(&BTreeMap::new(), |_| None, file).unwrap()
+        };
+        let mut reloader = Reloader {
+            config: config(""),
+            asked: Arc::default(),
+            read_config: Box::new(move || Ok(config(file))),
+            read_inputs: Box::new(|config| {
+                Ok(Inputs {
+                    identities: Identities::default(),
+                    networks: Networks {
+                        home: crate::net::NetworkSet::default_home(),
+                        own_servers: Default::default(),
+                        sinkholes: Default::default(),
+                    },
+                    own_domains: config.list("networks.own_domain").to_vec(),
+                    evidence: Settings::default(),
+                    ages: Ages::of(config)?,
+                    config_sha256: config.text("store.site").unwrap_or_default().to_owned(),
+                })
+            }),
+        };
+        let reloaded = reloader.everything();
+        (reloader, reloaded)
+    }
+
+    #[test]
+    fn what_needs_a_restart_stays_as_it_was() {
+        let file = "[networks]\nown_domain = [\"acme.example\"]\n[store]\nsite = \"Oslo\"\n";
+        let (reloader, reloaded) = reload(file);
+        let inputs = reloaded.inputs.unwrap();
+        assert_eq!(inputs.own_domains, ["acme.example"]);
+        assert_eq!(inputs.config_sha256, "");
+        assert!(reloaded.catalogue.is_some() && !reloaded.is_refused);
+        for config in [&reloader.config, &reloaded.config.unwrap()] {
+            assert_eq!(config.text("store.site"), None);
+            assert_eq!(config.list("networks.own_domain"), ["acme.example"]);
+        }
+    }
+
+    #[test]
+    fn all_of_a_reload_is_taken_or_nothing() {
+        for wrong in ["[store]\nkeep_daily_days = 1", "[catalogue]\nsignatures = \"/no/such\""] {
+            let file = format!("{wrong}\n[networks]\nown_domain = [\"acme.example\"]\n");
+            let (reloader, reloaded) = reload(file.leak());
+            assert!(reloaded.is_refused, "{wrong}");
+            assert!(reloaded.config.is_none() && reloaded.catalogue.is_none(), "{wrong}");
+            assert!(reloaded.inputs.is_none(), "{wrong}");
+            assert!(reloader.config.list("networks.own_domain").is_empty(), "{wrong}");
         }
     }
 }

@@ -65,6 +65,7 @@ fn write(
         return Ok(Outcome::Repeated);
     }
     interned.write(&transaction)?;
+    add_reconfigured(&transaction, run, &commit.reconfigured)?;
     add_usage(&transaction, run, commit.catalogue, &commit.usage)?;
     add_followed(&transaction, run, commit.catalogue, &commit.followed)?;
     add_possible(&transaction, run, &commit.possible)?;
@@ -112,6 +113,21 @@ fn widen(connection: &Connection, run: RunId, commit: &Commit) -> rusqlite::Resu
         )?
         .execute(params![run.0, first, last])?;
     Ok(changed == 1)
+}
+
+fn add_reconfigured(
+    connection: &Connection,
+    run: RunId,
+    configurations: &[String],
+) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO reconfigured (run, config_sha256)
+         SELECT id, ?2 FROM runs WHERE id = ?1 AND config_sha256 <> ?2",
+    )?;
+    for configuration in configurations {
+        insert.execute(params![run.0, configuration])?;
+    }
+    Ok(())
 }
 
 fn add_usage(

@@ -113,8 +113,8 @@ pub enum StoreError {
     },
     /// It was moved or deleted while open.
     #[error(
-        "the database {path} was moved, replaced or deleted while it was open; put it back or \
-         start again", path = .path.display()
+        "the database {path} was moved, replaced or deleted while it was open, and nothing was \
+         added since; put it back, or leave it and begin another one there: start again", path = .path.display()
     )]
     Moved {
         /// Where it was.
@@ -223,6 +223,7 @@ impl StoreError {
                 | StoreError::AgainNeedsAll { .. }
                 | StoreError::InPartNeedsAll { .. }
                 | StoreError::NotClosed { .. }
+                | StoreError::Moved { .. }
         )
     }
 

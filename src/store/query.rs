@@ -414,7 +414,8 @@ impl Snapshot<'_> {
                 first,
             )?,
             config_sha256: self.list(
-                "SELECT DISTINCT config_sha256 FROM runs WHERE id IN touching ORDER BY 1",
+                "SELECT config_sha256 FROM runs WHERE id IN touching
+                 UNION SELECT config_sha256 FROM reconfigured WHERE run IN touching ORDER BY 1",
                 window,
                 first,
             )?,

@@ -244,6 +244,8 @@ pub struct Commit {
     pub sequence: u64,
     /// The catalogue all names of this commit were matched with.
     pub catalogue: CatalogueId,
+    /// Configurations that were taken since the commit before, as in [`RunStart::config_sha256`].
+    pub reconfigured: Vec<String>,
     /// In any order; keys may occur more than once.
     pub usage: Vec<UsageRow>,
     /// In any order.
@@ -323,7 +325,7 @@ pub struct RunStart {
     pub again: bool,
     /// Version of the program.
     pub program: String,
-    /// SHA-256 in hex of the configuration, as far as it changes results.
+    /// SHA-256 in hex of the configuration it begins with, as far as it changes results.
     pub config_sha256: String,
     /// Which key makes the pseudonyms of subjects; empty where they are in the clear.
     pub pseudonym_key: String,

@@ -324,9 +324,15 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
             );
             connection.execute(&sql, [run])?;
         }
-        for table in
-            ["usage_daily", "sources_daily", "targets_daily", "counters", "commits", "captures"]
-        {
+        for table in [
+            "usage_daily",
+            "sources_daily",
+            "targets_daily",
+            "counters",
+            "commits",
+            "captures",
+            "reconfigured",
+        ] {
             connection.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run])?;
         }
         connection.execute("DELETE FROM runs WHERE id = ?", [run])?;
@@ -336,6 +342,7 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Commit;
     use super::super::testing::{capture, commit_of, connections, read, start, subject};
     use super::*;
 
@@ -506,6 +513,29 @@ mod tests {
             "INSERT INTO captures SELECT 99, fingerprint, NULL, NULL, 1, 'x', NULL, 0, 1 FROM captures",
         );
         assert!(error.unwrap_err().to_string().contains("UNIQUE"));
+    }
+
+    #[test]
+    fn configurations_of_a_run_are_those_of_its_rows() {
+        let mut store = store();
+        let live = RunStart { kind: RunKind::Live, ..start(&[], false) };
+        let run = store.begin_run(&live).unwrap().run;
+        let told = |store: &Store| {
+            store.snapshot().unwrap().runs(super::super::Window::ALL).unwrap().config_sha256
+        };
+        let commit = |store: &mut Store, sequence, taken: &[&str]| {
+            let reconfigured = taken.iter().map(|&hash| hash.to_owned()).collect();
+            let commit = Commit { reconfigured, ..commit_of(store, sequence, 1) };
+            store.commit(run, &commit).unwrap();
+            told(store)
+        };
+        assert_eq!(commit(&mut store, 1, &[]), ["c0"]);
+        assert_eq!(commit(&mut store, 2, &["c2", "c1"]), ["c0", "c1", "c2"]);
+        // Whoever goes back to what was, is told of once.
+        assert_eq!(commit(&mut store, 3, &["c0", "c1"]), ["c0", "c1", "c2"]);
+        store.discard_run(run).unwrap();
+        assert_eq!(told(&store), Vec::<String>::new());
+        assert_eq!(count(&store, "reconfigured"), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
--- The database of shadowscope, version 8 (PRAGMA user_version).
+-- The database of shadowscope, version 9 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -21,7 +21,8 @@ CREATE TABLE runs (
                                    -- a 'capture' run is seen in views and reports once it is
                                    -- 'done', a 'live' run always
     program       TEXT NOT NULL,   -- version of the program that made it
-    config_sha256 TEXT NOT NULL,   -- of the configuration as far as it changes results, hex
+    config_sha256 TEXT NOT NULL,   -- of the configuration it began with, as far as it changes
+                                   -- results, hex
     first_hour    INTEGER,         -- earliest and latest hour that it has rows in;
     last_hour     INTEGER,         -- null as long as it has none
     pseudonym_key TEXT NOT NULL    -- which key made the pseudonyms of its subjects (a short hash of
@@ -29,6 +30,14 @@ CREATE TABLE runs (
     site          TEXT NOT NULL    -- the place whose traffic it shows, '' where it was not named
                    DEFAULT ''
 ) STRICT;
+
+-- The configurations that a live run took while it ran, beside the one it began with. One is there
+-- with the first rows that were made under it.
+CREATE TABLE reconfigured (
+    run           INTEGER NOT NULL REFERENCES runs (id),
+    config_sha256 TEXT NOT NULL,   -- as in runs
+    PRIMARY KEY (run, config_sha256)
+) STRICT, WITHOUT ROWID;
 
 -- The captures of a run. What came from a pipe is there too, if it was read to its end.
 CREATE TABLE captures (

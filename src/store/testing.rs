@@ -61,6 +61,7 @@ pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
     Commit {
         sequence,
         catalogue: store.catalogue_id(&facts).unwrap(),
+        reconfigured: Vec::new(),
         usage: Vec::new(),
         followed: Vec::new(),
         possible: Vec::new(),

@@ -80,7 +80,10 @@ impl Merge {
                 }
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                self.refused = Some(error.to_string());
+                Err(error)
+            }
         }
     }
 
@@ -150,6 +153,7 @@ impl Merge {
         let commit = Commit {
             sequence: self.sequence,
             catalogue,
+            reconfigured: self.reconfigured.clone(),
             usage,
             followed,
             possible,
@@ -163,6 +167,7 @@ impl Merge {
             counters: self.gathered.counters.clone(),
         };
         store.commit(*run, &commit)?;
+        self.reconfigured.clear();
         self.progress.committed(&commit, &self.subjects);
         self.sequence += 1;
         Ok(())

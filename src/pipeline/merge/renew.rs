@@ -78,6 +78,14 @@ impl Merge {
         self.loads.exchange_seconds(seconds);
     }
 
+    /// Notes that what comes from now on is made under another configuration, which is told with the
+    /// next rows; see [`crate::store::RunStart::config_sha256`].
+    pub fn reconfigured(&mut self, config_sha256: String) {
+        if !self.reconfigured.contains(&config_sha256) {
+            self.reconfigured.push(config_sha256);
+        }
+    }
+
     /// The version of the catalogue that is asked.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         self.verdicts.catalogue()
