@@ -9,6 +9,9 @@ use crate::generator::office::Office;
 use crate::generator::{MILLISECOND, Record, Traffic};
 use crate::support;
 
+/// TCP's number in an IP header.
+const TCP: u8 = 6;
+
 /// The packet as it looks behind a router: one hop further.
 fn routed(record: &Record) -> Record {
     let mut copy = record.clone();
@@ -71,6 +74,38 @@ fn copies_are_left_out_and_counted() {
                 "{name} {options:?}: {}",
                 support::first_difference(expected, &found)
             );
+        }
+    }
+    // Hosts that do not number their packets may send one twice: without another TTL it is no copy.
+    let unnumbered = |hops: u8| -> Vec<Record> {
+        let of_record = |record: &Record| {
+            let mut record = record.clone();
+            let at = if record.frame[12..14] == [0x81, 0x00] { 18 } else { 14 };
+            let is_v4 = record.frame[at - 2..at] == [8, 0];
+            let (protocol, time_to_live) = if is_v4 { (at + 9, at + 8) } else { (at + 6, at + 7) };
+            if is_v4 {
+                record.frame[at + 4..at + 6].fill(0);
+            }
+            record.frame[time_to_live] -= hops;
+            // What is in fragments or tunnels has another number.
+            (record.frame[protocol] == TCP).then_some(record)
+        };
+        once.records.iter().filter_map(of_record).collect()
+    };
+    let zero_at = folder.path().join("zero.pcap");
+    let packets = unnumbered(0).len();
+    assert!(packets > once.records.len() / 2);
+    for (hops, copies) in [(0, 0), (1, packets)] {
+        let records = [unnumbered(0), unnumbered(hops)].concat();
+        let mut zero = Traffic { records, ..Traffic::default() };
+        zero.sort();
+        zero.write(&zero_at).unwrap();
+        for workers in ["1", "4"] {
+            let found = report(&zero_at, &["--dedup", "on", "--workers", workers]);
+            let manifest: serde_json::Value =
+                serde_json::from_slice(&found["manifest.json"]).unwrap();
+            let left_out = manifest["losses"]["duplicate"].as_u64().unwrap_or(0);
+            assert_eq!(left_out, copies as u64, "{hops} hops, {workers} workers");
         }
     }
     // Where there are none, nothing is left out; where nobody asks, nothing either.

@@ -372,6 +372,58 @@ fn what_is_excluded_is_not_seen() {
 }
 
 #[test]
+fn a_filter_and_a_snap_length_hold() {
+    let Some(cable) = Cable::new() else { return };
+    let capture = cable.path("office.pcap");
+    let traffic = office(10, 200);
+    traffic.write(&capture).unwrap();
+    let is_dns = |frame: &[u8]| {
+        let at = if frame[12..14] == [0x81, 0x00] { 18 } else { 14 };
+        let (protocol, header) = match frame[at - 2..at] {
+            [8, 0] => (frame[at + 9], 4 * usize::from(frame[at] & 15)),
+            _ => (frame[at + 6], 40),
+        };
+        let ports = &frame[at + header..];
+        protocol == 17 && [&ports[..2], &ports[2..4]].contains(&[0, 53].as_slice())
+    };
+    let dns = traffic.records.iter().filter(|record| is_dns(&record.frame)).count();
+    let filter = "udp port 53 or (vlan and udp port 53)";
+    let cut = traffic.records.iter().filter(|record| record.frame.len() > 256).count();
+    assert!(dns > 100 && cut > 100 && cut + dns < traffic.records.len(), "{dns} {cut}");
+    for (run, options, packets, cut) in [
+        (1, ["--filter", filter], dns, 0),
+        (2, ["--snap", "256"], traffic.records.len(), cut),
+        (3, ["--snap", "65535"], traffic.records.len(), 0),
+    ] {
+        let sensor = cable.run(&[&options[..], &["--clear", "--workers", "2"]].concat());
+        cable.replay(&capture, &["--pps", "5000"]);
+        assert_eq!(sensor.end().0, 0);
+        let sum =
+            |what: &str| cable.ask(&format!("SELECT sum({what}) FROM totals WHERE run = {run}"));
+        assert_eq!(sum("packets"), packets as i64, "{options:?}");
+        // Bytes are those of the wire, however few were captured.
+        if run > 1 {
+            assert_eq!(sum("total_bytes"), traffic.total_bytes() as i64, "{options:?}");
+        }
+        let told = format!(
+            "SELECT ifnull(sum(value), 0) FROM counters WHERE run = {run} AND name = 'snap_cut'"
+        );
+        assert_eq!(cable.ask(&told), cut as i64, "{options:?}");
+    }
+}
+
+#[test]
+fn an_idle_port_has_an_end() {
+    let Some(cable) = Cable::new() else { return };
+    for workers in ["1", "2"] {
+        let (code, took) = cable.run(&["--clear", "--workers", workers]).end();
+        assert_eq!(code, 0);
+        assert!(took < Duration::from_secs(1), "the end took {took:?}");
+    }
+    assert_eq!(cable.ask("SELECT count(*) FROM runs WHERE state = 'done'"), 2);
+}
+
+#[test]
 fn two_halves_of_a_tap_are_put_together() {
     let Some(cable) = Cable::new() else { return };
     let pair = ["-n", &*cable.sender, "link", "add", "va2", "type", "veth", "peer", "name", "vb2"];

@@ -259,6 +259,26 @@ mod tests {
         ] {
             assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
         }
+        // What a sensor's keepers look for.
+        for name in [
+            "packets_total",
+            "bytes_total",
+            "received_frames_total",
+            "dropped_frames_total",
+            "interface_down_seconds_total",
+            "tcp_gap_bytes_total",
+            "named_connections_total",
+            "bucket_bytes_total",
+            "flows_total",
+            "parts_waiting",
+            "tick_lag_seconds",
+            "catalogue_info",
+            "last_commit_time_seconds",
+            "clients",
+            "clients_known",
+        ] {
+            assert!(metrics.contains(&format!("# TYPE shadowscope_{name} ")), "{name}\n{metrics}");
+        }
         // Each line is a comment, or a name with a number.
         for line in metrics.lines().filter(|line| !line.starts_with('#')) {
             assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
