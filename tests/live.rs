@@ -480,6 +480,40 @@ fn a_full_disk_costs_nothing_once_there_is_space_again() {
 }
 
 #[test]
+fn a_database_that_somebody_locks_costs_nothing_once_it_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let [capture, db] = ["office.pcap", "usage.db"].map(|name| folder.path().join(name));
+    let office = Office { visits: 300, seconds: 600, seed: 22, ..Office::default() };
+    office.traffic().write(&capture).unwrap();
+    let mut from_file = merge(RunKind::Capture);
+    let run = Plan::survey(&[capture.clone().into()]).unwrap().open(Filter::default()).unwrap();
+    pipeline::read(run, settings(), None, 1, &mut from_file).unwrap();
+    let expected = told(from_file);
+
+    let store = Store::open(&db, "UTC").unwrap();
+    let mut live = merge_into(store, RunKind::Live, Identities::default());
+    let other = rusqlite::Connection::open(&db).unwrap();
+    let (mut is_locked, mut said) = (false, String::new());
+    let done = live::run(rings(&frames(&capture), 2, false), settings(), &mut live, &[], |merge| {
+        if let Some(lost) = merge.uncommitted().filter(|_| said.is_empty()) {
+            said = lost;
+            other.execute_batch("ROLLBACK").unwrap();
+        } else if !is_locked {
+            is_locked = true;
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        }
+    });
+    done.unwrap();
+    assert!(said.contains("usage.db is locked by another program"), "{said}");
+    assert_eq!(live.uncommitted(), None);
+    let told = told(live);
+    for name in ["apps.csv", "usage.csv", "unmatched.csv", "visibility.csv"] {
+        let (expected, told) = (&expected[name], &told[name]);
+        assert!(told == expected, "{name}: {}", support::first_difference(expected, told));
+    }
+}
+
+#[test]
 fn a_database_that_is_moved_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("office.pcap");
