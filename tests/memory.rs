@@ -48,6 +48,45 @@ fn peak(records: impl Iterator<Item = Record>) -> Option<(u64, String)> {
     None
 }
 
+const GIVEN_BACK: &str = "SHADOWSCOPE_TEST_GIVEN_BACK";
+
+#[test]
+#[ignore = "a process of its own, which `large_buffers_of_a_sensor_are_given_back` starts"]
+fn large_buffers_come_and_go() {
+    let resident = || -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        support::number(line.trim().trim_end_matches(" kB")) * 1024
+    };
+    if std::env::var_os(GIVEN_BACK).is_some() {
+        shadowscope::service::memory::give_back_large_buffers();
+    }
+    let before = resident();
+    for _ in 0..4 {
+        std::hint::black_box(vec![1_u8; 4 << 20]);
+    }
+    println!("kept: {}", resident().saturating_sub(before));
+}
+
+#[test]
+fn large_buffers_of_a_sensor_are_given_back() {
+    if !cfg!(target_env = "gnu") {
+        println!("skipped: glibc alone keeps them");
+        return;
+    }
+    let kept = |is_given_back: bool| {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "memory::large_buffers_come_and_go", "--nocapture"]);
+        command.envs(is_given_back.then_some((GIVEN_BACK, "1")));
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let line = said.lines().find_map(|line| line.split("kept: ").nth(1)).unwrap();
+        support::number(line)
+    };
+    assert!(kept(true) < MIB, "{}", kept(true));
+    // Else there would be no need for it.
+    assert!(kept(false) > 3 * MIB, "{}", kept(false));
+}
+
 #[test]
 fn a_million_half_open_hellos() {
     let Some((peak, bounds)) = peak(Flood::HalfHellos.packets(1_000_000, 5)) else { return };

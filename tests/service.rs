@@ -275,6 +275,37 @@ fn unmatched_names_and_users_of_a_reload_are_told_after_a_minute() {
 }
 
 #[test]
+fn a_sensor_deletes_what_is_too_old() {
+    let Some(cable) = Cable::new() else { return };
+    let db = cable.path("db");
+    let (capture, report) = (cable.path("old.pcap"), cable.path("before"));
+    // Made traffic is of a day long ago.
+    office(11, 100).write(&capture).unwrap();
+    let arguments = ["--db".as_ref(), db.as_os_str(), "--report".as_ref(), report.as_os_str()];
+    support::read(arguments.into_iter().chain([capture.as_os_str()])).expect(0);
+    let count = |table: &str| cable.ask(&format!("SELECT count(*) FROM {table}"));
+    let bytes = cable.ask("SELECT sum(bytes) FROM visibility");
+    assert!(count("usage") > 100 && count("subjects") > 10 && bytes > 0);
+    let ages = |hours: &str, days: &str, totals: &str| {
+        let options = ["--keep-hourly-days", hours, "--keep-daily-days", days];
+        let sensor =
+            cable.run(&[&options[..], &["--keep-totals-days", totals, "--clear"]].concat());
+        (sensor, ["usage", "usage_daily", "targets_daily"])
+    };
+    // Hours become days, those totals, and those go: each run asks for a shorter past.
+    for (kept, days) in [("usage_daily", ["1", "0", "0"]), ("targets_daily", ["1", "1", "0"])] {
+        let (sensor, tables) = ages(days[0], days[1], days[2]);
+        wait_for(kept, || tables.iter().all(|&table| (count(table) > 0) == (table == kept)));
+        assert_eq!(sensor.end().0, 0);
+    }
+    let (sensor, tables) = ages("1", "1", "1");
+    wait_for("all to go", || tables.iter().all(|table| count(table) == 0));
+    assert_eq!(sensor.end().0, 0);
+    assert_eq!(count("subjects"), 0);
+    assert_eq!(cable.ask("SELECT sum(bytes) FROM visibility"), bytes, "the books tell of nobody");
+}
+
+#[test]
 fn the_doctor_tells_what_a_port_shows() {
     let Some(cable) = Cable::new() else { return };
     let capture = cable.path("office.pcap");

@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 5] = [
 
 /// Crates with one home each: path prefixes below `src/`.
 const HOMES: [(&str, &[&str]); 23] = [
-    ("libc", &["capture/socket.rs", "rights.rs"]),
+    ("libc", &["capture/socket.rs", "rights.rs", "service/memory.rs"]),
     ("rustix", &["capture/", "rights.rs", "store/"]),
     ("caps", &["rights.rs"]),
     ("landlock", &["rights.rs"]),

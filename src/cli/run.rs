@@ -25,6 +25,7 @@ use crate::pipeline::{self, WORKERS_MAX};
 use crate::report::Keeper;
 use crate::rights::{self, Needs};
 use crate::service::listen::Listeners;
+use crate::service::memory;
 use crate::service::notify::Notifier;
 use crate::service::reload::{self, Inputs, Reloader};
 use crate::service::{Tender, TenderSettings};
@@ -61,6 +62,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
+    memory::give_back_large_buffers();
     let config = settings::load(&args.given)?;
     check_root(&config)?;
     let zone = settings::zone(&config)?;

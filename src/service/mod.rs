@@ -5,6 +5,7 @@
 
 pub mod keeping;
 pub mod listen;
+pub mod memory;
 pub mod notify;
 pub mod reload;
 pub mod render;
