@@ -328,6 +328,14 @@ fn the_doctor_tells_what_a_port_shows() {
         assert!(told.contains(words), "{words}\n{told}");
     }
     assert!(told.contains("directions: 9") || told.contains("directions: 100"), "{told}");
+    // The service makes its own folder; another one has to be there.
+    let disk = |db: &[&str]| {
+        let said = support::run([&["doctor", "--seconds", "0"], db].concat()).stdout;
+        said.lines().find(|line| line.contains(" disk: ")).unwrap().to_owned()
+    };
+    assert!(!disk(&[]).starts_with("BAD   disk: there is no folder"), "{}", disk(&[]));
+    let nowhere = disk(&["--db", "/no/such/folder/x.db"]);
+    assert!(nowhere.starts_with("BAD   disk: there is no folder /no/such/folder"), "{nowhere}");
     let silent = doctor(&["--seconds", "1"]).wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&silent.stdout).into_owned();
     assert!(told.contains("BAD   traffic: nothing came in 1 s"), "{told}");

@@ -15,8 +15,8 @@ use clap::Args;
 use super::{run, settings, summary};
 use crate::capture::ring::{Polled, Ring};
 use crate::capture::{Block, interface, live};
-use crate::config::Config;
 use crate::config::arguments::Given;
+use crate::config::{Config, setting};
 use crate::evidence::Thresholds;
 use crate::identity::Identities;
 use crate::ledger::Bucket;
@@ -92,7 +92,10 @@ fn machine(config: &Config, findings: &mut Findings) {
     }
     let db = settings::db(config);
     let folder = settings::folder_of(&db);
-    match store::free_bytes(&folder) {
+    // The service's folder is made when it starts for the first time.
+    let is_made = folder.exists() || config.text("store.db") != Some(setting("store.db").default);
+    let nearest = folder.ancestors().find(|folder| is_made || folder.exists());
+    match nearest.and_then(store::free_bytes) {
         Some(free) if free < FREE_BYTES_LEAST => findings.bad(&format!(
             "disk: {} are left for {}: make room, or set store.bytes_max",
             summary::bytes(free),
@@ -101,7 +104,10 @@ fn machine(config: &Config, findings: &mut Findings) {
         Some(free) => {
             findings.well(&format!("disk: {} are free for {}", summary::bytes(free), db.display()))
         }
-        None => findings.bad(&format!("disk: there is no folder {}", folder.display())),
+        None => findings.bad(&format!(
+            "disk: there is no folder {}: make it, or name another place with store.db",
+            folder.display()
+        )),
     }
     // systemd-timesyncd leaves a mark; other programs do not.
     match Path::new("/run/systemd/timesync/synchronized").exists() {
