@@ -31,6 +31,12 @@ impl Address {
         Address(bytes)
     }
 
+    /// As one number, for comparisons: its order is not that of addresses.
+    #[inline]
+    pub const fn bits(self) -> u128 {
+        u128::from_ne_bytes(self.0)
+    }
+
     /// The standard library's form of this address.
     pub fn to_ip(self) -> IpAddr {
         match self.0 {
