@@ -31,6 +31,18 @@ impl Address {
         Address(bytes)
     }
 
+    /// As one number, for comparisons: its order is not that of addresses.
+    #[inline]
+    pub const fn bits(self) -> u128 {
+        u128::from_ne_bytes(self.0)
+    }
+
+    /// Its place among all addresses.
+    #[inline]
+    const fn rank(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+
     /// The standard library's form of this address.
     pub fn to_ip(self) -> IpAddr {
         match self.0 {
@@ -127,8 +139,9 @@ pub mod protocol {
 /// A set of networks, for instance the home networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSet {
-    /// (first address, last address) of each network, both included.
-    ranges: Vec<(Address, Address)>,
+    /// (first address, last address) of what the networks cover, both included, as numbers in
+    /// network order; sorted, and none overlaps another.
+    ranges: Vec<(u128, u128)>,
 }
 
 impl NetworkSet {
@@ -150,16 +163,24 @@ impl NetworkSet {
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> NetworkSet {
         let mut ranges: Vec<_> = networks
             .into_iter()
-            .map(|net| (Address::from(net.network()), Address::from(net.broadcast())))
+            .map(|net| (Address::from(net.network()).rank(), Address::from(net.broadcast()).rank()))
             .collect();
         ranges.sort_unstable();
-        ranges.dedup();
+        ranges.dedup_by(|next, before| {
+            let overlaps = next.0 <= before.1;
+            if overlaps {
+                before.1 = before.1.max(next.1);
+            }
+            overlaps
+        });
         NetworkSet { ranges }
     }
 
     /// Whether `address` lies in one of the networks.
     pub fn contains(&self, address: Address) -> bool {
-        self.ranges.iter().any(|&(first, last)| first <= address && address <= last)
+        let address = address.rank();
+        let behind = self.ranges.partition_point(|&(first, _)| first <= address);
+        behind > 0 && address <= self.ranges[behind - 1].1
     }
 
     /// Whether the set holds no network.
@@ -191,6 +212,19 @@ mod tests {
         for outside in ["11.0.0.0", "172.32.0.0", "192.169.0.1", "2001:db8::1", "::1"] {
             assert!(!home.contains(address(outside)), "{outside}");
         }
+    }
+
+    #[test]
+    fn networks_may_lie_in_one_another() {
+        let nets = ["10.0.0.0/8", "10.1.0.0/16", "10.200.0.0/16", "192.0.2.0/24", "10.0.0.0/8"];
+        let nested = NetworkSet::new(nets.iter().map(|net| net.parse().unwrap()));
+        for inside in ["10.0.0.0", "10.1.255.255", "10.2.0.0", "10.255.255.255", "192.0.2.255"] {
+            assert!(nested.contains(address(inside)), "{inside}");
+        }
+        for outside in ["9.255.255.255", "11.0.0.0", "192.0.1.255", "192.0.3.0", "::"] {
+            assert!(!nested.contains(address(outside)), "{outside}");
+        }
+        assert!(!NetworkSet::default().contains(address("10.0.0.1")));
     }
 
     #[test]

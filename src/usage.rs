@@ -184,6 +184,11 @@ impl NameTable {
         self.index.is_empty()
     }
 
+    /// All numbers are below this.
+    pub fn numbers(&self) -> usize {
+        self.names.len()
+    }
+
     /// The number of `name`, which the caller holds from now on.
     pub fn hold(&mut self, name: &str) -> NameId {
         let hash = self.hasher.hash_one(name);
@@ -296,11 +301,10 @@ impl<K: Copy + Eq + Hash> SumsTable<K> {
         self.rows.is_empty()
     }
 
-    /// Takes all sums out.
-    pub fn take(&mut self) -> Vec<(K, Sums)> {
+    /// Takes all sums out. Those to come are kept in `room`, which is empty.
+    pub fn take(&mut self, room: Vec<(K, Sums)>) -> Vec<(K, Sums)> {
+        debug_assert!(room.is_empty());
         self.index.clear();
-        // The next ones will be about as many.
-        let room = Vec::with_capacity(self.rows.len());
         std::mem::replace(&mut self.rows, room)
     }
 
@@ -361,7 +365,7 @@ mod tests {
         let (sums, is_new) = table.entry(key(1));
         sums.bytes_up += 5;
         assert!(!is_new);
-        let rows = table.take();
+        let rows = table.take(Vec::new());
         assert_eq!(rows.iter().map(|(_, sums)| sums.bytes_up).collect::<Vec<_>>(), [10, 7]);
         assert!(table.is_empty());
     }

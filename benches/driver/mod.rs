@@ -10,6 +10,7 @@ use shadowscope::packet::LinkType;
 use shadowscope::time::Timestamp;
 use shadowscope::worker::clock::SensorClock;
 use shadowscope::worker::intake::{Frame, Intake};
+use shadowscope::worker::part::Part;
 use shadowscope::worker::{BATCH, Frames, Item, Settings, Worker};
 
 use crate::generator::{Record, Traffic};
@@ -69,7 +70,7 @@ impl Driver {
             }
             self.worker.process(&items[..filled], &block);
             if self.worker.is_part_full() {
-                drop(self.worker.take_part());
+                drop(self.worker.take_part(Part::default()));
             }
         }
     }
@@ -77,7 +78,7 @@ impl Driver {
     /// Ends all flows; how many sums there are.
     pub fn finish(&mut self) -> usize {
         self.worker.finish(self.clock.now());
-        self.worker.take_part().usage.len()
+        self.worker.take_part(Part::default()).usage.len()
     }
 
     /// Flows held now.

@@ -81,7 +81,7 @@ impl Seed {
 /// The two 64-bit halves of an address.
 #[inline]
 fn halves(address: Address) -> (u64, u64) {
-    let value = u128::from_ne_bytes(address.0);
+    let value = address.bits();
     ((value >> 64) as u64, value as u64)
 }
 

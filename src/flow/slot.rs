@@ -29,6 +29,9 @@ pub enum Patience {
 /// Time-outs in seconds, in the order of [`Patience`].
 const PATIENCE_SECONDS: [i64; 8] = [30, 900, 5, 60, 10, 60, 60, 60];
 
+/// The shortest of them, in nanoseconds.
+const PATIENCE_NANOS_MIN: i64 = PATIENCE_SECONDS[Patience::Closed as usize] * NANOS_PER_SECOND;
+
 impl Patience {
     /// The time-out in seconds.
     #[inline]
@@ -213,17 +216,18 @@ impl Hot {
     /// The side from which `packet` comes, where it is of this flow.
     #[inline]
     pub fn side_of(&self, packet: &Packet) -> Option<Side> {
-        if self.protocol != packet.protocol {
-            return None;
-        }
-        let forth = (self.addresses[0] == packet.source)
-            & (self.addresses[1] == packet.destination)
-            & (self.ports[0] == packet.source_port)
-            & (self.ports[1] == packet.destination_port);
-        let back = (self.addresses[1] == packet.source)
-            & (self.addresses[0] == packet.destination)
-            & (self.ports[1] == packet.source_port)
-            & (self.ports[0] == packet.destination_port);
+        // What differs, if anything, of all fields at once: nobody knows which way the next packet
+        // goes, and a branch that is guessed wrong costs more than both comparisons.
+        let ports = |one: u16, other: u16| u32::from(one) | u32::from(other) << 16;
+        let [side_0, side_1] = self.addresses.map(Address::bits);
+        let (source, destination) = (packet.source.bits(), packet.destination.bits());
+        let mine = ports(self.ports[0], self.ports[1]);
+        let sent = ports(packet.source_port, packet.destination_port);
+        let other_protocol = u128::from(self.protocol ^ packet.protocol);
+        let forth = (side_0 ^ source) | (side_1 ^ destination) | u128::from(mine ^ sent);
+        let back =
+            (side_1 ^ source) | (side_0 ^ destination) | u128::from(mine ^ sent.rotate_left(16));
+        let (forth, back) = (forth | other_protocol == 0, back | other_protocol == 0);
         if forth | back { Some(usize::from(!forth)) } else { None }
     }
 
@@ -249,7 +253,9 @@ impl Hot {
     /// Whether its time-out had passed at sensor time `now`.
     #[inline]
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.silence_nanos(now) > self.patience.nanos()
+        // Most packets come within the shortest time-out.
+        now.nanos_since(self.last_seen) > PATIENCE_NANOS_MIN
+            && self.silence_nanos(now) > self.patience.nanos()
     }
 
     /// Whether the bit of `side` is set, given side 0's.

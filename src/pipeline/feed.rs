@@ -14,6 +14,7 @@ use crate::time::{NANOS_PER_MINUTE, Timestamp};
 use crate::worker::clock::{SensorClock, TimeStep};
 use crate::worker::duplicates::{self, Sample, Windows};
 use crate::worker::intake::{Frame, Intake};
+use crate::worker::part::Part;
 use crate::worker::{BATCH, Frames, Item, Settings, Worker};
 
 /// Blocks after which there is a tick, whatever the stamps.
@@ -225,7 +226,9 @@ pub(super) fn alone(
         let mut batches = Batches::new(worker, &block, &mut items);
         decode_block(&block, 0..block.records.len(), &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
-        if worker.is_part_full() && outbox.early(place.of_tick, worker.take_part()).is_err() {
+        if worker.is_part_full()
+            && outbox.early(place.of_tick, worker.take_part(outbox.room())).is_err()
+        {
             return walk.run;
         }
     }
@@ -242,7 +245,7 @@ fn send_tick(
 ) -> Result<(), MergeGone> {
     worker.advance(horizon);
     outbox.early(tick, intake.take_part())?;
-    outbox.tick(tick, worker.take_part(), Some(horizon))
+    outbox.tick(tick, worker.take_part(outbox.room()), Some(horizon))
 }
 
 fn send_end(
@@ -255,7 +258,7 @@ fn send_end(
     worker.finish(now);
     // Where merge is gone, nobody wants the last part either.
     if outbox.early(tick, intake.take_part()).is_ok() {
-        let _gone = outbox.tick(tick, worker.take_part(), None);
+        let _gone = outbox.tick(tick, worker.take_part(Part::default()), None);
     }
 }
 
@@ -469,7 +472,7 @@ fn take_lists(
     }
     worker.process(mine.items.get(done..).unwrap_or_default(), &lists.block);
     if worker.is_part_full() {
-        outbox.early(lists.place.of_tick, worker.take_part())?;
+        outbox.early(lists.place.of_tick, worker.take_part(outbox.room()))?;
     }
     Ok(())
 }

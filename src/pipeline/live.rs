@@ -12,7 +12,10 @@ use crossbeam_channel::bounded;
 
 use super::feed::{Batches, decode_block};
 use super::merge::Merge;
-use super::{EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, TickEnd, WORKERS_MAX, gather};
+use super::{
+    EndsTheProgram, MergeGone, Outbox, PARTS_WAITING_MAX, ROOMS_WAITING_MAX, TickEnd, WORKERS_MAX,
+    gather,
+};
 use crate::capture::ring::{Ending, Polled, Ring};
 use crate::capture::{Block, Record};
 use crate::store::StoreError;
@@ -103,11 +106,12 @@ pub fn run<R: Ring>(
     assert!((1..=WORKERS_MAX).contains(&workers), "{workers} rings");
     let settings = Arc::new(settings);
     let (sender, receiver) = bounded(PARTS_WAITING_MAX * workers);
+    let (emptied, rooms) = bounded(ROOMS_WAITING_MAX * workers);
     let merge_is_gone = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (worker, ring) in rings.into_iter().enumerate() {
-            let outbox = Outbox { worker, sender: sender.clone() };
+            let outbox = Outbox { worker, sender: sender.clone(), rooms: rooms.clone() };
             let settings = Arc::clone(&settings);
             let pulse = pulses.get(worker).cloned().unwrap_or_default();
             let merge_is_gone = Arc::clone(&merge_is_gone);
@@ -117,7 +121,7 @@ pub fn run<R: Ring>(
             }));
         }
         drop(sender);
-        let merged = gather(&receiver, workers, merge, between);
+        let merged = gather(&receiver, &emptied, workers, merge, between);
         // Workers whose merge has failed stop, at the latest when they have something to send.
         merge_is_gone.store(true, Ordering::Relaxed);
         drop(receiver);
@@ -208,7 +212,8 @@ impl<R: Ring> Driven<R> {
             from = until;
         }
         if self.worker.is_part_full() && self.may_send() {
-            self.outbox.early(self.tick.unwrap_or(0), self.worker.take_part())?;
+            let part = self.worker.take_part(self.outbox.room());
+            self.outbox.early(self.tick.unwrap_or(0), part)?;
         }
         Ok(())
     }
@@ -265,6 +270,7 @@ impl<R: Ring> Driven<R> {
         let tick = self.tick.unwrap_or(0);
         self.outbox.early(tick, part)?;
         let horizon = if through == LAST_TICK { None } else { now };
-        self.outbox.send(tick, self.worker.take_part(), Some(TickEnd { through, horizon }))
+        let part = self.worker.take_part(self.outbox.room());
+        self.outbox.send(tick, part, Some(TickEnd { through, horizon }))
     }
 }

@@ -175,31 +175,31 @@ impl Merge {
         }
     }
 
-    /// Takes one tick's parts, each with its worker's number. `horizon` is sensor time at the
+    /// Takes what is in one tick's parts, each with its worker's number. `horizon` is sensor time at the
     /// tick; none at the end of the input.
     ///
     /// # Errors
     /// The store cannot be written.
     pub fn tick(
         &mut self,
-        parts: Vec<(usize, Part)>,
+        parts: &mut [(usize, Part)],
         horizon: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let mut counters = crate::stats::Counters::default();
         // What DNS said anywhere is known before any flow is named.
-        for (_, part) in &parts {
+        for (_, part) in parts.iter() {
             counters.merge(&part.counters);
         }
-        self.learn(&parts);
+        self.learn(parts);
         // One tick later, all that can have been said about them was said. (Sensor time may have
         // gone back since, so that it tells nothing.)
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
             self.anonymous(worker, &flow, outer.as_deref(), None);
         }
         self.tell_deferred_flows(true);
-        self.take_traits(&parts);
+        self.take_traits(parts);
         for (worker, part) in parts {
-            self.take(worker, part, horizon);
+            self.take(*worker, part, horizon);
         }
         if let Some(horizon) = horizon {
             self.names.tidy(horizon);
@@ -242,7 +242,8 @@ impl Merge {
 
     /// Notes what helps to name flows, in an order that does not depend on who saw it.
     fn learn(&mut self, parts: &[(usize, Part)]) {
-        let mut answers = Vec::new();
+        let mut answers =
+            Vec::with_capacity(parts.iter().map(|(_, part)| part.answers.len()).sum());
         let mut offers = Vec::new();
         let mut all_held = Vec::new();
         for (_, part) in parts {
@@ -252,8 +253,9 @@ impl Merge {
             let mut held: Vec<Option<NameId>> = vec![None; part.names.len()];
             for answer in &part.answers {
                 let at = answer.name as usize;
-                let name = *held[at].get_or_insert_with(|| self.names.hold(&part.names[at]));
-                answers.push((answer, name, &part.names[at]));
+                let text = part.names.get(answer.name);
+                let name = *held[at].get_or_insert_with(|| self.names.hold(text));
+                answers.push((answer, name, text));
             }
             all_held.extend(held.into_iter().flatten());
             offers.extend(&part.ech_offers);
@@ -304,7 +306,7 @@ impl Merge {
         self.summary.bound(counter, dropped);
     }
 
-    fn take(&mut self, worker: usize, part: Part, horizon: Option<Timestamp>) {
+    fn take(&mut self, worker: usize, part: &mut Part, horizon: Option<Timestamp>) {
         let Part {
             names,
             usage,
@@ -322,78 +324,78 @@ impl Merge {
             rings,
             ..
         } = part;
-        self.gathered.books.merge(&books);
+        self.gathered.books.merge(books);
         self.balance.0 += books.bytes();
-        for (hour, health) in health {
-            self.gathered.health.entry(hour).or_default().merge(&health);
-            self.summary.health.merge(&health);
+        for (hour, health) in health.iter() {
+            self.gathered.health.entry(*hour).or_default().merge(health);
+            self.summary.health.merge(health);
         }
-        for (hour, sums) in rings {
-            self.gathered.rings.entry((hour, worker)).or_default().merge(&sums);
+        for (hour, sums) in rings.iter() {
+            self.gathered.rings.entry((*hour, worker)).or_default().merge(sums);
         }
-        for sums in intake.into_values() {
+        for sums in intake.values() {
             self.balance.1 += sums.total_bytes;
             let known = self.gathered.intake.entry(sums.hour);
-            known.and_modify(|known| known.merge(&sums)).or_insert(sums);
+            known.and_modify(|known| known.merge(sums)).or_insert(*sums);
         }
-        for client in two_way {
+        for client in two_way.drain(..) {
             let subject = self.subject(client);
             self.note_two_way(subject);
         }
         let verdicts: Vec<_> = names.iter().map(|name| self.verdicts.name(name)).collect();
-        for (key, sums) in usage {
+        for (key, sums) in usage.iter() {
             let verdict = verdicts[key.name as usize];
             let bucket = Bucket::from_number(key.bucket);
             // Questions have no bytes of their own: their flow is in the books as it is.
             if bucket != Some(Bucket::NetworkService) {
                 let bucket = bucket.unwrap_or(verdict.bucket);
-                self.book(key.hour, bucket, &sums);
+                self.book(key.hour, bucket, sums);
             }
             if bucket.is_none() {
-                self.detour_by_name(key.client, key.hour, verdict, Detour::DnsOverHttps, &sums);
+                self.detour_by_name(key.client, key.hour, verdict, Detour::DnsOverHttps, sums);
             }
             if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
-                self.summary.unmatched_name(&names[key.name as usize], &sums);
+                self.summary.unmatched_name(names.get(key.name), sums);
             }
             if verdict.calls && bucket.is_none() {
                 let minutes = sums.minutes_up | sums.minutes_down;
-                self.calls.went_on(key.client, &names[key.name as usize], key.hour, minutes);
+                self.calls.went_on(key.client, names.get(key.name), key.hour, minutes);
             }
-            self.row(key.client, verdict.target, bucket, key.hour, key.source, &sums);
+            self.row(key.client, verdict.target, bucket, key.hour, key.source, sums);
         }
-        for beginning in beginnings {
+        for beginning in beginnings.iter() {
             let UsageKey { client, name, hour, source, bucket } = beginning.key;
             let at_home = bucket == Bucket::Private as u8;
             let verdict = verdicts[name as usize];
             if verdict.calls && Bucket::from_number(bucket).is_none() {
-                self.calls.began(client, &names[name as usize], beginning.time);
+                self.calls.began(client, names.get(name), beginning.time);
             }
             self.begin(client, verdict, at_home, hour, source, beginning.time);
         }
-        for ((client, hour, detour), (flows, bytes)) in detours {
+        for ((client, hour, detour), (flows, bytes)) in detours.drain() {
             self.detour(client, hour, detour, flows, bytes);
         }
-        for (device, hour) in present {
+        for (device, hour) in present.drain() {
             self.presence.note(device, hour, Sign::Shown);
         }
-        for ((server, hour), flows) in accepted {
+        for ((server, hour), flows) in accepted.drain() {
             let subject = self.subject(server);
             self.tell(subject, hour);
             self.summary.sources.accept(subject, hour, flows);
         }
-        for flow in anonymous {
+        for flow in anonymous.iter() {
             let outer = flow.outer.and_then(|outer| outer.name);
-            let outer = outer.map(|(name, _)| &*names[name as usize]);
-            self.anonymous(worker, &flow, outer, horizon);
+            let outer = outer.map(|(name, _)| names.get(name));
+            self.anonymous(worker, flow, outer, horizon);
         }
-        for observation in observations {
+        for observation in observations.drain(..) {
             let found = self.verdicts.catalogue().match_host(&observation.host);
             let app = found.as_ref().and_then(|found| found.app_id().map(Box::from));
             let role = found.map(|found| found.role);
             self.records.observation(ObservationLine { observation, app, role });
         }
-        for flow in flows {
-            let name = flow.name.map(|(name, source)| (names[name as usize].clone(), source));
+        for flow in flows.drain(..) {
+            let name = flow.name.map(|(name, source)| (names.get(name).into(), source));
             match flow.anonymous.map(|id| (worker, id, flow.first_seen)) {
                 Some(key) if !self.open.contains_key(&key) => self.deferred_flows.push((key, flow)),
                 Some(key) => self.flow_line(&flow, name, Some(key)),

@@ -50,6 +50,8 @@ use merge::Merge;
 
 /// Parts waiting for merge, for each worker; a worker waits when there are more.
 const PARTS_WAITING_MAX: usize = 8;
+/// Emptied parts waiting for each worker: it fills one while merge is at another.
+const ROOMS_WAITING_MAX: usize = 2;
 /// How long merge waits for parts before it looks after other things.
 const BETWEEN_AT_LEAST: Duration = Duration::from_secs(1);
 /// Workers at most; more than any machine of this kind has use for.
@@ -101,15 +103,16 @@ pub fn read(
     }
     let settings = Arc::new(settings);
     let (sender, receiver) = bounded(PARTS_WAITING_MAX * workers);
+    let (emptied, rooms) = bounded(ROOMS_WAITING_MAX * workers);
     if workers == 1 {
         return std::thread::scope(|scope| {
             let alone = scope.spawn(move || {
                 let mut worker = Worker::new(Arc::clone(&settings));
-                let outbox = Outbox { worker: 0, sender };
+                let outbox = Outbox { worker: 0, sender, rooms };
                 let run = feed::alone(run, held, &mut worker, settings, only, &outbox);
                 Done { run, packets_by_worker: vec![worker.packets()] }
             });
-            let merged = gather(&receiver, 1, merge, |_| ());
+            let merged = gather(&receiver, &emptied, 1, merge, |_| ());
             // A worker whose merge has failed stops at its next part.
             drop(receiver);
             let done = alone.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -121,7 +124,7 @@ pub fn read(
     let packets_by_worker = std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (worker, inbox) in lists.inboxes().into_iter().enumerate() {
-            let outbox = Outbox { worker, sender: sender.clone() };
+            let outbox = Outbox { worker, sender: sender.clone(), rooms: rooms.clone() };
             let (cursor, lists) = (&cursor, &lists);
             let (settings, only) = (Arc::clone(&settings), only.clone());
             threads.push(scope.spawn(move || {
@@ -132,7 +135,7 @@ pub fn read(
             }));
         }
         drop(sender);
-        let merged = gather(&receiver, workers, merge, |_| ());
+        let merged = gather(&receiver, &emptied, workers, merge, |_| ());
         drop(receiver);
         let join = |thread: std::thread::ScopedJoinHandle<'_, u64>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -159,6 +162,8 @@ impl Drop for EndsTheProgram {
 struct Outbox {
     worker: usize,
     sender: Sender<Sent>,
+    /// Parts that merge has emptied.
+    rooms: Receiver<Part>,
 }
 
 /// Merge is gone.
@@ -180,6 +185,11 @@ impl Outbox {
         self.sender.send(sent).map_err(|_| MergeGone)
     }
 
+    /// An empty part, with the room of one that merge is done with, where there is one.
+    fn room(&self) -> Part {
+        self.rooms.try_recv().unwrap_or_default()
+    }
+
     /// Whether two parts can be sent without waiting.
     fn has_room(&self) -> bool {
         self.sender.capacity().is_none_or(|capacity| self.sender.len() + 2 <= capacity)
@@ -190,6 +200,7 @@ impl Outbox {
 /// `between` is called between two of them, and now and then while there is none.
 fn gather(
     receiver: &Receiver<Sent>,
+    rooms: &Sender<Part>,
     workers: usize,
     merge: &mut Merge,
     mut between: impl FnMut(&mut Merge),
@@ -201,12 +212,23 @@ fn gather(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        while let Some((parts, horizon)) = gathering.next() {
-            merge.tick(parts, horizon)?;
+        while let Some((mut parts, horizon)) = gathering.next() {
+            merge.tick(&mut parts, horizon)?;
+            for (_, part) in parts {
+                give_back(rooms, part);
+            }
             merge.progress.horizon = horizon.or(merge.progress.horizon);
         }
         merge.progress.parts_waiting = receiver.len();
         between(merge);
+    }
+}
+
+/// Lets a worker have the room of a part. What was only counted at the decoder has none.
+fn give_back(rooms: &Sender<Part>, part: Part) {
+    if part.usage.capacity() > 0 || part.anonymous.capacity() > 0 {
+        // Enough of them are waiting otherwise.
+        let _full = rooms.try_send(part.emptied());
     }
 }
 

@@ -526,14 +526,16 @@ impl Worker {
 
     /// Replaces the worker's numbers of names in `part` by the part's own.
     pub(super) fn number_names(&mut self, part: &mut Part) {
-        let mut numbers: HashMap<NameId, u32, RandomState> = HashMap::default();
+        // By the worker's number, the part's and one; 0 for names that the part has not met.
+        let mut numbers = vec![0_u32; self.names.numbers()];
         let names = &self.names;
-        let mut all = Vec::new();
+        let all = &mut part.names;
         let mut number = |name: &mut NameId| {
-            *name = *numbers.entry(*name).or_insert_with(|| {
-                all.push(names.text(*name).into());
-                (all.len() - 1) as u32
-            });
+            let known = &mut numbers[*name as usize];
+            if *known == 0 {
+                *known = all.push(names.text(*name)) + 1;
+            }
+            *name = *known - 1;
         };
         let mut held = Vec::new();
         for (key, _) in &mut part.usage {
@@ -559,7 +561,6 @@ impl Worker {
                 number(name);
             }
         }
-        part.names = all;
         for name in held {
             self.names.release(name);
         }

@@ -483,7 +483,7 @@ mod tests {
         }
         worker.process(&items, &Packets(packets));
         worker.finish(Some(Timestamp(1_000_000_000)));
-        worker.take_part()
+        worker.take_part(Part::default())
     }
 
     fn names(part: &Part) -> Vec<&str> {

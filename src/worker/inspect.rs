@@ -553,7 +553,7 @@ pub(super) mod tests {
             .collect();
         worker.process(&items, &Payloads(&payloads));
         worker.finish(Some(Timestamp(10_000_000)));
-        let part = worker.take_part();
+        let part = worker.take_part(Part::default());
         // The flow is left alone from then on, and counted like any other without a name.
         assert_eq!(part.counters.value(Counter::DissectorPanic), 1);
         let mut bytes: Vec<u64> = part.anonymous.iter().map(|flow| flow.sums.bytes()).collect();
@@ -596,7 +596,7 @@ pub(super) mod tests {
         let payloads: Vec<&[u8]> = packets.iter().map(|&(_, _, _, payload)| payload).collect();
         worker.process(&items, &Payloads(&payloads));
         worker.finish(Some(Timestamp(1_000_000_000)));
-        worker.take_part()
+        worker.take_part(Part::default())
     }
 
     pub(in crate::worker) fn names(part: &Part) -> Vec<&str> {

@@ -271,10 +271,10 @@ impl Worker {
             || self.part.beginnings.len() >= part::BEGINNINGS_MAX
     }
 
-    /// What was gathered since the last part.
-    pub fn take_part(&mut self) -> Part {
-        let mut part = std::mem::take(&mut self.part);
-        part.usage = self.usage.take();
+    /// What was gathered since the last part. What comes is gathered in `room`, an empty part.
+    pub fn take_part(&mut self, room: Part) -> Part {
+        let mut part = std::mem::replace(&mut self.part, room);
+        part.usage = self.usage.take(std::mem::take(&mut self.part.usage));
         self.number_names(&mut part);
         part
     }

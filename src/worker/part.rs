@@ -29,6 +29,8 @@ pub const QUIC_VERSIONS_MAX: usize = 32;
 /// Clients and link addresses in a part.
 pub const HINTS_MAX: usize = 65_536;
 
+/// Entries that a part keeps room for, however few it had.
+const ROOM_MIN: usize = 1024;
 /// Beginnings of flows in a part; one with more is sent early.
 pub const BEGINNINGS_MAX: usize = 262_144;
 
@@ -36,7 +38,7 @@ pub const BEGINNINGS_MAX: usize = 262_144;
 #[derive(Default)]
 pub struct Part {
     /// The hostnames that this part's keys number.
-    pub names: Vec<Box<str>>,
+    pub names: PartNames,
     /// Sums of named flows and of DNS questions.
     pub usage: Vec<(UsageKey, Sums)>,
     /// Sums of flows without a name of their own, in the order of hand-over.
@@ -80,6 +82,23 @@ pub struct Part {
 }
 
 impl Part {
+    /// A part without content, with room for about as much: who fills it again need not let it
+    /// grow again.
+    pub fn emptied(self) -> Part {
+        Part {
+            names: PartNames {
+                text: emptied(self.names.text.into_bytes()).try_into().unwrap_or_default(),
+                ends: emptied(self.names.ends),
+            },
+            usage: emptied(self.usage),
+            anonymous: emptied(self.anonymous),
+            answers: emptied(self.answers),
+            beginnings: emptied(self.beginnings),
+            traits: emptied(self.traits),
+            ..Part::default()
+        }
+    }
+
     /// Adds to what a client at home had of a way around.
     pub fn note_detour(
         &mut self,
@@ -106,6 +125,56 @@ impl Part {
         } else if !self.present.contains(&(device, hour)) {
             self.counters.count(Counter::HintDropped);
         }
+    }
+}
+
+/// `entries` without its entries, with room for at most four times as many.
+fn emptied<T>(mut entries: Vec<T>) -> Vec<T> {
+    if entries.capacity() > 4 * entries.len().max(ROOM_MIN) {
+        return Vec::new();
+    }
+    entries.clear();
+    entries
+}
+
+/// Hostnames by number, one behind the other.
+#[derive(Debug, Default)]
+pub struct PartNames {
+    text: String,
+    /// Where each ends in the text.
+    ends: Vec<u32>,
+}
+
+impl PartNames {
+    /// Adds a name, and answers its number. Their bytes are bounded: a worker holds
+    /// [`crate::usage::NAMES_MAX`] names and some, of at most 253 bytes.
+    pub fn push(&mut self, name: &str) -> u32 {
+        let number = self.ends.len() as u32;
+        self.text.push_str(name);
+        self.ends.push(self.text.len() as u32);
+        number
+    }
+
+    /// The name with a number that [`PartNames::push`] gave.
+    pub fn get(&self, number: u32) -> &str {
+        let number = number as usize;
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start as usize..self.ends[number] as usize]
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All of them, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len() as u32).map(|number| self.get(number))
     }
 }
 

@@ -108,7 +108,7 @@ impl Merge {
 
     /// Tells the summary all rows, at the end.
     pub(super) fn tell_summary(&mut self) {
-        for ((subject, hour, target), sums) in self.totals.take() {
+        for ((subject, hour, target), sums) in self.totals.take(Vec::new()) {
             self.summary.usage(subject, hour, self.verdicts.target(target), &sums);
         }
         let clients = std::mem::take(&mut self.client_totals).into_iter();
