@@ -113,10 +113,21 @@ impl Settings {
     /// What is wrong, with the line, and what to give instead.
     pub fn parse(text: &str) -> Result<Settings, String> {
         let settings: Settings = toml::from_str(text).map_err(|error| error.to_string())?;
-        settings.evidence.check().map_err(|fault| fault.placed(text, "evidence"))?;
-        settings.shared_sources.check().map_err(|fault| fault.placed(text, "shared_sources"))?;
+        let given = |table| move |name: &str| place(text, table, name, None).is_some();
+        let placed = |table| move |fault: Fault| fault.placed(text, table);
+        settings.evidence.check(&given("evidence")).map_err(placed("evidence"))?;
+        let (table, sources) = ("shared_sources", &settings.shared_sources);
+        sources.check(&given(table)).map_err(placed(table))?;
         Ok(settings)
     }
+}
+
+/// The byte at which the value of a setting begins, or that of one of its entries.
+fn place(text: &str, table: &str, name: &str, entry: Option<usize>) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    let value = file.get_ref().get(table)?.get_ref().get(name)?;
+    let entry = entry.and_then(|at| value.get_ref().get(at));
+    Some(entry.unwrap_or(value).span().start)
 }
 
 /// A value that cannot be used.
@@ -148,25 +159,26 @@ impl Fault {
         })
     }
 
-    /// Checks that one setting is not over another.
+    /// Checks that one setting is not over another, where somebody gave both: else it is no
+    /// contradiction that one of them decides nothing.
     pub(super) fn unless_ordered(
+        is_given: &dyn Fn(&str) -> bool,
         (less, low): (&'static str, u64),
         (more, high): (&'static str, u64),
     ) -> Result<(), Fault> {
-        if low <= high {
+        if low <= high || !is_given(less) || !is_given(more) {
             return Ok(());
         }
         let text = format!(
-            "{less} = {low} is more than {more} = {high}, so that it would decide nothing; give \
-             both, {less} at most {more}"
+            "{less} = {low} is more than {more} = {high}, so that one of them decides nothing; \
+             give {less} at most {more}"
         );
         Err(Fault { names: vec![less, more], entry: None, text })
     }
 
     /// With the line in the file's text, where its table has the setting.
     fn placed(self, text: &str, table: &str) -> String {
-        let at = self.names.iter().find_map(|name| self.place(text, table, name));
-        match at {
+        match self.names.iter().find_map(|name| place(text, table, name, self.entry)) {
             Some(at) => {
                 let line = text[..at].matches('\n').count() + 1;
                 format!("line {line}: [{table}] {}", self.text)
@@ -174,20 +186,12 @@ impl Fault {
             None => format!("[{table}] {}", self.text),
         }
     }
-
-    /// The byte at which the value of a setting begins.
-    fn place(&self, text: &str, table: &str, name: &str) -> Option<usize> {
-        let file = DeTable::parse(text).ok()?;
-        let value = file.get_ref().get(table)?.get_ref().get(name)?;
-        let entry = self.entry.and_then(|at| value.get_ref().get(at));
-        Some(entry.unwrap_or(value).span().start)
-    }
 }
 
 impl Thresholds {
     /// Whether the values can be used: facts are kept for them, they can be reached, and none makes
     /// another meaningless.
-    fn check(&self) -> Result<(), Fault> {
+    fn check(&self, is_given: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
         kept("shadow_seconds", self.shadow_seconds, FOLLOWED_SECONDS)?;
         kept("quarter_bytes_up", self.quarter_bytes_up, QUARTER_BYTES_UP)?;
         kept("sync_excess_bytes", self.sync_excess_bytes, EXCESS_BYTES)?;
@@ -213,11 +217,6 @@ impl Thresholds {
         }
         for (less, more) in [
             (("payload_bytes_up", self.payload_bytes_up), ("payload_bytes", self.payload_bytes)),
-            (("payload_bytes", self.payload_bytes), ("interactive_bytes", self.interactive_bytes)),
-            (
-                ("payload_bytes_up", self.payload_bytes_up),
-                ("interactive_bytes_up", self.interactive_bytes_up),
-            ),
             (
                 ("interactive_bytes_up", self.interactive_bytes_up),
                 ("interactive_bytes", self.interactive_bytes),
@@ -227,7 +226,7 @@ impl Thresholds {
                 ("shadow_load_seconds", self.shadow_load_seconds),
             ),
         ] {
-            Fault::unless_ordered(less, more)?;
+            Fault::unless_ordered(is_given, less, more)?;
         }
         Ok(())
     }
@@ -264,8 +263,8 @@ mod tests {
     #[test]
     fn what_is_not_given_has_its_default() {
         assert_eq!(Settings::parse("").unwrap(), Settings::default());
-        let settings = Settings::parse("[evidence]\ninteractive_bytes = 7001").unwrap();
-        let expected = Thresholds { interactive_bytes: 7001, ..Thresholds::default() };
+        let settings = Settings::parse("[evidence]\ninteractive_bytes = 7").unwrap();
+        let expected = Thresholds { interactive_bytes: 7, ..Thresholds::default() };
         assert_eq!(settings.evidence, expected);
     }
 
@@ -288,11 +287,19 @@ mod tests {
         let wrong = |text: &str| Settings::parse(text).unwrap_err();
         let text = "# ours\n[evidence]\nsync_hours = 4\ninteractive_quarters = 5\n";
         assert_eq!(wrong(text), "line 4: [evidence] interactive_quarters = 5: give 1 to 4");
-        let text = "[shared_sources]\nnat_hello_shapes = 10\n";
+        let text = "[shared_sources]\nnat_hello_shapes = 10\nnat_mixed_hello_shapes = 20";
         let told = wrong(text);
-        assert!(told.starts_with("line 2: [shared_sources] nat_mixed_hello_shapes = 20 is more"));
-        assert!(told.contains("nat_hello_shapes = 10") && told.contains("give both"), "{told}");
-        assert!(wrong("evidence.payload_bytes = 30000").starts_with("line 1: [evidence] payload"));
+        assert!(told.starts_with("line 3: [shared_sources] nat_mixed_hello_shapes = 20 is more"));
+        assert!(
+            told.contains("nat_hello_shapes = 10, so that one of them decides nothing"),
+            "{told}"
+        );
+        assert!(Settings::parse("[shared_sources]\nnat_hello_shapes = 10").is_ok());
+        assert!(wrong("evidence.payload_bytes = 0").starts_with("line 1: [evidence] payload"));
+        let text = "evidence = { interactive_bytes = 7, interactive_bytes_up = 8 }";
+        assert!(
+            wrong(text).starts_with("line 1: [evidence] interactive_bytes_up = 8 is more than")
+        );
         let text = "[shared_sources]\nknown = [\n  { network = '10.0.0.0/8', is = 'server' },\n  \
                     { network = '10.1.2.3/8', is = 'person' },\n]";
         let told = wrong(text);

@@ -415,11 +415,11 @@ impl SourceSettings {
         ]
     }
 
-    /// Whether the values can be used.
+    /// Whether the values can be used; `is_given` tells whether somebody gave a setting its value.
     ///
     /// # Errors
     /// The setting that cannot, or what contradicts it, and the remedy.
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    pub(super) fn check(&self, is_given: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
         const OF_HOUR: u64 = Trait::VALUES_MAX as u64;
         // Of a day, as many in each of its hours: this is more than anybody asks for.
         const OF_DAY: u64 = 1000;
@@ -441,12 +441,15 @@ impl SourceSettings {
         ] {
             Fault::unless_within(name, value, 1, most)?;
         }
-        // Who needs as many of one sign without the other needs no second rule.
+        // With another sign as many are asked for as without: that rule would decide nothing.
+        let alone = match self.nat_times_to_live >= self.nat_option_orders {
+            true => ("nat_times_to_live", self.nat_times_to_live),
+            false => ("nat_option_orders", self.nat_option_orders),
+        };
+        let mixed = ("nat_mixed_times_to_live", self.nat_mixed_times_to_live);
+        Fault::unless_ordered(is_given, mixed, alone)?;
         Fault::unless_ordered(
-            ("nat_mixed_times_to_live", self.nat_mixed_times_to_live),
-            ("nat_times_to_live", self.nat_times_to_live),
-        )?;
-        Fault::unless_ordered(
+            is_given,
             ("nat_mixed_hello_shapes", self.nat_mixed_hello_shapes),
             ("nat_hello_shapes", self.nat_hello_shapes),
         )?;

@@ -12,7 +12,6 @@ use foldhash::fast::RandomState;
 use super::bucket::{BY_NAME, fixed_bucket};
 use super::ended::own_name;
 use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
-use super::sources::CHANNEL_SECONDS;
 use super::{Item, Worker, detours, tunnels};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
@@ -348,19 +347,15 @@ impl Worker {
 
     /// Adds sums where they belong.
     fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums) {
-        let (hot, cold) = self.table.both(flow);
+        self.note_channel(flow, hour);
+        let hot = self.table.hot(flow);
         let bucket = Bucket::from_number(hot.bucket);
-        let lasted = hot.last_seen.seconds() - cold.first_seen.seconds();
-        let lasting = own_name(cold).filter(|_| lasted >= CHANNEL_SECONDS);
         let client =
             Endpoint { address: hot.addresses[hot.client()], port: hot.ports[hot.client()] };
         let server_side = 1 - hot.client();
         let server = Endpoint { address: hot.addresses[server_side], port: hot.ports[server_side] };
         if sums.handshakes > 0 && bucket != Some(Bucket::NetworkService) {
             self.note_service(client.address, server, hour);
-        }
-        if let Some((name, _)) = lasting {
-            self.note_channel(client, server, hour, name);
         }
         let (hot, cold) = self.table.both(flow);
         let at_home = !matches!(bucket, Some(Bucket::Inbound))

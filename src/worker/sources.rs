@@ -4,6 +4,7 @@
 //! on: never for a packet. What was told before is not told again as long as a small memory lasts;
 //! merge keeps distinct values, so that telling it again changes nothing.
 
+use super::ended::own_name;
 use super::part::{ClockSeen, HINTS_MAX, TraitSeen};
 use super::{Item, Worker};
 use crate::decode::is_inflated;
@@ -13,7 +14,6 @@ use crate::flow::table::FlowId;
 use crate::net::{Address, Endpoint, protocol};
 use crate::stats::Counter;
 use crate::time::{Hour, Timestamp};
-use crate::usage::NameId;
 
 /// Ports on which mail is taken: between servers, and from clients (RFC 5321, RFC 6409, RFC 8314).
 const MAIL_PORTS: [u16; 3] = [25, 465, 587];
@@ -32,7 +32,7 @@ const PUSH_SERVICES: [&str; 4] =
     ["push.apple.com", "mtalk.google.com", "wns.windows.com", "push.services.mozilla.com"];
 /// What a connection to one has lasted before it counts, in seconds. Of those that come one after
 /// the other, six fit into an hour.
-pub(super) const CHANNEL_SECONDS: i64 = 600;
+const CHANNEL_SECONDS: i64 = 600;
 
 /// Whether a name is a push service's, or below it. Google numbers its other names in front
 /// (`alt3-mtalk.google.com`).
@@ -119,16 +119,16 @@ impl Worker {
         }
     }
 
-    /// Notes that a flow of a client goes on, where its name is one of a push service and it has
-    /// lasted long enough to be more than a try.
-    pub(super) fn note_channel(
-        &mut self,
-        client: Endpoint,
-        server: Endpoint,
-        hour: Hour,
-        name: NameId,
-    ) {
+    /// Notes that a flow goes on whose name is a push service's, where it has lasted long enough to be
+    /// more than a try.
+    pub(super) fn note_channel(&mut self, flow: FlowId, hour: Hour) {
+        let (hot, cold) = self.table.both(flow);
+        if hot.last_seen.seconds() - cold.first_seen.seconds() < CHANNEL_SECONDS {
+            return;
+        }
+        let Some((name, _)) = own_name(cold) else { return };
         if is_push_service(self.names.text(name)) {
+            let (client, server) = self.endpoints(flow);
             let value = value_of(server.address) ^ u64::from(client.port);
             self.note_trait(client.address, hour, Trait::PushChannel, value);
         }
