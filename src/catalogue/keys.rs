@@ -107,12 +107,36 @@ pub(crate) fn is_shared(path: &str) -> bool {
     SHARED_FILES.contains(&path)
 }
 
-/// The member of `known` that `word` was probably meant to be.
+/// The member of `known` that `word` was probably meant to be: a slip of the fingers away, or two in
+/// a word of some length; or the one that it is the beginning of, where little is missing.
 pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let best =
-        known.into_iter().map(|candidate| (edit_distance(word, candidate), candidate)).min()?;
-    (best.0 <= 1 + word.len() / 4).then_some(best.1)
+    let slips = |candidate: &'k str| {
+        let missing = candidate.strip_prefix(word).map(str::len);
+        let is_cut = word.len() >= CUT_LENGTH_MIN && missing.is_some_and(|len| len <= CUT_MAX);
+        if is_cut { 1 } else { edit_distance(word, candidate) }
+    };
+    let near = |(slips, candidate): &(usize, &str)| {
+        let length = word.chars().count().max(candidate.chars().count());
+        // As many as leave the most of a word as it was.
+        *slips
+            <= match length {
+                0..4 => 0,
+                4..8 => 1,
+                8..14 => 2,
+                _ => 3,
+            }
+    };
+    known
+        .into_iter()
+        .map(|candidate| (slips(candidate), candidate))
+        .filter(near)
+        .min()
+        .map(|best| best.1)
 }
+
+/// The shortest word that may be the beginning of another, and how many bytes may be missing.
+const CUT_LENGTH_MIN: usize = 4;
+const CUT_MAX: usize = 3;
 
 fn check(path: &str, text: &str, table: &DeTable<'_>, known: &[&str], findings: &mut Vec<Finding>) {
     let keys = table.iter().map(|(key, _): (&Spanned<_>, _)| key);
@@ -126,16 +150,22 @@ fn check(path: &str, text: &str, table: &DeTable<'_>, known: &[&str], findings: 
     }
 }
 
-/// Levenshtein distance in bytes.
+/// Characters added, left out, replaced, or swapped with the next, without case (Damerau 1964).
 fn edit_distance(left: &str, right: &str) -> usize {
+    let [left, right] =
+        [left, right].map(|text| text.to_lowercase().chars().collect::<Vec<char>>());
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in right.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+    for (i, a) in left.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, b) in right.iter().enumerate() {
+            let mut least = (row[j] + usize::from(a != b)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+                least = least.min(before[j - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[right.len()]
 }
@@ -149,5 +179,16 @@ mod tests {
         assert_eq!(nearest("alias", APP.iter().copied()), Some("aliases"));
         assert_eq!(nearest("catagory", APP.iter().copied()), Some("category"));
         assert_eq!(nearest("price", APP.iter().copied()), None);
+        let ids = ["slack", "zoom", "notion", "dropbox", "microsoft-teams", "box", "x"];
+        let meant = |id| nearest(id, ids);
+        assert_eq!(meant("slakc"), Some("slack"));
+        assert_eq!(meant("Slack"), Some("slack"));
+        assert_eq!(meant("dropbx"), Some("dropbox"));
+        assert_eq!(meant("microsfot-tems"), Some("microsoft-teams"));
+        assert_eq!(meant("microsoft-tea"), Some("microsoft-teams"));
+        // What is as far from what was written as from anything else was not meant.
+        for other in ["nosuch", "blank", "boom-er", "foo", "y", "motion-x", "teams", ""] {
+            assert_eq!(meant(other), None, "{other}");
+        }
     }
 }

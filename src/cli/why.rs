@@ -10,6 +10,7 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -67,8 +68,10 @@ struct Question<'a> {
 #[derive(Default)]
 struct Found {
     facts: DayFacts,
-    tenants: BTreeSet<String>,
-    roles: BTreeSet<String>,
+    /// Roles of hosts that were seen, each with the tenant that the name showed, or none.
+    roles: BTreeSet<(String, String)>,
+    /// Versions of the catalogues with which names were matched.
+    catalogues: BTreeSet<String>,
     name_sources: BTreeSet<NameSource>,
     department: String,
     /// Why it is nobody's, and what the device did, where it is a shared source.
@@ -113,6 +116,11 @@ fn answer(snapshot: &Snapshot<'_>, question: &Question<'_>) -> Result<String, Bo
     if all.is_empty() {
         check_app(snapshot, question)?;
     }
+    if let Some(user) = question.user
+        && !all.keys().any(|(_, of, device)| user == of || user == device)
+    {
+        check_user(snapshot, user)?;
+    }
     let mut sources = Sources { snapshot, question, days: BTreeMap::new() };
     let (mut found, others) = question.chosen(all, &mut sources)?;
     let mut text = Text::default();
@@ -134,7 +142,7 @@ fn answer(snapshot: &Snapshot<'_>, question: &Question<'_>) -> Result<String, Bo
     if found.len() > 1 {
         text.rows(&found, thresholds);
     }
-    text.row(question, &key, &found[&key]);
+    text.row(snapshot, question, &key, &found[&key])?;
     Ok(text.into())
 }
 
@@ -165,6 +173,33 @@ fn check_app(snapshot: &Snapshot<'_>, question: &Question<'_>) -> Result<(), Box
         catalogue.version()
     ))
     .into())
+}
+
+/// Checks that a user or a device, or a kind of shared source, is one that there is at all.
+fn check_user(snapshot: &Snapshot<'_>, user: &str) -> Result<(), Box<dyn Error>> {
+    let wrong = |what: &str, meant: Option<&str>, where_to_look: &str| {
+        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+        Mistake(format!("--user {user}: {what}{meant} ({where_to_look})")).into()
+    };
+    if let Some(reason) = user.strip_prefix(SHARED_SOURCE) {
+        let known = Reason::ALL.map(Reason::as_str);
+        if known.contains(&reason.trim()) {
+            return Ok(());
+        }
+        let meant = nearest(reason.trim(), known).map(|meant| format!("{SHARED_SOURCE}{meant}"));
+        let known = format!("there are: {}", known.join(", "));
+        return Err(wrong("no kind of shared source", meant.as_deref(), &known));
+    }
+    let mut known = BTreeSet::new();
+    snapshot.subjects(|user, device| known.extend([user.to_owned(), device.to_owned()]))?;
+    known.remove("");
+    if known.contains(user) {
+        return Ok(());
+    }
+    // Every address is a slip away from others.
+    let others = known.iter().map(String::as_str).filter(|_| user.parse::<IpAddr>().is_err());
+    let what = "the database has no user and no device of this name";
+    Err(wrong(what, nearest(user, others), "as in user or device of usage.csv"))
 }
 
 impl Question<'_> {
@@ -230,19 +265,19 @@ impl Question<'_> {
 impl Found {
     fn add(&mut self, fact: &UsageFact<'_>) {
         fact.add_to(&mut self.facts);
-        self.roles.insert(fact.role.to_owned());
+        self.roles.insert((fact.role.to_owned(), fact.tenant.to_owned()));
+        if !self.catalogues.contains(fact.catalogue_version) {
+            self.catalogues.insert(fact.catalogue_version.to_owned());
+        }
         self.name_sources.insert(fact.name_source);
         self.department = fact.department.to_owned();
-        if !fact.tenant.is_empty() {
-            self.tenants.insert(fact.tenant.to_owned());
-        }
     }
 
     fn merge(&mut self, other: Found) {
         self.facts.merge(&other.facts);
         self.roles.extend(other.roles);
         self.name_sources.extend(other.name_sources);
-        self.tenants.extend(other.tenants);
+        self.catalogues.extend(other.catalogues);
     }
 }
 

@@ -27,6 +27,7 @@ pub mod presence;
 pub mod quic;
 mod reader;
 pub mod stream;
+pub mod syn;
 pub mod tls;
 mod tls_hello;
 pub mod tunnel;

@@ -14,13 +14,16 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use toml::de::DeTable;
 
 use super::excess::{EXCESS_BYTES, EXCESS_MINUTES};
 use super::source::SourceSettings;
-use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP};
+use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP, QUARTERS};
 
 /// The longest load of a page that can be asked for, in seconds.
 const LOAD_SECONDS_MAX: u64 = 120;
+/// The most bytes that a threshold may ask for: what nobody moves in an hour.
+const BYTES_MAX: u64 = 1_000_000_000_000;
 
 /// Everything that decides what a report calls use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -107,34 +110,123 @@ impl Settings {
     /// From the text of a file.
     ///
     /// # Errors
-    /// What is wrong, with the line.
+    /// What is wrong, with the line, and what to give instead.
     pub fn parse(text: &str) -> Result<Settings, String> {
         let settings: Settings = toml::from_str(text).map_err(|error| error.to_string())?;
-        settings.evidence.check()?;
+        let given = |table| move |name: &str| place(text, table, name, None).is_some();
+        let placed = |table| move |fault: Fault| fault.placed(text, table);
+        settings.evidence.check(&given("evidence")).map_err(placed("evidence"))?;
+        let (table, sources) = ("shared_sources", &settings.shared_sources);
+        sources.check(&given(table)).map_err(placed(table))?;
         Ok(settings)
     }
 }
 
+/// The byte at which the value of a setting begins, or that of one of its entries.
+fn place(text: &str, table: &str, name: &str, entry: Option<usize>) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    let value = file.get_ref().get(table)?.get_ref().get(name)?;
+    let entry = entry.and_then(|at| value.get_ref().get(at));
+    Some(entry.unwrap_or(value).span().start)
+}
+
+/// A value that cannot be used.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// The settings that it is about: the first of them that the file has is where it is.
+    pub(super) names: Vec<&'static str>,
+    /// Which of the entries of a list.
+    pub(super) entry: Option<usize>,
+    /// What is wrong, and the remedy.
+    pub(super) text: String,
+}
+
+impl Fault {
+    /// Checks that a setting is within its bounds.
+    pub(super) fn unless_within(
+        name: &'static str,
+        value: u64,
+        least: u64,
+        most: u64,
+    ) -> Result<(), Fault> {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(Fault {
+            names: vec![name],
+            entry: None,
+            text: format!("{name} = {value}: give {least} to {most}"),
+        })
+    }
+
+    /// Checks that one setting is not over another, where somebody gave both: else it is no
+    /// contradiction that one of them decides nothing.
+    pub(super) fn unless_ordered(
+        is_given: &dyn Fn(&str) -> bool,
+        (less, low): (&'static str, u64),
+        (more, high): (&'static str, u64),
+    ) -> Result<(), Fault> {
+        if low <= high || !is_given(less) || !is_given(more) {
+            return Ok(());
+        }
+        let text = format!(
+            "{less} = {low} is more than {more} = {high}, so that one of them decides nothing; \
+             give {less} at most {more}"
+        );
+        Err(Fault { names: vec![less, more], entry: None, text })
+    }
+
+    /// With the line in the file's text, where its table has the setting.
+    fn placed(self, text: &str, table: &str) -> String {
+        match self.names.iter().find_map(|name| place(text, table, name, self.entry)) {
+            Some(at) => {
+                let line = text[..at].matches('\n').count() + 1;
+                format!("line {line}: [{table}] {}", self.text)
+            }
+            None => format!("[{table}] {}", self.text),
+        }
+    }
+}
+
 impl Thresholds {
-    /// Whether the values can be used.
-    fn check(&self) -> Result<(), String> {
+    /// Whether the values can be used: facts are kept for them, they can be reached, and none makes
+    /// another meaningless.
+    fn check(&self, is_given: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
         kept("shadow_seconds", self.shadow_seconds, FOLLOWED_SECONDS)?;
         kept("quarter_bytes_up", self.quarter_bytes_up, QUARTER_BYTES_UP)?;
         kept("sync_excess_bytes", self.sync_excess_bytes, EXCESS_BYTES)?;
         kept("sync_excess_minutes", self.sync_excess_minutes, EXCESS_MINUTES)?;
-        for (name, percent) in [
-            ("sync_regular_percent", self.sync_regular_percent),
-            ("sync_covered_percent", self.sync_covered_percent),
+        for (name, value, least, most) in [
+            ("payload_bytes_up", self.payload_bytes_up, 1, BYTES_MAX),
+            ("payload_bytes", self.payload_bytes, 1, BYTES_MAX),
+            ("interactive_bytes", self.interactive_bytes, 1, BYTES_MAX),
+            ("interactive_bytes_up", self.interactive_bytes_up, 1, BYTES_MAX),
+            ("interactive_quarters", self.interactive_quarters, 1, QUARTERS.into()),
+            ("shadow_load_seconds", self.shadow_load_seconds, 1, LOAD_SECONDS_MAX),
+            // Without any, nothing is an embed.
+            ("shadow_bytes", self.shadow_bytes, 0, BYTES_MAX),
+            ("shadow_bytes_up", self.shadow_bytes_up, 1, BYTES_MAX),
+            ("sync_hours", self.sync_hours, 1, 24),
+            ("sync_minutes", self.sync_minutes, 1, 60),
+            ("sync_pauses", self.sync_pauses, 1, 24 * 60 / 2),
+            ("sync_regular_percent", self.sync_regular_percent, 1, 100),
+            // Whatever they cover.
+            ("sync_covered_percent", self.sync_covered_percent, 0, 100),
         ] {
-            if percent > 100 {
-                return Err(format!("{name} = {percent}: more than 100 per cent is never reached"));
-            }
+            Fault::unless_within(name, value, least, most)?;
         }
-        if !(1..=LOAD_SECONDS_MAX).contains(&self.shadow_load_seconds) {
-            return Err(format!(
-                "shadow_load_seconds = {}: give 1 to {LOAD_SECONDS_MAX}",
-                self.shadow_load_seconds
-            ));
+        for (less, more) in [
+            (("payload_bytes_up", self.payload_bytes_up), ("payload_bytes", self.payload_bytes)),
+            (
+                ("interactive_bytes_up", self.interactive_bytes_up),
+                ("interactive_bytes", self.interactive_bytes),
+            ),
+            (
+                ("shadow_seconds", self.shadow_seconds),
+                ("shadow_load_seconds", self.shadow_load_seconds),
+            ),
+        ] {
+            Fault::unless_ordered(is_given, less, more)?;
         }
         Ok(())
     }
@@ -142,15 +234,17 @@ impl Thresholds {
 
 /// Checks that a setting is one of the values that the database keeps facts for.
 fn kept<T: Copy + Into<u64>, const N: usize>(
-    name: &str,
+    name: &'static str,
     value: u64,
     known: [T; N],
-) -> Result<(), String> {
+) -> Result<(), Fault> {
     let known = known.map(Into::into);
     if known.contains(&value) {
         return Ok(());
     }
-    Err(format!("{name} = {value}: the database keeps facts for {known:?}; give one of them"))
+    let text =
+        format!("{name} = {value}: the database keeps facts for {known:?}; give one of them");
+    Err(Fault { names: vec![name], entry: None, text })
 }
 
 /// A network in prefix notation; an address alone is a network of its own.
@@ -186,5 +280,49 @@ mod tests {
         let known = "[shared_sources]\nknown = [{ network = '10.0.0.0/40', is = 'server' }]";
         assert!(wrong(known).contains("10.0.0.0/40: not a network"));
         assert!(wrong("[evidence]\nsync_regular_percent = 101").contains("100"));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_told_with_its_line_and_a_remedy() {
+        let wrong = |text: &str| Settings::parse(text).unwrap_err();
+        let text = "# ours\n[evidence]\nsync_hours = 4\ninteractive_quarters = 5\n";
+        assert_eq!(wrong(text), "line 4: [evidence] interactive_quarters = 5: give 1 to 4");
+        let text = "[shared_sources]\nnat_hello_shapes = 10\nnat_mixed_hello_shapes = 20";
+        let told = wrong(text);
+        assert!(told.starts_with("line 3: [shared_sources] nat_mixed_hello_shapes = 20 is more"));
+        assert!(
+            told.contains("nat_hello_shapes = 10, so that one of them decides nothing"),
+            "{told}"
+        );
+        assert!(Settings::parse("[shared_sources]\nnat_hello_shapes = 10").is_ok());
+        assert!(wrong("evidence.payload_bytes = 0").starts_with("line 1: [evidence] payload"));
+        let text = "evidence = { interactive_bytes = 7, interactive_bytes_up = 8 }";
+        assert!(
+            wrong(text).starts_with("line 1: [evidence] interactive_bytes_up = 8 is more than")
+        );
+        let text = "[shared_sources]\nknown = [\n  { network = '10.0.0.0/8', is = 'server' },\n  \
+                    { network = '10.1.2.3/8', is = 'person' },\n]";
+        let told = wrong(text);
+        assert!(
+            told.starts_with("line 4: [shared_sources] known: 10.1.2.3/8 is server and person")
+        );
+        assert!(Settings::parse(&text.replace("person", "server")).is_ok());
+    }
+
+    #[test]
+    fn every_threshold_has_bounds() {
+        let defaults = toml::Table::try_from(Settings::default()).unwrap();
+        for table in ["evidence", "shared_sources"] {
+            for name in defaults[table].as_table().unwrap().keys().filter(|name| *name != "known") {
+                for value in [i64::MAX, -1] {
+                    let text = format!("[{table}]\n{name} = {value}");
+                    let told = Settings::parse(&text).unwrap_err();
+                    assert!(told.contains(name.as_str()), "{text}: {told}");
+                }
+                let text = format!("[{table}]\n{name} = 0");
+                let may_be_none = ["shadow_bytes", "sync_covered_percent"].contains(&name.as_str());
+                assert_eq!(Settings::parse(&text).is_ok(), may_be_none, "{text}");
+            }
+        }
     }
 }

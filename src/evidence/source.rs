@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::settings::Fault;
 use crate::net::Address;
 
 /// Something that tells of an address what it is; each with distinct values, which are counted.
@@ -34,11 +35,20 @@ pub enum Trait {
     /// The operator said what it is, when what it did was kept under a pseudonym; value: the
     /// [`Verdict`]'s number.
     Told = 8,
+    /// Machines behind it, by their timestamp clocks (RFC 7323) towards one server; value: their
+    /// number, from 1 on.
+    Clock = 9,
+    /// It opens connections with TCP options in this order: see [`crate::dissect::syn`].
+    OptionOrder = 10,
+    /// It keeps a connection to a push service, of which each machine has one; value: which.
+    PushChannel = 11,
+    /// Others have sessions on it, with a desktop of their own (RDP, ICA, PCoIP); value: who.
+    HostsSessions = 12,
 }
 
 impl Trait {
     /// All of them, in their order.
-    pub const ALL: [Trait; 9] = [
+    pub const ALL: [Trait; 13] = [
         Trait::AnswersDns,
         Trait::Proxies,
         Trait::AsksFor,
@@ -48,6 +58,10 @@ impl Trait {
         Trait::TakesMail,
         Trait::SendsMail,
         Trait::Told,
+        Trait::Clock,
+        Trait::OptionOrder,
+        Trait::PushChannel,
+        Trait::HostsSessions,
     ];
 
     /// Distinct values kept of an address and an hour: more change no verdict.
@@ -56,7 +70,14 @@ impl Trait {
     /// Whether its values count within an hour, and the day has the most of one: several machines
     /// behind an address are there at the same time, and the programs of one come and go.
     pub fn is_of_hour(self) -> bool {
-        matches!(self, Trait::TimeToLive | Trait::HelloShape)
+        matches!(
+            self,
+            Trait::TimeToLive
+                | Trait::HelloShape
+                | Trait::Clock
+                | Trait::OptionOrder
+                | Trait::PushChannel
+        )
     }
 
     /// What its values are, in words.
@@ -71,6 +92,10 @@ impl Trait {
             Trait::TakesMail => "clients that it took mail from",
             Trait::SendsMail => "servers that it handed mail on to",
             Trait::Told => "words of the operator on it",
+            Trait::Clock => "TCP clocks towards one server within an hour",
+            Trait::OptionOrder => "orders of TCP options within an hour",
+            Trait::PushChannel => "lasting connections to push services within an hour",
+            Trait::HostsSessions => "clients with a desktop session on it",
         }
     }
 }
@@ -112,13 +137,13 @@ impl SourceFacts {
     }
 
     /// What there is, in words; what connections there were, reports tell apart.
-    pub fn in_words(&self) -> String {
+    pub fn in_words(&self) -> Vec<String> {
         let one = |what: Trait| match (what, self.told) {
             (Trait::Told, Some(_)) => "the operator's word".to_owned(),
             _ => format!("{} {}", self.of(what), what.as_str()),
         };
         let told = Trait::ALL.into_iter().filter(|what| self.of(*what) > 0);
-        told.map(one).collect::<Vec<_>>().join("; ")
+        told.map(one).collect()
     }
 }
 
@@ -138,6 +163,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 5] = [
+        Reason::Resolver,
+        Reason::ForwardProxy,
+        Reason::MailRelay,
+        Reason::NatGateway,
+        Reason::Server,
+    ];
+
     /// The word used in every output.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -156,22 +190,36 @@ impl Reason {
 pub struct SourceSettings {
     /// Clients whose questions an address answers, from which on it is a resolver.
     pub resolver_clients: u64,
-    /// Clients that an address is a proxy of, or says it asks for, from which on it is one.
+    /// Clients that an address is a proxy of, from which on it is one.
     pub proxy_clients: u64,
     /// Clients that an address takes mail from, from which on it is a relay if it sends some too.
     pub mail_clients: u64,
+    /// Addresses that an address says it asks for, from which on it is a proxy if nobody was seen to
+    /// ask it.
+    pub proxy_forwarded_for: u64,
     /// Initial times to live of an address within an hour, from which on there are several machines
     /// behind it.
     pub nat_times_to_live: u64,
     /// Shapes of TLS hellos of an address within an hour, from which on there are.
     pub nat_hello_shapes: u64,
-    /// Initial times to live, from which on less shapes are enough,
+    /// Initial times to live, or orders of TCP options, from which on less shapes are enough,
     pub nat_mixed_times_to_live: u64,
     /// namely these.
     pub nat_mixed_hello_shapes: u64,
+    /// Orders of TCP options of an address within an hour, from which on there are several machines.
+    pub nat_option_orders: u64,
+    /// Timestamp clocks behind an address towards one server within an hour, from which on there
+    /// are.
+    pub nat_clocks: u64,
+    /// Lasting connections of an address to push services within an hour, from which on there are.
+    pub nat_push_channels: u64,
     /// Clients that an address serves, from which on it is a server if it accepts more than it
     /// opens.
     pub server_clients: u64,
+    /// Shapes of TLS hellos within an hour, from which on somebody works at what also serves.
+    pub server_hello_shapes: u64,
+    /// Clients with a desktop session on an address, from which on it is a server whatever it opens.
+    pub server_sessions: u64,
     /// Networks and addresses that the operator knows better; the narrowest counts.
     pub known: Vec<Known>,
 }
@@ -181,12 +229,18 @@ impl Default for SourceSettings {
         SourceSettings {
             resolver_clients: 2,
             proxy_clients: 2,
+            proxy_forwarded_for: 4,
             mail_clients: 2,
             nat_times_to_live: 3,
             nat_hello_shapes: 30,
             nat_mixed_times_to_live: 2,
             nat_mixed_hello_shapes: 20,
+            nat_option_orders: 4,
+            nat_clocks: 8,
+            nat_push_channels: 16,
             server_clients: 8,
+            server_hello_shapes: 5,
+            server_sessions: 4,
             known: Vec::new(),
         }
     }
@@ -253,6 +307,11 @@ impl Verdict {
         Verdict::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
+    /// The word of the settings.
+    fn as_str(self) -> &'static str {
+        self.reason().map_or("person", Reason::as_str)
+    }
+
     fn reason(self) -> Option<Reason> {
         match self {
             Verdict::Person => None,
@@ -263,6 +322,14 @@ impl Verdict {
             Verdict::Server => Some(Reason::Server),
         }
     }
+}
+
+/// One thing by which an address shows what it is.
+struct Sign {
+    reason: Reason,
+    is_met: bool,
+    /// What it is compared with: names and values, the second empty where there is one.
+    settings: [(&'static str, u64); 2],
 }
 
 impl SourceSettings {
@@ -284,45 +351,119 @@ impl SourceSettings {
         if self.said(device, facts).is_some() {
             return "known says so".into();
         }
-        match reason {
-            Reason::Resolver => format!("resolver_clients = {}", self.resolver_clients),
-            Reason::ForwardProxy => format!("proxy_clients = {}", self.proxy_clients),
-            Reason::MailRelay => format!("mail_clients = {}", self.mail_clients),
-            Reason::NatGateway => format!(
-                "nat_times_to_live = {}; nat_hello_shapes = {}, or {} with {} times to live",
-                self.nat_times_to_live,
-                self.nat_hello_shapes,
-                self.nat_mixed_hello_shapes,
-                self.nat_mixed_times_to_live
-            ),
-            Reason::Server => format!("server_clients = {}", self.server_clients),
-        }
+        let met = self.signs(facts).into_iter().filter(|sign| sign.reason == reason && sign.is_met);
+        let settings = met.flat_map(|sign| sign.settings);
+        let texts = settings.filter(|(name, _)| !name.is_empty());
+        texts.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("; ")
     }
 
     fn by_behaviour(&self, facts: &SourceFacts) -> Option<Reason> {
-        let asks_for_others = facts.of(Trait::Proxies).max(facts.of(Trait::AsksFor));
-        let (lives, shapes) = (facts.of(Trait::TimeToLive), facts.of(Trait::HelloShape));
-        let takes_mail = facts.of(Trait::TakesMail);
-        Some(match () {
-            () if facts.of(Trait::AnswersDns) >= self.resolver_clients => Reason::Resolver,
-            () if asks_for_others >= self.proxy_clients => Reason::ForwardProxy,
-            () if takes_mail >= self.mail_clients && facts.of(Trait::SendsMail) > 0 => {
-                Reason::MailRelay
+        self.signs(facts).into_iter().find(|sign| sign.is_met).map(|sign| sign.reason)
+    }
+
+    /// All signs, the surest first.
+    fn signs(&self, facts: &SourceFacts) -> [Sign; 12] {
+        const NONE: (&str, u64) = ("", 0);
+        let of = |what| facts.of(what);
+        let one = |reason, what, name, setting| Sign {
+            reason,
+            is_met: of(what) >= setting,
+            settings: [(name, setting), NONE],
+        };
+        let nat = |what, name, setting| one(Reason::NatGateway, what, name, setting);
+        let kinds = of(Trait::TimeToLive).max(of(Trait::OptionOrder));
+        let shapes = of(Trait::HelloShape);
+        [
+            one(Reason::Resolver, Trait::AnswersDns, "resolver_clients", self.resolver_clients),
+            one(Reason::ForwardProxy, Trait::Proxies, "proxy_clients", self.proxy_clients),
+            one(
+                Reason::ForwardProxy,
+                Trait::AsksFor,
+                "proxy_forwarded_for",
+                self.proxy_forwarded_for,
+            ),
+            Sign {
+                reason: Reason::MailRelay,
+                is_met: of(Trait::TakesMail) >= self.mail_clients && of(Trait::SendsMail) > 0,
+                settings: [("mail_clients", self.mail_clients), NONE],
+            },
+            one(Reason::Server, Trait::HostsSessions, "server_sessions", self.server_sessions),
+            nat(Trait::TimeToLive, "nat_times_to_live", self.nat_times_to_live),
+            nat(Trait::OptionOrder, "nat_option_orders", self.nat_option_orders),
+            nat(Trait::Clock, "nat_clocks", self.nat_clocks),
+            nat(Trait::PushChannel, "nat_push_channels", self.nat_push_channels),
+            nat(Trait::HelloShape, "nat_hello_shapes", self.nat_hello_shapes),
+            Sign {
+                reason: Reason::NatGateway,
+                is_met: kinds >= self.nat_mixed_times_to_live
+                    && shapes >= self.nat_mixed_hello_shapes,
+                settings: [
+                    ("nat_mixed_times_to_live", self.nat_mixed_times_to_live),
+                    ("nat_mixed_hello_shapes", self.nat_mixed_hello_shapes),
+                ],
+            },
+            Sign {
+                reason: Reason::Server,
+                is_met: of(Trait::Serves) >= self.server_clients
+                    && facts.accepted > facts.opened
+                    && shapes < self.server_hello_shapes,
+                settings: [
+                    ("server_clients", self.server_clients),
+                    ("server_hello_shapes", self.server_hello_shapes),
+                ],
+            },
+        ]
+    }
+
+    /// Whether the values can be used; `is_given` tells whether somebody gave a setting its value.
+    ///
+    /// # Errors
+    /// The setting that cannot, or what contradicts it, and the remedy.
+    pub(super) fn check(&self, is_given: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
+        const OF_HOUR: u64 = Trait::VALUES_MAX as u64;
+        // Of a day, as many in each of its hours: this is more than anybody asks for.
+        const OF_DAY: u64 = 1000;
+        for (name, value, most) in [
+            ("resolver_clients", self.resolver_clients, OF_DAY),
+            ("proxy_clients", self.proxy_clients, OF_DAY),
+            ("proxy_forwarded_for", self.proxy_forwarded_for, OF_DAY),
+            ("mail_clients", self.mail_clients, OF_DAY),
+            ("nat_times_to_live", self.nat_times_to_live, OF_HOUR),
+            ("nat_hello_shapes", self.nat_hello_shapes, OF_HOUR),
+            ("nat_mixed_times_to_live", self.nat_mixed_times_to_live, OF_HOUR),
+            ("nat_mixed_hello_shapes", self.nat_mixed_hello_shapes, OF_HOUR),
+            ("nat_option_orders", self.nat_option_orders, OF_HOUR),
+            ("nat_clocks", self.nat_clocks, OF_HOUR),
+            ("nat_push_channels", self.nat_push_channels, OF_HOUR),
+            ("server_clients", self.server_clients, OF_DAY),
+            ("server_hello_shapes", self.server_hello_shapes, OF_HOUR),
+            ("server_sessions", self.server_sessions, OF_DAY),
+        ] {
+            Fault::unless_within(name, value, 1, most)?;
+        }
+        // With another sign as many are asked for as without: that rule would decide nothing.
+        let alone = match self.nat_times_to_live >= self.nat_option_orders {
+            true => ("nat_times_to_live", self.nat_times_to_live),
+            false => ("nat_option_orders", self.nat_option_orders),
+        };
+        let mixed = ("nat_mixed_times_to_live", self.nat_mixed_times_to_live);
+        Fault::unless_ordered(is_given, mixed, alone)?;
+        Fault::unless_ordered(
+            is_given,
+            ("nat_mixed_hello_shapes", self.nat_mixed_hello_shapes),
+            ("nat_hello_shapes", self.nat_hello_shapes),
+        )?;
+        for (at, one) in self.known.iter().enumerate() {
+            let same = |other: &&Known| other.network.trunc() == one.network.trunc();
+            let Some(other) = self.known[..at].iter().find(same) else { continue };
+            if other.verdict != one.verdict {
+                let (network, one, other) = (one.network, one.verdict, other.verdict);
+                let (one, other) = (one.as_str(), other.as_str());
+                let text = format!("known: {network} is {other} and {one}; leave one of them");
+                return Err(Fault { names: vec!["known"], entry: Some(at), text });
             }
-            () if lives >= self.nat_times_to_live
-                || shapes >= self.nat_hello_shapes
-                || (lives >= self.nat_mixed_times_to_live
-                    && shapes >= self.nat_mixed_hello_shapes) =>
-            {
-                Reason::NatGateway
-            }
-            () if facts.of(Trait::Serves) >= self.server_clients
-                && facts.accepted > facts.opened =>
-            {
-                Reason::Server
-            }
-            () => return None,
-        })
+        }
+        Ok(())
     }
 }
 
@@ -344,13 +485,20 @@ mod tests {
         let reason = |facts| settings.reason("10.0.0.1", &facts);
         assert_eq!(reason(facts(&[(Trait::AnswersDns, 5)], 0, 90)), Some(Reason::Resolver));
         assert_eq!(reason(facts(&[(Trait::Proxies, 2)], 0, 9)), Some(Reason::ForwardProxy));
-        assert_eq!(reason(facts(&[(Trait::AsksFor, 2)], 0, 9)), Some(Reason::ForwardProxy));
+        assert_eq!(reason(facts(&[(Trait::AsksFor, 4)], 0, 9)), Some(Reason::ForwardProxy));
         let mail = [(Trait::TakesMail, 3), (Trait::SendsMail, 1)];
         assert_eq!(reason(facts(&mail, 3, 9)), Some(Reason::MailRelay));
         assert_eq!(reason(facts(&[(Trait::TimeToLive, 3)], 0, 9)), Some(Reason::NatGateway));
         let both = [(Trait::TimeToLive, 2), (Trait::HelloShape, 20)];
         assert_eq!(reason(facts(&both, 0, 9)), Some(Reason::NatGateway));
         assert_eq!(reason(facts(&[(Trait::Serves, 9)], 30, 9)), Some(Reason::Server));
+        assert_eq!(reason(facts(&[(Trait::HostsSessions, 4)], 4, 900)), Some(Reason::Server));
+        for sign in [(Trait::Clock, 8), (Trait::OptionOrder, 4), (Trait::PushChannel, 16)] {
+            assert_eq!(reason(facts(&[sign], 0, 9)), Some(Reason::NatGateway), "{sign:?}");
+        }
+        // Two kinds of systems with one time to live: phones and desktops of one vendor.
+        let both = [(Trait::OptionOrder, 2), (Trait::HelloShape, 20)];
+        assert_eq!(reason(facts(&both, 0, 9)), Some(Reason::NatGateway));
     }
 
     #[test]
@@ -363,6 +511,12 @@ mod tests {
         assert_eq!(reason(facts(&[(Trait::HelloShape, 15), (Trait::TimeToLive, 2)], 0, 9)), None);
         assert_eq!(reason(facts(&[(Trait::Serves, 9)], 30, 300)), None);
         assert_eq!(reason(facts(&[(Trait::SendsMail, 4)], 0, 300)), None);
+        // Somebody who works at a machine that peers, colleagues and a printer connect to.
+        assert_eq!(reason(facts(&[(Trait::Serves, 40), (Trait::HelloShape, 6)], 90, 30)), None);
+        // Containers, each a machine of its own; browsers with some profiles.
+        assert_eq!(reason(facts(&[(Trait::Clock, 5), (Trait::PushChannel, 9)], 0, 30)), None);
+        // A colleague helps from afar; a program at home says whom it asks for.
+        assert_eq!(reason(facts(&[(Trait::HostsSessions, 2), (Trait::AsksFor, 2)], 0, 30)), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::calls::{Calls, OpenFlow};
+use super::clocks::{Clocks, Full};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Followed, Leads, Loads, Site};
 use super::naming::{Named, Offers};
@@ -26,7 +27,7 @@ use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdict, Verdicts};
 use crate::catalogue::{Catalogue, Role};
-use crate::evidence::source;
+use crate::evidence::source::{self, Trait};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
@@ -91,6 +92,8 @@ pub struct Merge {
     deferred_flows: Vec<(OpenFlow, FlowRecord)>,
     /// Media of calls that wait for their app.
     calls: Calls,
+    /// Timestamp clocks of machines that share an address.
+    clocks: Clocks,
     /// Devices that showed themselves.
     presence: Presence,
     subjects: Vec<Subject>,
@@ -149,6 +152,7 @@ impl Merge {
             deferred: Vec::new(),
             deferred_flows: Vec::new(),
             calls: Calls::default(),
+            clocks: Clocks::default(),
             presence: Presence::default(),
             subjects: Vec::new(),
             told: Vec::new(),
@@ -299,6 +303,21 @@ impl Merge {
             let subject = self.subject(seen.address);
             self.tell(subject, seen.hour);
             values.push((subject, seen.hour, seen.what, value));
+        }
+        let mut clocks: Vec<_> = parts.iter().flat_map(|(_, part)| &part.clocks).collect();
+        clocks.sort_unstable();
+        for seen in clocks {
+            let subject = self.subject(seen.client);
+            let hour = seen.hour;
+            match self.clocks.see(subject, seen) {
+                Ok(Some(number)) => {
+                    let value = self.identities.trait_value(number);
+                    self.tell(subject, hour);
+                    values.push((subject, hour, Trait::Clock, value));
+                }
+                Ok(None) => {}
+                Err(Full) => self.summary.bound(Counter::HintDropped, 1),
+            }
         }
         values.sort_unstable();
         values.dedup();

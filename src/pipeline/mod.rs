@@ -18,6 +18,7 @@
 
 pub mod board;
 pub mod calls;
+pub mod clocks;
 mod feed;
 mod gathered;
 pub mod live;

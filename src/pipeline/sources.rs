@@ -97,8 +97,8 @@ impl Sources {
     pub fn facts(&self, subject: u32, opened: u64) -> SourceFacts {
         let mut distinct: [BTreeSet<u64>; Trait::ALL.len()] = Default::default();
         let mut of_hour = [0; Trait::ALL.len()];
-        let hours =
-            (subject, Hour(i32::MIN), Trait::AnswersDns)..=(subject, Hour(i32::MAX), Trait::Told);
+        let [first, .., last] = Trait::ALL;
+        let hours = (subject, Hour(i32::MIN), first)..=(subject, Hour(i32::MAX), last);
         for ((.., what), values) in self.values.range(hours) {
             match what.is_of_hour() {
                 true => {

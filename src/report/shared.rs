@@ -67,7 +67,7 @@ impl Shared {
                 Cell::Number(source.facts.accepted),
                 Cell::Number(source.bytes_up),
                 Cell::Number(source.bytes_down),
-                Cell::Ours(&source.facts.in_words()),
+                Cell::Ours(&source.facts.in_words().join("; ")),
             ])?;
             shared.insert(device, reason);
         }

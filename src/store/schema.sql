@@ -181,7 +181,8 @@ CREATE TABLE traits (
                                -- live, 4 shape of a TLS hello, 5 served, 6 took mail of, 7 sent
                                -- mail to, 8 what the operator says it is, where it is kept under a
                                -- pseudonym: 0 person, 1 resolver, 2 forward_proxy, 3 mail_relay,
-                               -- 4 nat_gateway, 5 server
+                               -- 4 nat_gateway, 5 server; 9 TCP clock behind it, 10 order of TCP
+                               -- options, 11 connection to a push service, 12 desktop session of
     value   INTEGER NOT NULL,  -- a number, or the hash of an address
     PRIMARY KEY (hour, run, subject, trait, value)
 ) STRICT, WITHOUT ROWID;
@@ -245,7 +246,7 @@ CREATE TABLE sources_daily (
     run     INTEGER NOT NULL REFERENCES runs (id),
     subject INTEGER NOT NULL REFERENCES subjects (id),
     fact    INTEGER NOT NULL,  -- a trait's number, and then `number` is that of its distinct values,
-                               -- of 3 and 4 within one hour, of 8 the last value; or 255, and it is
+                               -- of 3, 4, 9 to 11 within one hour, of 8 the last value; or 255, and it is
                                -- that of accepted connections
     number  INTEGER NOT NULL,
     PRIMARY KEY (day, run, subject, fact)

@@ -101,6 +101,20 @@ impl Snapshot<'_> {
         Ok(devices)
     }
 
+    /// Users and devices of all time, as reports name them; some may be told several times.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn subjects(&self, mut each: impl FnMut(&str, &str)) -> Result<(), StoreError> {
+        let sql = "SELECT user, device FROM subjects WHERE ? < ?";
+        self.rows(sql, Window::ALL, |row| {
+            let read = || Ok((text(row, 0)?, text(row, 1)?));
+            let (user, device) = read().map_err(|error| self.failed(error))?;
+            each(user, device);
+            Ok(())
+        })
+    }
+
     fn add_sums(
         &self,
         sql: &str,

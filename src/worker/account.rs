@@ -50,7 +50,7 @@ impl Worker {
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
         self.note_link(flow, &item.packet, frame);
-        self.note_time_to_live(item);
+        self.note_opening(item, frame);
         if item.packet.protocol == protocol::IPCOMP {
             self.count_event(Counter::IpcompOpaque);
         }
@@ -347,6 +347,7 @@ impl Worker {
 
     /// Adds sums where they belong.
     fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums) {
+        self.note_channel(flow, hour);
         let hot = self.table.hot(flow);
         let bucket = Bucket::from_number(hot.bucket);
         let client =

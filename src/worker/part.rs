@@ -57,6 +57,9 @@ pub struct Part {
     pub beginnings: Vec<Beginning>,
     /// What tells of an address that it is no person; something may be told several times.
     pub traits: Vec<TraitSeen>,
+    /// Timestamp clocks of machines at home that opened connections, by no other order than that in
+    /// which they were seen.
+    pub clocks: Vec<ClockSeen>,
     /// Flows that addresses at home accepted and answered, by hour.
     pub accepted: HashMap<(Address, Hour), u64, RandomState>,
     /// Addresses at home that ARP or DHCP showed, by hour.
@@ -227,6 +230,21 @@ pub struct TraitSeen {
     pub what: Trait,
     /// Which value.
     pub value: u64,
+}
+
+/// The timestamp clock of a machine that opens a connection (RFC 7323).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClockSeen {
+    /// When.
+    pub time: Timestamp,
+    /// The hour of that.
+    pub hour: Hour,
+    /// By whom.
+    pub client: Address,
+    /// To whom: clocks are comparable only towards one server.
+    pub server: Address,
+    /// What it showed.
+    pub ticks: u32,
 }
 
 /// What a ClientHello shows whose name may not be what it seems.

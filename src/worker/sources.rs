@@ -4,8 +4,11 @@
 //! on: never for a packet. What was told before is not told again as long as a small memory lasts;
 //! merge keeps distinct values, so that telling it again changes nothing.
 
-use super::part::{HINTS_MAX, TraitSeen};
+use super::ended::own_name;
+use super::part::{ClockSeen, HINTS_MAX, TraitSeen};
 use super::{Item, Worker};
+use crate::decode::is_inflated;
+use crate::dissect::syn;
 use crate::evidence::source::{Trait, initial_time_to_live, value_of};
 use crate::flow::table::FlowId;
 use crate::net::{Address, Endpoint, protocol};
@@ -16,6 +19,29 @@ use crate::time::{Hour, Timestamp};
 const MAIL_PORTS: [u16; 3] = [25, 465, 587];
 /// The port of mail between servers.
 const MAIL_RELAY_PORT: u16 = 25;
+
+/// Ports of sessions on a machine from afar, with a desktop of its own each: RDP (MS-RDPBCGR), ICA
+/// with and without session reliability (Citrix), PCoIP.
+const SESSION_PORTS: [u16; 4] = [3389, 1494, 2598, 4172];
+/// Bytes of a TCP header without options (RFC 9293, 3.1).
+const TCP_HEADER: usize = 20;
+/// Domains to which a machine keeps a connection all the time, so that it can be told of news: the
+/// push services of Apple, Google, Microsoft and Mozilla. A machine has one for itself, and a browser
+/// one for each profile.
+const PUSH_SERVICES: [&str; 4] =
+    ["push.apple.com", "mtalk.google.com", "wns.windows.com", "push.services.mozilla.com"];
+/// What a connection to one has lasted before it counts, in seconds. Of those that come one after
+/// the other, six fit into an hour.
+const CHANNEL_SECONDS: i64 = 600;
+
+/// Whether a name is a push service's, or below it. Google numbers its other names in front
+/// (`alt3-mtalk.google.com`).
+fn is_push_service(name: &str) -> bool {
+    PUSH_SERVICES.iter().any(|service| {
+        let rest = name.strip_suffix(service);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '-']))
+    })
+}
 
 /// What was told last.
 pub(super) struct Told(Box<[TraitSeen; Told::PLACES]>);
@@ -60,14 +86,51 @@ impl Worker {
         }
     }
 
-    /// Notes with which initial time to live a machine opens a connection.
-    pub(super) fn note_time_to_live(&mut self, item: &Item) {
+    /// Notes what a SYN in `frame` tells of the machine that opens a connection: its initial time to
+    /// live, the order of its TCP options, its timestamp clock.
+    pub(super) fn note_opening(&mut self, item: &Item, frame: &[u8]) {
         let packet = &item.packet;
-        if packet.flags.is_opening() && packet.protocol == protocol::TCP {
-            let hour = self.hour(item.minute);
-            if let Some(initial) = initial_time_to_live(packet.time_to_live) {
-                self.note_trait(packet.source, hour, Trait::TimeToLive, initial.into());
+        if !packet.flags.is_opening()
+            || packet.protocol != protocol::TCP
+            || !self.settings.home.contains(packet.source)
+        {
+            return;
+        }
+        let hour = self.hour(item.minute);
+        if let Some(initial) = initial_time_to_live(packet.time_to_live) {
+            self.note_trait(packet.source, hour, Trait::TimeToLive, initial.into());
+        }
+        let header = usize::from(packet.transport_header);
+        let payload = packet.payload_offset as usize;
+        let options =
+            payload.checked_sub(header).and_then(|at| frame.get(at + TCP_HEADER..payload));
+        let Some(options) = options.filter(|_| !is_inflated(packet)) else { return };
+        let syn = syn::options(options);
+        if syn.order != 0 {
+            self.note_trait(packet.source, hour, Trait::OptionOrder, syn.order.into());
+        }
+        if let Some(ticks) = syn.clock {
+            let (client, server) = (packet.source, packet.destination);
+            if self.part.clocks.len() < HINTS_MAX {
+                self.part.clocks.push(ClockSeen { time: item.time, hour, client, server, ticks });
+            } else {
+                self.count_event(Counter::HintDropped);
             }
+        }
+    }
+
+    /// Notes that a flow goes on whose name is a push service's, where it has lasted long enough to be
+    /// more than a try.
+    pub(super) fn note_channel(&mut self, flow: FlowId, hour: Hour) {
+        let (hot, cold) = self.table.both(flow);
+        if hot.last_seen.seconds() - cold.first_seen.seconds() < CHANNEL_SECONDS {
+            return;
+        }
+        let Some((name, _)) = own_name(cold) else { return };
+        if is_push_service(self.names.text(name)) {
+            let (client, server) = self.endpoints(flow);
+            let value = value_of(server.address) ^ u64::from(client.port);
+            self.note_trait(client.address, hour, Trait::PushChannel, value);
         }
     }
 
@@ -81,6 +144,10 @@ impl Worker {
     /// Notes that the client of a flow says it asks for another.
     pub(super) fn note_asks_for(&mut self, flow: FlowId, time: Timestamp, other: Address) {
         let (client, _) = self.endpoints(flow);
+        // A proxy asks for people at home; what a program says of itself, or makes up, is none.
+        if other == client.address || !self.settings.home.contains(other) {
+            return;
+        }
         let hour = self.hour(time.minute());
         self.note_trait(client.address, hour, Trait::AsksFor, value_of(other));
     }
@@ -95,8 +162,29 @@ impl Worker {
         }
         *self.part.accepted.entry((server.address, hour)).or_default() += 1;
         self.note_trait(server.address, hour, Trait::Serves, value_of(client));
+        if SESSION_PORTS.contains(&server.port) {
+            self.note_trait(server.address, hour, Trait::HostsSessions, value_of(client));
+        }
         if MAIL_PORTS.contains(&server.port) {
             self.note_trait(server.address, hour, Trait::TakesMail, value_of(client));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn push_services_have_their_names_and_no_others() {
+        let is = [
+            "mtalk.google.com",
+            "alt3-mtalk.google.com",
+            "7-courier.push.apple.com",
+            "client.wns.windows.com",
+        ];
+        assert!(is.into_iter().all(is_push_service));
+        let not = ["google.com", "xmtalk.google.com", "push.apple.com.example", "windows.com"];
+        assert!(!not.into_iter().any(is_push_service));
     }
 }

@@ -1,13 +1,14 @@
 //! The answer as text, for somebody who knows networks and not this program: at most [`LINES_MAX`]
 //! lines of [`COLUMNS_MAX`] characters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use super::super::summary::bytes;
 use super::checks::{checks, decisive};
 use super::{Found, Key, Question};
 use crate::catalogue::Role;
+use crate::catalogue::pattern::TENANT;
 use crate::evidence::day::{DayFacts, Slot};
 use crate::evidence::{Side, Thresholds};
 use crate::store::{Snapshot, Window};
@@ -117,26 +118,16 @@ impl Text {
         if stages.totals {
             self.line("  Of some of that time only totals are kept (apps.csv), and nobody's rows.");
         }
-        let possible = snapshot.possible(window)?;
-        if let Some(fact) = possible.iter().find(|fact| fact.app_id == question.app) {
-            self.line(format!(
-                "  {} connections with a hidden or ambiguous name may have been it, at most {}: see",
-                fact.sums.flows,
-                bytes(fact.sums.bytes)
-            ));
-            self.line(
-                "  bytes_upper_bound in apps.csv. Nobody is credited with what is only possible.",
-            );
-        }
+        self.possible(snapshot, question, window, "  ")?;
         if let Some(app) = question.catalogue.app(question.app) {
-            let roles: BTreeSet<String> =
-                question.catalogue.rules_of(app).map(|(role, _)| role.as_str().into()).collect();
+            let roles: Vec<Rules<'_>> =
+                Role::ALL.iter().map(|role| Rules::of(role.as_str())).collect();
             self.line("");
             self.line(format!(
                 "Names that would have been taken for it, by role (rules in {}):",
                 app.file
             ));
-            self.rules(question, &roles, &BTreeSet::new(), Role::ALL.len());
+            self.rules(question, &roles, Role::ALL.len());
             self.line(
                 "Where names are hidden (ech_hidden, encrypted_dns, ambiguous and no_name in",
             );
@@ -146,7 +137,16 @@ impl Text {
     }
 
     /// What stands behind a row.
-    pub(super) fn row(&mut self, question: &Question<'_>, key: &Key, found: &Found) {
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn row(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        question: &Question<'_>,
+        key: &Key,
+        found: &Found,
+    ) -> Result<(), Box<dyn Error>> {
         let (day, user, device) = key;
         let thresholds = &question.settings.evidence;
         let grade = found.facts.grade(thresholds);
@@ -157,7 +157,9 @@ impl Text {
         };
         self.line("");
         self.line(format!("{day}, user {user}, device {device}{department}"));
-        let Some((slot, facts, decided)) = decisive(&found.facts, thresholds) else { return };
+        let Some((slot, facts, decided)) = decisive(&found.facts, thresholds) else {
+            return Ok(());
+        };
         let used = if grade.is_used() { "USED" } else { "NOT USED" };
         let incidental = if grade.incidental { ", incidental" } else { "" };
         let pattern = match grade.pattern.as_str() {
@@ -169,7 +171,8 @@ impl Text {
         self.shared(question, found, device);
         let is_alone = !self.has_rows;
         let checks = checks(&found.facts, (slot, facts, decided), thresholds, is_alone);
-        let names = self.names(question, found);
+        let mut names = self.names(question, found);
+        names.possible(snapshot, question, question.hours_of(*day)?, "Besides, of that day, ")?;
         let room =
             LINES_MAX.saturating_sub(self.lines.len() + checks.len() + names.lines.len() + 4);
         self.hours(question, &found.facts, slot, room.max(HOURS_MIN));
@@ -182,6 +185,31 @@ impl Text {
             checks.iter().for_each(|check| self.line(check));
         }
         self.lines.extend(names.lines);
+        Ok(())
+    }
+
+    /// What may have been the app and has a name that is hidden or ambiguous.
+    fn possible(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        question: &Question<'_>,
+        window: Window,
+        begin: &str,
+    ) -> Result<(), Box<dyn Error>> {
+        let possible = snapshot.possible(window)?;
+        let Some(fact) = possible.iter().find(|fact| fact.app_id == question.app) else {
+            return Ok(());
+        };
+        let flows = fact.sums.flows;
+        let connections = if flows == 1 { "connection" } else { "connections" };
+        self.line(format!(
+            "{begin}{flows} {connections} with a hidden or ambiguous name may have been it, at most {}",
+            bytes(fact.sums.bytes)
+        ));
+        self.line(
+            "(bytes_upper_bound in apps.csv). Nobody is credited with what is only possible.",
+        );
+        Ok(())
     }
 
     /// Why it is credited to nobody.
@@ -199,7 +227,10 @@ impl Text {
         }
         // Of several devices, the first speaks for all.
         let device = found.devices.first().map_or(device, String::as_str);
-        self.line(format!("  what {device} did: {}", facts.in_words()));
+        for (at, line) in wrapped(&facts.in_words()).iter().enumerate() {
+            let begin = if at == 0 { format!("what {device} did: ") } else { "  ".into() };
+            self.line(format!("  {begin}{line}"));
+        }
         self.line(format!(
             "  [shared_sources]: {}",
             question.settings.shared_sources.settings_of(device, facts, *reason)
@@ -260,51 +291,94 @@ impl Text {
         text.line(format!(
             "Names came from {sources}. The database keeps their roles, `read --observations` the names."
         ));
-        if let Some(app) = question.catalogue.app(question.app) {
+        let Some(app) = question.catalogue.app(question.app) else { return text };
+        let version = question.catalogue.version();
+        if let Some(other) = found.catalogues.iter().find(|of| **of != version) {
             text.line(format!(
-                "Roles that were seen, and the rules of {} with that role:",
-                app.file
+                "They were matched with catalogue {other}; what follows is of {version}."
             ));
-            text.rules(question, &found.roles, &found.tenants, ROLES_MAX);
         }
+        let mut roles: Vec<Rules<'_>> = Vec::new();
+        for (role, tenant) in &found.roles {
+            match roles.iter_mut().find(|rules| rules.role == role) {
+                Some(rules) => rules.tenants.push(tenant),
+                None => roles.push(Rules { role, tenants: vec![tenant] }),
+            }
+        }
+        text.line(format!("Rules of {} that match what was seen, by role and tenant:", app.file));
+        text.rules(question, &roles, ROLES_MAX);
         text
     }
 
     /// The rules that names of these roles can have matched, of so many roles; with tenants where they
     /// were seen.
-    fn rules(
-        &mut self,
-        question: &Question<'_>,
-        roles: &BTreeSet<String>,
-        tenants: &BTreeSet<String>,
-        roles_max: usize,
-    ) {
+    fn rules(&mut self, question: &Question<'_>, roles: &[Rules<'_>], roles_max: usize) {
         let Some(app) = question.catalogue.app(question.app) else { return };
-        let mut roles: Vec<&String> = roles.iter().collect();
-        roles.sort_by_key(|role| (Side::of_role(role), *role));
-        for role in roles.iter().take(roles_max) {
-            let of_role = |(of, _): &(Role, &str)| of.as_str() == *role;
-            let rules: Vec<&str> =
-                question.catalogue.rules_of(app).filter(of_role).map(|(_, text)| text).collect();
-            let room = COLUMNS_MAX - 30;
+        let mut roles: Vec<(&Rules<'_>, Vec<&str>)> = roles
+            .iter()
+            .map(|wanted| {
+                let rules = |wants: &dyn Fn(&(Role, &str)) -> bool| -> Vec<&str> {
+                    let rules = question.catalogue.rules_of(app);
+                    rules.filter(|rule| wants(rule)).map(|(_, text)| text).collect()
+                };
+                let of_tenants = rules(&|rule| wanted.has(*rule));
+                // A rule may have been another one when the rows were made.
+                let of_role = |rule: &(Role, &str)| rule.0.as_str() == wanted.role;
+                (wanted, if of_tenants.is_empty() { rules(&of_role) } else { of_tenants })
+            })
+            .filter(|(wanted, rules): &(_, Vec<&str>)| {
+                !rules.is_empty() || !wanted.tenants.is_empty()
+            })
+            .collect();
+        roles.sort_by_key(|(wanted, _)| (Side::of_role(wanted.role), wanted.role));
+        for (wanted, rules) in roles.iter().take(roles_max) {
+            let tenants = wanted.tenants.iter().filter(|tenant| !tenant.is_empty());
+            let tenants = match list(tenants) {
+                none if none.is_empty() => none,
+                some => format!("  (tenant {some})"),
+            };
+            let room = (COLUMNS_MAX - 30).saturating_sub(tenants.chars().count());
             let mut length = 0;
             let fits = |rule: &&&str| {
                 length += rule.chars().count() + 2;
                 length <= room
             };
-            let shown: Vec<&str> = rules.iter().take_while(fits).copied().collect();
+            let mut shown: Vec<&str> = rules.iter().take_while(fits).copied().collect();
+            if shown.is_empty() {
+                shown.extend(rules.first());
+            }
             let more = match rules.len() - shown.len() {
+                0 if rules.is_empty() => "none now".to_owned(),
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            self.line(format!("  {role:9} {}{more}", shown.join(", ")));
+            self.line(format!("  {:9} {}{more}{tenants}", wanted.role, shown.join(", ")));
         }
         if let Some(others) = roles.get(roles_max..).filter(|others| !others.is_empty()) {
-            self.line(format!("  and {}", list(others)));
+            self.line(format!("  and {}", list(others.iter().map(|(wanted, _)| wanted.role))));
         }
-        if !tenants.is_empty() {
-            self.line(format!("  tenants   {}", list(tenants)));
-        }
+    }
+}
+
+/// Which rules of a role are wanted.
+struct Rules<'a> {
+    role: &'a str,
+    /// The tenants that names showed, "" for names without; all rules where nothing was seen.
+    tenants: Vec<&'a str>,
+}
+
+impl<'a> Rules<'a> {
+    fn of(role: &'a str) -> Rules<'a> {
+        Rules { role, tenants: Vec::new() }
+    }
+
+    /// Whether a name that matched this rule can have been seen: a rule with a place for a tenant
+    /// tells it, and no other does.
+    fn has(&self, (role, text): (Role, &str)) -> bool {
+        let tells = text.contains(TENANT);
+        role.as_str() == self.role
+            && (self.tenants.is_empty()
+                || self.tenants.iter().any(|tenant| tenant.is_empty() != tells))
     }
 }
 
@@ -323,6 +397,22 @@ fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
+}
+
+/// Parts of a sentence in lines, with room for what is before the first.
+fn wrapped(parts: &[String]) -> Vec<String> {
+    const LENGTH_MAX: usize = COLUMNS_MAX - 34;
+    let mut lines: Vec<String> = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let end = if at + 1 < parts.len() { ";" } else { "" };
+        match lines.last_mut() {
+            Some(line) if line.len() + part.len() + 2 <= LENGTH_MAX => {
+                line.push_str(&format!(" {part}{end}"));
+            }
+            _ => lines.push(format!("{part}{end}")),
+        }
+    }
+    lines
 }
 
 /// A text of so many characters at most.

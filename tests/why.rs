@@ -1,0 +1,111 @@
+//! What `why` tells beside the facts: rules, what may have been, and mistakes in the question.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::generator::talk::{Side, Talk};
+use crate::generator::tls::{self, Hello};
+use crate::generator::{Random, SECOND, START_SECONDS, Traffic};
+use crate::support::{self, Ended};
+
+/// A database of visits to these names, in a folder.
+fn database(folder: &Path, names: &[&str]) -> PathBuf {
+    let (mut traffic, mut random) = (Traffic::default(), Random::new(3));
+    for (number, name) in names.iter().enumerate() {
+        let client: SocketAddr = format!("10.6.0.1:{}", 41_000 + number).parse().unwrap();
+        let server: SocketAddr = "198.18.5.1:443".parse().unwrap();
+        let at = (START_SECONDS + 20 * number as i64) * SECOND;
+        let mut talk = Talk::tcp(&mut traffic, client, server, at);
+        talk.open();
+        let hello = Hello { server_name: Some(name), ..Hello::default() };
+        talk.send(Side::Up, &tls::records(&tls::client_hello(&hello, &mut random), 16_384));
+        talk.send(Side::Down, &tls::application_data(30_000, &mut random));
+        talk.close();
+    }
+    let capture = folder.join("made.pcap");
+    traffic.write(&capture).unwrap();
+    read(folder, &capture)
+}
+
+fn read(folder: &Path, capture: &Path) -> PathBuf {
+    let db = folder.join("usage.db");
+    support::read(["--db".as_ref(), db.as_os_str(), capture.as_os_str()]).expect(0);
+    db
+}
+
+fn why(db: &Path, arguments: &[&str]) -> Ended {
+    let mut command = support::program();
+    command.args(["why", "--app", "slack", "--db"]).arg(db).args(arguments);
+    if !arguments.contains(&"--signatures") {
+        command.arg("--signatures").arg(support::signatures());
+    }
+    command.output().unwrap().into()
+}
+
+#[test]
+fn rules_are_those_that_match_role_and_tenant() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = |names: &[&str]| {
+        let text = why(&database(folder.path(), names), &[]).expect(0).stdout;
+        fs::remove_file(folder.path().join("usage.db")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("  use "));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    let with_tenant = rules(&["acme.slack.com"]);
+    assert!(with_tenant.contains("{tenant}.slack.com"), "{with_tenant}");
+    assert!(with_tenant.contains("(tenant acme)"), "{with_tenant}");
+    assert!(!with_tenant.contains("files.slack.com"), "{with_tenant}");
+    let without = rules(&["files.slack.com"]);
+    assert!(without.contains("files.slack.com") && !without.contains("{tenant}"), "{without}");
+    let both = rules(&["files.slack.com", "acme.slack.com"]);
+    assert!(both.contains("files.slack.com") && both.contains("(tenant acme)"), "{both}");
+}
+
+#[test]
+fn rows_of_another_catalogue_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(folder.path(), &["files.slack.com"]);
+    assert!(!why(&db, &[]).expect(0).stdout.contains("were matched with catalogue"));
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("signatures");
+    let text = why(&db, &["--signatures", all.to_str().unwrap()]).expect(0).stdout;
+    assert!(text.contains("They were matched with catalogue "), "{text}");
+}
+
+#[test]
+fn what_may_have_been_the_app_is_told_beside_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = read(folder.path(), &support::fixtures().join("dns-candidates/input.pcap"));
+    let text = why(&db, &[]).expect(0).stdout;
+    let told = "Besides, of that day, 1 connection with a hidden or ambiguous name may have been it, at \
+                most 556 B\n";
+    assert!(text.contains(told), "{text}");
+    assert!(text.lines().count() <= 40 && text.lines().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn whoever_there_is_not_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(folder.path(), &["files.slack.com"]);
+    let wrong = |user: &str| why(&db, &["--user", user]).expect(2).stderr;
+    let told = wrong("10.6.0.2");
+    assert!(told.contains("--user 10.6.0.2: the database has no user and no device"), "{told}");
+    assert!(!told.contains("did you mean"), "every address is near others: {told}");
+    assert!(!wrong("nobody").contains("did you mean"));
+    let told = wrong("shared_source nat_gatway");
+    assert!(told.contains("did you mean shared_source nat_gateway?"), "{told}");
+    // A kind that there is, and no row of it.
+    why(&db, &["--user", "shared_source resolver"]).expect(0);
+    why(&db, &["--user", "10.6.0.1"]).expect(0);
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(folder.path(), &["files.slack.com"]);
+    let settings = folder.path().join("evidence.toml");
+    fs::write(&settings, "[evidence]\n# none\ninteractive_bytes = 0\n").unwrap();
+    let told = why(&db, &["--evidence", settings.to_str().unwrap()]).expect(2).stderr;
+    assert!(told.contains("evidence.toml: line 3: [evidence] interactive_bytes = 0"), "{told}");
+    assert!(told.contains("give 1 to "), "{told}");
+}
