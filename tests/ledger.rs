@@ -234,12 +234,38 @@ fn a_port_of_a_service_hides_nothing_else() {
     let mut talk = Talk::udp(&mut traffic, client, server, START + 9 * SECOND);
     talk.send(Side::Up, &dns::query(7, "chatgpt.com", dns::A));
 
+    // SSH, with OpenVPN's resets behind a length, and what nobody knows: none of it is DNS.
+    let resets: [&[u8]; 2] = [
+        b"\0\x0e\x38\x81\x42\x13\x24\x95\x86\x17\x28\0\0\0\0\0",
+        b"\0\x1a\x40\x71\x22\x33\x44\x55\x66\x77\x88\x01\0\0\0\0\x81\x42\x13\x24\x95\x86\x17\x28\0\0\0\0",
+    ];
+    let control = [&resets[0][..2], b"\x20", &resets[0][3..]].concat();
+    let said: [&[&[u8]]; 3] = [
+        &[b"SSH-2.0-OpenSSH_9.2\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"],
+        &[resets[0], resets[1], &control],
+        &[&[0x5a; 300], &[0xa5; 900]],
+    ];
+    for (at, messages) in said.into_iter().enumerate() {
+        let (client, server) = ends(53_000 + at as u16, 53);
+        let start = START + (20 + at as i64) * SECOND;
+        let mut talk = Talk::tcp(&mut traffic, client, server, start);
+        talk.open();
+        for (message, side) in messages.iter().zip([Side::Up, Side::Down, Side::Up]) {
+            talk.send(side, message);
+        }
+        talk.close();
+    }
+
     let bytes = |flows: std::ops::Range<usize>| -> u64 {
         traffic.flows[flows].iter().map(|flow| flow.bytes_up + flow.bytes_down).sum()
     };
     let mut buckets = support::buckets(&Made::read(&traffic, &[]).report());
     buckets.retain(|_, bytes| *bytes > 0);
-    let expected =
-        [("app", bytes(3..4)), ("network_service", bytes(4..5)), ("tunnel", bytes(0..3))];
+    let expected = [
+        ("app", bytes(3..4)),
+        ("network_service", bytes(4..5)),
+        ("no_name", bytes(7..8)),
+        ("tunnel", bytes(0..3) + bytes(5..7)),
+    ];
     assert_eq!(buckets, expected.map(|(bucket, bytes)| (bucket.to_owned(), bytes)).into());
 }

@@ -230,3 +230,44 @@ fn remote_access_known_by_name_is_a_way_around_and_stays_an_app() {
     assert!(support::buckets(&report)["app"] > 0);
     assert_eq!(rows(&[options[0], options[1], capture.as_os_str()]), []);
 }
+
+/// A conversation of a client at home with a server outside.
+fn conversation(said: &[(Side, &[u8])]) -> Made {
+    let mut traffic = Traffic::default();
+    let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let (client, server) = (end("10.1.0.7:5000"), end("198.51.100.9:8080"));
+    let mut talk = Talk::tcp(&mut traffic, client, server, START_SECONDS * SECOND);
+    talk.open();
+    for (side, message) in said {
+        talk.send(*side, message);
+    }
+    talk.close();
+    Made::read(&traffic, &[])
+}
+
+#[test]
+fn requests_that_begin_a_tunnel_are_known_whatever_their_path() {
+    let told = |request: &str| {
+        let said = [
+            (Side::Up, request.as_bytes()),
+            (Side::Down, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+            (Side::Up, &[0x5a; 900]),
+            (Side::Down, &[0xa5; 9_000]),
+        ];
+        let made = conversation(&said);
+        let rows = made.rows("detours.csv");
+        assert_eq!(rows.is_empty(), made.flow_to(8080)["tunnel"].is_null(), "{request}");
+        rows.first().map(|row| row["what"].clone())
+    };
+    let upgrade = |path: &str, to: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: x.example\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\n"
+        )
+    };
+    assert_eq!(told(&upgrade("/proxy/192.0.2.6/443/", "connect-udp")).as_deref(), Some("masque"));
+    assert_eq!(told(&upgrade("/vpn?t=*", "Connect-IP")).as_deref(), Some("masque"));
+    assert_eq!(told(&upgrade("/chat", "websocket")), None);
+    let sstp = "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n\
+        Host: vpn.x.example\r\nContent-Length: 18446744073709551615\r\n\r\n";
+    assert_eq!(told(sstp).as_deref(), Some("sstp"));
+}

@@ -21,6 +21,8 @@ pub(crate) enum Name {
     Method,
     /// `host`
     Host,
+    /// `:protocol` (RFC 8441, 4)
+    Protocol,
     /// `x-forwarded-for`
     ForwardedFor,
     /// Any other.
@@ -205,6 +207,7 @@ fn name_of(name: &[u8]) -> Name {
     match name {
         b":authority" => Name::Authority,
         b":method" => Name::Method,
+        b":protocol" => Name::Protocol,
         b"host" => Name::Host,
         b"x-forwarded-for" => Name::ForwardedFor,
         _ => Name::Other,

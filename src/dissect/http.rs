@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use memchr::{memchr, memchr_iter};
 
 use super::Progress;
+use super::tunnel::{self, TunnelProtocol};
 use crate::hostname::{Hostname, NotAHostname};
 use crate::net::Address;
 use crate::observation::Request;
@@ -54,6 +55,8 @@ pub struct Head {
     pub body: Body,
     /// A host in it that is no hostname.
     pub bad_name: bool,
+    /// The tunnel that it begins, if any.
+    pub tunnel: Option<TunnelProtocol>,
 }
 
 /// None of [`METHODS`] is longer, in bytes.
@@ -229,6 +232,7 @@ pub(crate) fn head_of(head: &[u8]) -> Option<Head> {
 pub(crate) struct Fields {
     request: Request,
     bad_name: bool,
+    tunnel: Option<TunnelProtocol>,
     host_seen: bool,
     content_length: Option<Option<u64>>,
     chunked: bool,
@@ -274,6 +278,7 @@ impl Fields {
 
     /// The target's forms: RFC 9112, 3.2.
     fn request_line(&mut self, method: &[u8], target: &[u8]) {
+        self.tunnel = tunnel::of_request(method, target);
         self.request.connect = method == b"CONNECT";
         let authority =
             if self.request.connect { Some(target) } else { absolute_form_authority(target) };
@@ -292,6 +297,9 @@ impl Fields {
                 self.request.host = self.host_of(value);
             }
             6 if name.eq_ignore_ascii_case(b"expect") => self.expects = true,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.tunnel = self.tunnel.or_else(|| tunnel::of_upgrade(value));
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // A list of the same value is that value (RFC 9112, 6.3).
                 let mut values =
@@ -307,6 +315,9 @@ impl Fields {
                 // The last coding is the one on the wire (RFC 9112, 6.1).
                 let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
                 self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            }
+            22 if name.eq_ignore_ascii_case(b"sec-websocket-protocol") => {
+                self.tunnel = self.tunnel.or_else(|| tunnel::of_subprotocol(value));
             }
             _ => {}
         }
@@ -342,7 +353,8 @@ impl Fields {
                 Some(None) => Body::Unknown,
             }
         };
-        Head { request: self.request, length, body, bad_name: self.bad_name }
+        let Fields { request, bad_name, tunnel, .. } = self;
+        Head { request, length, body, bad_name, tunnel }
     }
 }
 

@@ -78,6 +78,8 @@ pub enum Finding<'a> {
     Media(media::MediaKind),
     /// A packet that may be OpenVPN's: to be held against those of the other side.
     OpenVpn(tunnel::openvpn::Packet),
+    /// What the ports promise is not there: the first message is none of DNS.
+    NotDns,
     /// Something that was refused and is to be counted.
     Refused(Counter),
 }

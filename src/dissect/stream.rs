@@ -14,6 +14,7 @@
 
 use memchr::{memchr, memchr2};
 
+use super::dns::QUESTIONS_MAX;
 use super::http;
 use super::http_long::{HEAD_LENGTH_MAX, LongHead};
 use super::http2::{self, Connection, Frame};
@@ -174,6 +175,7 @@ impl SideStream {
     /// not consumed is forgotten; to have it looked at, call [`SideStream::finish`] before.
     pub fn gap(&mut self) {
         self.state = if self.dns { State::Anew } else { State::Resync };
+        self.in_midst |= self.dns;
         (self.scanned, self.wanted) = (0, 0);
     }
 
@@ -234,7 +236,13 @@ impl SideStream {
                 if bytes.len() < http2::PREFACE.len() && http2::PREFACE.starts_with(bytes) {
                     return Step::Wait(bytes.len() + 1);
                 }
-                self.dns = !Self::may_begin(bytes);
+                // In the midst of a stream a length may stand anywhere.
+                let may_be = self.in_midst || may_be_dns(bytes);
+                let begins = Self::may_begin(bytes);
+                if !may_be && !begins {
+                    emit(Finding::NotDns);
+                }
+                self.dns = may_be && !begins;
                 self.state = if self.dns { State::Dns(0) } else { State::Anew };
                 self.step(bytes, emit)
             }
@@ -492,6 +500,22 @@ fn hello_end(bytes: &[u8]) -> usize {
         _ => HEADERS_LENGTH,
     };
     record_end.min(message_end).max(bytes.len() + 1)
+}
+
+/// Whether the first message of a stream may be one of DNS: what too short a message is stepped over,
+/// and behind the length stands a header (RFC 1035, 4.1.1) with an opcode that is assigned, the
+/// reserved bit zero (RFC 4035, 3.2), and few questions. Of random bytes one in 20,000 may.
+fn may_be_dns(bytes: &[u8]) -> bool {
+    const OPCODE_MAX: u8 = 6;
+    const RESERVED: u8 = 0x40;
+    let Some(&[high, low, _, _, flags, more_flags, many, questions]) = bytes.first_chunk() else {
+        return true;
+    };
+    let is_header = flags >> 3 & 15 <= OPCODE_MAX
+        && more_flags & RESERVED == 0
+        && many == 0
+        && usize::from(questions) <= QUESTIONS_MAX;
+    usize::from(u16::from_be_bytes([high, low])) < DNS_HEADER_LENGTH || is_header
 }
 
 /// A message behind its length (RFC 7766, 8).

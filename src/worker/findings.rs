@@ -35,6 +35,7 @@ pub(super) enum Found {
     Socks4 { is_reply: bool },
     Media(MediaKind),
     OpenVpn(openvpn::Packet),
+    NotDns,
     Refused(Counter),
 }
 
@@ -58,6 +59,7 @@ impl Found {
             Finding::Socks4 { is_reply } => Found::Socks4 { is_reply },
             Finding::Media(kind) => Found::Media(kind),
             Finding::OpenVpn(packet) => Found::OpenVpn(packet),
+            Finding::NotDns => Found::NotDns,
             Finding::Refused(counter) => Found::Refused(counter),
             Finding::ForwardedFor(address) => Found::ForwardedFor(address),
         })
@@ -77,7 +79,7 @@ impl Worker {
         let mut found = std::mem::take(&mut self.inspector.found);
         let mut fruitful = false;
         for finding in found.drain(..) {
-            fruitful |= !matches!(finding, Found::Refused(_) | Found::OpenVpn(_));
+            fruitful |= !matches!(finding, Found::Refused(_) | Found::OpenVpn(_) | Found::NotDns);
             match finding {
                 Found::Hello(hello) => {
                     self.hello(flow, side, time, &hello, false);
@@ -100,6 +102,7 @@ impl Worker {
                 Found::Socks4 { is_reply } => self.socks4(flow, side, is_reply),
                 Found::Media(kind) => self.mark_media(flow, kind),
                 Found::OpenVpn(packet) => self.openvpn_packet(flow, side, packet),
+                Found::NotDns => self.leave_service(flow),
                 Found::Refused(counter) => self.count_event(counter),
             }
         }
@@ -139,6 +142,9 @@ impl Worker {
         }
         if hello.alpn.iter().any(|protocol| tunnel::is_anydesk(protocol)) {
             self.mark_tunnel(flow, TunnelProtocol::AnyDesk);
+        }
+        if hello.alpn.iter().any(|protocol| tunnel::is_hysteria(protocol)) {
+            self.mark_tunnel(flow, TunnelProtocol::Hysteria);
         }
         let hot = self.table.hot(flow);
         if hello.esni {

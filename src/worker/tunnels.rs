@@ -17,8 +17,10 @@ use crate::ledger::Bucket;
 use crate::net::protocol;
 use crate::stats::Counter;
 
-/// The port of IKE and ESP behind NAT (RFC 3947, 4).
-const NAT_TRAVERSAL_PORT: u16 = 4500;
+/// The port of IKE and ESP behind NAT (RFC 3947, 4), and that of GlobalProtect's ESP.
+const NAT_TRAVERSAL_PORTS: [u16; 2] = [4500, 4501];
+/// The port that a node of ZeroTier takes unless it is told otherwise.
+const ZEROTIER_PORT: u16 = 9993;
 
 impl Worker {
     /// Holds a datagram against tunnels. Says whether the flow is one.
@@ -193,11 +195,14 @@ impl Worker {
 
 fn datagram<'a>(item: &Item, payload: &'a [u8]) -> Datagram<'a> {
     let packet = &item.packet;
+    let has_port = |known: &[u16]| {
+        known.contains(&packet.source_port) || known.contains(&packet.destination_port)
+    };
     Datagram {
         bytes: payload,
         length: packet.payload_length as usize,
-        is_nat_traversal: [packet.source_port, packet.destination_port]
-            .contains(&NAT_TRAVERSAL_PORT),
+        is_nat_traversal: has_port(&NAT_TRAVERSAL_PORTS),
+        is_zerotier: has_port(&[ZEROTIER_PORT]),
     }
 }
 

@@ -162,7 +162,12 @@ mod tests {
     #[test]
     fn a_message_cut_short_counts_by_its_length_on_the_wire() {
         let [_, answer] = exchange();
-        let cut = Datagram { bytes: &answer[..24], length: 32, is_nat_traversal: false };
+        let cut = Datagram {
+            bytes: &answer[..24],
+            length: 32,
+            is_nat_traversal: false,
+            is_zerotier: false,
+        };
         assert!(Exchange::default().message(1, &cut));
     }
 

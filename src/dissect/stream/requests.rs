@@ -6,7 +6,6 @@ use super::{Emit, LINES_MAX, SideStream, State, Step};
 use crate::dissect::Finding;
 use crate::dissect::http::{self, Body, Head};
 use crate::dissect::http_long::{HEAD_LENGTH_MAX, Line};
-use crate::dissect::tunnel;
 use crate::stats::Counter;
 
 /// The longest line with the size of a chunk.
@@ -27,18 +26,11 @@ impl SideStream {
             emit(Finding::Refused(Counter::HttpMalformed));
             return Step::Done;
         };
-        let step = self.behind_head(head, length, emit);
-        if let Some(protocol) = tunnel::of_request(bytes) {
-            emit(Finding::Tunnel { protocol, by_client: true });
-        }
-        step
+        self.behind_head(head, length, emit)
     }
 
     /// A head of which not all can be kept: however much of it came at once, it is read by lines.
     pub(super) fn long_head(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Step {
-        if let Some(protocol) = tunnel::of_request(bytes) {
-            emit(Finding::Tunnel { protocol, by_client: true });
-        }
         self.state = State::LongHead(Box::default());
         self.scanned = 0;
         self.step(bytes, emit)
@@ -148,4 +140,7 @@ pub(super) fn emit_head(head: Head, emit: &mut Emit<'_>) {
         emit(Finding::Refused(Counter::HttpBadName));
     }
     emit(Finding::Request(head.request));
+    if let Some(protocol) = head.tunnel {
+        emit(Finding::Tunnel { protocol, by_client: true });
+    }
 }

@@ -71,6 +71,7 @@ fn show(finding: &Finding<'_>) -> String {
         }
         Finding::Media(kind) => format!("media {}", kind.as_str()),
         Finding::OpenVpn(packet) => format!("openvpn {packet:?}"),
+        Finding::NotDns => "no dns".to_owned(),
         Finding::Refused(counter) => format!("refused {}", counter.name()),
     }
 }
@@ -405,6 +406,28 @@ fn dns_messages_are_framed_by_their_length() {
         let segments: Vec<&[u8]> = preface.chunks(size).collect();
         assert!(run_on(&mut stream, &segments).is_empty(), "HTTP/2 on port 53, {size} at a time");
     }
+    // What is no message of DNS is looked at as on any port.
+    let openvpn = b"\0\x0e\x38\x81\x42\x13\x24\x95\x86\x17\x28\0\0\0\0\0";
+    for (said, expected) in [
+        (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], vec!["no dns", "tunnel ssh"]),
+        (
+            b"\x05\x01\0\x05\x01\0\x03\x04a.eu\x01\xbb",
+            vec!["no dns", "tunnel socks", "target a.eu"],
+        ),
+        (b"220 mail.example ESMTP ready\r\n", vec!["no dns"]),
+        (&openvpn[..], vec!["no dns", "openvpn"]),
+    ] {
+        for size in 1..said.len() {
+            let mut stream = SideStream::new(53, 50_000);
+            let found = run_on(&mut stream, &said.chunks(size).collect::<Vec<_>>());
+            let told = found.iter().zip(&expected).all(|(found, word)| found.starts_with(word));
+            assert!(found.len() == expected.len() && told, "{found:?}, not {expected:?}");
+        }
+    }
+    // In the midst anything may be a length.
+    let mut stream = SideStream::new(50_000, 53);
+    stream.gap();
+    assert_eq!(run_on(&mut stream, &[&openvpn[..]]), ["refused dns_malformed"]);
     // What is too short to be a message is stepped over, but not for ever.
     let short = [&[0, 0, 0, 3, 1, 2, 3][..], &framed].concat();
     for size in 1..short.len() {

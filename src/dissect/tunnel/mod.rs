@@ -20,6 +20,7 @@ mod l2tp;
 pub mod openvpn;
 mod pptp;
 mod remote;
+mod requests;
 mod ssh;
 mod tailscale;
 mod tor;
@@ -28,6 +29,7 @@ mod zerotier;
 
 pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
 pub(crate) use remote::{is_anydesk, is_remote_desktop, is_teamviewer_command, teamviewer_command};
+pub(crate) use requests::{is_hysteria, of_request, of_subprotocol, of_upgrade};
 pub use tor::{Sign as TorSign, is_long as is_long_tor_name, of_hello as tor_hello};
 
 /// A protocol by which a flow is known as a tunnel.
@@ -50,7 +52,7 @@ pub enum TunnelProtocol {
     Tor = 7,
     /// Tailscale: its disco messages.
     Tailscale = 8,
-    /// ZeroTier: its HELLO.
+    /// ZeroTier: its HELLO, or two nodes that name each other in every packet.
     ZeroTier = 9,
     /// Cisco AnyConnect and what is compatible with it, by its dialect of DTLS.
     AnyConnect = 10,
@@ -68,11 +70,25 @@ pub enum TunnelProtocol {
     TeamViewer = 16,
     /// AnyDesk, by what its hello offers to speak.
     AnyDesk = 17,
+    /// SSTP ([MS-SSTP]), where its request can be read.
+    Sstp = 18,
+    /// SoftEther VPN, likewise.
+    SoftEther = 19,
+    /// FortiGate's VPN over HTTPS, likewise.
+    Fortinet = 20,
+    /// Palo Alto's GlobalProtect, likewise.
+    GlobalProtect = 21,
+    /// Pulse, now Ivanti, Connect Secure (IF-T), likewise.
+    Pulse = 22,
+    /// Chisel, by its subprotocol of WebSocket.
+    Chisel = 23,
+    /// Hysteria, by what its hello offers to speak.
+    Hysteria = 24,
 }
 
 impl TunnelProtocol {
     /// Every protocol.
-    pub const ALL: [TunnelProtocol; 17] = [
+    pub const ALL: [TunnelProtocol; 24] = [
         TunnelProtocol::WireGuard,
         TunnelProtocol::OpenVpn,
         TunnelProtocol::Ipsec,
@@ -90,6 +106,13 @@ impl TunnelProtocol {
         TunnelProtocol::Vnc,
         TunnelProtocol::TeamViewer,
         TunnelProtocol::AnyDesk,
+        TunnelProtocol::Sstp,
+        TunnelProtocol::SoftEther,
+        TunnelProtocol::Fortinet,
+        TunnelProtocol::GlobalProtect,
+        TunnelProtocol::Pulse,
+        TunnelProtocol::Chisel,
+        TunnelProtocol::Hysteria,
     ];
 
     /// The word used in every output.
@@ -112,13 +135,21 @@ impl TunnelProtocol {
             TunnelProtocol::Vnc => "vnc",
             TunnelProtocol::TeamViewer => "teamviewer",
             TunnelProtocol::AnyDesk => "anydesk",
+            TunnelProtocol::Sstp => "sstp",
+            TunnelProtocol::SoftEther => "softether",
+            TunnelProtocol::Fortinet => "fortinet",
+            TunnelProtocol::GlobalProtect => "globalprotect",
+            TunnelProtocol::Pulse => "pulse",
+            TunnelProtocol::Chisel => "chisel",
+            TunnelProtocol::Hysteria => "hysteria",
         }
     }
 
     /// Whether a computer is controlled by it, rather than traffic carried: then the bytes stay
     /// where the flow's name puts them.
     pub fn is_remote_access(self) -> bool {
-        self >= TunnelProtocol::RemoteDesktop
+        use TunnelProtocol::{AnyDesk, RemoteDesktop, TeamViewer, Vnc};
+        matches!(self, RemoteDesktop | Vnc | TeamViewer | AnyDesk)
     }
 
     /// The protocol with this number; 0 stands for none.
@@ -143,8 +174,10 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
     /// The length of its payload on the wire, in bytes.
     pub length: usize,
-    /// Whether one of its ports is that of IKE behind NAT (RFC 3947), 4500.
+    /// Whether one of its ports is that of IKE behind NAT (RFC 3947), 4500, or GlobalProtect's, 4501.
     pub is_nat_traversal: bool,
+    /// Whether one of its ports is ZeroTier's usual one, 9993.
+    pub is_zerotier: bool,
 }
 
 impl<'a> Datagram<'a> {
@@ -171,6 +204,8 @@ pub enum Datagrams {
     OpenVpnData(openvpn::Counters),
     /// ESP in UDP, or WireGuard on its port, as long as the datagrams have the form.
     NatTraversal(esp_in_udp::Counters, Option<wireguard::Handshake>),
+    /// ZeroTier.
+    ZeroTier(zerotier::Nodes),
 }
 
 impl Datagrams {
@@ -202,6 +237,8 @@ impl Datagrams {
             Datagrams::OpenVpn(openvpn::Handshake::default())
         } else if openvpn::may_be_data(datagram) {
             Datagrams::OpenVpnData(openvpn::Counters::default())
+        } else if datagram.is_zerotier && zerotier::may_be_packet(datagram) {
+            Datagrams::ZeroTier(zerotier::Nodes::default())
         } else {
             return Err(None);
         };
@@ -223,6 +260,7 @@ impl Datagrams {
                 handshake.packet(side, packet, datagram.bytes)
             }
             Datagrams::OpenVpnData(counters) => counters.datagram(side, datagram),
+            Datagrams::ZeroTier(nodes) => nodes.datagram(side, datagram),
             Datagrams::NatTraversal(counters, wireguard) => {
                 // The negotiation may come late.
                 if let Some(client) = ike::initiator(side, datagram) {
@@ -244,13 +282,6 @@ impl Datagrams {
     }
 }
 
-/// Whether a request in clear text is that of a tunnel, by its target: the directory of Tor, or
-/// MASQUE.
-pub(crate) fn of_request(head: &[u8]) -> Option<TunnelProtocol> {
-    let target = head.strip_prefix(b"GET ").or_else(|| head.strip_prefix(b"POST "))?;
-    of_request_target(target)
-}
-
 /// Which protocol a line, without its end, is the greeting of.
 pub(crate) fn of_line(line: &[u8]) -> Option<TunnelProtocol> {
     match line {
@@ -258,15 +289,6 @@ pub(crate) fn of_line(line: &[u8]) -> Option<TunnelProtocol> {
         [b'R', ..] => remote::is_vnc_banner(line).then_some(TunnelProtocol::Vnc),
         _ => None,
     }
-}
-
-fn of_request_target(target: &[u8]) -> Option<TunnelProtocol> {
-    if tor::is_target(target) {
-        return Some(TunnelProtocol::Tor);
-    }
-    // RFC 9298, 2 and RFC 9484, 3: the default templates.
-    const MASQUE: [&[u8]; 2] = [b"/.well-known/masque/udp/", b"/.well-known/masque/ip/"];
-    MASQUE.iter().any(|path| target.starts_with(path)).then_some(TunnelProtocol::Masque)
 }
 
 #[cfg(test)]
@@ -281,7 +303,7 @@ pub(crate) mod testing {
     }
 
     pub(crate) fn whole(bytes: &[u8]) -> Datagram<'_> {
-        Datagram { bytes, length: bytes.len(), is_nat_traversal: false }
+        Datagram { bytes, length: bytes.len(), is_nat_traversal: false, is_zerotier: false }
     }
 
     pub(crate) fn nat_traversal(bytes: &[u8]) -> Datagram<'_> {
@@ -332,19 +354,10 @@ mod tests {
             assert_eq!(TunnelProtocol::from_number(protocol as u8), Some(protocol));
         }
         assert_eq!(TunnelProtocol::from_number(0), None);
-        assert_eq!(TunnelProtocol::from_number(18), None);
+        assert_eq!(TunnelProtocol::from_number(25), None);
         let words: std::collections::BTreeSet<_> =
             TunnelProtocol::ALL.iter().map(|protocol| protocol.as_str()).collect();
         assert_eq!(words.len(), TunnelProtocol::ALL.len());
-    }
-
-    #[test]
-    fn requests_of_tunnels_are_known_by_their_targets() {
-        let of = |target: &str| of_request_target(target.as_bytes());
-        assert_eq!(of("/tor/status-vote/current/consensus.z"), Some(TunnelProtocol::Tor));
-        assert_eq!(of("/.well-known/masque/udp/192.0.2.6/443/"), Some(TunnelProtocol::Masque));
-        assert_eq!(of("/tor/"), None);
-        assert_eq!(of("/torrents/"), None);
     }
 
     #[test]
@@ -375,7 +388,7 @@ mod tests {
         ) {
             let shown: Vec<_> = datagrams
                 .iter()
-                .map(|(side, bytes, nat)| (*side, Datagram { is_nat_traversal: *nat, ..whole(bytes) }))
+                .map(|(side, bytes, nat)| (*side, Datagram { is_nat_traversal: *nat, is_zerotier: *nat, ..whole(bytes) }))
                 .collect();
             prop_assert_eq!(run(&shown), None);
         }

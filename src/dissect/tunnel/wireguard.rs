@@ -237,6 +237,7 @@ mod tests {
             bytes,
             length,
             is_nat_traversal: false,
+            is_zerotier: false,
         };
         let (one, two): (&'static [u8], &'static [u8]) =
             (initiation.leak().split_at(60).0, response.leak().split_at(60).0);
