@@ -379,6 +379,21 @@ impl NameCache {
         names
     }
 
+    /// The names that anybody was given for `server` between `from` and `to`, by name: see
+    /// [`anybody`].
+    pub fn of_anybody_around(
+        &mut self,
+        server: Address,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<Box<str>> {
+        self.catch_up();
+        let names = self.anybody.names_between(server, from, to);
+        let mut names: Vec<Box<str>> = names.map(|name| self.names.text(name).into()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Whether a client's questions are seen at all: it had an answer by then.
     pub fn is_answered(&self, client: Address, by: Timestamp) -> bool {
         self.askers.get(&client).is_some_and(|first| *first <= by.offset(LATE_NANOS))

@@ -1,6 +1,5 @@
 //! The ledger of visibility: what was hidden is told, as much as it was, and nothing else is.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -119,81 +118,6 @@ fn grease_hides_nothing() {
         connection(&mut traffic, number, "files.slack.com", true, &mut random);
     }
     assert!(hidden(&traffic) == 0.0);
-}
-
-/// Apps of the catalogue of the fixtures, each with a name of its use.
-const APPS: [(&str, &str); 3] = [
-    ("slack", "files.slack.com"),
-    ("dropbox", "dl.dropboxusercontent.com"),
-    ("chatgpt", "chatgpt.com"),
-];
-const SECONDS_A_DAY: i64 = 86_400;
-
-/// Days of a corpus on which apps share one address and hide behind one outer name: with the
-/// bytes that each app truly had, by day and app.
-fn shared_address(days: i64, random: &mut Random) -> (Traffic, BTreeMap<(i64, &'static str), u64>) {
-    let (mut traffic, mut truth) = (Traffic::default(), BTreeMap::new());
-    for number in 0..days * 12 {
-        let (day, client) = (number / 12, format!("10.4.{}.{}", number / 200, 1 + number % 200));
-        let start = START + (day * SECONDS_A_DAY + number % 12 * 600) * SECOND;
-        let server: std::net::SocketAddr = "198.18.4.1:443".parse().expect("address and port");
-        // What the client asks for, and what it then uses.
-        let asked = 1 + random.below(3) as usize;
-        let first = random.below(3) as usize;
-        let apps: Vec<_> = (first..first + asked).map(|at| APPS[at % APPS.len()]).collect();
-        for (at, (_, name)) in apps.iter().enumerate() {
-            let port = 50_000 + number * 4 + at as i64;
-            let asker = format!("{client}:{}", port % 60_000 + 1_024).parse().expect("an end");
-            let resolver = "10.0.0.53:53".parse().expect("an end");
-            let mut talk = Talk::udp(&mut traffic, asker, resolver, start + at as i64);
-            talk.send(Side::Up, &dns::query(7, name, dns::A));
-            talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
-        }
-        let (app, name) = apps[random.below(asked as u64) as usize];
-        let is_hidden = random.below(2) == 0;
-        let hello = Hello {
-            server_name: Some(if is_hidden { FRONT } else { name }),
-            ech_config_id: is_hidden.then_some(7),
-            ..Hello::default()
-        };
-        let from = format!("{client}:{}", 2_000 + number).parse().expect("an end");
-        let mut talk = Talk::tcp(&mut traffic, from, server, start + SECOND);
-        talk.open();
-        talk.send(Side::Up, &tls::records(&tls::client_hello(&hello, random), 16_384));
-        talk.send(Side::Down, &tls::server_hello(random));
-        let length = 1_000 + random.below(15_000) as usize;
-        talk.send(Side::Down, &tls::application_data(length, random));
-        talk.close();
-        let flow = traffic.flows.last().expect("it was made");
-        *truth.entry((day, app)).or_default() += flow.bytes_up + flow.bytes_down;
-    }
-    traffic.sort();
-    (traffic, truth)
-}
-
-#[test]
-fn what_an_app_truly_had_lies_within_its_bounds() {
-    let mut random = Random::new(12);
-    let (traffic, truth) = shared_address(30, &mut random);
-    let made = Made::read(&traffic, &[]);
-    let rows = made.rows("apps.csv");
-    let dates: BTreeSet<&str> = rows.iter().map(|row| row["date"].as_str()).collect();
-    let day_of = |date: &str| dates.iter().position(|known| *known == date).unwrap() as i64;
-    let (mut within, mut open) = (0, 0);
-    for (&(day, app), &bytes) in &truth {
-        let row = rows.iter().find(|row| row["app_id"] == app && day_of(&row["date"]) == day);
-        let row = row.unwrap_or_else(|| panic!("no row of {app} on day {day}"));
-        let certain = support::number(&row["bytes_up"]) + support::number(&row["bytes_down"]);
-        let most = support::number(&row["bytes_upper_bound"]);
-        within += usize::from(certain <= bytes && bytes <= most);
-        open += usize::from(certain < most);
-    }
-    assert!(within * 100 >= truth.len() * 95, "{within} of {}", truth.len());
-    assert!(open * 2 > truth.len(), "hardly anything is hidden");
-    // A bound that is no bound would be of no use.
-    let all: u64 = truth.values().sum();
-    let most: u64 = rows.iter().map(|row| support::number(&row["bytes_upper_bound"])).sum();
-    assert!(most < 2 * all, "{most} of {all}");
 }
 
 /// WireGuard's handshake ("WireGuard: Next Generation Kernel Network Tunnel", 5.4): initiation and

@@ -12,6 +12,7 @@
 
 mod addresses;
 mod attack;
+mod calibration;
 mod calls;
 mod conformance;
 mod corpus;

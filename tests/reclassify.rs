@@ -245,6 +245,35 @@ fn what_may_not_be_told_anew_gets_a_bound() {
 }
 
 #[test]
+fn two_names_of_one_app_bound_it_once() {
+    let desk = Desk::new();
+    let mut traffic = Traffic::default();
+    let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let (start, server) = (START_SECONDS * 1_000_000_000, end("198.51.100.77:443"));
+    for (name, at) in [("files.wetransfer.com", 0), ("www.we.example", 1_000)] {
+        let mut talk =
+            Talk::udp(&mut traffic, end("10.1.0.7:4000"), end("10.0.0.53:53"), start + at);
+        talk.send(Side::Up, &dns::query(7, name, dns::A));
+        talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
+    }
+    let mut talk = Talk::tcp(&mut traffic, end("10.1.0.7:4001"), server, start + 1_000_000_000);
+    talk.open();
+    talk.send(Side::Up, &[0x5a; 900]);
+    talk.send(Side::Down, &[0xa5; 4_000]);
+    talk.close();
+    let bytes = talk.bytes().0 + talk.bytes().1;
+    traffic.write(&desk.path("made.pcap")).unwrap();
+    let domains = [&"wetransfer.com".to_owned(), &"we.example".to_owned()];
+    let signature = app("wetransfer", "file-sharing", "use", &domains);
+    fs::write(desk.path("extra/wetransfer.toml"), signature).unwrap();
+    desk.read("before.db", false);
+    desk.reclassify("before.db");
+    let apps = desk.report("before.db");
+    let line = apps["apps.csv"].lines().find(|line| line.contains(",wetransfer,")).unwrap();
+    assert!(line.contains(&format!(",0,0,{bytes},")), "{line}");
+}
+
+#[test]
 fn single_names_below_a_domain_apply_from_now_on_only() {
     let desk = Desk::new();
     let path: &Path = &desk.path("extra/wetransfer.toml");

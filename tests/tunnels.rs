@@ -271,3 +271,34 @@ fn requests_that_begin_a_tunnel_are_known_whatever_their_path() {
         Host: vpn.x.example\r\nContent-Length: 18446744073709551615\r\n\r\n";
     assert_eq!(told(sstp).as_deref(), Some("sstp"));
 }
+
+/// A tunnel of the organisation itself: its bytes are in `private`, and it is told all the same.
+#[test]
+fn a_tunnel_between_two_addresses_at_home_is_told() {
+    let told = |gateway: &str, messages: [&[u8]; 2]| {
+        let mut traffic = Traffic::default();
+        let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (client, server) = (end("10.1.0.7:41000"), end(gateway));
+        let mut talk = Talk::udp(&mut traffic, client, server, START_SECONDS * SECOND);
+        talk.send(Side::Up, messages[0]);
+        talk.send(Side::Down, messages[1]);
+        let made = Made::read(&traffic, &[]);
+        let mut buckets = support::buckets(&made.report());
+        buckets.retain(|_, bytes| *bytes > 0);
+        let rows = made.rows("detours.csv").into_iter();
+        let rows = rows.map(|row| format!("{} {} {}", row["what"], row["known_by"], row["bytes"]));
+        (buckets.into_keys().collect::<Vec<_>>(), rows.collect::<Vec<_>>())
+    };
+    let mut initiation = vec![0x5a; 148];
+    initiation[..4].copy_from_slice(&[1, 0, 0, 0]);
+    initiation[132..].fill(0);
+    let mut answer = vec![0xa5; 92];
+    answer[..4].copy_from_slice(&[2, 0, 0, 0]);
+    answer[76..].fill(0);
+    let messages = [&initiation[..], &answer[..]];
+    // 28 bytes of headers each.
+    let row = ["wireguard protocol 296".to_owned()];
+    for (gateway, bucket) in [("10.9.0.1:51820", "private"), ("198.51.100.1:51820", "tunnel")] {
+        assert_eq!(told(gateway, messages), (vec![bucket.to_owned()], row.to_vec()), "{gateway}");
+    }
+}

@@ -84,6 +84,24 @@ impl Anybody {
             .map(|told| told.name)
     }
 
+    /// The names that anybody was given for an address from `from` to `to`; of more than two spells
+    /// of them, those between are one.
+    pub(super) fn names_between(
+        &self,
+        address: Address,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = NameId> {
+        let told = self.addresses.get(&address).map(Vec::as_slice).unwrap_or_default();
+        told.iter()
+            .filter(move |told| {
+                told.spans
+                    .iter()
+                    .any(|&(first, until)| first <= to && until.offset(-SHARED_NANOS) >= from)
+            })
+            .map(|told| told.name)
+    }
+
     /// Forgets names that no flow may have that begins after `now`.
     pub(super) fn forget_old(&mut self, now: Timestamp, names: &mut NameTable) {
         self.addresses.retain(|_, told| {

@@ -21,6 +21,7 @@ use super::clocks::{Clocks, Full};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Followed, Leads, Loads, Site};
 use super::naming::{Named, Offers};
+use super::possible::Opaque;
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
@@ -83,6 +84,8 @@ pub struct Merge {
     identities: Identities,
     names: NameCache,
     offers: Offers,
+    /// What flows without a certain name may have been.
+    opaque: Opaque,
     /// Verdicts on anonymous flows that are open, by worker and flow.
     open: HashMap<OpenFlow, Arc<Named>, RandomState>,
     ended: Vec<OpenFlow>,
@@ -147,6 +150,7 @@ impl Merge {
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
+            opaque: Opaque::default(),
             open: HashMap::default(),
             ended: Vec::new(),
             deferred: Vec::new(),
@@ -207,9 +211,11 @@ impl Merge {
         }
         if let Some(horizon) = horizon {
             self.names.tidy(horizon);
+            self.opaque.tidy(horizon);
         }
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
+        counters.add(Counter::CandidateDropped, self.opaque.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
         self.settle_calls(horizon);
         counters.add(Counter::CallDropped, self.calls.take_dropped());
@@ -281,9 +287,11 @@ impl Merge {
                 key(one).cmp(&key(other)).then_with(|| one_name.cmp(other_name))
             });
         }
-        for (answer, name, _) in answers {
+        for (answer, name, text) in answers {
             let &Answer { client, resolver, address, time, ttl_seconds, .. } = answer;
             self.names.answer(client, resolver, address, name, time, ttl_seconds);
+            let possible = &mut self.gathered.possible;
+            self.opaque.told(possible, (address, text, time), &mut self.verdicts);
         }
         for name in all_held {
             self.names.release(name);
@@ -389,6 +397,9 @@ impl Merge {
             if verdict.calls && Bucket::from_number(bucket).is_none() {
                 self.calls.began(client, names.get(name), beginning.time);
             }
+            if verdict.target.is_some() && !at_home {
+                self.serves(beginning.server, &names[name as usize], beginning.time);
+            }
             self.begin(client, verdict, at_home, hour, source, beginning.time);
         }
         for ((client, hour, detour), (flows, bytes)) in detours.drain() {
@@ -420,6 +431,14 @@ impl Merge {
                 Some(key) => self.flow_line(&flow, name, Some(key)),
                 None => self.flow_line(&flow, name, None),
             }
+        }
+    }
+
+    /// Notes whose connections a server takes. What nobody keeps needs no bounds.
+    fn serves(&mut self, server: Address, name: &str, time: Timestamp) {
+        if self.keep.is_some() {
+            let possible = &mut self.gathered.possible;
+            self.opaque.serves(possible, (server, name, time), &mut self.verdicts);
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Named {
     pub source: NameSource,
     /// The names it may have, where that is not decided.
     pub candidates: Box<[Box<str>]>,
+    /// Whether these are what its client was told, or used, and not what others were.
+    pub is_asked: bool,
     /// Whether its name is made up, as those of Tor are.
     pub is_tor: bool,
     /// What the extension of Encrypted ClientHello amounts to, where it was there.
@@ -53,6 +55,7 @@ impl Named {
             name: None,
             source: NameSource::Dns,
             candidates: Box::default(),
+            is_asked: true,
             is_tor: false,
             ech: None,
         }
@@ -174,6 +177,7 @@ pub fn name_flow(
     }
     if hidden && result.verdict.is_none() && candidates.is_empty() {
         result.candidates = others.into_iter().take(CANDIDATES_MAX).collect();
+        result.is_asked = false;
     }
     // Tunnels and encrypted DNS are asked first.
     if hidden && result.bucket > Bucket::EchHidden {
@@ -219,6 +223,7 @@ fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
         name: Some(name.into()),
         source,
         candidates: Box::default(),
+        is_asked: true,
         is_tor: false,
         ech: None,
     }

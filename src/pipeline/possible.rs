@@ -1,57 +1,288 @@
-//! Flows whose name is hidden or ambiguous: which apps they may have been, and with what weight.
+//! Flows whose name is hidden, ambiguous or not there at all: which apps they may have been, and with
+//! what weight.
 //!
-//! The candidates are names that DNS had told the same client for the flow's server, or others where
-//! it told the client none and the name is hidden. Their apps
-//! share the flow: each may have had all of it, and is expected to have had as much as its share of
-//! the names. Nobody is told that it was one of them. A domain without signature may turn out to be an
-//! app's one day, so that the same is kept of it.
+//! The candidates of a flow are the names that DNS told its client for the server, which weigh one
+//! each, and beside them, without weight, what anybody was told for it and what anybody's connections
+//! with a name used there, within a day ([`AROUND_SECONDS`]) before or after the hour: the client may
+//! have looked elsewhere, or before the capture began. Each app or domain among them may have had all
+//! of the flow. Nobody is told that it was one of them. A domain without signature may turn out to be
+//! an app's one day, so that it counts, too. A flow without any candidate is in nobody's bounds, and
+//! how much of that there is is told.
+//!
+//! What is learnt of a server later makes the candidates more: pieces of flows are remembered for a
+//! while ([`Opaque`]), and move from the candidates that they had to those that they have. So nothing
+//! depends on when what was said.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use super::loads::Site;
 use super::verdicts::{TargetNumber, Verdicts};
-use crate::store::PossibleSums;
-use crate::time::Hour;
+use crate::names::NameCache;
+use crate::net::Address;
+use crate::store::{PossibleSums, Target};
+use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
 use crate::usage::Sums;
 
-/// What may have been, by hour and a target of the app, or a domain.
-pub(super) type Possible = HashMap<(Hour, TargetNumber), PossibleSums, RandomState>;
+/// How far from an hour it may have been said what a server serves.
+const AROUND_SECONDS: i64 = 24 * 3600;
+const HOUR_SECONDS: i64 = 3600;
+/// Pieces of flows remembered, and those of one server; what has no room learns nothing later.
+const HELD_MAX: usize = 65_536;
+const HELD_OF_SERVER_MAX: usize = 512;
+/// Servers of which it is remembered whose connections they took, and apps and domains of one.
+const SERVERS_MAX: usize = 1 << 18;
+const SERVED_MAX: usize = 64;
+/// Candidates of a flow.
+const CANDIDATES_MAX: usize = 96;
 
-/// Adds a flow's sums to all apps and domains among its candidates.
-pub(super) fn add(
-    possible: &mut Possible,
-    candidates: &[Box<str>],
+/// One target of each app or domain that flows may have been of, with its weight, by number.
+pub(super) type Candidates = Arc<[(TargetNumber, u32)]>;
+
+/// What may have been, by hour and candidates. Sums are what came and went since the last commit.
+pub(super) type Possible = HashMap<(Hour, Candidates), PossibleSums, RandomState>;
+
+/// Sums of flows to one server in one hour, with the same candidates of their clients' own.
+struct Held {
     hour: Hour,
-    sums: &Sums,
-    verdicts: &mut Verdicts,
-) {
-    for (target, share) in targets(candidates, verdicts) {
-        let expected = u128::from(sums.bytes()) * share as u128 / candidates.len().max(1) as u128;
-        let added = PossibleSums {
-            flows: sums.connections,
-            bytes: sums.bytes(),
-            bytes_expected: u64::try_from(expected).unwrap_or(u64::MAX),
-            first_seen: sums.first_seen,
-            last_seen: sums.last_seen,
+    own: Candidates,
+    /// With those that anybody knows.
+    all: Candidates,
+    sums: PossibleSums,
+}
+
+/// An app or domain whose connections a server took, under what name the first one was, and from when
+/// to when they were.
+struct Served {
+    /// As it is numbered in this generation.
+    target: TargetNumber,
+    generation: u32,
+    name: Box<str>,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// What is remembered of servers; see the module.
+#[derive(Default)]
+pub(super) struct Opaque {
+    held: HashMap<Address, Vec<Held>, RandomState>,
+    held_count: usize,
+    served: HashMap<Address, Vec<Served>, RandomState>,
+    /// How often targets were numbered anew.
+    generation: u32,
+    /// The latest hour of any piece.
+    latest: i64,
+    dropped: u64,
+}
+
+impl Opaque {
+    /// Takes a piece of a flow to `server`, whose client was told the names `own` for it.
+    pub(super) fn take(
+        &mut self,
+        rows: &mut Possible,
+        (server, hour, sums): (Address, Hour, &Sums),
+        own: &[Box<str>],
+        names: &mut NameCache,
+        verdicts: &mut Verdicts,
+    ) {
+        let sums = PossibleSums::of(sums);
+        let own = own_candidates(own, verdicts);
+        self.latest = self.latest.max(hour.start_seconds());
+        let pieces = self.held.get_mut(&server).map(Vec::as_mut_slice).unwrap_or_default();
+        if let Some(known) = pieces.iter_mut().find(|held| held.hour == hour && held.own == own) {
+            known.sums.add(&sums);
+            add(rows, hour, &known.all, &sums);
+            return;
+        }
+        let all = self.with_anybodys(&own, server, hour, names, verdicts);
+        add(rows, hour, &all, &sums);
+        if self.held_count >= HELD_MAX {
+            self.forget_old();
+        }
+        let pieces = self.held.entry(server).or_default();
+        if self.held_count >= HELD_MAX || pieces.len() >= HELD_OF_SERVER_MAX {
+            self.dropped += 1;
+            return;
+        }
+        pieces.push(Held { hour, own, all, sums });
+        self.held_count += 1;
+    }
+
+    /// Takes what anybody was told of a server: it may serve this name.
+    pub(super) fn told(
+        &mut self,
+        rows: &mut Possible,
+        (server, name, time): (Address, &str, Timestamp),
+        verdicts: &mut Verdicts,
+    ) {
+        let Some(pieces) = self.held.get_mut(&server) else { return };
+        for held in pieces.iter_mut().filter(|held| is_around(held.hour, time, time)) {
+            let Some(more) = including(&held.all, name, verdicts, &mut self.dropped) else {
+                continue;
+            };
+            add(rows, held.hour, &held.all, &held.sums.negative());
+            add(rows, held.hour, &more, &held.sums);
+            held.all = more;
+        }
+    }
+
+    /// Takes a connection with a name of its own: its server serves that.
+    pub(super) fn serves(
+        &mut self,
+        rows: &mut Possible,
+        (server, name, time): (Address, &str, Timestamp),
+        verdicts: &mut Verdicts,
+    ) {
+        let Some(target) = verdicts.name(name).target else { return };
+        if self.served.len() >= SERVERS_MAX && !self.served.contains_key(&server) {
+            self.dropped += 1;
+            return;
+        }
+        let generation = self.generation;
+        let served = self.served.entry(server).or_default();
+        let is_known = |known: &&mut Served| {
+            (known.generation, known.target) == (generation, target) || *known.name == *name
         };
-        possible.entry((hour, target)).and_modify(|known| known.add(&added)).or_insert(added);
+        if let Some(known) = served.iter_mut().find(is_known) {
+            (known.generation, known.target) = (generation, target);
+            known.from = known.from.min(time);
+            known.to = known.to.max(time);
+        } else if served.len() < SERVED_MAX {
+            served.push(Served { target, generation, name: name.into(), from: time, to: time });
+        }
+        self.told(rows, (server, name, time), verdicts);
+    }
+
+    /// Forgets pieces and servers of which nothing can be learnt any more at `now`.
+    pub(super) fn tidy(&mut self, now: Timestamp) {
+        if self.served.len() >= SERVERS_MAX / 2 {
+            let oldest = now.offset(-2 * AROUND_SECONDS * NANOS_PER_SECOND);
+            self.served.retain(|_, known| {
+                known.retain(|served| served.to >= oldest);
+                !known.is_empty()
+            });
+        }
+    }
+
+    /// Targets are numbered anew.
+    pub(super) fn forget_numbers(&mut self) {
+        self.held.clear();
+        self.held_count = 0;
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Pieces, candidates and servers for which there was no room since the last time this was asked.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    fn forget_old(&mut self) {
+        let oldest = self.latest - 2 * AROUND_SECONDS;
+        self.held.retain(|_, pieces| {
+            pieces.retain(|held| held.hour.start_seconds() >= oldest);
+            !pieces.is_empty()
+        });
+        self.held_count = self.held.values().map(Vec::len).sum();
+    }
+
+    fn with_anybodys(
+        &mut self,
+        own: &Candidates,
+        server: Address,
+        hour: Hour,
+        names: &mut NameCache,
+        verdicts: &mut Verdicts,
+    ) -> Candidates {
+        let (from, to) = around(hour);
+        let mut all = Arc::clone(own);
+        let mut include = |name: &str| {
+            if let Some(more) = including(&all, name, verdicts, &mut self.dropped) {
+                all = more;
+            }
+        };
+        for name in names.of_anybody_around(server, from, to) {
+            include(&name);
+        }
+        let served = self.served.get(&server).map(Vec::as_slice).unwrap_or_default();
+        // Whatever else it serves is left out.
+        let is_full = served.len() >= SERVED_MAX;
+        for served in served.iter().filter(|served| is_around(hour, served.from, served.to)) {
+            include(&served.name);
+        }
+        self.dropped += u64::from(is_full);
+        all
     }
 }
 
-/// Of each app and domain among the candidates, its first target, and how many of the names are its.
-fn targets(candidates: &[Box<str>], verdicts: &mut Verdicts) -> Vec<(TargetNumber, usize)> {
-    let mut found: BTreeMap<Site, (TargetNumber, usize)> = BTreeMap::new();
-    for name in candidates {
+/// From when to when it may be said what is used in an hour.
+fn around(hour: Hour) -> (Timestamp, Timestamp) {
+    let start = hour.start_seconds();
+    let at = |seconds: i64| Timestamp(seconds.saturating_mul(NANOS_PER_SECOND));
+    (at(start - AROUND_SECONDS), at(start + HOUR_SECONDS + AROUND_SECONDS))
+}
+
+fn is_around(hour: Hour, from: Timestamp, to: Timestamp) -> bool {
+    let (earliest, latest) = around(hour);
+    to >= earliest && from <= latest
+}
+
+fn add(rows: &mut Possible, hour: Hour, candidates: &Candidates, sums: &PossibleSums) {
+    let known = rows.entry((hour, Arc::clone(candidates)));
+    known.and_modify(|known| known.add(sums)).or_insert(*sums);
+}
+
+/// Of each app and domain among the names, its first target, and how many of the names are its.
+fn own_candidates(names: &[Box<str>], verdicts: &mut Verdicts) -> Candidates {
+    let mut found: BTreeMap<Site, (TargetNumber, u32)> = BTreeMap::new();
+    for name in names {
         let verdict = verdicts.name(name);
         let Some(target) = verdict.target else { continue };
         let site = verdicts.site(target, verdict.app);
-        let (known, names) = found.entry(site).or_insert((target, 0));
-        *names += 1;
+        let (known, count) = found.entry(site).or_insert((target, 0));
+        *count += 1;
         if verdicts.target(target) < verdicts.target(*known) {
             *known = target;
         }
     }
-    found.into_values().collect()
+    let mut found: Vec<_> = found.into_values().collect();
+    found.sort_unstable();
+    found.into()
+}
+
+/// The candidates and one without weight; none where it is there already, or nobody's.
+fn including(
+    candidates: &Candidates,
+    name: &str,
+    verdicts: &mut Verdicts,
+    dropped: &mut u64,
+) -> Option<Candidates> {
+    let target = verdicts.name(name).target?;
+    let is_there = candidates.iter().any(|&(known, _)| {
+        known == target || is_same_site(verdicts.target(known), verdicts.target(target))
+    });
+    if is_there {
+        return None;
+    }
+    if candidates.len() >= CANDIDATES_MAX {
+        *dropped += 1;
+        return None;
+    }
+    let mut more = candidates.to_vec();
+    more.push((target, 0));
+    more.sort_unstable();
+    Some(more.into())
+}
+
+/// Whether two targets are of one app, or of one domain.
+fn is_same_site(one: &Target, other: &Target) -> bool {
+    let domain = |target: &Target| match target {
+        Target::Domain(domain) | Target::Labelled { domain, .. } => Some(domain.clone()),
+        Target::App { .. } => None,
+    };
+    match (one, other) {
+        (Target::App { app: one, .. }, Target::App { app: other, .. }) => one.id == other.id,
+        _ => domain(one).is_some_and(|one| domain(other) == Some(one)),
+    }
 }

@@ -8,8 +8,9 @@
 //! neither. `pattern` is `sync` where all rows with payload that are not incidental have it. An app
 //! whose name was only asked for in DNS has no row here, but one in `usage.csv`. `active_minutes`
 //! are person-minutes: the sum over the rows of `usage.csv`. `bytes_up` and `bytes_down` are certain;
-//! `bytes_upper_bound` adds to them the bytes of flows whose name is hidden (Encrypted ClientHello) or
-//! ambiguous, and which may have been the app's by what DNS had told the same client. An app that is
+//! `bytes_upper_bound` adds to them the bytes of flows whose name is hidden (Encrypted ClientHello),
+//! ambiguous or not there, and which may have been the app's by what anybody was told by DNS for the
+//! same server, or used there with a name, within a day. An app that is
 //! only possible has a row without users and connections, and its evidence is that of names that were
 //! asked for: `dns_only`. Of days whose hours are not kept
 //! any more, `first_seen` and `last_seen` are the day, without a time; where only totals are, users,
@@ -92,7 +93,7 @@ impl Apps {
                 Cell::Number(of_usage.active_minutes),
                 Cell::Number(app.sums.bytes_up),
                 Cell::Number(app.sums.bytes_down),
-                Cell::Number(certain + more.map_or(0, |fact| fact.sums.bytes)),
+                Cell::Number(certain + more.map_or(0, |fact| fact.bytes)),
                 Cell::Ours(&days.seen(app.sums.first_seen, app.is_by_day)?),
                 Cell::Ours(&days.seen(app.sums.last_seen, app.is_by_day)?),
                 Cell::Ours(of_usage.evidence.as_str()),
@@ -125,9 +126,9 @@ impl Apps {
             Cell::Number(0),
             Cell::Number(0),
             Cell::Number(0),
-            Cell::Number(app.sums.bytes),
-            Cell::Ours(&days.time(app.sums.first_seen)?),
-            Cell::Ours(&days.time(app.sums.last_seen)?),
+            Cell::Number(app.bytes),
+            Cell::Ours(&days.time(app.first_seen)?),
+            Cell::Ours(&days.time(app.last_seen)?),
             // Which of the names that DNS told it was, nobody saw.
             Cell::Ours(Evidence::DnsOnly.as_str()),
             Cell::Ours(&ratio(0, 0, 1)),

@@ -47,6 +47,10 @@ struct Manifest<'a> {
     /// Which keys made them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pseudonym_keys: Vec<String>,
+    /// The places whose traffic runs show, as they were named.
+    sites: Vec<String>,
+    /// Flows without a name to servers of which nothing is known: in no app's upper bound.
+    unbounded: Unbounded,
     health: HealthOf,
     /// What the kernel says of live captures.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +123,12 @@ struct HealthOf {
 }
 
 #[derive(Serialize)]
+struct Unbounded {
+    flows: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
 struct RingsOf {
     received: u64,
     dropped: u64,
@@ -158,6 +168,8 @@ pub(super) fn write(
 ) -> Result<Finished, ReportError> {
     let MadeWith { zone, settings, rests_on } = made_with;
     let totals = snapshot.totals(days.window)?;
+    let (flows, bytes) = snapshot.unbounded(days.window)?;
+    let sites = snapshot.sites(days.window)?.into_iter().filter(|site| !site.is_empty()).collect();
     let HealthFacts { health, rings } = snapshot.health(days.window, None)?;
     let RunFacts { programs, config_sha256, catalogues, pseudonym_keys, captures, counters } =
         snapshot.runs(days.window)?;
@@ -190,6 +202,8 @@ pub(super) fn write(
         rows_deleted: snapshot.deleted(days.window)?.into(),
         subjects: Subjects::of(&pseudonym_keys),
         pseudonym_keys: pseudonym_keys.into_iter().filter(|key| !key.is_empty()).collect(),
+        sites,
+        unbounded: Unbounded { flows, bytes },
         health: HealthOf {
             tcp_flows: health.tcp_flows,
             tcp_one_way: health.tcp_flows.saturating_sub(health.tcp_two_way),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::error::StoreError;
 use super::query::{Snapshot, Window, unsigned};
-use super::rows::PossibleSums;
 use crate::time::Timestamp;
 
 /// What may have been use of an app, in a window, by flows whose name is hidden or ambiguous.
@@ -21,8 +20,16 @@ pub struct PossibleFact {
     pub suite: String,
     /// The category.
     pub category: String,
-    /// How much.
-    pub sums: PossibleSums,
+    /// Flows that began.
+    pub flows: u64,
+    /// All their bytes: what the app had at most, besides what is certain.
+    pub bytes: u64,
+    /// Their bytes, each flow's by the share that the app has in the weight of its candidates.
+    pub bytes_expected: u64,
+    /// Stamp of the first packet.
+    pub first_seen: Timestamp,
+    /// Stamp of the last packet.
+    pub last_seen: Timestamp,
 }
 
 impl Snapshot<'_> {
@@ -31,12 +38,26 @@ impl Snapshot<'_> {
     /// # Errors
     /// The database cannot be read.
     pub fn possible(&self, window: Window) -> Result<Vec<PossibleFact>, StoreError> {
-        let sql = "SELECT a.app, a.name, a.vendor, a.suite, a.category, sum(p.flows),
-                sum(p.bytes), sum(p.bytes_expected), min(p.first_seen), max(p.last_seen)
+        // A set counts once for each app, however many of its targets are the app's.
+        let sql = "SELECT a.app, a.name, a.vendor, a.suite, a.category, sum(p.flows), sum(p.bytes),
+                cast(sum(p.bytes * iif(s.weight = 0, 1.0 * s.mine / s.members,
+                    1.0 * s.mine_weight / s.weight)) AS INTEGER),
+                min(p.first_seen), max(p.last_seen)
             FROM possible AS p
-            JOIN targets AS t ON t.id = p.target
-            JOIN apps AS a ON a.id = t.app
+            JOIN (
+                SELECT c.id, t.app, count(*) AS mine, sum(c.weight) AS mine_weight,
+                    w.members, w.weight
+                FROM candidates AS c
+                JOIN targets AS t ON t.id = c.target
+                JOIN (
+                    SELECT id, count(*) AS members, sum(weight) AS weight FROM candidates GROUP BY id
+                ) AS w ON w.id = c.id
+                WHERE t.app IS NOT NULL
+                GROUP BY c.id, t.app
+            ) AS s ON s.id = p.candidates
+            JOIN apps AS a ON a.id = s.app
             WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
+                AND (p.flows <> 0 OR p.bytes <> 0)
             GROUP BY a.app
             ORDER BY a.app";
         let mut facts = Vec::new();
@@ -48,19 +69,36 @@ impl Snapshot<'_> {
                     vendor: row.get(2)?,
                     suite: row.get(3)?,
                     category: row.get(4)?,
-                    sums: PossibleSums {
-                        flows: unsigned(row, 5)?,
-                        bytes: unsigned(row, 6)?,
-                        bytes_expected: unsigned(row, 7)?,
-                        first_seen: Timestamp(row.get(8)?),
-                        last_seen: Timestamp(row.get(9)?),
-                    },
+                    flows: unsigned(row, 5)?,
+                    bytes: unsigned(row, 6)?,
+                    bytes_expected: unsigned(row, 7)?,
+                    first_seen: Timestamp(row.get(8)?),
+                    last_seen: Timestamp(row.get(9)?),
                 })
             };
             facts.push(read().map_err(|error| self.failed(error))?);
             Ok::<(), StoreError>(())
         })?;
         Ok(facts)
+    }
+
+    /// Flows and bytes that are in nobody's bounds: they have no name, and nobody was seen to be told,
+    /// or to use, a name at their server.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn unbounded(&self, window: Window) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT ifnull(sum(p.flows), 0), ifnull(sum(p.bytes), 0)
+            FROM possible AS p
+            JOIN candidate_sets AS s ON s.id = p.candidates AND s.members = ''
+            WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible";
+        let mut found = (0, 0);
+        self.rows(sql, window, |row| {
+            let read = || Ok((unsigned(row, 0)?, unsigned(row, 1)?));
+            found = read().map_err(|error| self.failed(error))?;
+            Ok::<(), StoreError>(())
+        })?;
+        Ok(found)
     }
 
     /// By site, bytes in rows of usage that have a user, and all bytes in rows of usage. Sites

@@ -248,23 +248,21 @@ fn add_followed(
 fn add_possible(connection: &Connection, run: RunId, rows: &[PossibleRow]) -> rusqlite::Result<()> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO possible (
-             hour, run, target, flows, bytes, bytes_expected, first_seen, last_seen
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             hour, run, candidates, flows, bytes, first_seen, last_seen
+         ) VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              flows = flows + excluded.flows,
              bytes = bytes + excluded.bytes,
-             bytes_expected = bytes_expected + excluded.bytes_expected,
              first_seen = min(first_seen, excluded.first_seen),
              last_seen = max(last_seen, excluded.last_seen)",
     )?;
-    for PossibleRow { hour, target, sums } in rows {
+    for PossibleRow { hour, candidates, sums } in rows {
         upsert.execute(params![
             hour.start_seconds(),
             run.0,
-            target.0,
-            number(sums.flows),
-            number(sums.bytes),
-            number(sums.bytes_expected),
+            candidates.0,
+            sums.flows,
+            sums.bytes,
             sums.first_seen.0,
             sums.last_seen.0,
         ])?;

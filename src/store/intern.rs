@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{AppFacts, CatalogueFacts, Subject, Target};
+use super::rows::{AppFacts, CatalogueFacts, Subject, Target, TargetId};
 
 /// Subjects, and likewise targets, remembered between commits.
 const REMEMBERED_MAX: usize = 262_144;
@@ -19,6 +19,7 @@ pub(super) struct Interned {
     subjects: Numbers<Subject>,
     targets: Numbers<TargetKey>,
     catalogues: Numbers<CatalogueFacts>,
+    candidates: Numbers<Members>,
     apps: HashMap<String, AppFacts>,
     /// Apps that are new or described anew.
     apps_pending: Vec<AppFacts>,
@@ -36,6 +37,15 @@ struct TargetKey {
     domain: String,
     /// Empty for an app, and for most names of a domain.
     label: String,
+}
+
+/// Targets with their weights, by number.
+type Members = Vec<(i64, u32)>;
+
+/// How [`Members`] are written, so that they can be found.
+fn text_of(members: &Members) -> String {
+    let words = members.iter().map(|(target, weight)| format!("{target}:{weight}"));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Numbers of one kind of thing.
@@ -102,6 +112,7 @@ impl Interned {
             subjects: Numbers::continuing(connection, "subjects")?,
             targets: Numbers::continuing(connection, "targets")?,
             catalogues: Numbers::continuing(connection, "catalogues")?,
+            candidates: Numbers::continuing(connection, "candidate_sets")?,
             ..Interned::default()
         })
     }
@@ -170,6 +181,22 @@ impl Interned {
         })
     }
 
+    pub(super) fn candidates(
+        &mut self,
+        connection: &Connection,
+        candidates: &[(TargetId, u32)],
+    ) -> rusqlite::Result<i64> {
+        let mut members: Members =
+            candidates.iter().map(|(target, weight)| (target.0, *weight)).collect();
+        members.sort_unstable();
+        self.candidates.number(&members, |members| {
+            connection
+                .prepare_cached("SELECT id FROM candidate_sets WHERE members = ?")?
+                .query_row([text_of(members)], |row| row.get(0))
+                .optional()
+        })
+    }
+
     /// Writes what is pending. It stays pending until [`Interned::written`], since the transaction
     /// may still fail.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
@@ -207,6 +234,16 @@ impl Interned {
                 key.label
             ])?;
         }
+        let mut insert =
+            connection.prepare_cached("INSERT INTO candidate_sets (id, members) VALUES (?, ?)")?;
+        let mut insert_member = connection
+            .prepare_cached("INSERT INTO candidates (id, target, weight) VALUES (?, ?, ?)")?;
+        for (id, members) in &self.candidates.pending {
+            insert.execute(params![id, text_of(members)])?;
+            for (target, weight) in members {
+                insert_member.execute(params![id, target, weight])?;
+            }
+        }
         Ok(())
     }
 
@@ -215,6 +252,7 @@ impl Interned {
         self.subjects.written();
         self.targets.written();
         self.catalogues.written();
+        self.candidates.written();
         self.apps_pending.clear();
     }
 
@@ -222,6 +260,7 @@ impl Interned {
     pub(super) fn forget(&mut self) {
         self.subjects.forget();
         self.targets.forget();
+        self.candidates.forget();
     }
 
     /// Notes what the catalogue says of `app` now. There are as many apps as in the catalogue, so

@@ -313,9 +313,11 @@ pub(super) fn forget_unused(connection: &Connection) -> rusqlite::Result<()> {
              SELECT subject FROM usage UNION SELECT subject FROM usage_daily
              UNION SELECT subject FROM traits UNION SELECT subject FROM accepted
              UNION SELECT subject FROM sources_daily UNION SELECT subject FROM detours);
+         DELETE FROM candidates WHERE id NOT IN (SELECT candidates FROM possible);
+         DELETE FROM candidate_sets WHERE id NOT IN (SELECT candidates FROM possible);
          DELETE FROM targets WHERE id NOT IN (
              SELECT target FROM usage UNION SELECT target FROM usage_daily
-             UNION SELECT target FROM targets_daily UNION SELECT target FROM possible
+             UNION SELECT target FROM targets_daily UNION SELECT target FROM candidates
              UNION SELECT leader_1 FROM followed UNION SELECT leader_2 FROM followed
              UNION SELECT leader_3 FROM followed);",
     )

@@ -48,9 +48,10 @@ pub use query::{
 };
 pub use rename::{NamedLater, NewName, Renamed};
 pub use rows::{
-    AppFacts, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit, DetourRow,
-    FollowedRow, HealthRow, Plan, PossibleRow, PossibleSums, RingRow, RunId, RunKind, RunStart,
-    Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
+    AppFacts, CandidatesId, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit,
+    DetourRow, FollowedRow, HealthRow, Plan, PossibleRow, PossibleSums, RingRow, RunId, RunKind,
+    RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, TraitRow, UsageRow,
+    VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
@@ -200,6 +201,19 @@ impl Store {
     pub fn target_id(&mut self, target: &Target) -> Result<TargetId, StoreError> {
         let id = self.interned.target(&self.connection, target);
         id.map(TargetId).map_err(|error| explain(&self.path, error))
+    }
+
+    /// The number of a set of targets that flows may have been of, each with its weight, in any
+    /// order. It is written with the next commit. The empty one says that nobody knows.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn candidates_id(
+        &mut self,
+        candidates: &[(TargetId, u32)],
+    ) -> Result<CandidatesId, StoreError> {
+        let id = self.interned.candidates(&self.connection, candidates);
+        id.map(CandidatesId).map_err(|error| explain(&self.path, error))
     }
 
     /// The number of a catalogue, for commits. It is written with the next commit.

@@ -80,6 +80,10 @@ pub struct SubjectId(pub(super) i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub(super) i64);
 
+/// Names a set of targets that flows may have been of, each with its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CandidatesId(pub(super) i64);
+
 /// Names a [`CatalogueFacts`] within one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CatalogueId(pub(super) i64);
@@ -126,9 +130,9 @@ pub struct FollowedRow {
 pub struct PossibleRow {
     /// The hour of the packets' own stamps.
     pub hour: Hour,
-    /// One target of an app, or a domain that no signature knows.
-    pub target: TargetId,
-    /// How much.
+    /// What they may have been of.
+    pub candidates: CandidatesId,
+    /// How much came, or went where other candidates turned up.
     pub sums: PossibleSums,
 }
 
@@ -136,11 +140,9 @@ pub struct PossibleRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PossibleSums {
     /// Flows that began.
-    pub flows: u64,
+    pub flows: i64,
     /// All their bytes.
-    pub bytes: u64,
-    /// Their bytes, weighted.
-    pub bytes_expected: u64,
+    pub bytes: i64,
     /// Stamp of the first packet.
     pub first_seen: Timestamp,
     /// Stamp of the last packet.
@@ -148,11 +150,27 @@ pub struct PossibleSums {
 }
 
 impl PossibleSums {
+    /// Those of flows.
+    pub fn of(sums: &Sums) -> PossibleSums {
+        let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        PossibleSums {
+            flows: signed(sums.connections),
+            bytes: signed(sums.bytes()),
+            first_seen: sums.first_seen,
+            last_seen: sums.last_seen,
+        }
+    }
+
+    /// What takes these away.
+    #[must_use]
+    pub fn negative(self) -> PossibleSums {
+        PossibleSums { flows: -self.flows, bytes: -self.bytes, ..self }
+    }
+
     /// Adds all of `other`.
     pub fn add(&mut self, other: &PossibleSums) {
         self.flows += other.flows;
         self.bytes += other.bytes;
-        self.bytes_expected += other.bytes_expected;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
     }

@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 9;
+pub const SCHEMA_VERSION: i64 = 10;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { to: 7, sql: include_str!("migrations/7.sql") },
     Migration { to: 8, sql: include_str!("migrations/8.sql") },
     Migration { to: 9, sql: include_str!("migrations/9.sql") },
+    Migration { to: 10, sql: include_str!("migrations/10.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that

@@ -298,19 +298,31 @@ CREATE TABLE visibility (
     PRIMARY KEY (hour, run, bucket)
 ) STRICT, WITHOUT ROWID;
 
--- What flows may have been whose name is hidden or ambiguous, by what DNS had told the same client.
+-- Sets of what flows may have been of whose name is hidden, ambiguous or not there at all. The empty
+-- one says that nobody knows.
+CREATE TABLE candidate_sets (
+    id      INTEGER PRIMARY KEY,
+    members TEXT NOT NULL UNIQUE  -- targets and weights, to find a set by
+) STRICT;
+
+CREATE TABLE candidates (
+    id     INTEGER NOT NULL REFERENCES candidate_sets (id),
+    target INTEGER NOT NULL REFERENCES targets (id),  -- one of each app that is possible, and each
+                                      -- domain that no signature knows
+    weight INTEGER NOT NULL,          -- names of it that DNS had told the same client; 0 of what only
+                                      -- others used there. Where all are 0, all weigh the same.
+    PRIMARY KEY (id, target)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE possible (
-    hour           INTEGER NOT NULL,
-    run            INTEGER NOT NULL REFERENCES runs (id),
-    target         INTEGER NOT NULL REFERENCES targets (id),  -- one of each app that is possible,
-                                      -- and each domain that no signature knows
-    flows          INTEGER NOT NULL,  -- that began in this hour
-    bytes          INTEGER NOT NULL,  -- all of theirs: what the app had at most, besides `usage`
-    bytes_expected INTEGER NOT NULL,  -- the same, weighted with the share of the names that are
-                                      -- the app's
-    first_seen     INTEGER NOT NULL,
-    last_seen      INTEGER NOT NULL,
-    PRIMARY KEY (hour, run, target)
+    hour       INTEGER NOT NULL,
+    run        INTEGER NOT NULL REFERENCES runs (id),
+    candidates INTEGER NOT NULL REFERENCES candidate_sets (id),
+    flows      INTEGER NOT NULL,  -- that began in this hour
+    bytes      INTEGER NOT NULL,  -- all of theirs: what an app of the set had at most, besides `usage`
+    first_seen INTEGER NOT NULL,
+    last_seen  INTEGER NOT NULL,
+    PRIMARY KEY (hour, run, candidates)
 ) STRICT, WITHOUT ROWID;
 
 -- Ways around: traffic into which nobody can look, and DNS that nobody can read, outside the network.
@@ -319,7 +331,9 @@ CREATE TABLE detours (
     run     INTEGER NOT NULL REFERENCES runs (id),
     kind    INTEGER NOT NULL,  -- 1 wireguard, 2 openvpn, 3 ipsec, 4 l2tp, 5 pptp, 6 ssh, 7 tor,
                                -- 8 tailscale, 9 zerotier, 10 anyconnect, 11 socks, 12 masque, 13 gre,
-                               -- 14 rdp, 15 vnc, 16 teamviewer, 17 anydesk, by what they say; 64 dot,
+                               -- 14 rdp, 15 vnc, 16 teamviewer, 17 anydesk, 18 sstp, 19 softether,
+                               -- 20 fortinet, 21 globalprotect, 22 pulse, 23 chisel, 24 hysteria,
+                               -- by what they say; 64 dot,
                                -- 66 doq by their hello, 65 dot, 67 doq, 68 doh by the list of
                                -- resolvers; 69 vpn-anonymizer, 70 tunnelling,
                                -- 71 remote-access by the catalogue
@@ -493,14 +507,16 @@ WHERE role IN ('use', 'login')
     AND connections + attempts_failed + bytes_up + bytes_down > 0
 GROUP BY date_utc, app_id;
 
--- The books by day of UTC.
+-- The books of each site by day of UTC.
 CREATE VIEW visibility_daily AS
 SELECT
     strftime('%Y-%m-%d', v.hour, 'unixepoch') AS date_utc,
+    r.site AS site,
     b.name AS bucket,
     sum(v.flows) AS flows,
     sum(v.bytes) AS bytes
 FROM visibility AS v
 JOIN buckets AS b ON b.id = v.bucket
+JOIN runs AS r ON r.id = v.run
 WHERE v.run IN runs_visible
-GROUP BY date_utc, v.bucket;
+GROUP BY date_utc, r.site, v.bucket;

@@ -385,7 +385,8 @@ impl Worker {
             if is_new {
                 self.names.hold_again(key.name);
             }
-            self.part.beginnings.extend(begun.map(|time| Beginning { key, time }));
+            let server = server.address;
+            self.part.beginnings.extend(begun.map(|time| Beginning { key, server, time }));
             return;
         }
         if self.part.anonymous.len() >= ANONYMOUS_MAX {

@@ -215,6 +215,8 @@ pub struct AnonymousSums {
 pub struct Beginning {
     /// Whose, and under which name.
     pub key: UsageKey,
+    /// The server.
+    pub server: Address,
     /// Stamp of its first packet.
     pub time: Timestamp,
 }

@@ -200,15 +200,19 @@ impl Text {
         let Some(fact) = possible.iter().find(|fact| fact.app_id == question.app) else {
             return Ok(());
         };
-        let flows = fact.sums.flows;
+        let flows = fact.flows;
         let connections = if flows == 1 { "connection" } else { "connections" };
         self.line(format!(
             "{begin}{flows} {connections} with a hidden or ambiguous name may have been it, at most {}",
-            bytes(fact.sums.bytes)
+            bytes(fact.bytes)
         ));
         self.line(
             "(bytes_upper_bound in apps.csv). Nobody is credited with what is only possible.",
         );
+        self.line(format!(
+            "Weighted with what DNS had told the same clients, {} of it are to be expected.",
+            bytes(fact.bytes_expected)
+        ));
         Ok(())
     }
 

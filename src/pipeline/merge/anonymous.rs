@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::super::calls::OpenFlow;
 use super::super::naming::{Named, name_flow, name_media};
-use super::super::possible;
 use super::super::verdicts::Verdict;
 use super::Merge;
 use crate::dissect::tunnel::TunnelProtocol;
@@ -108,10 +107,20 @@ impl Merge {
         let is_elsewhere = named.is_tor || named.bucket == Bucket::EchHidden;
         let bucket = flow.bucket.or(is_elsewhere.then_some(named.bucket));
         self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
-        if target.is_none() && flow.bucket.is_none() {
-            let possible = &mut self.gathered.possible;
-            let verdicts = &mut self.verdicts;
-            possible::add(possible, &named.candidates, flow.hour, &flow.sums, verdicts);
+        // A hello's own name tells what the server serves.
+        if let (Some(_), Some(name), true) = (target, &named.name, flow.sums.connections > 0)
+            && matches!(named.source, NameSource::Sni | NameSource::Quic | NameSource::Cert)
+            && flow.bucket != Some(Bucket::Private)
+        {
+            self.serves(flow.server.address, name, flow.first_seen);
+        }
+        let is_open =
+            matches!(named.bucket, Bucket::Ambiguous | Bucket::NoName | Bucket::EchHidden);
+        if target.is_none() && flow.bucket.is_none() && is_open && self.keep.is_some() {
+            let own = if named.is_asked { &named.candidates[..] } else { &[] };
+            let piece = (flow.server.address, flow.hour, &flow.sums);
+            let (possible, verdicts) = (&mut self.gathered.possible, &mut self.verdicts);
+            self.opaque.take(possible, piece, own, &mut self.names, verdicts);
         }
     }
 

@@ -139,9 +139,13 @@ impl Merge {
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
         let mut possible = Vec::with_capacity(self.gathered.possible.len());
-        for (&(hour, target), &sums) in &self.gathered.possible {
-            let target = store.target_id(self.verdicts.target(target))?;
-            possible.push(PossibleRow { hour, target, sums });
+        for ((hour, members), &sums) in &self.gathered.possible {
+            let mut targets = Vec::with_capacity(members.len());
+            for &(target, weight) in &**members {
+                targets.push((store.target_id(self.verdicts.target(target))?, weight));
+            }
+            let candidates = store.candidates_id(&targets)?;
+            possible.push(PossibleRow { hour: *hour, candidates, sums });
         }
         let Fresh { traits, accepted } =
             self.summary.sources.fresh(|number| subject_id(store, number))?;

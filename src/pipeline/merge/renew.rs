@@ -119,6 +119,7 @@ impl Merge {
 
     /// Numbers targets anew, those of open flows first.
     fn forget_numbers(&mut self, catalogue: Option<Arc<Catalogue>>) {
+        self.opaque.forget_numbers();
         let old = self.verdicts.forget(catalogue);
         for named in self.open.values_mut() {
             let verdict = &mut Arc::make_mut(named).verdict;

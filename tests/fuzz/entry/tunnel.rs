@@ -47,7 +47,12 @@ pub(crate) fn run(data: &[u8]) {
         bytes.resize(length, 0);
         choices.damage(&mut bytes);
         let kept = if choices.rarely() { bytes.len() / 2 } else { bytes.len() };
-        let datagram = Datagram { bytes: &bytes[..kept], length: bytes.len(), is_nat_traversal };
+        let datagram = Datagram {
+            bytes: &bytes[..kept],
+            length: bytes.len(),
+            is_nat_traversal,
+            is_zerotier: is_nat_traversal,
+        };
         let told = seen.datagram(side, &datagram);
         assert!(told.is_none() || media::may_be(&datagram));
         let found = match &mut known {
