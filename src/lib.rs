@@ -204,9 +204,12 @@
 //!
 //! ## Bounds
 //!
-//! A flow whose name is hidden or ambiguous is in no app's certain sums. Each app among its
-//! candidates may have had all of it: that is kept apart, with the share of the candidates that are
-//! the app's, and is what `bytes_upper_bound` adds.
+//! A flow whose name is hidden, ambiguous or not there is in no app's certain sums. Its
+//! [candidates](pipeline::possible) are the names that DNS told its client, with weight, and those
+//! that anybody was told for its server, or used there, within a day before or after, without. Each
+//! app among them may have had all of it, which is what `bytes_upper_bound` adds. It is kept by sets of
+//! candidates, so that a flow is in an app's bound once, whatever turns out to be the app's; the empty
+//! set is what bounds nobody.
 //!
 //! ## Names that come later
 //!
@@ -303,6 +306,8 @@
 //! | devices that ARP and DHCP showed, or that had traffic of apps, of days not judged yet | [`PRESENT_MAX`](pipeline::presence::PRESENT_MAX) | no more are noted, `hint_dropped` |
 //! | pages of a client that may lead loads, and leaders of a flow | [`PAGES_MAX`](pipeline::loads::PAGES_MAX), [`LEADERS_MAX`](pipeline::loads::LEADERS_MAX) | no more are looked at, `beginning_dropped`; those behind are not told |
 //! | addresses of which it is known what anybody was told, names of one | 262,144, 16 | the oldest go; no more are kept, `candidate_dropped` |
+//! | pieces of flows whose candidates may become more, servers of which it is known what was used there, apps and domains of one, candidates of a flow | 65,536, 262,144, 64, 96 | learn nothing more; left out, `candidate_dropped` |
+//! | clients with names that may be Tor's, names of one | 4,096, 8 | all are forgotten; the oldest goes |
 //! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
 //! | clients with rows | 1,048,576 | client "other", `client_folded` |
 //! | unmatched domains | 65,536 | those with most bytes stay, ties by name; domain "other", `unmatched_folded` |

@@ -182,6 +182,7 @@ fn hello_after_questions(questions: &[(&str, &str)], name: &str) -> Made {
 fn a_made_up_name_is_tors_where_nobody_asked_for_it() {
     const MADE_UP: &str = "www.bfu4xhj2k5qzt.com";
     const GIVEN: &str = "www.mp3to4u2.com";
+    const LETTERS: &str = "www.xjqwvtabehklmnr.com";
     let told = |questions: &[(&str, &str)], name: &str| {
         let made = hello_after_questions(questions, name);
         let (buckets, rows) = (support::buckets(&made.report()), made.rows("detours.csv"));
@@ -191,9 +192,12 @@ fn a_made_up_name_is_tors_where_nobody_asked_for_it() {
         assert_eq!(made.flow_to(443)["name"], name);
         is_tor
     };
-    // Its questions are not seen at all: a long made-up name is enough, a short one not.
+    // Its questions are not seen at all: one that nobody would give is enough, another not.
     assert!(told(&[], MADE_UP));
     assert!(!told(&[], GIVEN));
+    assert!(!told(&[], "www.mp3juice4u.com"));
+    assert!(!told(&[], LETTERS));
+    assert!(!told(&[("elsewhere.example", "198.51.100.1")], LETTERS));
     // They are, and the name is not among them.
     let other = ("elsewhere.example", "198.51.100.1");
     assert!(told(&[other], MADE_UP));
@@ -201,6 +205,41 @@ fn a_made_up_name_is_tors_where_nobody_asked_for_it() {
     // Who looks a name up was given it.
     assert!(!told(&[other, (MADE_UP, "198.51.100.9")], MADE_UP));
     assert!(!told(&[other, (GIVEN, "198.51.100.9")], GIVEN));
+}
+
+/// A client of Tor connects to several relays, each under a name of its own.
+#[test]
+fn several_names_that_nobody_can_say_are_tors() {
+    let told = |names: &[&str], asked: Option<&str>| {
+        let mut traffic = Traffic::default();
+        let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let mut random = Random::new(9);
+        for (at, name) in (1..).zip(names) {
+            let start = (START_SECONDS + i64::from(at) * 60) * SECOND;
+            let server = end(&format!("198.51.100.{at}:443"));
+            if asked == Some(name) {
+                let from = end("10.1.0.7:4000");
+                let mut talk = Talk::udp(&mut traffic, from, end("10.0.0.53:53"), start - SECOND);
+                talk.send(Side::Up, &dns::query(7, name, dns::A));
+                talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
+            }
+            let hello = Hello { server_name: Some(name), ..Hello::default() };
+            let from = end(&format!("10.1.0.7:{}", 5000 + at));
+            let mut talk = Talk::tcp(&mut traffic, from, server, start);
+            talk.open();
+            talk.send(Side::Up, &tls::records(&tls::client_hello(&hello, &mut random), 16_384));
+            talk.send(Side::Down, &tls::server_hello(&mut random));
+            talk.close();
+        }
+        let made = Made::read(&traffic, &[]);
+        made.flows().into_iter().filter(|flow| flow["tunnel"] == "tor").count()
+    };
+    let odd = ["www.xjqwvtabehklmnr.com", "www.bcdfgoqrstvwie.com", "www.zzkktraoplmnbvc.com"];
+    assert_eq!(told(&odd, None), 2, "from the second on");
+    assert_eq!(told(&odd[..1], None), 0);
+    assert_eq!(told(&odd[..2], Some(odd[0])), 0, "who asks was given a name");
+    let given = ["www.facebook.com", "www.wikipedia.com", "www.schwarzkopf.com", "www.nytimes.com"];
+    assert_eq!(told(&given, None), 0);
 }
 
 #[test]

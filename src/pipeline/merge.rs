@@ -20,7 +20,7 @@ use super::calls::{Calls, OpenFlow};
 use super::clocks::{Clocks, Full};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Begun, Followed, Leads, Loads, Site};
-use super::naming::{Named, Offers};
+use super::naming::{Named, Offers, Suspects};
 use super::possible::Opaque;
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
@@ -84,6 +84,7 @@ pub struct Merge {
     identities: Identities,
     names: NameCache,
     offers: Offers,
+    suspects: Suspects,
     /// What flows without a certain name may have been.
     opaque: Opaque,
     /// Verdicts on anonymous flows that are open, by worker and flow.
@@ -150,6 +151,7 @@ impl Merge {
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
+            suspects: Suspects::default(),
             opaque: Opaque::default(),
             open: HashMap::default(),
             ended: Vec::new(),
@@ -199,6 +201,13 @@ impl Merge {
             counters.merge(&part.counters);
         }
         self.learn(parts);
+        for (_, part) in parts.iter() {
+            for flow in &part.anonymous {
+                if let Some((name, _)) = flow.outer.and_then(|outer| outer.name) {
+                    self.suspects.note(flow, part.names.get(name), &mut self.names);
+                }
+            }
+        }
         // One tick later, all that can have been said about them was said. (Sensor time may have
         // gone back since, so that it tells nothing.)
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::verdicts::{Verdict, Verdicts};
-use crate::dissect::tunnel;
+use crate::dissect::tunnel::{self, Oddness};
 use crate::hostname::{Hostname, registrable_domain};
 use crate::ledger::Bucket;
 use crate::names::{CANDIDATES_MAX, Candidate, LATE_NANOS, NameCache};
@@ -128,13 +128,14 @@ pub fn name_flow(
     outer: Option<&str>,
     names: &mut NameCache,
     offers: &Offers,
+    suspects: &Suspects,
     verdicts: &mut Verdicts,
 ) -> Named {
     let shown = outer.zip(flow.outer.and_then(|outer| outer.name).map(|(_, source)| source));
     let state = match (flow.outer.map(|outer| outer.doubt), shown) {
         (Some(Doubt::MadeUp), Some((name, source))) => {
             let named = named(name, source, verdicts);
-            return match is_made_up(flow, name, names) {
+            return match is_made_up(flow, name, names, suspects) {
                 true => Named { bucket: Bucket::Tunnel, is_tor: true, ..named },
                 false => named,
             };
@@ -188,12 +189,72 @@ pub fn name_flow(
 }
 
 /// Whether a name that may be made up is: nobody asks DNS for one, nor for its server's address. A
-/// client whose questions are not seen tells nothing by not asking, and it takes a longer name.
-fn is_made_up(flow: &AnonymousSums, name: &str, names: &mut NameCache) -> bool {
+/// client whose questions are not seen tells nothing by not asking, and a name may be another
+/// language's word: then it takes a name that nobody would give, or another one of the same client
+/// before it.
+fn is_made_up(
+    flow: &AnonymousSums,
+    name: &str,
+    names: &mut NameCache,
+    suspects: &Suspects,
+) -> bool {
+    let (client, first) = (flow.client.address, flow.first_seen);
+    if is_told(flow, names) {
+        return false;
+    }
+    match tunnel::tor_oddness(name) {
+        Some(Oddness::Extreme) => true,
+        Some(Oddness::Doubtful) if names.is_answered(client, first) => true,
+        Some(_) => suspects.has_other(client, name, first),
+        None => false,
+    }
+}
+
+/// Whether anybody was told a name for a flow's server.
+fn is_told(flow: &AnonymousSums, names: &mut NameCache) -> bool {
     let (client, server, first) = (flow.client.address, flow.server.address, flow.first_seen);
     let (candidates, _) = names.candidates(client, server, first);
-    let is_told = !candidates.is_empty() || !names.of_anybody(server, first).is_empty();
-    !is_told && (names.is_answered(client, first) || tunnel::is_long_tor_name(name))
+    !candidates.is_empty() || !names.of_anybody(server, first).is_empty()
+}
+
+/// Names that may be made up and that nobody was told, by client.
+#[derive(Default)]
+pub struct Suspects {
+    known: HashMap<Address, Vec<(Timestamp, Box<str>)>, RandomState>,
+}
+
+/// Clients with such names, and names of one.
+const SUSPECTS_MAX: usize = 4096;
+const SUSPECT_NAMES_MAX: usize = 8;
+/// How long before a flow a name counts.
+const SUSPECT_NANOS: i64 = 24 * 3600 * NANOS_PER_SECOND;
+
+impl Suspects {
+    /// Notes the name of a flow, if it may be made up: of all flows of a tick before any is named, so
+    /// that it makes no difference who saw them.
+    pub fn note(&mut self, flow: &AnonymousSums, name: &str, names: &mut NameCache) {
+        let is_doubtful = flow.outer.is_some_and(|outer| outer.doubt == Doubt::MadeUp);
+        if !is_doubtful || is_told(flow, names) {
+            return;
+        }
+        if self.known.len() >= SUSPECTS_MAX && !self.known.contains_key(&flow.client.address) {
+            self.known.clear();
+        }
+        let known = self.known.entry(flow.client.address).or_default();
+        let fresh = (flow.first_seen, Box::from(name));
+        if let Err(at) = known.binary_search(&fresh) {
+            known.insert(at, fresh);
+            // The oldest goes.
+            known.drain(..known.len().saturating_sub(SUSPECT_NAMES_MAX));
+        }
+    }
+
+    fn has_other(&self, client: Address, name: &str, first: Timestamp) -> bool {
+        let known = self.known.get(&client).map(Vec::as_slice).unwrap_or_default();
+        known.iter().any(|(time, other)| {
+            **other != *name && *time <= first && first <= time.offset(SUSPECT_NANOS)
+        })
+    }
 }
 
 /// What the extension in a flow's hello amounts to.

@@ -1,5 +1,6 @@
 //! Names and flows as JSON lines, in total order, whatever number of workers found them.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct FlowLine {
     name: Option<Box<str>>,
     name_source: Option<NameSource>,
     candidates: Box<[Box<str>]>,
+    /// The share that each app has in them.
+    candidate_apps: BTreeMap<Box<str>, f64>,
     ech: Option<EchState>,
     app: Option<Box<str>>,
     role: Option<Role>,
@@ -82,6 +85,9 @@ impl FlowLine {
             protocol: flow.protocol,
             name,
             name_source,
+            candidate_apps: named
+                .map(|named| shares(&named.candidates, verdicts))
+                .unwrap_or_default(),
             candidates: named.map(|named| named.candidates.clone()).unwrap_or_default(),
             ech: named.and_then(|named| named.ech),
             role: app.as_ref().and(verdict).and_then(|verdict| verdict.role),
@@ -97,6 +103,18 @@ impl FlowLine {
             media: flow.media,
         }
     }
+}
+
+/// The share that each app has in names that a flow may have had in mind.
+fn shares(candidates: &[Box<str>], verdicts: &mut Verdicts) -> BTreeMap<Box<str>, f64> {
+    let mut names: BTreeMap<Box<str>, f64> = BTreeMap::new();
+    for name in candidates {
+        let target = verdicts.name(name).target;
+        if let Some(Target::App { app, .. }) = target.map(|target| verdicts.target(target)) {
+            *names.entry(app.id.as_str().into()).or_default() += 1.0;
+        }
+    }
+    names.into_iter().map(|(app, count)| (app, count / candidates.len() as f64)).collect()
 }
 
 /// The lines of a run. They are kept in memory until its end, when their order is known.
@@ -140,6 +158,8 @@ struct FlowJson<'a> {
     name_source: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     candidates: &'a [Box<str>],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    candidate_apps: &'a BTreeMap<Box<str>, f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ech: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -234,6 +254,7 @@ impl Records {
                 name: line.name.as_deref(),
                 name_source: line.name_source.map(NameSource::as_str),
                 candidates: &line.candidates,
+                candidate_apps: &line.candidate_apps,
                 ech: line.ech.map(EchState::as_str),
                 tunnel: tunnel.map(TunnelProtocol::as_str),
                 remote_access: remote_access.map(TunnelProtocol::as_str),

@@ -8,8 +8,7 @@
 //! as long as hours are kept.
 //!
 //! What rows do not tell stays as it was read: flows that were ambiguous (an app that may have been
-//! among them gets their bytes as upper bound, where two names of a flow are its twice), and whose
-//! media of calls are.
+//! among them gets their bytes as upper bound), and whose media of calls are.
 
 use std::collections::BTreeMap;
 

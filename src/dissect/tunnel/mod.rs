@@ -30,7 +30,7 @@ mod zerotier;
 pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
 pub(crate) use remote::{is_anydesk, is_remote_desktop, is_teamviewer_command, teamviewer_command};
 pub(crate) use requests::{is_hysteria, of_request, of_subprotocol, of_upgrade};
-pub use tor::{Sign as TorSign, is_long as is_long_tor_name, of_hello as tor_hello};
+pub use tor::{Oddness, Sign as TorSign, oddness as tor_oddness, of_hello as tor_hello};
 
 /// A protocol by which a flow is known as a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,8 @@
 //! `tortls`, `crypto_random_hostname`), and offers no application protocol. Names that people give
 //! may look like that (`www.mp3to4u2.com`), so that it takes another sign: the cipher suites that Tor
 //! offers, or the port that most relays use. Where neither is there, a name that changes often
-//! between letters and digits is doubtful ([`Sign::Doubtful`]): nobody asks DNS for a made-up name.
+//! between letters and digits, or that nobody can say, is doubtful ([`Sign::Doubtful`], [`Oddness`]):
+//! nobody asks DNS for a made-up name, and a client has several.
 //! Relays' certificates are encrypted (TLS 1.3). Bridges with a transport of their own (obfs4,
 //! Snowflake, WebTunnel) are made not to be known, and are not.
 
@@ -80,13 +81,37 @@ pub fn of_hello(hello: &ClientHello, port: u16) -> Option<Sign> {
     if port == RELAY_PORT || ciphers.is_some_and(|ciphers| CIPHERS.contains(&ciphers)) {
         return Some(Sign::Relay);
     }
-    is_made_up(label.as_bytes()).then_some(Sign::Doubtful)
+    oddness(name).map(|_| Sign::Doubtful)
 }
 
-/// Whether a doubtful name is too long to be given, where nobody's questions are seen.
-pub fn is_long(name: &str) -> bool {
-    const LENGTH_MIN: usize = "www..com".len() + 10;
-    name.len() >= LENGTH_MIN
+/// How odd a doubtful name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Oddness {
+    /// Another language may have it.
+    Faint,
+    /// People give such names, though seldom.
+    Doubtful,
+    /// Long, and letters and digits change places all the time: of the names in the tests of the
+    /// catalogue none is like that.
+    Extreme,
+}
+
+/// How odd a doubtful name is; none of a name that is not doubtful.
+pub fn oddness(name: &str) -> Option<Oddness> {
+    const LENGTH_MIN: usize = 12;
+    const EXTREME_MIN: usize = 6;
+    let label = name.strip_prefix("www.")?.strip_suffix(".com")?;
+    if !may_be_made_up(label) {
+        return None;
+    }
+    let (changes, runs) = oddities(label.as_bytes());
+    match changes + 2 * runs {
+        // Without a digit it might be another language's word.
+        _ if changes == 0 => (runs > 0).then_some(Oddness::Faint),
+        odd if odd >= EXTREME_MIN && label.len() >= LENGTH_MIN => Some(Oddness::Extreme),
+        odd if odd >= ODDNESS_MIN => Some(Oddness::Doubtful),
+        _ => None,
+    }
 }
 
 fn may_be_made_up(label: &str) -> bool {
@@ -94,7 +119,8 @@ fn may_be_made_up(label: &str) -> bool {
     LABEL_LENGTHS.contains(&label.len()) && label.bytes().all(of_base_32)
 }
 
-fn is_made_up(bytes: &[u8]) -> bool {
+/// Changes between letters and digits, and runs without a vowel.
+fn oddities(bytes: &[u8]) -> (usize, usize) {
     let changes = bytes
         .iter()
         .zip(bytes.iter().skip(1))
@@ -103,8 +129,7 @@ fn is_made_up(bytes: &[u8]) -> bool {
     let breaks_run =
         |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | b'2'..=b'7');
     let runs = bytes.split(breaks_run).filter(|run| run.len() >= RUN_LENGTH).count();
-    // A digit at all is worth looking at; without one it might be another language's word.
-    changes > 0 && changes + 2 * runs >= ODDNESS_MIN
+    (changes, runs)
 }
 
 #[cfg(test)]
@@ -170,7 +195,15 @@ mod tests {
         }
         let given = hello("www.mp3to4u2.com", &[]);
         assert_eq!(of_hello(&given, 443), Some(Sign::Doubtful));
-        assert!(!is_long("www.mp3to4u2.com") && is_long("www.bfu4xhj2k5qzt.com"));
+        for (name, expected) in [
+            ("www.mp3to4u2.com", Some(Oddness::Doubtful)),
+            ("www.mp3juice4u.com", Some(Oddness::Doubtful)),
+            ("www.bfu4xhj2k5qzt.com", Some(Oddness::Extreme)),
+            ("www.xjqwvtabehklmnr.com", Some(Oddness::Faint)),
+            ("www.schwarzkopf.com", None),
+        ] {
+            assert_eq!(oddness(name), expected, "{name}");
+        }
     }
 
     #[test]

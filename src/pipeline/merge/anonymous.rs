@@ -44,8 +44,14 @@ impl Merge {
                 return;
             }
             None => {
-                let named =
-                    name_flow(flow, outer, &mut self.names, &self.offers, &mut self.verdicts);
+                let named = name_flow(
+                    flow,
+                    outer,
+                    &mut self.names,
+                    &self.offers,
+                    &self.suspects,
+                    &mut self.verdicts,
+                );
                 let is_call = flow.is_media && flow.bucket.is_none() && named.is_nobodys();
                 if is_call && self.calls.wait(key, flow) {
                     return;
