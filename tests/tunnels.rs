@@ -328,10 +328,10 @@ fn a_tunnel_between_two_addresses_at_home_is_told() {
         let rows = rows.map(|row| format!("{} {} {}", row["what"], row["known_by"], row["bytes"]));
         (buckets.into_keys().collect::<Vec<_>>(), rows.collect::<Vec<_>>())
     };
-    let mut initiation = vec![0x5a; 148];
+    let mut initiation = [0x5a; 148];
     initiation[..4].copy_from_slice(&[1, 0, 0, 0]);
     initiation[132..].fill(0);
-    let mut answer = vec![0xa5; 92];
+    let mut answer = [0xa5; 92];
     answer[..4].copy_from_slice(&[2, 0, 0, 0]);
     answer[76..].fill(0);
     let messages = [&initiation[..], &answer[..]];

@@ -201,13 +201,7 @@ impl Merge {
             counters.merge(&part.counters);
         }
         self.learn(parts);
-        for (_, part) in parts.iter() {
-            for flow in &part.anonymous {
-                if let Some((name, _)) = flow.outer.and_then(|outer| outer.name) {
-                    self.suspects.note(flow, part.names.get(name), &mut self.names);
-                }
-            }
-        }
+        self.suspect(parts);
         // One tick later, all that can have been said about them was said. (Sensor time may have
         // gone back since, so that it tells nothing.)
         for (worker, flow, outer) in std::mem::take(&mut self.deferred) {
@@ -440,14 +434,6 @@ impl Merge {
                 Some(key) => self.flow_line(&flow, name, Some(key)),
                 None => self.flow_line(&flow, name, None),
             }
-        }
-    }
-
-    /// Notes whose connections a server takes. What nobody keeps needs no bounds.
-    fn serves(&mut self, server: Address, name: &str, time: Timestamp) {
-        if self.keep.is_some() {
-            let possible = &mut self.gathered.possible;
-            self.opaque.serves(possible, (server, name, time), &mut self.verdicts);
         }
     }
 

@@ -63,32 +63,40 @@ fn nodes_of(datagram: &Datagram<'_>) -> Option<(Node, Node)> {
     (to != from && is_node(to) && is_node(from)).then_some((to, from))
 }
 
-/// What the packets of each side named last: receiver, sender, number, and how many did.
+/// What the packets of a side named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Named {
+    /// Receiver and sender.
+    nodes: (Node, Node),
+    /// The last packet's.
+    number: [u8; 8],
+    packets: u8,
+}
+
+/// What the packets of each side named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Nodes([Option<(Node, Node, [u8; 8], u8)>; 2]);
+pub struct Nodes([Option<Named>; 2]);
 
 impl Nodes {
     /// Takes a datagram of a side. Fragments behind a packet's first one name no sender; what is not
     /// understood before both sides agree ends the search.
     pub(super) fn datagram(&mut self, side: Side, datagram: &Datagram<'_>) -> Progress<Recognised> {
-        let (Some((to, from)), Some(number)) = (nodes_of(datagram), datagram.array::<8>(0)) else {
+        let (Some(nodes), Some(number)) = (nodes_of(datagram), datagram.array::<8>(0)) else {
             return Progress::Reject(None);
         };
         let Some(slot) = self.0.get_mut(side) else { return Progress::Reject(None) };
-        let count = match *slot {
-            Some((known_to, known_from, ..)) if (known_to, known_from) != (to, from) => {
-                return Progress::Reject(None);
-            }
-            Some((_, _, before, count)) if before == number => count,
-            Some((.., count)) => count.saturating_add(1),
+        let packets = match *slot {
+            Some(known) if known.nodes != nodes => return Progress::Reject(None),
+            Some(known) if known.number == number => known.packets,
+            Some(known) => known.packets.saturating_add(1),
             None => 1,
         };
-        *slot = Some((to, from, number, count));
+        *slot = Some(Named { nodes, number, packets });
         let [Some(one), Some(other)] = self.0 else { return Progress::Incomplete };
-        if (one.0, one.1) != (other.1, other.0) {
+        if one.nodes != (other.nodes.1, other.nodes.0) {
             return Progress::Reject(None);
         }
-        if one.3.min(other.3) < PACKETS_MIN {
+        if one.packets.min(other.packets) < PACKETS_MIN {
             return Progress::Incomplete;
         }
         Progress::Complete(Recognised { protocol: TunnelProtocol::ZeroTier, client: None })

@@ -12,13 +12,33 @@ use super::Merge;
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::ledger::Bucket;
 use crate::names::LATE_NANOS;
+use crate::net::Address;
 use crate::observation::NameSource;
 use crate::time::Timestamp;
 use crate::usage::Sums;
 use crate::worker::detours::Detour;
-use crate::worker::part::AnonymousSums;
+use crate::worker::part::{AnonymousSums, Part};
 
 impl Merge {
+    /// Notes names that may be made up, before any flow of a tick is named.
+    pub(super) fn suspect(&mut self, parts: &[(usize, Part)]) {
+        for (_, part) in parts {
+            for flow in &part.anonymous {
+                if let Some((name, _)) = flow.outer.and_then(|outer| outer.name) {
+                    self.suspects.note(flow, part.names.get(name), &mut self.names);
+                }
+            }
+        }
+    }
+
+    /// Notes whose connections a server takes. What nobody keeps needs no bounds.
+    pub(super) fn serves(&mut self, server: Address, name: &str, time: Timestamp) {
+        if self.keep.is_some() {
+            let possible = &mut self.gathered.possible;
+            self.opaque.serves(possible, (server, name, time), &mut self.verdicts);
+        }
+    }
+
     /// Takes an anonymous flow's sums; `outer` is the name that goes with Encrypted
     /// ClientHello.
     pub(super) fn anonymous(
