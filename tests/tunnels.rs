@@ -235,9 +235,10 @@ fn several_names_that_nobody_can_say_are_tors() {
         made.flows().into_iter().filter(|flow| flow["tunnel"] == "tor").count()
     };
     let odd = ["www.xjqwvtabehklmnr.com", "www.bcdfgoqrstvwie.com", "www.zzkktraoplmnbvc.com"];
-    assert_eq!(told(&odd, None), 2, "from the second on");
-    assert_eq!(told(&odd[..1], None), 0);
-    assert_eq!(told(&odd[..2], Some(odd[0])), 0, "who asks was given a name");
+    assert_eq!(told(&odd, None), 1, "from the third on");
+    assert_eq!(told(&["www.mp3juice4u.com", odd[0]], None), 1, "a digit counts twice");
+    assert_eq!(told(&odd[..2], None), 0);
+    assert_eq!(told(&odd, Some(odd[0])), 0, "who asks was given a name");
     let given = ["www.facebook.com", "www.wikipedia.com", "www.schwarzkopf.com", "www.nytimes.com"];
     assert_eq!(told(&given, None), 0);
 }

@@ -401,7 +401,7 @@ impl Merge {
                 self.calls.began(client, names.get(name), beginning.time);
             }
             if verdict.target.is_some() && !at_home {
-                self.serves(beginning.server, &names[name as usize], beginning.time);
+                self.serves(beginning.server, names.get(name), beginning.time);
             }
             self.begin(client, verdict, at_home, hour, source, beginning.time);
         }

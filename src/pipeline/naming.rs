@@ -135,7 +135,8 @@ pub fn name_flow(
     let state = match (flow.outer.map(|outer| outer.doubt), shown) {
         (Some(Doubt::MadeUp), Some((name, source))) => {
             let named = named(name, source, verdicts);
-            return match is_made_up(flow, name, names, suspects) {
+            let is_unknown = named.bucket == Bucket::Unmatched;
+            return match is_unknown && is_made_up(flow, name, names, suspects) {
                 true => Named { bucket: Bucket::Tunnel, is_tor: true, ..named },
                 false => named,
             };
@@ -190,8 +191,8 @@ pub fn name_flow(
 
 /// Whether a name that may be made up is: nobody asks DNS for one, nor for its server's address. A
 /// client whose questions are not seen tells nothing by not asking, and a name may be another
-/// language's word: then it takes a name that nobody would give, or another one of the same client
-/// before it.
+/// language's word: then it takes a name that nobody would give, or others of the same client before
+/// it. What the catalogue knows was given.
 fn is_made_up(
     flow: &AnonymousSums,
     name: &str,
@@ -205,7 +206,7 @@ fn is_made_up(
     match tunnel::tor_oddness(name) {
         Some(Oddness::Extreme) => true,
         Some(Oddness::Doubtful) if names.is_answered(client, first) => true,
-        Some(_) => suspects.has_other(client, name, first),
+        Some(_) => suspects.has_others(client, name, first),
         None => false,
     }
 }
@@ -232,9 +233,15 @@ const SUSPECT_NANOS: i64 = 24 * 3600 * NANOS_PER_SECOND;
 impl Suspects {
     /// Notes the name of a flow, if it may be made up: of all flows of a tick before any is named, so
     /// that it makes no difference who saw them.
-    pub fn note(&mut self, flow: &AnonymousSums, name: &str, names: &mut NameCache) {
+    pub fn note(
+        &mut self,
+        flow: &AnonymousSums,
+        name: &str,
+        names: &mut NameCache,
+        verdicts: &mut Verdicts,
+    ) {
         let is_doubtful = flow.outer.is_some_and(|outer| outer.doubt == Doubt::MadeUp);
-        if !is_doubtful || is_told(flow, names) {
+        if !is_doubtful || verdicts.name(name).bucket != Bucket::Unmatched || is_told(flow, names) {
             return;
         }
         if self.known.len() >= SUSPECTS_MAX && !self.known.contains_key(&flow.client.address) {
@@ -249,11 +256,17 @@ impl Suspects {
         }
     }
 
-    fn has_other(&self, client: Address, name: &str, first: Timestamp) -> bool {
+    /// Whether a client had another such name before, or two that might be words.
+    fn has_others(&self, client: Address, name: &str, first: Timestamp) -> bool {
         let known = self.known.get(&client).map(Vec::as_slice).unwrap_or_default();
-        known.iter().any(|(time, other)| {
+        let others = known.iter().filter(|(time, other)| {
             **other != *name && *time <= first && first <= time.offset(SUSPECT_NANOS)
-        })
+        });
+        let weight = |(_, other): &(Timestamp, Box<str>)| match tunnel::tor_oddness(other) {
+            Some(Oddness::Faint) | None => 1,
+            Some(_) => 2,
+        };
+        others.map(weight).sum::<u32>() >= 2
     }
 }
 

@@ -25,7 +25,9 @@ impl Merge {
         for (_, part) in parts {
             for flow in &part.anonymous {
                 if let Some((name, _)) = flow.outer.and_then(|outer| outer.name) {
-                    self.suspects.note(flow, part.names.get(name), &mut self.names);
+                    let name = part.names.get(name);
+                    let (names, verdicts) = (&mut self.names, &mut self.verdicts);
+                    self.suspects.note(flow, name, names, verdicts);
                 }
             }
         }
