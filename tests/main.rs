@@ -39,6 +39,7 @@ mod own;
 mod packaging;
 mod reclassify;
 mod service;
+mod shadows;
 mod shared_sources;
 mod support;
 mod tidy;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::excess::Usual;
 use super::kept::{Counted, Kind};
 use super::pattern::{Pattern, Spacing};
-use super::{Because, Evidence, Grade, HourFacts, Side, Thresholds, grade};
+use super::{Because, Evidence, Grade, HourFacts, Side, Thresholds, grade_part};
 use crate::usage::Sums;
 
 /// What facts are of: an hour, by its beginning in seconds; or those hours of a day that are of one
@@ -93,6 +93,12 @@ impl DayFacts {
         &self.slots
     }
 
+    /// The facts of an hour, where there are any.
+    pub fn hour(&self, hour: i64) -> Option<&HourFacts> {
+        let at = self.slots.binary_search_by_key(&(hour, None), |known| known.0).ok()?;
+        Some(&self.slots[at].1)
+    }
+
     /// Sums of the day; masks of minutes mean nothing in them.
     pub fn all(&self) -> Sums {
         let mut sums = Sums::default();
@@ -143,15 +149,29 @@ impl DayFacts {
         &self,
         thresholds: &Thresholds,
     ) -> impl Iterator<Item = (&Slot, &HourFacts, Grade)> {
-        let is_sync = self.pattern(thresholds) == Pattern::Sync;
+        self.grades_of(self, thresholds)
+    }
+
+    /// The slots of a part of the day, that is of one tenant and edition, with their classes within
+    /// the whole of it.
+    fn grades_of<'a>(
+        &'a self,
+        part: &'a DayFacts,
+        thresholds: &Thresholds,
+    ) -> impl Iterator<Item = (&'a Slot, &'a HourFacts, Grade)> + use<'a> {
+        let thresholds = *thresholds;
+        let is_sync = self.pattern(&thresholds) == Pattern::Sync;
         let usual = if is_sync { self.usual() } else { Usual::default() };
-        self.slots.iter().map(move |(slot, facts)| {
-            let grade = grade(facts, thresholds);
+        let mut whole = self.slots.iter();
+        part.slots.iter().map(move |(slot, facts)| {
+            // What a part has, the whole has.
+            let of_all = whole.find(|known| known.0 == *slot).map_or(facts, |known| &known.1);
+            let grade = grade_part(facts, of_all, &thresholds);
             if !is_sync || grade.evidence != Evidence::Interactive {
                 return (slot, facts, grade);
             }
-            let excess = slot.1.map_or_else(|| usual.excess(facts), Kind::excess);
-            if excess.is_work(thresholds) {
+            let excess = slot.1.map_or_else(|| usual.excess(of_all), Kind::excess);
+            if excess.is_work(&thresholds) {
                 return (slot, facts, grade);
             }
             let because = Because::Sync;
@@ -161,18 +181,23 @@ impl DayFacts {
 
     /// The class of the day.
     pub fn grade(&self, thresholds: &Thresholds) -> DayGrade {
-        self.grade_within(i64::MIN..i64::MAX, thresholds)
+        self.grade_part(self, i64::MIN..i64::MAX, thresholds)
     }
 
-    /// The class of those hours of the day that begin within `range`; of hours by kind, where the
-    /// day does. Its pattern is that of the
-    /// whole day.
-    pub fn grade_within(&self, range: Range<i64>, thresholds: &Thresholds) -> DayGrade {
+    /// The class that a part of the day has within it, in those hours that begin within `range`; of
+    /// hours by kind, where the day does. The pattern is that of the whole day. A day is used where a
+    /// part of it is.
+    pub fn grade_part(
+        &self,
+        part: &DayFacts,
+        range: Range<i64>,
+        thresholds: &Thresholds,
+    ) -> DayGrade {
         let pattern = self.pattern(thresholds);
         let mut day = DayGrade { pattern, incidental: true, ..DayGrade::default() };
         let mut best: Option<(bool, bool, Evidence)> = None;
         let within = |((from, _), ..): &(&Slot, &HourFacts, Grade)| range.contains(from);
-        for (_, facts, grade) in self.grades(thresholds).filter(within) {
+        for (_, facts, grade) in self.grades_of(part, thresholds).filter(within) {
             let all = facts.all();
             day.active_minutes += facts.active_minutes();
             day.incidental_bytes += match grade.incidental {

@@ -22,6 +22,8 @@ pub struct Excess {
 
 /// Numbers of values that are reached, of each sort: none up to all.
 const REACHED: u16 = 4;
+/// Numbers of an [`Excess`].
+pub(super) const EXCESSES: u16 = REACHED * REACHED;
 
 impl Excess {
     /// As it is stored: less than 16.

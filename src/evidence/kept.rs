@@ -6,14 +6,17 @@
 //! can: those of one [`Kind`] are added up, and what their masks of minutes told is [`Counted`].
 //! Neither tells which hours they were.
 
-use super::excess::Excess;
+use super::excess::{EXCESSES, Excess};
 use super::pattern::Spacing;
 use super::{HourFacts, Side};
 use crate::usage::{self, QUARTER_BYTES_UP, Sums};
 
 /// What hours have in common that are added up. Facts only, no thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(u16);
+pub struct Kind {
+    alike: u16,
+    parts: Parts,
+}
 
 /// Numbers of quarter-hours of an hour: none up to all.
 const QUARTERS: u16 = 5;
@@ -23,10 +26,12 @@ const FOLLOWED: u16 = 4;
 const DIRECTED: u16 = 2;
 /// Kinds that do not differ in how far they stand out.
 const ALIKE: u16 = QUARTERS * FOLLOWED * DIRECTED;
+/// Kinds that do not differ in who took part.
+const KINDS: i64 = (ALIKE * EXCESSES) as i64;
 
 impl Kind {
-    /// The kind of an hour that stands out so far of its day.
-    pub fn of(facts: &HourFacts, excess: Excess) -> Kind {
+    /// The kind of an hour that stands out so far of its day, and in which these took part.
+    pub fn of(facts: &HourFacts, excess: Excess, parts: Parts) -> Kind {
         let directed = facts.directed();
         // What a shorter silence follows, a longer one does too.
         let is_all = |followed: &&u64| **followed >= directed.connections;
@@ -37,22 +42,66 @@ impl Kind {
         let quarters = quarters_with_minutes(facts.side(Side::Use));
         let is_directed = u16::from(directed.has_traffic());
         let alike = quarters + QUARTERS * (followed + FOLLOWED * is_directed);
-        Kind(alike + ALIKE * excess.number())
+        Kind { alike: alike + ALIKE * excess.number(), parts }
     }
 
     /// As it is stored.
-    pub fn number(self) -> u16 {
-        self.0
+    pub fn number(self) -> i64 {
+        i64::from(self.alike) + KINDS * i64::from(self.parts.0)
     }
 
     /// From its number; none where that is no kind.
-    pub fn from_number(number: u16) -> Option<Kind> {
-        Excess::from_number(number / ALIKE).map(|_| Kind(number))
+    pub fn from_number(number: i64) -> Option<Kind> {
+        let alike = u16::try_from(number.rem_euclid(KINDS)).ok()?;
+        let parts = Parts(u32::try_from(number.div_euclid(KINDS)).ok()?);
+        Excess::from_number(alike / ALIKE).map(|_| Kind { alike, parts })
     }
 
     /// How far such an hour stands out of its day.
     pub fn excess(self) -> Excess {
-        Excess::from_number(self.0 / ALIKE).unwrap_or_default()
+        Excess::from_number(self.alike / ALIKE).unwrap_or_default()
+    }
+}
+
+/// Which parts of an app, each a tenant and an edition, took part in an hour, and as what: a
+/// number that tells such hours apart. In hours that are alike the same parts share the same class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Parts(u32);
+
+impl Parts {
+    /// Of an hour, each part with its facts, ascending.
+    pub fn of<'a>(
+        parts: impl ExactSizeIterator<Item = ((&'a str, &'a str), &'a HourFacts)>,
+    ) -> Parts {
+        let is_alone = parts.len() == 1;
+        let mut hasher = blake3::Hasher::new();
+        let mut has_parts = false;
+        for ((tenant, edition), facts) in parts {
+            has_parts |= !tenant.is_empty() || !edition.is_empty();
+            // What is alone is the whole, whatever it did.
+            let share = if is_alone { 0 } else { share(facts) };
+            for text in [tenant, edition] {
+                hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+            }
+            hasher.update(&[share]);
+        }
+        let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+        if has_parts { Parts(u32::from_le_bytes([a, b, c, d])) } else { Parts::default() }
+    }
+}
+
+/// What a part's class within an hour depends on, beyond sums and maxima.
+fn share(facts: &HourFacts) -> u8 {
+    let directed = facts.directed();
+    match (facts.all().has_traffic(), directed.has_traffic()) {
+        (false, _) => u8::from(directed.dns_queries > 0),
+        (true, false) => 2,
+        (true, true) => {
+            let bits = facts.side(Side::Use).quarters;
+            let levels = (0..QUARTER_BYTES_UP.len() as u32)
+                .take_while(|level| bits >> (usage::QUARTERS * level) & 0xf != 0);
+            3 + levels.count() as u8
+        }
     }
 }
 
@@ -80,20 +129,26 @@ pub struct Counted {
     /// Minutes in which flows to hosts began that are not incidental.
     pub loads: u64,
     /// As [`Sums::quarters`] of hosts of role `use`, of the best hour; of its quarter-hours only how
-    /// many they are.
+    /// many they are. Of a part, those of all parts, if it has any.
     pub quarters: u64,
     /// How minutes were spread over the day.
     pub spacing: Spacing,
 }
 
 impl Counted {
-    /// What the masks of an hour tell, but for how its day is spread.
-    pub fn of(facts: &HourFacts) -> Counted {
+    /// What the masks of an hour tell of a part of it, but for minutes of loads and how its day is
+    /// spread, which stand in one part. Where a part has quarter-hours, they are as many as the whole
+    /// has: that is what counts.
+    pub fn of(part: &HourFacts, whole: &HourFacts) -> Counted {
+        let (mine, all) = (part.side(Side::Use).quarters, whole.side(Side::Use).quarters);
+        let shared = (0..QUARTER_BYTES_UP.len() as u32)
+            .map(|level| 0xf << (usage::QUARTERS * level))
+            .filter(|bits| mine & bits != 0)
+            .fold(0, |shared, bits| shared | all & bits);
         Counted {
-            active_minutes: facts.all().active_minutes(),
-            loads: u64::from(facts.directed().minutes_begun.count_ones()),
-            quarters: numbers_of_quarters(facts.side(Side::Use).quarters),
-            spacing: Spacing::default(),
+            active_minutes: part.all().active_minutes(),
+            quarters: numbers_of_quarters(shared),
+            ..Counted::default()
         }
     }
 

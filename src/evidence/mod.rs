@@ -222,24 +222,36 @@ impl Because {
 
 /// The class of an hour's facts.
 pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
-    let all = facts.all();
-    let directed = facts.directed();
+    grade_part(facts, facts, thresholds)
+}
+
+/// The class of a part of an hour's facts: those of one tenant and edition of an app. What a part
+/// has sent and received is its own. Whether pages of other sites explain the hour, and whether
+/// somebody was at work in enough quarter-hours, is told by the `whole`: who works in two tenants
+/// is one person. Where the whole is interactive, one of its parts is.
+pub fn grade_part(part: &HourFacts, whole: &HourFacts, thresholds: &Thresholds) -> Grade {
+    let all = part.all();
+    let directed = part.directed();
     // Where there is traffic, a mere question for another host of the app says nothing.
     let incidental_roles = match (all.has_traffic(), directed.has_traffic()) {
         (true, directed) => !directed,
         (false, _) => directed.dns_queries == 0,
     };
-    let is_shadow = !incidental_roles && is_shadow(&directed, facts.loads(), thresholds);
+    let is_shadow = !incidental_roles && is_shadow(&whole.directed(), whole.loads(), thresholds);
     let incidental = incidental_roles || is_shadow;
     if !all.has_traffic() {
         return Grade { evidence: Evidence::DnsOnly, incidental, because: Because::OnlyAsked };
     }
+    // Of quarter-hours, those of the whole count where the part has any of them.
+    let by_quarters = part.quarters(thresholds) > 0
+        && whole.quarters(thresholds) >= thresholds.interactive_quarters
+        && has_payload(whole.side(Side::Use), thresholds);
     let because = match () {
         () if all.handshakes == 0 && all.flow_bytes_max == 0 => Because::Unanswered,
-        () if !has_payload(&all, thresholds) => Because::OnlyHandshakes,
+        () if !has_payload(&all, thresholds) && !by_quarters => Because::OnlyHandshakes,
         () if incidental_roles => Because::IncidentalRoles,
         () if is_shadow => Because::Shadow,
-        () => interactive(facts.side(Side::Use), facts.quarters(thresholds), thresholds),
+        () => interactive(part.side(Side::Use), by_quarters, thresholds),
     };
     let evidence = match because {
         Because::OnlyAsked => Evidence::DnsOnly,
@@ -273,14 +285,12 @@ fn has_payload(sums: &Sums, thresholds: &Thresholds) -> bool {
         || sums.flow_bytes_max >= thresholds.payload_bytes
 }
 
-fn interactive(sums: &Sums, quarters: u64, thresholds: &Thresholds) -> Because {
-    if !has_payload(sums, thresholds) {
-        return Because::NoHostOfUse;
-    }
+fn interactive(sums: &Sums, by_quarters: bool, thresholds: &Thresholds) -> Because {
     match () {
+        () if !has_payload(sums, thresholds) && !by_quarters => Because::NoHostOfUse,
         () if sums.flow_bytes_max >= thresholds.interactive_bytes => Because::Bytes,
         () if sums.flow_up_max >= thresholds.interactive_bytes_up => Because::BytesUp,
-        () if quarters >= thresholds.interactive_quarters => Because::Quarters,
+        () if by_quarters => Because::Quarters,
         () => Because::BelowThresholds,
     }
 }
@@ -363,6 +373,28 @@ mod tests {
     }
 
     #[test]
+    fn tenants_of_an_app_are_judged_together() {
+        let facts = |minute: u32, up| {
+            let bit = 1 << minute;
+            let quarters = quarter_bits(bit, up, up + 900);
+            let sums = Sums { minutes_up: bit, minutes_down: bit, quarters, ..flow(up, 900) };
+            let mut facts = HourFacts::default();
+            facts.add(Side::Use, &sums);
+            facts
+        };
+        let parts = [facts(0, 800), facts(20, 800), facts(25, 300)];
+        let mut whole = HourFacts::default();
+        parts.iter().for_each(|part| whole.add(Side::Use, part.side(Side::Use)));
+        let t = Thresholds::default();
+        let class = |part: &HourFacts| grade_part(part, &whole, &t).evidence;
+        assert!(parts.iter().all(|part| grade(part, &t).evidence < Evidence::Interactive));
+        assert_eq!(grade(&whole, &t).evidence, Evidence::Interactive);
+        // A connection that says nothing makes no use of its tenant.
+        let expected = [Evidence::Interactive, Evidence::Interactive, Evidence::Handshake];
+        assert_eq!(parts.each_ref().map(class), expected);
+    }
+
+    #[test]
     fn other_roles_are_never_interactive() {
         let much = flow(50_000, 900_000);
         assert_eq!(graded(&[(Side::Incidental, much)]), (Evidence::TwoWayPayload, true));
@@ -423,6 +455,28 @@ mod tests {
                 prop_assert!(facts.side(Side::Use).handshakes > 0);
             }
             prop_assert_eq!(grade.evidence == Evidence::DnsOnly, !facts.all().has_traffic());
+        }
+
+        /// Whoever used an app, used one of its tenants; and nobody else did.
+        #[test]
+        fn an_app_is_used_where_a_part_of_it_is(
+            parts in prop::collection::vec(prop::array::uniform4(any_sums()), 1..4),
+            level in 0..QUARTER_BYTES_UP.len(), quarters in 1..4u64,
+        ) {
+            let parts = parts.into_iter().map(|sides| HourFacts { sides, counted: None });
+            let parts: Vec<HourFacts> = parts.collect();
+            let mut whole = HourFacts::default();
+            for (side, part) in Side::ALL.into_iter().flat_map(|side| parts.iter().map(move |p| (side, p))) {
+                whole.add(side, part.side(side));
+            }
+            let thresholds = Thresholds {
+                quarter_bytes_up: QUARTER_BYTES_UP[level].into(),
+                interactive_quarters: quarters,
+                ..Thresholds::default()
+            };
+            let is_used = |grade: Grade| grade.evidence == Evidence::Interactive;
+            let any = parts.iter().any(|part| is_used(grade_part(part, &whole, &thresholds)));
+            prop_assert_eq!(is_used(grade(&whole, &thresholds)), any);
         }
 
         /// A stricter threshold never makes evidence stronger.

@@ -61,24 +61,29 @@ impl AppSummary {
         day_of: impl Fn(i64) -> i64,
         is_shared: impl Fn(u32) -> bool,
     ) -> AppGrade {
-        let mut days: BTreeMap<(u32, &str, i64), DayFacts> = BTreeMap::new();
+        let mut days: BTreeMap<(u32, i64), BTreeMap<&str, DayFacts>> = BTreeMap::new();
         for ((client, part, hour, side), sums) in &self.facts {
             let hour = hour.start_seconds();
-            let day = days.entry((*client, part, day_of(hour))).or_default();
-            day.add(hour, *side, sums);
+            let day = days.entry((*client, day_of(hour))).or_default();
+            day.entry(part).or_default().add(hour, *side, sums);
         }
         let mut app = AppGrade::default();
-        for ((client, ..), facts) in days {
-            let (grade, sums) = (facts.grade(thresholds), facts.all());
-            app.is_touched |= sums.has_traffic();
-            if !grade.is_used() {
-                continue;
-            }
-            app.is_used = true;
-            app.used.add(&sums);
-            app.active_minutes += grade.active_minutes;
-            if !is_shared(client) {
-                app.clients.insert(client);
+        for ((client, _), parts) in days {
+            let mut whole = DayFacts::default();
+            parts.values().for_each(|part| whole.merge(part));
+            for part in parts.values() {
+                let grade = whole.grade_part(part, i64::MIN..i64::MAX, thresholds);
+                let sums = part.all();
+                app.is_touched |= sums.has_traffic();
+                if !grade.is_used() {
+                    continue;
+                }
+                app.is_used = true;
+                app.used.add(&sums);
+                app.active_minutes += grade.active_minutes;
+                if !is_shared(client) {
+                    app.clients.insert(client);
+                }
             }
         }
         app

@@ -122,6 +122,8 @@ mod tests {
             let who = [("ada", "10.0.0.1"), ("bob", "10.0.0.2"), ("", "10.0.0.3")][who];
             let what = match what {
                 6 => Target::Domain("unknown.example".into()),
+                n @ (7 | 8) => in_tenant(app("slack", ["use", "embed"][n - 7]), "acme"),
+                9 => in_tenant(app("slack", "use"), "globex"),
                 n => {
                     let (id, role) = [
                         ("slack", "use"),
@@ -189,6 +191,11 @@ mod tests {
         }
     }
 
+    fn in_tenant(target: Target, name: &str) -> Target {
+        let Target::App { app, role, edition, .. } = target else { return target };
+        Target::App { app, role, tenant: name.into(), edition }
+    }
+
     fn filled(draws: &[Draw]) -> Store {
         let mut store = Store::in_memory("UTC").unwrap();
         let run = store.begin_run(&start(&[capture(1)], false)).unwrap().run;
@@ -206,7 +213,7 @@ mod tests {
         #[test]
         fn reports_say_the_same_of_days_whose_hours_are_not_kept(
             draws in prop::collection::vec(
-                (0..3usize, 0..7usize, 0..48i32, 0..3usize, 0..3u64, 0..60_000u64,
+                (0..3usize, 0..10usize, 0..48i32, 0..3usize, 0..3u64, 0..60_000u64,
                  any::<[u64; 2]>(), any::<bool>()), 1..60),
         ) {
             let mut store = filled(&draws);

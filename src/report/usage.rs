@@ -2,7 +2,10 @@
 //! device, app, tenant, edition).
 //!
 //! A row has all traffic of the app, on hosts of any role; `evidence` and `incidental` tell what it
-//! amounts to (see [`crate::evidence`]). Whoever used the app has `evidence` interactive; a row that
+//! amounts to (see [`crate::evidence`]). What somebody does with an app is judged over all its tenants
+//! and editions; a row has its part of that: it is interactive where one of its own connections has
+//! the bytes, or where it has payload in one of the quarter-hours that make the app's hour
+//! interactive. Whoever used the app has `evidence` interactive; a row that
 //! holds nothing but DNS questions has `dns_only` and `connections` 0. `pattern` is `sync` where the
 //! day has the spacing of background synchronisation, by all its hours, also where only some of them
 //! are reported on; it is interactive all the same where hours stand out of it. `active_minutes` are distinct minutes with
@@ -181,12 +184,12 @@ impl Usage {
         thresholds: &Thresholds,
     ) -> Result<BTreeMap<String, AppDay>, ReportError> {
         let mut totals = Totals::default();
-        let mut rows = Rows::new(day.window, sources, |key: &RowKey, row: &mut Row, is_shared| {
-            let grade = row.grade(day.window, thresholds);
-            self.write(days, day, key, row, &grade)?;
-            totals.add(key, row, &grade, is_shared);
+        let each = |key: &RowKey, row: &mut Row, grade: &DayGrade, is_shared| {
+            self.write(days, day, key, row, grade)?;
+            totals.add(key, row, grade, is_shared);
             Ok::<(), ReportError>(())
-        });
+        };
+        let mut rows = Rows::new(day.window, sources, thresholds, each);
         snapshot.usage(day.whole, |fact| rows.add(fact))?;
         rows.finish()?;
         Ok(totals.by_app)
@@ -240,11 +243,11 @@ pub(super) fn totals_of(
     domains: bool,
 ) -> Result<BTreeMap<String, AppDay>, StoreError> {
     let mut totals = Totals::default();
-    let mut rows = Rows::new(day, sources, |key: &RowKey, row: &mut Row, is_shared| {
-        let grade = row.grade(day, thresholds);
-        totals.add(key, row, &grade, is_shared);
+    let each = |key: &RowKey, row: &mut Row, grade: &DayGrade, is_shared| {
+        totals.add(key, row, grade, is_shared);
         Ok::<(), StoreError>(())
-    });
+    };
+    let mut rows = Rows::new(day, sources, thresholds, each);
     match domains {
         true => snapshot.usage_of_domains(day, |fact| rows.add(fact))?,
         false => snapshot.usage(day, |fact| rows.add(fact))?,
@@ -254,72 +257,106 @@ pub(super) fn totals_of(
 }
 
 /// Puts facts together to rows: those of people as they come, those of addresses that are no person
-/// at the end, all of one reason together.
+/// at the end, all of one reason together. Rows of one app, that is of its tenants and editions, are
+/// judged together.
 struct Rows<'a, F> {
     window: Window,
     sources: &'a SharedSources,
-    open: Option<(RowKey, Row)>,
+    thresholds: &'a Thresholds,
+    /// Those of one app that came so far.
+    open: Vec<(RowKey, Row)>,
     shared: BTreeMap<RowKey, Row>,
-    /// Takes a row, and whether it is of an address that is no person.
+    /// Takes a row, what it amounts to, and whether it is of an address that is no person.
     each: F,
 }
 
 impl<'a, F> Rows<'a, F> {
-    fn new(window: Window, sources: &'a SharedSources, each: F) -> Rows<'a, F> {
-        Rows { window, sources, open: None, shared: BTreeMap::new(), each }
+    fn new(
+        window: Window,
+        sources: &'a SharedSources,
+        thresholds: &'a Thresholds,
+        each: F,
+    ) -> Rows<'a, F> {
+        let (open, shared) = (Vec::new(), BTreeMap::new());
+        Rows { window, sources, thresholds, open, shared, each }
     }
 
-    /// Adds a fact; those of a row come one after the other.
+    /// Adds a fact; those of a row come one after the other, and so do rows of an app.
     fn add<E>(&mut self, fact: &UsageFact<'_>) -> Result<(), E>
     where
-        F: FnMut(&RowKey, &mut Row, bool) -> Result<(), E>,
+        F: FnMut(&RowKey, &mut Row, &DayGrade, bool) -> Result<(), E>,
     {
-        if let Some((key, row)) = &mut self.open
+        if let Some((key, row)) = self.open.last_mut()
             && key.is_of(fact)
         {
             row.add(fact, self.window);
             return Ok(());
         }
+        if self.open.last().is_some_and(|(key, _)| !key.is_of_app(fact)) {
+            self.close()?;
+        }
         let mut row = Row::of(fact);
         row.add(fact, self.window);
-        match self.open.replace((RowKey::of(fact), row)) {
-            Some((key, row)) => self.close(key, row),
-            None => Ok(()),
-        }
+        self.open.push((RowKey::of(fact), row));
+        Ok(())
     }
 
-    fn close<E>(&mut self, key: RowKey, mut row: Row) -> Result<(), E>
+    fn close<E>(&mut self) -> Result<(), E>
     where
-        F: FnMut(&RowKey, &mut Row, bool) -> Result<(), E>,
+        F: FnMut(&RowKey, &mut Row, &DayGrade, bool) -> Result<(), E>,
     {
-        if !row.is_reported {
-            return Ok(());
-        }
-        let Some(reason) = self.sources.get(&key.device) else {
-            return (self.each)(&key, &mut row, false);
+        let Some((first, _)) = self.open.first() else { return Ok(()) };
+        let Some(reason) = self.sources.get(&first.device) else {
+            return self.tell(false);
         };
         let device = format!("{SHARED_SOURCE}{}", reason.as_str());
-        let key = RowKey { department: String::new(), user: String::new(), device, ..key };
-        match self.shared.get_mut(&key) {
-            Some(known) => known.merge(row),
-            None => {
-                self.shared.insert(key, row);
+        for (key, row) in self.open.drain(..) {
+            let (department, user, device) = (String::new(), String::new(), device.clone());
+            let key = RowKey { department, user, device, ..key };
+            match self.shared.get_mut(&key) {
+                Some(known) => known.merge(row),
+                None => {
+                    self.shared.insert(key, row);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Tells the rows of an app, each with its part of what the app amounts to.
+    fn tell<E>(&mut self, is_shared: bool) -> Result<(), E>
+    where
+        F: FnMut(&RowKey, &mut Row, &DayGrade, bool) -> Result<(), E>,
+    {
+        let range = self.window.from..self.window.to;
+        let whole = match &self.open[..] {
+            [_] => None,
+            parts => {
+                let mut whole = DayFacts::default();
+                parts.iter().for_each(|(_, part)| whole.merge(&part.facts));
+                Some(whole)
+            }
+        };
+        for (key, mut row) in self.open.drain(..).filter(|(_, row)| row.is_reported) {
+            let whole = whole.as_ref().unwrap_or(&row.facts);
+            let grade = whole.grade_part(&row.facts, range.clone(), self.thresholds);
+            (self.each)(&key, &mut row, &grade, is_shared)?;
         }
         Ok(())
     }
 
     fn finish<E>(mut self) -> Result<(), E>
     where
-        F: FnMut(&RowKey, &mut Row, bool) -> Result<(), E>,
+        F: FnMut(&RowKey, &mut Row, &DayGrade, bool) -> Result<(), E>,
     {
-        if let Some((key, row)) = self.open.take() {
-            self.close(key, row)?;
+        self.close()?;
+        for (key, row) in std::mem::take(&mut self.shared) {
+            if self.open.last().is_some_and(|(last, _)| !last.is_same_app(&key)) {
+                self.tell(true)?;
+            }
+            self.open.push((key, row));
         }
-        for (key, mut row) in std::mem::take(&mut self.shared) {
-            (self.each)(&key, &mut row, true)?;
-        }
-        Ok(())
+        self.tell(true)
     }
 }
 
@@ -347,12 +384,22 @@ impl RowKey {
     }
 
     fn is_of(&self, fact: &UsageFact<'_>) -> bool {
+        self.is_of_app(fact) && self.tenant == fact.tenant && self.edition == fact.edition
+    }
+
+    /// Whether it is of the same client and app, whatever its tenant and edition.
+    fn is_of_app(&self, fact: &UsageFact<'_>) -> bool {
         self.department == fact.department
             && self.user == fact.user
             && self.device == fact.device
             && self.app_id == fact.app_id
-            && self.tenant == fact.tenant
-            && self.edition == fact.edition
+    }
+
+    fn is_same_app(&self, other: &RowKey) -> bool {
+        self.department == other.department
+            && self.user == other.user
+            && self.device == other.device
+            && self.app_id == other.app_id
     }
 }
 
@@ -402,12 +449,14 @@ impl Row {
         }
     }
 
-    fn grade(&self, window: Window, thresholds: &Thresholds) -> DayGrade {
-        self.facts.grade_within(window.from..window.to, thresholds)
-    }
-
     fn merge(&mut self, mut other: Row) {
         self.facts.merge(&other.facts);
+        if !other.is_reported {
+            return;
+        }
+        if !std::mem::replace(&mut self.is_reported, true) {
+            self.name_source = other.name_source;
+        }
         self.is_by_day |= other.is_by_day;
         self.sums.add(&other.sums);
         self.name_source = self.name_source.min(other.name_source);

@@ -15,7 +15,7 @@ use super::rows::Sums;
 use super::sources::numbers_of_hours;
 use crate::evidence::Side;
 use crate::evidence::day::DayFacts;
-use crate::evidence::kept::{Counted, Kind};
+use crate::evidence::kept::{Counted, Kind, Parts};
 use crate::evidence::pattern::Spacing;
 use crate::evidence::source::Trait;
 use crate::time::Timestamp;
@@ -36,15 +36,18 @@ struct HourRow {
     sums: Sums,
 }
 
-/// Whose minutes are counted together: an app with its tenant and edition, or a target of none.
+/// What is judged together: an app, or a target of none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Group {
-    App(i64, String, String),
+    App(i64),
     Domain(String),
 }
 
+/// Tenant and edition: what a report has rows of, and counts minutes of.
+type Part = (String, String);
+
 /// Sides of targets, asked once.
-type Targets = HashMap<i64, (Group, Side)>;
+type Targets = HashMap<i64, (Group, Part, Side)>;
 
 /// Folds rows of usage of the hours of `window`, which are of the day that begins at `day`: those of
 /// one subject after the other, until there are no more or `rows_max` were folded. Answers how many
@@ -214,28 +217,40 @@ fn fold_subject(
     subject: i64,
     rows: &[HourRow],
 ) -> rusqlite::Result<()> {
-    let mut groups: HashMap<Group, (DayFacts, Vec<&HourRow>)> = HashMap::new();
+    let mut groups: HashMap<Group, (BTreeMap<Part, DayFacts>, Vec<(&HourRow, Part)>)> =
+        HashMap::new();
     for row in rows {
-        let (group, side) = of_target(connection, targets, row.target)?;
-        let (facts, members) = groups.entry(group).or_default();
-        facts.add(row.hour, side, &row.sums);
-        members.push(row);
+        let (group, part, side) = of_target(connection, targets, row.target)?;
+        let (parts, members) = groups.entry(group).or_default();
+        parts.entry(part.clone()).or_default().add(row.hour, side, &row.sums);
+        members.push((row, part));
     }
     let mut upsert = connection.prepare_cached(UPSERT)?;
-    for (facts, members) in groups.into_values() {
-        let usual = facts.usual();
-        let mut spacing = Some(facts.spacing());
-        let mut hours: BTreeMap<i64, (Kind, Option<Counted>)> = BTreeMap::new();
-        for ((hour, _), facts) in facts.slots() {
-            let kind = Kind::of(facts, usual.excess(facts));
-            hours.insert(*hour, (kind, Some(Counted::of(facts))));
+    for (parts, members) in groups.into_values() {
+        let mut whole = DayFacts::default();
+        parts.values().for_each(|part| whole.merge(part));
+        let usual = whole.usual();
+        let mut spacing = Some(whole.spacing());
+        let mut hours: BTreeMap<i64, (Kind, u64)> = BTreeMap::new();
+        let mut counts: BTreeMap<(i64, &Part), Counted> = BTreeMap::new();
+        for ((hour, _), facts) in whole.slots() {
+            let of_hour: Vec<_> =
+                parts.iter().filter_map(|(part, day)| Some((part, day.hour(*hour)?))).collect();
+            let names =
+                of_hour.iter().map(|((tenant, edition), facts)| ((&**tenant, &**edition), *facts));
+            let kind = Kind::of(facts, usual.excess(facts), Parts::of(names));
+            hours.insert(*hour, (kind, facts.loads()));
+            counts.extend(
+                of_hour.iter().map(|(part, mine)| ((*hour, *part), Counted::of(mine, facts))),
+            );
         }
-        for row in members {
-            let Some((kind, counted)) = hours.get_mut(&row.hour) else { continue };
+        for (row, part) in &members {
+            let Some((kind, loads)) = hours.get_mut(&row.hour) else { continue };
             // What is counted over all rows of an hour, or of the day, stands in one of them.
             let counted = Counted {
                 spacing: spacing.take().unwrap_or_default(),
-                ..counted.take().unwrap_or_default()
+                loads: std::mem::take(loads),
+                ..counts.remove(&(row.hour, part)).unwrap_or_default()
             };
             add(&mut upsert, (day, subject), row, *kind, &counted)?;
         }
@@ -247,7 +262,7 @@ fn of_target(
     connection: &Connection,
     targets: &mut Targets,
     target: i64,
-) -> rusqlite::Result<(Group, Side)> {
+) -> rusqlite::Result<(Group, Part, Side)> {
     if let Some(known) = targets.get(&target) {
         return Ok(known.clone());
     }
@@ -255,9 +270,9 @@ fn of_target(
     let found = connection.prepare_cached(sql)?.query_row([target], |row| {
         let role: String = row.get(1)?;
         Ok(match row.get::<_, Option<i64>>(0)? {
-            Some(app) => (Group::App(app, row.get(2)?, row.get(3)?), Side::of_role(&role)),
+            Some(app) => (Group::App(app), (row.get(2)?, row.get(3)?), Side::of_role(&role)),
             // It may get the name of an app later, and is judged as one in use then.
-            None => (Group::Domain(row.get(4)?), Side::Use),
+            None => (Group::Domain(row.get(4)?), Part::default(), Side::Use),
         })
     })?;
     targets.insert(target, found.clone());

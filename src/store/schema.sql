@@ -211,7 +211,9 @@ CREATE TABLE usage_daily (
                                        -- 40 times: for how many of 3, 5 and 10 times the bytes of
                                        -- the day's middle hour it had as many, 0 to 3; and 160
                                        -- times: for how many of 2, 3 and 5 minutes it had as many
-                                       -- more than the middle one, 0 to 3
+                                       -- more than the middle one, 0 to 3; and 640 times: which
+                                       -- tenants and editions of the app took part, as a hash; 0
+                                       -- where it has none
     name_source     INTEGER NOT NULL,  -- the most trusted
     connections     INTEGER NOT NULL,
     attempts_failed INTEGER NOT NULL,

@@ -122,13 +122,13 @@ impl Snapshot<'_> {
 
 /// From the columns of [`OF_APPS`]: nine in front of those of the view `usage_kept`, one behind.
 fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
-    let refused = |column: usize, value: u16| {
-        let error = FromSqlError::OutOfRange(i64::from(value));
+    let refused = |column: usize, value: i64| {
+        let error = FromSqlError::OutOfRange(value);
         rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, Box::new(error))
     };
     let source: u8 = row.get(13)?;
     let name_source = NameSource::from_number(source).ok_or_else(|| refused(13, source.into()))?;
-    let kept = match row.get::<_, Option<u16>>(15)? {
+    let kept = match row.get::<_, Option<i64>>(15)? {
         None => None,
         Some(number) => {
             let kind = Kind::from_number(number).ok_or_else(|| refused(15, number))?;
