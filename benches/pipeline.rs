@@ -46,7 +46,7 @@ fn bench(criterion: &mut Criterion) {
                         || {
                             let settings = MergeSettings {
                                 own_domains: Vec::new(),
-                                load_seconds: 15,
+                                loads: (&shadowscope::evidence::Thresholds::default()).into(),
                                 catalogue: Arc::clone(&catalogue),
                                 autonomous_systems: None,
                                 unmatched: false,

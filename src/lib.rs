@@ -298,7 +298,7 @@
 //! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |
 //! | anonymous flows a part | [`ANONYMOUS_MAX`](worker::part::ANONYMOUS_MAX) | bytes go to `no_name`, `anonymous_overflow` |
 //! | verdicts on them remembered | 262,144 a worker | named anew at the next part, `anonymous_overflow` |
-//! | beginnings of flows a part, and waiting in merge | [`BEGINNINGS_MAX`](worker::part::BEGINNINGS_MAX), [`WAITING_MAX`](pipeline::loads::WAITING_MAX) | an early part; dropped, `beginning_dropped` |
+//! | beginnings and later steps of flows a part, waiting in merge, and flows that followed and may go on | [`STEPS_MAX`](worker::part::STEPS_MAX), [`WAITING_MAX`](pipeline::loads::WAITING_MAX), [`REMEMBERED_MAX`](pipeline::loads::REMEMBERED_MAX) | an early part; followed nobody, `beginning_dropped`; what they do in later hours followed nobody, likewise |
 //! | values of traits, an address and hour | [`VALUES_MAX`](evidence::source::Trait::VALUES_MAX) | no more are kept; a run keeps 2,097,152, then `hint_dropped` |
 //! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |

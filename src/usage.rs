@@ -24,6 +24,11 @@ pub const FOLLOWED_SECONDS: [u8; 3] = [1, 2, 5];
 /// Bytes from the client behind its hello that [`Sums::quarters`] is kept for; or ten times as many
 /// both ways. A report takes one of them.
 pub const QUARTER_BYTES_UP: [u16; 4] = [350, 700, 1400, 2800];
+/// Where in [`Sums::unfollowed`] the bits of flows begin that followed nobody whatever the catalogue
+/// learns.
+pub const ANYHOW: u32 = LEVELS * FOLLOWED_SECONDS.len() as u32;
+/// Values of [`QUARTER_BYTES_UP`].
+pub const LEVELS: u32 = QUARTER_BYTES_UP.len() as u32;
 /// Quarter-hours in an hour.
 pub const QUARTERS: u32 = 4;
 
@@ -49,8 +54,14 @@ pub struct Sums {
     /// Bit i: a flow began in that minute.
     pub minutes_begun: u64,
     /// Flows that began while a page of another site was loading, by how long a silence between
-    /// two beginnings is taken for the end of the load: [`FOLLOWED_SECONDS`].
+    /// two beginnings is taken for the end of the load: [`FOLLOWED_SECONDS`]. Those that had begun so
+    /// in an earlier hour, and went on in this, are among them.
     pub followed: [u64; FOLLOWED_SECONDS.len()],
+    /// Bit `4 * i + l`: an answered flow that had not begun so, for [`FOLLOWED_SECONDS`]`[i]`, had
+    /// [`QUARTER_BYTES_UP`]`[l]` bytes from the client behind its hello in the hour, or ten times as
+    /// many both ways. From [`ANYHOW`] on the same of flows of which no name that is learned later
+    /// can say otherwise.
+    pub unfollowed: u64,
     /// The most bytes that a client sent behind its hello in one answered flow of the hour.
     pub flow_up_max: u64,
     /// The most bytes both ways behind the hello in one answered flow of the hour.
@@ -83,6 +94,7 @@ impl Default for Sums {
             minutes_down: 0,
             minutes_begun: 0,
             followed: [0; FOLLOWED_SECONDS.len()],
+            unfollowed: 0,
             flow_up_max: 0,
             flow_bytes_max: 0,
             quarters: 0,
@@ -106,7 +118,10 @@ impl Sums {
         self.minutes_up |= other.minutes_up;
         self.minutes_down |= other.minutes_down;
         self.minutes_begun |= other.minutes_begun;
-        self.add_followed(other.followed);
+        for (mine, theirs) in self.followed.iter_mut().zip(other.followed) {
+            *mine += theirs;
+        }
+        self.unfollowed |= other.unfollowed;
         self.flow_up_max = self.flow_up_max.max(other.flow_up_max);
         self.flow_bytes_max = self.flow_bytes_max.max(other.flow_bytes_max);
         self.quarters |= other.quarters;
@@ -114,13 +129,6 @@ impl Sums {
         self.elsewhere_bytes += other.elsewhere_bytes;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
-    }
-
-    /// Adds flows that began while a page of another site was loading, see [`Sums::followed`].
-    pub fn add_followed(&mut self, followed: [u64; FOLLOWED_SECONDS.len()]) {
-        for (mine, theirs) in self.followed.iter_mut().zip(followed) {
-            *mine += theirs;
-        }
     }
 
     /// Whether there is more than a question for the name.
@@ -146,9 +154,22 @@ pub fn quarter_bits(minute_bit: u64, bytes_up: u64, bytes_both: u64) -> u64 {
         return 0;
     }
     let quarter = minute_bit.trailing_zeros() / (60 / QUARTERS);
-    let reached = |least: &u64| bytes_up >= *least || bytes_both >= 10 * *least;
-    let levels = QUARTER_BYTES_UP.into_iter().map(u64::from).take_while(reached).count() as u32;
+    let levels = levels(bytes_up, bytes_both).into();
     (0..levels).fold(0, |bits, level| bits | 1 << (QUARTERS * level + quarter))
+}
+
+/// How many of [`QUARTER_BYTES_UP`] a flow reaches that had so many bytes behind its hello.
+pub fn levels(bytes_up: u64, bytes_both: u64) -> u8 {
+    let reached = |least: &u64| bytes_up >= *least || bytes_both >= 10 * *least;
+    QUARTER_BYTES_UP.into_iter().map(u64::from).take_while(reached).count() as u8
+}
+
+/// The bits of [`Sums::unfollowed`] of a flow that reached so many levels, for the silences after
+/// which it did not follow.
+pub fn unfollowed_bits(levels: u8, followed: &[u64; FOLLOWED_SECONDS.len()]) -> u64 {
+    let bits = (1 << levels.min(LEVELS as u8)) - 1;
+    let not = followed.iter().zip(0..).filter(|(followed, _)| **followed == 0);
+    not.fold(0, |all, (_, at)| all | bits << (LEVELS * at))
 }
 
 /// The number of a name in a [`NameTable`].

@@ -134,7 +134,7 @@ fn what_is_called_use_is_use() {
 }
 
 /// Each threshold with values over which it is measured, the others as they are.
-const CURVES: [(&str, &[u64]); 17] = [
+const CURVES: [(&str, &[u64]); 19] = [
     ("payload_bytes_up", &[300, 700, 1_500]),
     ("payload_bytes", &[3_000, 7_000, 15_000]),
     ("interactive_bytes", &[5_000, 10_000, 20_000, 40_000, 80_000]),
@@ -143,9 +143,11 @@ const CURVES: [(&str, &[u64]); 17] = [
     ("quarter_bytes_up", &[350, 700, 1_400, 2_800]),
     ("shadow_seconds", &[1, 2, 5]),
     ("shadow_load_seconds", &[2, 5, 15, 60]),
+    ("shadow_page_bytes", &[2_000, 5_000, 10_000, 20_000, 1_000_000_000]),
     ("shadow_bytes", &[0, 50_000, 100_000, 200_000, 400_000]),
     ("shadow_bytes_up", &[1_500, 2_500, 4_000, 8_000]),
     ("sync_hours", &[2, 4, 6, 8, 10]),
+    ("sync_edge_hours", &[1, 2, 4]),
     ("sync_minutes", &[2, 5, 10, 20, 40]),
     ("sync_pauses", &[3, 7, 14, 28, 56]),
     ("sync_regular_percent", &[40, 60, 80, 90, 100]),
@@ -257,7 +259,7 @@ fn the_curves_are_those_in_the_documentation() {
         let of = |value: &u64| {
             let text = format!("[evidence]\n{threshold} = {value}\n");
             let settings = Settings::parse(&text).unwrap();
-            let found = if threshold == "shadow_load_seconds" {
+            let found = if matches!(threshold, "shadow_load_seconds" | "shadow_page_bytes") {
                 // It is applied when traffic is read.
                 let again = tempfile::tempdir().unwrap();
                 let db = again.path().join("usage.db");

@@ -163,7 +163,7 @@ pub(crate) fn merge_into(mut store: Store, kind: RunKind, identities: Identities
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
         own_domains: Vec::new(),
-        load_seconds: 15,
+        loads: (&shadowscope::evidence::Thresholds::default()).into(),
         autonomous_systems: None,
         live: kind == RunKind::Live,
         unmatched: false,

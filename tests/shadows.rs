@@ -133,3 +133,134 @@ fn somebody_at_work_in_two_tenants_is_at_work_in_both() {
     assert!(told.why.contains("USED: interactive"), "{}", told.why);
     assert!(told.summary.contains("Slack"), "{}", told.summary);
 }
+
+/// The site's page, and how long after its beginning the app's connection begins.
+fn embedded(scene: &mut Scene, page: i64, embed: i64, then: &[Then]) {
+    scene.connect(page, SITE, &[Ask(1500, 64_000), Close]);
+    scene.connect(page + embed, APP, then);
+}
+
+const INCIDENTAL: (&str, &str, bool) = ("", "two_way_payload", true);
+
+#[test]
+fn an_embed_over_a_full_hour_is_an_embed_in_both() {
+    // Most of its bytes in the second hour.
+    let mut scene = Scene::default();
+    embedded(
+        &mut scene,
+        HOUR - SECOND,
+        800 * MILLISECOND,
+        &[Wait(300 * MILLISECOND), Ask(1000, 64_000), Close],
+    );
+    assert_eq!(scene.told(&[(1, 2), (0, 12)]).classes(), [INCIDENTAL; 2]);
+    // Its closing; and a player that asks again and again for hours.
+    let mut scene = Scene::default();
+    embedded(
+        &mut scene,
+        HOUR - 10 * SECOND,
+        SECOND,
+        &[Ask(1000, 32_000), Wait(40 * SECOND), Close],
+    );
+    assert_eq!(scene.told(&[(0, 1), (0, 12)]).classes(), [INCIDENTAL; 2]);
+    let mut scene = Scene::default();
+    let asks: Vec<Then> = (0..16).flat_map(|_| [Ask(300, 1500), Wait(10 * MINUTE)]).collect();
+    embedded(&mut scene, HOUR - 10 * MINUTE, SECOND, &asks);
+    let told = scene.told(&[(0, 1), (1, 2), (2, 3), (0, 12)]);
+    assert_eq!(told.classes()[0], ("", "handshake", true));
+    assert_eq!(told.classes()[1..], [INCIDENTAL; 3]);
+    // Until it grows to what is somebody's work.
+    let mut scene = Scene::default();
+    let then = [Ask(1000, 32_000), Wait(10 * MINUTE), Ask(5000, 30_000), Close];
+    embedded(&mut scene, HOUR - 5 * MINUTE, SECOND, &then);
+    let told = scene.told(&[(0, 1), (1, 2)]);
+    assert_eq!(told.classes(), [INCIDENTAL, ("", "interactive", false)]);
+}
+
+#[test]
+fn a_connection_that_says_nothing_changes_no_embed() {
+    for after in [SECOND, 3 * SECOND, 5 * MINUTE] {
+        let mut scene = Scene::default();
+        embedded(&mut scene, 0, 500 * MILLISECOND, &[Ask(1000, 32_000), Close]);
+        scene.connect(after, APP, &[Close]);
+        assert_eq!(scene.told(&[(0, 12)]).classes(), [INCIDENTAL], "{after}");
+    }
+    // Alone in the shadow, it is incidental too; and without one it is not.
+    let mut scene = Scene::default();
+    embedded(&mut scene, 0, 500 * MILLISECOND, &[Close]);
+    assert_eq!(scene.told(&[(0, 12)]).classes(), [("", "handshake", true)]);
+    let mut scene = Scene::default();
+    scene.connect(0, APP, &[Close]);
+    assert_eq!(scene.told(&[(0, 12)]).classes(), [("", "handshake", false)]);
+    // Who has something to say is no embed, however little is embedded beside.
+    let mut scene = Scene::default();
+    embedded(&mut scene, 0, 500 * MILLISECOND, &[Close]);
+    scene.connect(MINUTE, APP, &[Ask(1500, 30_000), Close]);
+    assert_eq!(scene.told(&[(0, 12)]).classes(), [("", "interactive", false)]);
+}
+
+#[test]
+fn a_page_on_a_kept_connection_leads_its_embeds() {
+    // The second page, 20 or 70 seconds after the first one.
+    let page = |silence: i64, answer: usize| {
+        let mut scene = Scene::default();
+        let then = [Ask(1500, 64_000), Wait(silence), Ask(400, answer), Wait(MINUTE), Close];
+        scene.connect(MINUTE, SITE, &then);
+        scene.connect(MINUTE + silence + 600 * MILLISECOND, APP, &[Ask(1000, 32_000), Close]);
+        scene.told(&[(0, 12)]).classes()[0].1 == "two_way_payload"
+    };
+    assert!(page(20 * SECOND, 64_000) && page(70 * SECOND, 64_000));
+    // What asks now and then whether there is something new is no page, and hides nothing.
+    assert!(!page(20 * SECOND, 1500) && !page(70 * SECOND, 1500));
+    // Neither is a connection of the app itself that is kept.
+    let mut scene = Scene::default();
+    scene.connect(
+        0,
+        ("app.zoom.us", 7),
+        &[Ask(1500, 64_000), Wait(MINUTE), Ask(400, 64_000), Close],
+    );
+    scene.connect(MINUTE + 600 * MILLISECOND, APP, &[Ask(1000, 32_000), Close]);
+    let told = scene.told(&[(0, 12)]);
+    let slack = told.rows[0].iter().find(|row| row["app_id"] == "slack").unwrap();
+    assert_eq!(slack["evidence"], "interactive");
+}
+
+/// Asks every five minutes whether there is something new.
+fn sync(scene: &mut Scene, hours: std::ops::Range<i64>) {
+    for n in hours.start * 12..hours.end * 12 {
+        scene.connect(n * 5 * MINUTE, APP, &[Ask(900, 1500), Close]);
+    }
+}
+
+#[test]
+fn synchronisation_over_midnight_is_synchronisation_on_both_days() {
+    let pattern = |told: &Told| -> Vec<(String, String)> {
+        let rows = told.rows.iter().flatten();
+        rows.map(|row| (row["evidence"].clone(), row["pattern"].clone())).collect()
+    };
+    let is_sync = ("two_way_payload".to_owned(), "sync".to_owned());
+    // From nine to three, and from four to one: midnight is after sixteen hours.
+    for hours in [13..19, 8..17] {
+        let mut scene = Scene::default();
+        sync(&mut scene, hours);
+        let told = scene.told(&[(0, 16), (16, 40)]);
+        assert_eq!(pattern(&told), [is_sync.clone(), is_sync.clone()]);
+    }
+    // As much before midnight, which it does not reach.
+    let mut scene = Scene::default();
+    sync(&mut scene, 11..14);
+    assert_eq!(pattern(&scene.told(&[(0, 16)])), [("interactive".to_owned(), String::new())]);
+}
+
+#[test]
+fn more_hours_of_work_than_others_do_not_hide_synchronisation() {
+    let mut scene = Scene::default();
+    sync(&mut scene, 0..10);
+    for minute in (0..6 * 60).filter(|minute| minute % 60 < 50 && minute * minute % 7 < 3) {
+        scene.connect(minute * MINUTE + 13 * SECOND, APP, &[Ask(9000, 90_000), Close]);
+    }
+    let hours: Vec<_> = (0..10).map(|hour| (hour, hour + 1)).collect();
+    let told = scene.told(&hours);
+    let classes = told.classes();
+    assert!(classes[..6].iter().all(|class| class.1 == "interactive"), "{classes:?}");
+    assert!(classes[6..].iter().all(|class| class.1 == "two_way_payload"), "{classes:?}");
+}

@@ -197,7 +197,7 @@ fn sample(config: &Config, during: Duration) -> Result<Sample, Box<dyn Error>> {
     let mut merge = Merge::new(
         MergeSettings {
             own_domains: Vec::new(),
-            load_seconds: Thresholds::default().shadow_load_seconds,
+            loads: (&Thresholds::default()).into(),
             catalogue: Arc::new(signatures::load(&reload::options(config))?),
             identities: Identities::default(),
             autonomous_systems: None,

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::ops::Range;
 
 use jiff::tz::TimeZone;
 
@@ -11,7 +12,9 @@ use crate::evidence::Settings;
 use crate::evidence::source::Reason;
 use crate::ledger::Bucket;
 use crate::pipeline::summary::{AppGrade, AppSummary, ClientSummary, Summary};
+use crate::report::day_of;
 use crate::stats::Counter;
+use crate::store::Window;
 use crate::usage::Sums;
 
 /// Lines of each table.
@@ -52,10 +55,10 @@ impl Grading<'_> {
         found.shared_source(client, &self.settings.shared_sources)
     }
 
-    /// The day of an hour, by its second, in days since 1970.
-    fn day_of(&self, hour: i64) -> i64 {
-        let offset = |time| i64::from(self.zone.to_offset(time).seconds());
-        (hour + jiff::Timestamp::from_second(hour).map_or(0, offset)).div_euclid(86_400)
+    /// The day of an hour, from its beginning to that of the next.
+    fn day_of(&self, hour: i64) -> Range<i64> {
+        let Window { from, to } = day_of(self.zone, hour);
+        from..to
     }
 }
 

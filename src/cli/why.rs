@@ -113,6 +113,10 @@ fn answer(snapshot: &Snapshot<'_>, question: &Question<'_>) -> Result<String, Bo
         }
         Ok::<(), StoreError>(())
     })?;
+    for ((date, ..), found) in &mut all {
+        let hours = question.hours_of(*date)?;
+        found.facts.set_day(hours.from..hours.to);
+    }
     if all.is_empty() {
         check_app(snapshot, question)?;
     }

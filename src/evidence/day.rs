@@ -17,6 +17,8 @@ pub type Slot = (i64, Option<Kind>);
 pub struct DayFacts {
     /// Ascending.
     slots: Vec<(Slot, HourFacts)>,
+    /// From the beginning of the day to that of the next, in seconds, where it is known.
+    day: Option<Range<i64>>,
 }
 
 /// What a day amounts to.
@@ -43,6 +45,11 @@ impl DayGrade {
 }
 
 impl DayFacts {
+    /// Says which day it is: what goes on over its ends is told apart then.
+    pub fn set_day(&mut self, day: Range<i64>) {
+        self.day = Some(day);
+    }
+
     /// Adds to an hour; it costs least where hours come in ascending order.
     pub fn add(&mut self, hour: i64, side: Side, sums: &Sums) {
         self.at((hour, None)).add(side, sums);
@@ -57,6 +64,7 @@ impl DayFacts {
 
     /// Adds all that `other` has.
     pub fn merge(&mut self, other: &DayFacts) {
+        self.day = self.day.take().or_else(|| other.day.clone());
         for (slot, facts) in &other.slots {
             let mine = self.at(*slot);
             for side in Side::ALL {
@@ -106,16 +114,28 @@ impl DayFacts {
         sums
     }
 
-    /// What is usual in the hours of the day, as far as they are there.
+    /// What is usual in the hours of the day, as far as they are there: the middle one; or, where only
+    /// that leaves hours with pauses that are alike, the one that a quarter does not exceed. So there
+    /// may be more hours of work than others.
     pub fn usual(&self) -> Usual {
-        let hours = self.slots.iter().filter(|((_, kind), _)| kind.is_none());
-        Usual::of(hours.map(|(_, facts)| facts))
+        let hours =
+            || self.slots.iter().filter(|((_, kind), _)| kind.is_none()).map(|slot| &slot.1);
+        let (middle, quarter) = (Usual::of(hours()), Usual::of_least(hours(), 4));
+        match middle != quarter && !self.steady(&middle).is_telling() {
+            true if self.steady(&quarter).is_telling() => quarter,
+            _ => middle,
+        }
+    }
+
+    /// How the minutes of hours are spread that do not stand out.
+    fn steady(&self, usual: &Usual) -> Spacing {
+        Spacing::of(&self.steady_minutes(usual), self.day.as_ref())
     }
 
     /// How the minutes of the day are spread, by those of hosts that are not incidental, without
     /// hours that stand out.
     pub fn spacing(&self) -> Spacing {
-        let mut spacing = Spacing::of(&self.steady_minutes(&self.usual()));
+        let mut spacing = self.steady(&self.usual());
         let counted = self.slots.iter().filter_map(|(_, facts)| facts.counted.as_ref());
         counted.for_each(|counted| spacing.add(&counted.spacing));
         spacing
@@ -125,7 +145,7 @@ impl DayFacts {
     pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
         // Most have too few hours to look further.
         if self.slots.iter().all(|((_, kind), _)| kind.is_none())
-            && (self.slots.len() as u64) < thresholds.sync_hours
+            && (self.slots.len() as u64) < thresholds.sync_hours.min(thresholds.sync_edge_hours)
         {
             return Pattern::None;
         }

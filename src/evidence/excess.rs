@@ -61,14 +61,19 @@ pub struct Usual {
 }
 
 impl Usual {
-    /// Of a day's hours. Of two middle ones the smaller, so that as many hours of work as of
-    /// synchronisation are no reason to take work for usual.
+    /// The middle of a day's hours. Of two middle ones the smaller, so that as many hours of work as
+    /// of synchronisation are no reason to take work for usual.
     pub fn of<'a>(hours: impl Iterator<Item = &'a HourFacts>) -> Usual {
+        Usual::of_least(hours, 2)
+    }
+
+    /// The hour that a `part`th of a day's hours does not exceed.
+    pub fn of_least<'a>(hours: impl Iterator<Item = &'a HourFacts>, part: usize) -> Usual {
         let hours: Vec<_> = hours.map(measure).filter(|(_, minutes)| *minutes > 0).collect();
         let middle = |of: fn(&(u64, u64)) -> u64| {
             let mut values: Vec<u64> = hours.iter().map(of).collect();
             values.sort_unstable();
-            values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+            values.get(values.len().saturating_sub(1) / part).copied().unwrap_or_default()
         };
         Usual { bytes: middle(|hour| hour.0), minutes: middle(|hour| hour.1) }
     }

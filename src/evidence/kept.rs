@@ -9,7 +9,7 @@
 use super::excess::{EXCESSES, Excess};
 use super::pattern::Spacing;
 use super::{HourFacts, Side};
-use crate::usage::{self, QUARTER_BYTES_UP, Sums};
+use crate::usage::{self, FOLLOWED_SECONDS, LEVELS, QUARTER_BYTES_UP, Sums};
 
 /// What hours have in common that are added up. Facts only, no thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,8 +20,11 @@ pub struct Kind {
 
 /// Numbers of quarter-hours of an hour: none up to all.
 const QUARTERS: u16 = 5;
-/// Numbers of silences after which all connections were followed: none up to all.
-const FOLLOWED: u16 = 4;
+/// What is known of a silence: that nothing followed; or how many levels of payload something had
+/// that did not.
+const STATES: u16 = 2 + LEVELS as u16;
+/// The same of all silences.
+const FOLLOWED: u16 = STATES.pow(FOLLOWED_SECONDS.len() as u32);
 /// With and without traffic that is not incidental.
 const DIRECTED: u16 = 2;
 /// Kinds that do not differ in how far they stand out.
@@ -33,12 +36,15 @@ impl Kind {
     /// The kind of an hour that stands out so far of its day, and in which these took part.
     pub fn of(facts: &HourFacts, excess: Excess, parts: Parts) -> Kind {
         let directed = facts.directed();
-        // What a shorter silence follows, a longer one does too.
-        let is_all = |followed: &&u64| **followed >= directed.connections;
-        let followed = match directed.connections {
+        let state = |at: usize| match directed.followed[at] {
             0 => 0,
-            _ => directed.followed.iter().filter(is_all).count() as u16,
+            _ => {
+                let bits = directed.unfollowed >> (LEVELS * at as u32) & 0xf;
+                1 + bits.count_ones() as u16
+            }
         };
+        let followed =
+            (0..FOLLOWED_SECONDS.len()).rev().fold(0, |all, at| STATES * all + state(at));
         let quarters = quarters_with_minutes(facts.side(Side::Use));
         let is_directed = u16::from(directed.has_traffic());
         let alike = quarters + QUARTERS * (followed + FOLLOWED * is_directed);

@@ -24,7 +24,7 @@ pub mod pattern;
 pub mod settings;
 pub mod source;
 
-use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP, QUARTERS, Sums};
+use crate::usage::{FOLLOWED_SECONDS, LEVELS, QUARTER_BYTES_UP, QUARTERS, Sums};
 use kept::Counted;
 pub use settings::{Settings, Thresholds};
 
@@ -265,10 +265,10 @@ pub fn grade_part(part: &HourFacts, whole: &HourFacts, thresholds: &Thresholds) 
 
 /// Whether an app's hosts appeared only while pages of other sites loaded, with the bytes of an
 /// embed; `sums` are those of the hosts that are not incidental by role, `loads` minutes in which
-/// connections to them began.
+/// connections to them began. What began otherwise and has nothing to say changes nothing.
 fn is_shadow(sums: &Sums, loads: u64, thresholds: &Thresholds) -> bool {
-    sums.connections > 0
-        && sums.followed[thresholds.followed_index()] >= sums.connections
+    sums.followed[thresholds.followed_index()] > 0
+        && !thresholds.is_beside(sums)
         && sums.flow_up_max < thresholds.shadow_bytes_up
         && sums.bytes() <= thresholds.shadow_bytes.saturating_mul(loads)
 }
@@ -302,6 +302,12 @@ impl Thresholds {
         FOLLOWED_SECONDS.iter().rposition(fits).unwrap_or_default()
     }
 
+    /// Whether a connection that did not follow another site's page had payload.
+    pub fn is_beside(&self, sums: &Sums) -> bool {
+        let bit = LEVELS * self.followed_index() as u32 + self.quarter_index() as u32;
+        sums.unfollowed >> bit & 1 != 0
+    }
+
     /// Which bits of [`Sums::quarters`] are looked at: those of the setting, or of the next less.
     pub fn quarter_index(&self) -> usize {
         let fits = |bytes: &u16| u64::from(*bytes) <= self.quarter_bytes_up;
@@ -314,7 +320,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::usage::quarter_bits;
+    use crate::usage::{levels, quarter_bits, unfollowed_bits};
 
     fn flow(up: u64, down: u64) -> Sums {
         Sums {
@@ -413,8 +419,23 @@ mod tests {
         assert_eq!(graded(&[(Side::Use, shadow(1500, 900_000))]), (Evidence::Interactive, false));
         assert_eq!(graded(&[(Side::Use, shadow(9000, 40_000))]), (Evidence::Interactive, false));
         let mut twice = shadow(1500, 40_000);
-        twice.add(&flow(1500, 1000));
+        twice.add(&Sums {
+            unfollowed: unfollowed_bits(levels(1500, 2500), &[0; 3]),
+            ..flow(1500, 1000)
+        });
         assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::Interactive, false));
+        // One that says nothing changes nothing; and alone in the shadow, it is a shadow too.
+        let mut twice = shadow(1500, 40_000);
+        twice.add(&Sums {
+            unfollowed: unfollowed_bits(levels(300, 3000), &[0; 3]),
+            ..flow(300, 2700)
+        });
+        assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::TwoWayPayload, true));
+        assert_eq!(graded(&[(Side::Use, shadow(300, 2700))]), (Evidence::Handshake, true));
+        // What went on in the next hour belongs to the load, until it grows.
+        let went_on = |up, down| Sums { connections: 0, ..shadow(up, down) };
+        assert_eq!(graded(&[(Side::Use, went_on(1500, 40_000))]), (Evidence::TwoWayPayload, true));
+        assert_eq!(graded(&[(Side::Use, went_on(4500, 40_000))]), (Evidence::Interactive, false));
     }
 
     fn any_sums() -> impl Strategy<Value = Sums> {
@@ -430,6 +451,10 @@ mod tests {
                 minutes_down: minutes[1] >> 4,
                 minutes_begun: u64::from(connections > 0),
                 followed: [followed.min(connections); 3],
+                unfollowed: match followed.min(connections) < connections {
+                    true => unfollowed_bits(levels(up, up + down), &[0; 3]),
+                    false => 0,
+                },
                 flow_up_max: if handshakes > 0 { up } else { 0 },
                 flow_bytes_max: if handshakes > 0 { up + down } else { 0 },
                 quarters: if handshakes > 0 {
@@ -501,7 +526,8 @@ mod tests {
         fn more_use_never_weakens(sides in prop::array::uniform4(any_sums()), more in any_sums()) {
             let mut facts = HourFacts { sides, counted: None };
             let before = grade(&facts, &Thresholds::default()).evidence;
-            facts.add(Side::Use, &Sums { followed: [0; 3], ..more });
+            let unfollowed = unfollowed_bits(levels(more.flow_up_max, more.flow_bytes_max), &[0; 3]);
+            facts.add(Side::Use, &Sums { followed: [0; 3], unfollowed, ..more });
             let after = grade(&facts, &Thresholds::default());
             prop_assert!(after.evidence >= before || after.incidental);
         }

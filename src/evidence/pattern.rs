@@ -3,6 +3,8 @@
 //! Looks at minutes only, over a day; a client that keeps a connection alive in every minute is no
 //! pattern here, since an open program of a person does that too.
 
+use std::ops::Range;
+
 use super::Thresholds;
 
 /// How the minutes of a day are spread.
@@ -38,12 +40,21 @@ pub struct Spacing {
     pub regular: u64,
     /// Minutes of the latter together.
     pub regular_minutes: u64,
+    /// Ends of the day, none to two, over which such pauses go on; only where there are enough of
+    /// them to tell.
+    pub edges: u64,
 }
+
+/// Pauses from which on it is told whether they go on over the ends of the day, and how many per
+/// cent of them are alike then; a setting may ask for more.
+const TELLING_GAPS: u64 = 7;
+const TELLING_PERCENT: u64 = 80;
 
 impl Spacing {
     /// Of a day's hours, ascending: the beginning of each in seconds, and the mask of its minutes
-    /// with payload both ways.
-    pub fn of(hours: &[(i64, u64)]) -> Spacing {
+    /// with payload both ways. `day` is from its beginning to that of the next, in seconds; without
+    /// it nothing goes on over its ends.
+    pub fn of(hours: &[(i64, u64)], day: Option<&Range<i64>>) -> Spacing {
         let mut spacing = Spacing {
             hours: hours.iter().filter(|(_, mask)| *mask != 0).count() as u64,
             minutes: hours.iter().map(|(_, mask)| u64::from(mask.count_ones())).sum(),
@@ -59,7 +70,24 @@ impl Spacing {
             spacing.regular += 1;
             spacing.regular_minutes += gap.unsigned_abs();
         }
+        if let Some(day) = day.filter(|_| spacing.is_telling()) {
+            let ends = |mask: u64| (mask.trailing_zeros(), 63 - mask.leading_zeros());
+            let mut minutes = hours.iter().filter(|(_, mask)| *mask != 0).map(|&(start, mask)| {
+                let (first, last) = ends(mask);
+                (start / 60 + i64::from(first), start / 60 + i64::from(last))
+            });
+            let first = minutes.next();
+            let last = minutes.next_back().or(first);
+            let before = first.is_some_and(|(first, _)| first - day.start / 60 <= median + slack);
+            let behind = last.is_some_and(|(_, last)| day.end / 60 - last <= median + slack);
+            spacing.edges = u64::from(before) + u64::from(behind);
+        }
         spacing
+    }
+
+    /// Whether there are many pauses, and most are alike: facts, whatever the settings.
+    pub fn is_telling(&self) -> bool {
+        self.gaps >= TELLING_GAPS && self.regular * 100 >= self.gaps * TELLING_PERCENT
     }
 
     /// Adds what another part of the day told.
@@ -69,12 +97,17 @@ impl Spacing {
         self.gaps += other.gaps;
         self.regular += other.regular;
         self.regular_minutes += other.regular_minutes;
+        self.edges = self.edges.max(other.edges);
     }
 
     /// The pattern that it is.
     pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
-        let has_hours = self.hours >= thresholds.sync_hours
-            && self.minutes <= self.hours * thresholds.sync_minutes;
+        // Of what goes on over midnight the day has a part only.
+        let least = match self.edges {
+            0 => thresholds.sync_hours,
+            _ => thresholds.sync_hours.min(thresholds.sync_edge_hours),
+        };
+        let has_hours = self.hours >= least && self.minutes <= self.hours * thresholds.sync_minutes;
         // Bursts of short pauses are regular too, and leave most of the time uncovered.
         let is_steady = self.gaps >= thresholds.sync_pauses
             && self.regular_minutes * 100 >= self.hours * 60 * thresholds.sync_covered_percent;
@@ -120,7 +153,7 @@ mod tests {
     }
 
     fn of(minutes: impl IntoIterator<Item = i64>) -> Pattern {
-        Spacing::of(&day(minutes)).pattern(&Thresholds::default())
+        Spacing::of(&day(minutes), None).pattern(&Thresholds::default())
     }
 
     #[test]
@@ -142,6 +175,20 @@ mod tests {
         assert_eq!(of(bursts), Pattern::None);
         // Mail once an hour in a morning: too few pauses to tell.
         assert_eq!(of((0..300).step_by(60)), Pattern::None);
+    }
+
+    #[test]
+    fn what_goes_on_over_midnight_needs_fewer_hours() {
+        let of = |minutes: &mut dyn Iterator<Item = i64>| {
+            Spacing::of(&day(minutes), Some(&(0..86_400))).pattern(&Thresholds::default())
+        };
+        // From nine in the evening; until three; until one.
+        assert_eq!(of(&mut (21 * 60..1440).step_by(5)), Pattern::Sync);
+        assert_eq!(of(&mut (3..180).step_by(10)), Pattern::Sync);
+        assert_eq!(of(&mut (0..60).step_by(5)), Pattern::Sync);
+        // It ends before midnight, or is nothing even.
+        assert_eq!(of(&mut (20 * 60..23 * 60).step_by(5)), Pattern::None);
+        assert_eq!(of(&mut [0, 1, 7, 20, 22, 40, 41, 59, 80, 99].into_iter()), Pattern::None);
     }
 
     #[test]
@@ -229,8 +276,8 @@ mod tests {
             ),
         ];
         let mut draw = Draw(7);
-        let people: Vec<_> = (0..DAYS).map(|_| Spacing::of(&draw.person())).collect();
-        let programs: Vec<_> = (0..DAYS).map(|_| Spacing::of(&draw.program())).collect();
+        let people: Vec<_> = (0..DAYS).map(|_| Spacing::of(&draw.person(), None)).collect();
+        let programs: Vec<_> = (0..DAYS).map(|_| Spacing::of(&draw.program(), None)).collect();
         let mut table = String::new();
         for (name, set, values) in curves {
             let measure = |value: &u64| {
@@ -246,6 +293,28 @@ mod tests {
             let cells: Vec<String> = values.iter().map(measure).collect();
             table.push_str(&format!("| `{name}` | {} |\n", cells.join("; ")));
         }
+        // Other days, cut by midnight: those of which less than four hours are left.
+        let mut hour = (0..3).cycle();
+        let mut cut = |mut hours: Vec<(i64, u64)>| {
+            let last = hours.last().map_or(0, |(start, _)| *start);
+            let midnight = last - hour.next().unwrap_or_default() * 3600;
+            hours.retain(|(start, _)| *start >= midnight);
+            Spacing::of(&hours, Some(&(midnight..midnight + 86_400)))
+        };
+        let people: Vec<_> = (0..DAYS).map(|_| cut(draw.person())).collect();
+        let programs: Vec<_> = (0..DAYS).map(|_| cut(draw.program())).collect();
+        let measure = |value: &u64| {
+            let thresholds = Thresholds { sync_edge_hours: *value, ..Thresholds::default() };
+            let mark = if thresholds == Thresholds::default() { "**" } else { "" };
+            let of = |days: &[Spacing]| {
+                let is_cut = |day: &&Spacing| day.hours < 4 && day.edges > 0;
+                let sync = |day: &&Spacing| day.pattern(&thresholds) == Pattern::Sync;
+                days.iter().filter(is_cut).filter(sync).count()
+            };
+            format!("{mark}{value}{mark}: {} {}", of(&people), of(&programs))
+        };
+        let cells: Vec<String> = [1, 2, 4].iter().map(measure).collect();
+        table.push_str(&format!("| `sync_edge_hours` | {} |\n", cells.join("; ")));
         assert!(include_str!("README.md").contains(&table), "README.md has not the table\n{table}");
     }
 

@@ -25,6 +25,9 @@ const LOAD_SECONDS_MAX: u64 = 120;
 /// The most bytes that a threshold may ask for: what nobody moves in an hour.
 const BYTES_MAX: u64 = 1_000_000_000_000;
 
+/// The least answer that can be asked for, in bytes: smaller ones are not told of.
+pub const PAGE_BYTES_MIN: u64 = 2_000;
+
 /// Everything that decides what a report calls use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -57,9 +60,13 @@ pub struct Thresholds {
     /// A silence of so many seconds between two beginnings ends the load of a page; one of
     /// [`FOLLOWED_SECONDS`].
     pub shadow_seconds: u64,
-    /// Seconds after which the load of a page is over, also where something always begins. It is
-    /// applied when traffic is read; all others when a report is made.
+    /// Seconds after which the load of a page is over, also where something always begins. It and
+    /// `shadow_page_bytes` are applied when traffic is read; all others when a report is made.
     pub shadow_load_seconds: u64,
+    /// Bytes that a server sends within a minute, from which on a request behind a silence on a
+    /// connection is taken for a page, as a connection that begins is. It is applied when traffic
+    /// is read, too.
+    pub shadow_page_bytes: u64,
     /// Bytes both ways, for each minute with loads, up to which an app that appeared only while
     /// other sites loaded was embedded by them.
     pub shadow_bytes: u64,
@@ -67,6 +74,8 @@ pub struct Thresholds {
     pub shadow_bytes_up: u64,
     /// Hours of a day with payload, from which on there may be synchronisation.
     pub sync_hours: u64,
+    /// The same where what may be synchronisation goes on over midnight.
+    pub sync_edge_hours: u64,
     /// Minutes with payload in each of them, on the average, up to which it is.
     pub sync_minutes: u64,
     /// Pauses between occasions, from which on it can be seen whether they are alike.
@@ -93,9 +102,11 @@ impl Default for Thresholds {
             quarter_bytes_up: 700,
             shadow_seconds: 2,
             shadow_load_seconds: 15,
+            shadow_page_bytes: 10_000,
             shadow_bytes: 100_000,
             shadow_bytes_up: 4_000,
             sync_hours: 4,
+            sync_edge_hours: 1,
             sync_minutes: 20,
             sync_pauses: 7,
             sync_regular_percent: 80,
@@ -203,10 +214,12 @@ impl Thresholds {
             ("interactive_bytes_up", self.interactive_bytes_up, 1, BYTES_MAX),
             ("interactive_quarters", self.interactive_quarters, 1, QUARTERS.into()),
             ("shadow_load_seconds", self.shadow_load_seconds, 1, LOAD_SECONDS_MAX),
+            ("shadow_page_bytes", self.shadow_page_bytes, PAGE_BYTES_MIN, BYTES_MAX),
             // Without any, nothing is an embed.
             ("shadow_bytes", self.shadow_bytes, 0, BYTES_MAX),
             ("shadow_bytes_up", self.shadow_bytes_up, 1, BYTES_MAX),
             ("sync_hours", self.sync_hours, 1, 24),
+            ("sync_edge_hours", self.sync_edge_hours, 1, 24),
             ("sync_minutes", self.sync_minutes, 1, 60),
             ("sync_pauses", self.sync_pauses, 1, 24 * 60 / 2),
             ("sync_regular_percent", self.sync_regular_percent, 1, 100),
@@ -276,6 +289,7 @@ mod tests {
         assert!(wrong("[evidence]\nquarter_bytes_up = 600").contains("[350, 700, 1400, 2800]"));
         assert!(wrong("[evidence]\nsync_excess_bytes = 4").contains("[3, 5, 10]"));
         assert!(wrong("[evidence]\nsync_excess_minutes = 4").contains("[2, 3, 5]"));
+        assert!(wrong("[evidence]\nshadow_page_bytes = 1999").contains("give 2000 to"));
         assert!(wrong("[evidence]\nshadow_load_seconds = 0").contains("1 to 120"));
         let known = "[shared_sources]\nknown = [{ network = '10.0.0.0/40', is = 'server' }]";
         assert!(wrong(known).contains("10.0.0.0/40: not a network"));

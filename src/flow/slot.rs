@@ -129,8 +129,8 @@ pub struct Cold {
     pub initial_sequence: [u32; 2],
     /// The next flow in the same slot of the wheel.
     pub next_in_wheel: u32,
-    /// `NameSource` of the name in force as a number.
-    pub name_source: u8,
+    /// `NameSource` of the name in force as a number, and a bit for [`Cold::exchange_resumed`].
+    pub source_and_resumed: u8,
     /// Payload datagrams or segments looked at without result.
     pub looked: u8,
     /// What has been handed on of the flow, and what it told of itself: see [`told`].
@@ -143,6 +143,10 @@ pub struct Cold {
 }
 
 const _: () = assert!(size_of::<Cold>() <= 48);
+
+/// The bit beside the source of the name: what the slot holds began with the client's payload after
+/// a silence.
+const RESUMED: u8 = 1 << 7;
 
 /// Bits of [`Cold::told`]: what has been handed on, and what is known that is no name.
 pub mod told {
@@ -172,7 +176,7 @@ impl Cold {
             inspection: NONE,
             initial_sequence: [0; 2],
             next_in_wheel: NONE,
-            name_source: 0,
+            source_and_resumed: 0,
             looked: 0,
             told: 0,
             tunnel: 0,
@@ -182,6 +186,25 @@ impl Cold {
 }
 
 impl Cold {
+    /// `NameSource` of the name in force as a number.
+    pub fn name_source(&self) -> u8 {
+        self.source_and_resumed & !RESUMED
+    }
+
+    /// Exchanges it.
+    pub fn set_name_source(&mut self, number: u8) {
+        self.source_and_resumed = self.source_and_resumed & RESUMED | number;
+    }
+
+    /// Notes whether what the slot holds began with the client's payload after a silence. Answers
+    /// whether what it held did.
+    pub fn exchange_resumed(&mut self, is_resumed: bool) -> bool {
+        let was = self.source_and_resumed & RESUMED != 0;
+        self.source_and_resumed &= !RESUMED;
+        self.source_and_resumed |= if is_resumed { RESUMED } else { 0 };
+        was
+    }
+
     /// What is known of the latest connections of QUIC, the latest first: see `worker::datagrams`.
     /// 0 = nothing.
     pub fn quic_marks(&self) -> [u16; 4] {

@@ -179,6 +179,7 @@ mod tests {
             sums: Sums::default(),
             bucket: None,
             is_media: true,
+            step: None,
             outer: None,
             begins: true,
             ended: false,

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
-use super::loads::{Followed, Leaders};
+use super::loads::{Followed, Leaders, Step, Told};
 use super::possible::Possible;
 use super::verdicts::TargetNumber;
 use crate::observation::NameSource;
 use crate::stats::{Counter, Counters};
 use crate::store::{HealthRow, RingRow, TotalsRow, VisibilityRow};
 use crate::time::Hour;
-use crate::usage::{Sums, SumsTable};
+use crate::usage::{ANYHOW, FOLLOWED_SECONDS, Sums, SumsTable, unfollowed_bits};
 use crate::worker::detours::Detour;
 use crate::worker::part::{Books, Health, IntakeSums, RingSums};
 
@@ -22,7 +22,7 @@ use crate::worker::part::{Books, Health, IntakeSums, RingSums};
 pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 /// What a row costs in memory, with what a table keeps free.
 const ROW_BYTES: usize = 2 * size_of::<(RowKey, Sums)>();
-const LEADERS_BYTES: usize = 2 * size_of::<((RowKey, Leaders), Followed)>();
+const LEADERS_BYTES: usize = 2 * size_of::<((RowKey, Leaders), (Followed, u64))>();
 
 /// The number of a subject in merge.
 pub(super) type SubjectNumber = u32;
@@ -41,8 +41,8 @@ pub(super) struct RowKey {
 pub(super) struct Gathered {
     pub(super) rows: SumsTable<RowKey>,
     /// Of rows, the flows that these may have led, per silence, as far as the catalogue may yet
-    /// decide otherwise.
-    pub(super) leaders: HashMap<(RowKey, Leaders), Followed, RandomState>,
+    /// decide otherwise; and what these add to [`Sums::unfollowed`], if it does.
+    pub(super) leaders: HashMap<(RowKey, Leaders), (Followed, u64), RandomState>,
     pub(super) possible: Possible,
     pub(super) books: Books,
     pub(super) intake: BTreeMap<Hour, IntakeSums>,
@@ -68,13 +68,32 @@ impl Gathered {
             && self.counters == Counters::default()
     }
 
-    /// Notes who may have led a flow of a row, per silence.
-    pub(super) fn add_leaders(&mut self, key: RowKey, leaders: &[Leaders]) {
-        for (at, leaders) in leaders.iter().enumerate() {
-            if *leaders != Leaders::default() {
-                self.leaders.entry((key, *leaders)).or_default()[at] += 1;
-            }
+    /// Adds to a row what became of a flow; `may_change` where who led it may be judged again.
+    pub(super) fn add_told(&mut self, key: RowKey, told: &Told, step: Step, may_change: bool) {
+        let mut sums =
+            Sums { unfollowed: unfollowed_bits(step.levels(), &told.followed), ..Sums::default() };
+        let mut anyhow = sums.unfollowed;
+        if step.is_flow() {
+            sums.followed = told.followed;
         }
+        if step.goes_on() && told.followed != Followed::default() {
+            // What it goes on from is the load of the hour's beginning.
+            sums.minutes_begun = 1;
+        }
+        for (at, leaders) in told.leaders.iter().enumerate().filter(|_| may_change) {
+            if *leaders == Leaders::default() {
+                continue;
+            }
+            let mut silence = [1; FOLLOWED_SECONDS.len()];
+            silence[at] = 0;
+            let bits = unfollowed_bits(step.levels(), &silence);
+            anyhow &= !bits;
+            let (flows, said) = self.leaders.entry((key, *leaders)).or_default();
+            flows[at] += u64::from(step.is_flow());
+            *said |= bits;
+        }
+        sums.unfollowed |= anyhow << ANYHOW;
+        self.rows.entry(key).0.add(&sums);
     }
 
     /// Drops rows of the oldest hours until the rest needs no more than `bytes_max`.

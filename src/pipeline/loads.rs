@@ -5,12 +5,16 @@
 //! other without a silence. Pages for everybody are there at domains without signature
 //! and at an app's hosts of role `visit` or `site`. Embeds, telemetry and sign-in pages lead nowhere,
 //! and neither do hosts of role `use`: who works with an app and opens another one uses both. Of
-//! several, the first one leads. Every flow to another site *followed*. How long a silence ends a
+//! several, the first one leads. On a connection that a browser keeps, a request behind a silence
+//! whose answer is as large as a page leads as well. Every flow to another site *followed*. How long a silence ends a
 //! load is a threshold, so that this is kept for several ([`FOLLOWED_SECONDS`]).
 //!
 //! A domain without signature may turn out to be an app one day, and lead no more: so it is told
 //! which sites would lead in its place ([`Leaders`]). What the catalogue knows decides who leads and
 //! never when a load ends, so that this can be judged again from what is stored.
+//!
+//! What a flow does later, also in the hours after, belongs to the load in which it began: of flows
+//! that followed that is remembered, as long as they may go on.
 //!
 //! A flow is heard of up to two minutes after it began, so beginnings wait for [`WAIT_NANOS`]
 //! before they are looked at, in the order of their stamps.
@@ -19,13 +23,21 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use crate::time::{NANOS_PER_SECOND, Timestamp};
+use crate::evidence::Thresholds;
+use crate::net::Address;
+use crate::time::{Hour, NANOS_PER_MINUTE, NANOS_PER_SECOND, Timestamp};
 use crate::usage::FOLLOWED_SECONDS;
+pub use crate::worker::part::Step;
 
 /// How long a beginning waits for those before it, by sensor time.
 pub const WAIT_NANOS: i64 = 180 * NANOS_PER_SECOND;
 /// Beginnings that wait.
 pub const WAITING_MAX: usize = 1 << 22;
+/// How long after an hour a flow that had packets in it may be heard of in the next: as long as one
+/// may be silent, see [`crate::flow::slot::Patience`], and as long as it may be told of late.
+const GOES_ON_NANOS: i64 = 20 * NANOS_PER_MINUTE;
+/// Flows that are remembered.
+pub const REMEMBERED_MAX: usize = 1 << 17;
 /// Clients whose loads are known; when there are more, all are forgotten.
 const CLIENTS_MAX: usize = 1 << 20;
 /// Beginnings of pages of one client within these seconds; no more are looked at.
@@ -55,12 +67,18 @@ pub enum Leads {
     Always(u32),
 }
 
-/// A flow that began.
+/// A flow that began, or a later step of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begun<K> {
-    /// When.
+    /// When it began; of a page on a connection that is kept, when that was asked for.
     pub time: Timestamp,
-    /// Whose, by the number of the subject.
+    /// What it did.
+    pub step: Step,
+    /// In which hour.
+    pub hour: Hour,
+    /// Whose.
+    pub address: Address,
+    /// The same by the number of the subject.
     pub client: u32,
     /// Where to.
     pub site: Site,
@@ -86,11 +104,31 @@ pub struct Told {
     pub leaders: [Leaders; FOLLOWED_SECONDS.len()],
 }
 
+/// When a load begins and ends, as far as that is applied while traffic is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadSettings {
+    /// After so many seconds a page leads nothing more.
+    pub seconds: u64,
+    /// From so many bytes on an answer on a connection that was silent is a page.
+    pub page_bytes: u64,
+}
+
+impl From<&Thresholds> for LoadSettings {
+    fn from(thresholds: &Thresholds) -> LoadSettings {
+        let Thresholds { shadow_load_seconds, shadow_page_bytes, .. } = *thresholds;
+        LoadSettings { seconds: shadow_load_seconds, page_bytes: shadow_page_bytes }
+    }
+}
+
 /// See the module.
 pub struct Loads<K> {
     /// After how long a page leads nothing more.
     nanos_max: i64,
+    page_bytes: u64,
     waiting: Vec<Begun<K>>,
+    /// Flows that followed, or may yet be told to have, by client and first stamp; with the last
+    /// hour in which they are known to have had packets.
+    remembered: HashMap<(Address, Timestamp), (Told, Hour), RandomState>,
     clients: HashMap<u32, Load, RandomState>,
     dropped: u64,
 }
@@ -106,24 +144,38 @@ struct Load {
 }
 
 impl<K: Copy> Loads<K> {
-    /// Where a page leads nothing more after so many seconds.
-    pub fn new(seconds_max: u64) -> Loads<K> {
-        let nanos_max = nanos(seconds_max);
-        Loads { nanos_max, waiting: Vec::new(), clients: HashMap::default(), dropped: 0 }
+    /// Of nothing.
+    pub fn new(settings: LoadSettings) -> Loads<K> {
+        Loads {
+            nanos_max: nanos(settings.seconds),
+            page_bytes: settings.page_bytes,
+            waiting: Vec::new(),
+            remembered: HashMap::default(),
+            clients: HashMap::default(),
+            dropped: 0,
+        }
     }
 
-    /// Ends loads after so many seconds from now on.
-    pub fn exchange_seconds(&mut self, seconds_max: u64) {
-        self.nanos_max = nanos(seconds_max);
+    /// Takes other settings from now on.
+    pub fn exchange(&mut self, settings: LoadSettings) {
+        self.nanos_max = nanos(settings.seconds);
+        self.page_bytes = settings.page_bytes;
     }
 
-    /// Takes a beginning.
-    pub fn begin(&mut self, begun: Begun<K>) {
-        if self.waiting.len() < WAITING_MAX {
+    /// Takes a step of a flow. Says whether there was room: a flow that is dropped followed nobody.
+    pub fn take(&mut self, begun: Begun<K>) -> bool {
+        if let Step::Resumed(bytes) = begun.step
+            && (begun.leads == Leads::No || u64::from(bytes) < self.page_bytes)
+        {
+            return true;
+        }
+        let has_room = self.waiting.len() < WAITING_MAX;
+        if has_room {
             self.waiting.push(begun);
         } else {
             self.dropped += 1;
         }
+        has_room
     }
 
     /// Beginnings dropped since the last time this was asked.
@@ -131,19 +183,19 @@ impl<K: Copy> Loads<K> {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Forgets what clients have loaded: numbers are given anew.
+    /// Forgets what clients have loaded: numbers are given anew. What open flows followed stays.
     pub fn forget(&mut self) {
         self.clients.clear();
+        self.remembered.values_mut().for_each(|(told, _)| told.leaders = Default::default());
     }
 
-    /// Tells `each` of the flows that followed or may yet be told to have, among those that have
-    /// waited long enough at `horizon`, or all without one. `order` decides between flows of one
-    /// client and stamp.
+    /// Tells `each` of the steps that have waited long enough at `horizon`, or all without one.
+    /// `order` decides between flows of one client and stamp.
     pub fn settle(
         &mut self,
         horizon: Option<Timestamp>,
         order: impl Fn(&K, &K) -> std::cmp::Ordering,
-        mut each: impl FnMut(K, Told),
+        mut each: impl FnMut(K, &Told, Step),
     ) {
         let mut due = match horizon {
             None => std::mem::take(&mut self.waiting),
@@ -153,18 +205,59 @@ impl<K: Copy> Loads<K> {
             }
         };
         due.sort_by(|one, other| {
-            let key = |begun: &Begun<K>| (begun.client, begun.time, begun.leads == Leads::No);
+            let key = |begun: &Begun<K>| {
+                let is_later = !matches!(begun.step, Step::Began(_) | Step::Resumed(_));
+                (begun.client, begun.time, is_later, begun.leads == Leads::No)
+            };
             key(one).cmp(&key(other)).then_with(|| order(&one.row, &other.row))
         });
         if self.clients.len() > CLIENTS_MAX {
             self.clients.clear();
         }
         for begun in due {
-            let told = self.step(&begun);
-            if told != Told::default() {
-                each(begun.row, told);
+            let told = match begun.step {
+                Step::Began(_) => {
+                    let told = self.step(&begun);
+                    self.remember(&begun, told);
+                    told
+                }
+                // It leads and follows nobody: its flow did what it did when it began.
+                Step::Resumed(_) => {
+                    self.step(&begun);
+                    continue;
+                }
+                Step::WentOn(_) | Step::Said(_) => self.recall(&begun),
+            };
+            if told != Told::default() || begun.step.levels() > 0 {
+                each(begun.row, &told, begun.step);
             }
         }
+        if let Some(horizon) = horizon {
+            self.remembered.retain(|_, (_, hour)| {
+                let end = Timestamp(i64::from(hour.0 + 60) * NANOS_PER_MINUTE);
+                end.offset(GOES_ON_NANOS) >= horizon
+            });
+        }
+    }
+
+    fn remember(&mut self, begun: &Begun<K>, told: Told) {
+        let key = (begun.address, begun.time);
+        if told == Told::default() {
+            return;
+        }
+        if self.remembered.len() < REMEMBERED_MAX || self.remembered.contains_key(&key) {
+            self.remembered.insert(key, (told, begun.hour));
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn recall(&mut self, begun: &Begun<K>) -> Told {
+        let Some((told, hour)) = self.remembered.get_mut(&(begun.address, begun.time)) else {
+            return Told::default();
+        };
+        *hour = begun.hour.max(*hour);
+        *told
     }
 
     fn step(&mut self, begun: &Begun<K>) -> Told {
@@ -240,6 +333,7 @@ mod tests {
     const PAGE: Site = Site::Domain(1);
     const APP: Site = Site::App(1);
     const OTHER: Site = Site::App(2);
+    const SETTINGS: LoadSettings = LoadSettings { seconds: 15, page_bytes: 10_000 };
 
     fn leads_as(site: Site, leads: bool) -> Leads {
         match site {
@@ -254,15 +348,21 @@ mod tests {
         told(flows).into_iter().map(|told| told.followed).collect()
     }
 
+    fn begun(time: Timestamp, row: usize) -> Begun<usize> {
+        let (address, hour) = (Address::v4([10, 0, 0, 7]), Hour(time.minute().0 / 60 * 60));
+        let (step, site, leads) = (Step::Began(0), APP, Leads::No);
+        Begun { time, step, hour, address, client: 7, site, leads, row }
+    }
+
     fn told(flows: &[(i64, Site, bool)]) -> Vec<Told> {
-        let mut loads = Loads::new(15);
+        let mut loads = Loads::new(SETTINGS);
         // In no order: they come as workers hand them on.
         for (row, &(millis, site, leads)) in flows.iter().enumerate().rev() {
             let time = Timestamp(1_000_000_000_000 + millis * 1_000_000);
-            loads.begin(Begun { time, client: 7, site, leads: leads_as(site, leads), row });
+            loads.take(Begun { site, leads: leads_as(site, leads), ..begun(time, row) });
         }
         let mut found = vec![Told::default(); flows.len()];
-        loads.settle(None, usize::cmp, |row, told| found[row] = told);
+        loads.settle(None, usize::cmp, |row, told, _| found[row] = *told);
         found
     }
 
@@ -325,19 +425,72 @@ mod tests {
     }
 
     #[test]
+    fn what_a_flow_does_later_belongs_to_the_load_in_which_it_began() {
+        let mut loads = Loads::new(SETTINGS);
+        let at = |seconds: i64| {
+            Timestamp(1_000_000_800 * NANOS_PER_SECOND).offset(seconds * NANOS_PER_SECOND)
+        };
+        let page = Begun { site: PAGE, leads: leads_as(PAGE, true), ..begun(at(0), 0) };
+        loads.take(page);
+        let flow = begun(at(1), 1);
+        let alone = begun(at(60), 2);
+        for flow in [flow, alone] {
+            loads.take(flow);
+            loads.take(Begun { step: Step::Said(2), ..flow });
+        }
+        let told = |loads: &mut Loads<usize>, horizon: Timestamp| {
+            let mut found = Vec::new();
+            loads.settle(Some(horizon), usize::cmp, |row, told, step| {
+                found.push((row, told.followed[1], step));
+            });
+            found
+        };
+        let expected = [(1, 1, Step::Began(0)), (1, 1, Step::Said(2)), (2, 0, Step::Said(2))];
+        assert_eq!(told(&mut loads, at(600)), expected);
+        // Hours later, as long as it had packets in each; and whatever numbers are given anew.
+        for hour in 1..4 {
+            let later = Hour(flow.hour.0 + 60 * hour);
+            loads.take(Begun { step: Step::WentOn(0), hour: later, ..flow });
+            loads.forget();
+            let found = told(&mut loads, at(i64::from(hour) * 3600 + 600));
+            assert_eq!(found, [(1, 1, Step::WentOn(0))], "{hour}");
+        }
+        assert_eq!(told(&mut loads, at(6 * 3600)), []);
+        assert!(loads.remembered.is_empty());
+    }
+
+    #[test]
+    fn a_page_on_a_connection_that_is_kept_leads() {
+        let followed = |step, leads| {
+            let mut loads = Loads::new(SETTINGS);
+            let at = |seconds: i64| Timestamp(seconds * NANOS_PER_SECOND);
+            let page = Begun { site: PAGE, leads: leads_as(PAGE, leads), ..begun(at(0), 0) };
+            loads.take(page);
+            loads.take(Begun { time: at(60), step, ..page });
+            loads.take(begun(at(61), 1));
+            let mut found = Vec::new();
+            loads.settle(None, usize::cmp, |row, told, _| found.push((row, told.followed)));
+            found
+        };
+        assert_eq!(followed(Step::Resumed(10_000), true), [(1, [1; 3])]);
+        assert_eq!(followed(Step::Resumed(9_999), true), []);
+        assert_eq!(followed(Step::Resumed(90_000), false), []);
+    }
+
+    #[test]
     fn when_it_is_asked_changes_nothing() {
         let flows: Vec<(i64, Site)> = (0..400)
             .map(|n| (n * 700 + n * n * 13 % 997, [PAGE, APP, OTHER][(n * n % 3) as usize]))
             .collect();
         let run = |ticks: bool| {
-            let mut loads = Loads::new(15);
+            let mut loads = Loads::new(SETTINGS);
             let mut sum = [0; 3];
-            let mut add = |_: usize, told: Told| {
+            let mut add = |_: usize, told: &Told, _: Step| {
                 sum.iter_mut().zip(told.followed).for_each(|(sum, one)| *sum += one);
             };
             for (row, &(millis, site)) in flows.iter().enumerate() {
                 let time = Timestamp(millis * 1_000_000);
-                loads.begin(Begun { time, client: 1, site, leads: leads_as(site, true), row });
+                loads.take(Begun { site, leads: leads_as(site, true), ..begun(time, row) });
                 if ticks && row % 50 == 0 {
                     loads.settle(Some(time), usize::cmp, &mut add);
                 }

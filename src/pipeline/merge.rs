@@ -19,7 +19,7 @@ use foldhash::fast::RandomState;
 use super::calls::{Calls, OpenFlow};
 use super::clocks::{Clocks, Full};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
-use super::loads::{Begun, Followed, Leads, Loads, Site};
+use super::loads::{Begun, Leads, LoadSettings, Loads, Site, Step, Told};
 use super::naming::{Named, Offers, Suspects};
 use super::possible::Opaque;
 use super::presence::{Presence, Sign};
@@ -40,7 +40,7 @@ use crate::store::{RunId, Store, StoreError, SubjectId, TargetId};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums, SumsTable, UsageKey};
 use crate::worker::detours::Detour;
-use crate::worker::part::{AnonymousSums, Answer, FlowRecord, Part};
+use crate::worker::part::{AnonymousSums, Answer, FlowRecord, FlowStep, Part};
 
 /// Clients with rows; those beyond are one client "other".
 const CLIENTS_MAX: usize = 1 << 20;
@@ -65,8 +65,8 @@ pub struct MergeSettings {
     pub autonomous_systems: Option<AutonomousSystems>,
     /// The organisation's own domains: traffic below them is `private`.
     pub own_domains: Vec<String>,
-    /// Seconds after which the load of a page is over, see [`super::loads`].
-    pub load_seconds: u64,
+    /// When the load of a page begins and is over, see [`super::loads`].
+    pub loads: LoadSettings,
     /// Whether the names that no signature knows are wanted one by one.
     pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
@@ -170,7 +170,7 @@ impl Merge {
             balance: (0, 0),
             two_way: Vec::new(),
             held_failures: BTreeMap::new(),
-            loads: Loads::new(settings.load_seconds),
+            loads: Loads::new(settings.loads),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,
@@ -343,7 +343,7 @@ impl Merge {
             anonymous,
             books,
             two_way,
-            beginnings,
+            steps,
             accepted,
             present,
             detours,
@@ -393,17 +393,18 @@ impl Merge {
             }
             self.row(key.client, verdict.target, bucket, key.hour, key.source, sums);
         }
-        for beginning in beginnings.iter() {
-            let UsageKey { client, name, hour, source, bucket } = beginning.key;
+        for &FlowStep { key, server, time, step } in steps.iter() {
+            let UsageKey { client, name, hour, source, bucket } = key;
             let at_home = bucket == Bucket::Private as u8;
             let verdict = verdicts[name as usize];
-            if verdict.calls && Bucket::from_number(bucket).is_none() {
-                self.calls.began(client, names.get(name), beginning.time);
+            let began = matches!(step, Step::Began(_));
+            if began && verdict.calls && Bucket::from_number(bucket).is_none() {
+                self.calls.began(client, names.get(name), time);
             }
-            if verdict.target.is_some() && !at_home {
-                self.serves(beginning.server, names.get(name), beginning.time);
+            if began && verdict.target.is_some() && !at_home {
+                self.serves(server, names.get(name), time);
             }
-            self.begin(client, verdict, at_home, hour, source, beginning.time);
+            self.step(client, verdict, at_home, (hour, source), time, step);
         }
         for ((client, hour, detour), (flows, bytes)) in detours.drain() {
             self.detour(client, hour, detour, flows, bytes);
@@ -510,15 +511,15 @@ impl Merge {
         }
     }
 
-    /// Notes that a flow began, until it is known whether it followed another.
-    fn begin(
+    /// Notes what a flow did that began at `time`, until it is known whether it followed another.
+    fn step(
         &mut self,
         client: Address,
         verdict: Verdict,
         at_home: bool,
-        hour: Hour,
-        source: NameSource,
+        (hour, source): (Hour, NameSource),
         time: Timestamp,
+        step: Step,
     ) {
         let (site, leads) = match (verdict.target, verdict.app) {
             (Some(target), Some(app)) => {
@@ -538,7 +539,14 @@ impl Merge {
         // What is at home has no row, unless it is an app.
         let target = verdict.target.filter(|_| !at_home || verdict.app.is_some());
         let row = target.map(|target| RowKey { hour, subject, target, source });
-        self.loads.begin(Begun { time, client: subject, site, leads, row });
+        // Media are told of too late to be seen among what began with them.
+        let is_told_late = source == NameSource::Media;
+        let begun = Begun { time, step, hour, address: client, client: subject, site, leads, row };
+        if (is_told_late || !self.loads.take(begun))
+            && let Some(key) = row
+        {
+            self.gathered.add_told(key, &Told::default(), step, false);
+        }
     }
 
     /// Adds to rows what is known by now of the loads in which their flows began.
@@ -551,15 +559,11 @@ impl Merge {
             };
             key(one).cmp(&key(other))
         };
-        self.loads.settle(horizon, order, |row, told| {
+        self.loads.settle(horizon, order, |row, told, step| {
             let Some(key) = row else { return };
-            if told.followed != Followed::default() {
-                gathered.rows.entry(key).0.add_followed(told.followed);
-            }
             // Only what is kept is judged again.
-            if keeps && verdicts.is_judged_by_loads(key.target) {
-                gathered.add_leaders(key, &told.leaders);
-            }
+            let may_change = keeps && verdicts.is_judged_by_loads(key.target);
+            gathered.add_told(key, told, step, may_change);
         });
     }
 

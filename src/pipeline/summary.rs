@@ -1,6 +1,7 @@
 //! What a run found, as far as a reader is told at its end.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
@@ -53,23 +54,26 @@ pub struct AppGrade {
 }
 
 impl AppSummary {
-    /// Grades the days of each client. `day_of` tells the day of an hour, `is_shared` whether a
+    /// Grades the days of each client. `day_of` tells the day of an hour, from its beginning to that of
+    /// the next in seconds, `is_shared` whether a
     /// client is an address that is no person.
     pub fn grade(
         &self,
         thresholds: &Thresholds,
-        day_of: impl Fn(i64) -> i64,
+        day_of: impl Fn(i64) -> Range<i64>,
         is_shared: impl Fn(u32) -> bool,
     ) -> AppGrade {
-        let mut days: BTreeMap<(u32, i64), BTreeMap<&str, DayFacts>> = BTreeMap::new();
+        let mut days: BTreeMap<(u32, i64, i64), BTreeMap<&str, DayFacts>> = BTreeMap::new();
         for ((client, part, hour, side), sums) in &self.facts {
             let hour = hour.start_seconds();
-            let day = days.entry((*client, day_of(hour))).or_default();
+            let Range { start, end } = day_of(hour);
+            let day = days.entry((*client, start, end)).or_default();
             day.entry(part).or_default().add(hour, *side, sums);
         }
         let mut app = AppGrade::default();
-        for ((client, _), parts) in days {
+        for ((client, start, end), parts) in days {
             let mut whole = DayFacts::default();
+            whole.set_day(start..end);
             parts.values().for_each(|part| whole.merge(part));
             for part in parts.values() {
                 let grade = whole.grade_part(part, i64::MIN..i64::MAX, thresholds);

@@ -9,6 +9,13 @@ use crate::store::{DayOf, DayTotal, Judge, Snapshot, StoreError, Window};
 /// Seconds of an hour that no calendar has: it is a day of its own.
 const HOUR_SECONDS: i64 = 3600;
 
+/// The hours of a zone's day that holds the beginning of `hour`; the hour alone, where no calendar
+/// has it.
+pub fn day_of(zone: &TimeZone, hour: i64) -> Window {
+    days::day_of(zone, hour)
+        .map_or(Window { from: hour, to: hour + HOUR_SECONDS }, |(_, window)| window)
+}
+
 /// Tells days by a zone, and use by settings.
 #[derive(Clone, Debug)]
 pub struct Keeper {
@@ -20,8 +27,7 @@ pub struct Keeper {
 
 impl Judge for Keeper {
     fn day_of(&self, hour: i64) -> Window {
-        days::day_of(&self.zone, hour)
-            .map_or(Window { from: hour, to: hour + HOUR_SECONDS }, |(_, window)| window)
+        day_of(&self.zone, hour)
     }
 
     fn totals(&self, snapshot: &Snapshot<'_>, day: Window) -> Result<Vec<DayTotal>, StoreError> {
@@ -78,7 +84,7 @@ mod tests {
         VisibilityRow,
     };
     use crate::time::{Hour, Timestamp};
-    use crate::usage::quarter_bits;
+    use crate::usage::{levels, quarter_bits, unfollowed_bits};
 
     const DAY_SECONDS: i64 = 86_400;
 
@@ -148,6 +154,10 @@ mod tests {
                 minutes_down: (down | 1) >> 4,
                 minutes_begun: connections.min(1) << (bytes % 60),
                 followed: if is_followed { [connections; 3] } else { [0, 0, connections / 2] },
+                unfollowed: match is_followed {
+                    true => 0,
+                    false => unfollowed_bits(levels(bytes / 5, bytes), &[0, 0, connections / 2]),
+                },
                 flow_up_max: bytes / 5 * connections.min(1),
                 flow_bytes_max: bytes * connections.min(1),
                 quarters: quarter_bits((up & down | 1) >> 4, bytes / 5, bytes) * connections.min(1),

@@ -32,7 +32,7 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 use days::Days;
 use output::Output;
 
-pub use keeper::Keeper;
+pub use keeper::{Keeper, day_of};
 pub use output::hex;
 pub use shared::SHARED_SOURCE;
 pub use table::neutral;

@@ -189,7 +189,7 @@ impl Usage {
             totals.add(key, row, grade, is_shared);
             Ok::<(), ReportError>(())
         };
-        let mut rows = Rows::new(day.window, sources, thresholds, each);
+        let mut rows = Rows::new((day.window, day.whole), sources, thresholds, each);
         snapshot.usage(day.whole, |fact| rows.add(fact))?;
         rows.finish()?;
         Ok(totals.by_app)
@@ -247,7 +247,7 @@ pub(super) fn totals_of(
         totals.add(key, row, grade, is_shared);
         Ok::<(), StoreError>(())
     };
-    let mut rows = Rows::new(day, sources, thresholds, each);
+    let mut rows = Rows::new((day, day), sources, thresholds, each);
     match domains {
         true => snapshot.usage_of_domains(day, |fact| rows.add(fact))?,
         false => snapshot.usage(day, |fact| rows.add(fact))?,
@@ -261,6 +261,8 @@ pub(super) fn totals_of(
 /// judged together.
 struct Rows<'a, F> {
     window: Window,
+    /// All hours of the day.
+    day: Window,
     sources: &'a SharedSources,
     thresholds: &'a Thresholds,
     /// Those of one app that came so far.
@@ -272,13 +274,13 @@ struct Rows<'a, F> {
 
 impl<'a, F> Rows<'a, F> {
     fn new(
-        window: Window,
+        (window, day): (Window, Window),
         sources: &'a SharedSources,
         thresholds: &'a Thresholds,
         each: F,
     ) -> Rows<'a, F> {
         let (open, shared) = (Vec::new(), BTreeMap::new());
-        Rows { window, sources, thresholds, open, shared, each }
+        Rows { window, day, sources, thresholds, open, shared, each }
     }
 
     /// Adds a fact; those of a row come one after the other, and so do rows of an app.
@@ -296,6 +298,7 @@ impl<'a, F> Rows<'a, F> {
             self.close()?;
         }
         let mut row = Row::of(fact);
+        row.facts.set_day(self.day.from..self.day.to);
         row.add(fact, self.window);
         self.open.push((RowKey::of(fact), row));
         Ok(())

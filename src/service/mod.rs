@@ -141,7 +141,7 @@ impl Tender {
                 merge.reconfigured(inputs.config_sha256.clone());
                 self.take(inputs);
                 let thresholds = &self.keeper.settings.evidence;
-                merge.exchange_load_seconds(thresholds.shadow_load_seconds);
+                merge.exchange_loads(thresholds.into());
             }
         }
         if let Some(catalogue) = &self.pending.catalogue

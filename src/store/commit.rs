@@ -142,8 +142,8 @@ fn add_usage(
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
              minutes_up, minutes_down, minutes_begun, first_seen, last_seen,
              followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
-             elsewhere_flows, elsewhere_bytes, quarters
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             elsewhere_flows, elsewhere_bytes, quarters, unfollowed
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              connections = connections + excluded.connections,
              attempts_failed = attempts_failed + excluded.attempts_failed,
@@ -163,7 +163,8 @@ fn add_usage(
              flow_bytes_max = max(flow_bytes_max, excluded.flow_bytes_max),
              elsewhere_flows = elsewhere_flows + excluded.elsewhere_flows,
              elsewhere_bytes = elsewhere_bytes + excluded.elsewhere_bytes,
-             quarters = quarters | excluded.quarters",
+             quarters = quarters | excluded.quarters,
+             unfollowed = unfollowed | excluded.unfollowed",
     )?;
     for row in in_key_order(rows) {
         let sums = &row.sums;
@@ -193,6 +194,7 @@ fn add_usage(
             number(sums.elsewhere_flows),
             number(sums.elsewhere_bytes),
             number(sums.quarters),
+            number(sums.unfollowed),
         ])?;
     }
     Ok(())
@@ -214,12 +216,13 @@ fn add_followed(
     let mut upsert = connection.prepare_cached(
         "INSERT INTO followed (
              hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3,
-             flows_1s, flows_2s, flows_5s
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             flows_1s, flows_2s, flows_5s, levels
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              flows_1s = flows_1s + excluded.flows_1s,
              flows_2s = flows_2s + excluded.flows_2s,
-             flows_5s = flows_5s + excluded.flows_5s",
+             flows_5s = flows_5s + excluded.flows_5s,
+             levels = levels | excluded.levels",
     )?;
     let mut rows: Vec<&FollowedRow> = rows.iter().collect();
     rows.sort_unstable_by_key(|row| {
@@ -240,6 +243,7 @@ fn add_followed(
             number(row.flows[0]),
             number(row.flows[1]),
             number(row.flows[2]),
+            number(row.levels),
         ])?;
     }
     Ok(())

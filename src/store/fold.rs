@@ -46,16 +46,19 @@ enum Group {
 /// Tenant and edition: what a report has rows of, and counts minutes of.
 type Part = (String, String);
 
+/// What a group has: facts by part, and rows with theirs.
+type Members<'a> = (BTreeMap<Part, DayFacts>, Vec<(&'a HourRow, Part)>);
+
 /// Sides of targets, asked once.
 type Targets = HashMap<i64, (Group, Part, Side)>;
 
-/// Folds rows of usage of the hours of `window`, which are of the day that begins at `day`: those of
+/// Folds rows of usage of the hours of `window`, which are of `day`: those of
 /// one subject after the other, until there are no more or `rows_max` were folded. Answers how many
 /// were.
 pub(super) fn fold(
     connection: &Connection,
     window: Window,
-    day: i64,
+    day: Window,
     rows_max: u64,
 ) -> rusqlite::Result<u64> {
     let mut targets = Targets::new();
@@ -160,7 +163,7 @@ fn take(connection: &Connection, hours: &[Hour], subject: i64) -> rusqlite::Resu
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
              minutes_up, minutes_down, minutes_begun,
              followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
-             elsewhere_flows, elsewhere_bytes, quarters
+             elsewhere_flows, elsewhere_bytes, quarters, unfollowed
          FROM usage WHERE hour = ? AND run = ? AND subject = ?",
     )?;
     let mut delete = connection
@@ -204,6 +207,7 @@ fn hour_row(row: &Row<'_>) -> rusqlite::Result<HourRow> {
             elsewhere_flows: unsigned(row, 19)?,
             elsewhere_bytes: unsigned(row, 20)?,
             quarters: unsigned(row, 21)?,
+            unfollowed: unsigned(row, 22)?,
             first_seen: Timestamp::MAX,
             last_seen: Timestamp::MIN,
         },
@@ -213,12 +217,11 @@ fn hour_row(row: &Row<'_>) -> rusqlite::Result<HourRow> {
 fn fold_subject(
     connection: &Connection,
     targets: &mut Targets,
-    day: i64,
+    day: Window,
     subject: i64,
     rows: &[HourRow],
 ) -> rusqlite::Result<()> {
-    let mut groups: HashMap<Group, (BTreeMap<Part, DayFacts>, Vec<(&HourRow, Part)>)> =
-        HashMap::new();
+    let mut groups: HashMap<Group, Members<'_>> = HashMap::new();
     for row in rows {
         let (group, part, side) = of_target(connection, targets, row.target)?;
         let (parts, members) = groups.entry(group).or_default();
@@ -228,6 +231,7 @@ fn fold_subject(
     let mut upsert = connection.prepare_cached(UPSERT)?;
     for (parts, members) in groups.into_values() {
         let mut whole = DayFacts::default();
+        whole.set_day(day.from..day.to);
         parts.values().for_each(|part| whole.merge(part));
         let usual = whole.usual();
         let mut spacing = Some(whole.spacing());
@@ -252,7 +256,7 @@ fn fold_subject(
                 loads: std::mem::take(loads),
                 ..counts.remove(&(row.hour, part)).unwrap_or_default()
             };
-            add(&mut upsert, (day, subject), row, *kind, &counted)?;
+            add(&mut upsert, (day.from, subject), row, *kind, &counted)?;
         }
     }
     Ok(())
@@ -284,8 +288,9 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
         followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
         elsewhere_flows, elsewhere_bytes, active_minutes, loads,
-        spaced_hours, spaced_minutes, gaps, gaps_regular, spaced_regularly, quarters
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        spaced_hours, spaced_minutes, gaps, gaps_regular, spaced_regularly, quarters, unfollowed,
+        spaced_edges
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
         name_source = min(name_source, excluded.name_source),
         connections = connections + excluded.connections,
@@ -308,7 +313,9 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         gaps = gaps + excluded.gaps,
         gaps_regular = gaps_regular + excluded.gaps_regular,
         spaced_regularly = spaced_regularly + excluded.spaced_regularly,
-        quarters = quarters | excluded.quarters";
+        quarters = quarters | excluded.quarters,
+        unfollowed = unfollowed | excluded.unfollowed,
+        spaced_edges = max(spaced_edges, excluded.spaced_edges)";
 
 fn add(
     upsert: &mut CachedStatement<'_>,
@@ -318,7 +325,7 @@ fn add(
     counted: &Counted,
 ) -> rusqlite::Result<()> {
     let sums = &row.sums;
-    let Spacing { hours, minutes, gaps, regular, regular_minutes } = counted.spacing;
+    let Spacing { hours, minutes, gaps, regular, regular_minutes, edges } = counted.spacing;
     upsert.execute(params![
         day,
         row.run,
@@ -348,6 +355,8 @@ fn add(
         number(regular),
         number(regular_minutes),
         number(counted.quarters),
+        number(sums.unfollowed),
+        number(edges),
     ])?;
     Ok(())
 }

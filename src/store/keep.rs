@@ -99,8 +99,8 @@ impl Pruned {
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// The hours of a window become rows of the day that begins with the second.
-    Fold(Window, i64),
+    /// The hours of the first window become rows of the day that is the second.
+    Fold(Window, Window),
     /// Likewise, and the day is over.
     FoldDay(Window),
     /// Rows of a day become totals.
@@ -185,7 +185,7 @@ fn next(connection: &Connection, keeping: &Keeping<'_>) -> rusqlite::Result<Opti
         let day = keeping.judge.day_of(hour);
         return Ok(Some(match day.to <= newest {
             true => Step::FoldDay(day),
-            false => Step::Fold(Window { to: newest, ..day }, day.from),
+            false => Step::Fold(Window { to: newest, ..day }, day),
         }));
     }
     let today = newest.map(|hour| keeping.judge.day_of(hour).from);
@@ -202,11 +202,11 @@ fn take(connection: &mut Connection, step: Step, totals: &[DayTotal]) -> rusqlit
     let rows = match step {
         Step::Fold(window, day) => {
             let rows = fold::fold(&transaction, window, day, ROWS_AT_ONCE)?;
-            count_deleted(&transaction, Stage::Hours, day, rows)?;
+            count_deleted(&transaction, Stage::Hours, day.from, rows)?;
             rows
         }
         Step::FoldDay(day) => {
-            let rows = fold::fold(&transaction, day, day.from, ROWS_AT_ONCE)?;
+            let rows = fold::fold(&transaction, day, day, ROWS_AT_ONCE)?;
             count_deleted(&transaction, Stage::Hours, day.from, rows)?;
             if rows < ROWS_AT_ONCE {
                 fold::fold_sources(&transaction, day)?;

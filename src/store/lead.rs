@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
+use crate::usage::ANYHOW;
+
 /// What a target is, as far as loads are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Side {
@@ -71,20 +73,22 @@ pub(super) fn judge_again(
          ORDER BY hour, run, subject, target, name_source, catalogue"
     );
     let mut statement = connection.prepare(&sql)?;
-    let mut update = connection.prepare_cached(
+    let both = 1_i64 << ANYHOW | 1;
+    let mut update = connection.prepare_cached(&format!(
         "UPDATE usage SET followed_1s = followed_1s + ?7, followed_2s = followed_2s + ?8,
-             followed_5s = followed_5s + ?9
+             followed_5s = followed_5s + ?9, unfollowed = (unfollowed >> {ANYHOW}) * {both} | ?10
          WHERE hour = ?1 AND run = ?2 AND subject = ?3 AND target = ?4 AND name_source = ?5
-             AND catalogue = ?6",
-    )?;
+             AND catalogue = ?6"
+    ))?;
     let mut write = |key: &[i64; 6], change: &[i64; 3]| {
         if *change == [0; 3] {
             return Ok(());
         }
         let [hour, run, subject, target, source, catalogue] = key;
         let [one, two, five] = change;
+        let said = said_beside(connection, key, now)?;
         update
-            .execute(params![hour, run, subject, target, source, catalogue, one, two, five])
+            .execute(params![hour, run, subject, target, source, catalogue, one, two, five, said])
             .map(|_| ())
     };
     let mut open: ([i64; 6], [i64; 3]) = ([i64::MIN; 6], [0; 3]);
@@ -107,4 +111,23 @@ pub(super) fn judge_again(
         }
     }
     write(&open.0, &open.1)
+}
+
+/// What flows of a row said that did not follow, as names are now: bits of [`Sums::unfollowed`].
+///
+/// [`Sums::unfollowed`]: crate::usage::Sums::unfollowed
+fn said_beside(connection: &Connection, key: &[i64; 6], now: &Sites) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT leader_1, leader_2, leader_3, levels FROM followed
+         WHERE hour = ? AND run = ? AND subject = ? AND target = ? AND name_source = ?
+             AND catalogue = ?",
+    )?;
+    let mut rows = statement.query(*key)?;
+    let mut said = 0;
+    while let Some(row) = rows.next()? {
+        if !now.followed(key[3], [row.get(0)?, row.get(1)?, row.get(2)?]) {
+            said |= row.get::<_, i64>(3)?;
+        }
+    }
+    Ok(said)
 }

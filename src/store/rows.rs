@@ -123,6 +123,8 @@ pub struct FollowedRow {
     pub leaders: [Option<TargetId>; 3],
     /// How many flows, per silence of [`crate::usage::FOLLOWED_SECONDS`].
     pub flows: [u64; FOLLOWED_SECONDS.len()],
+    /// What they would add to [`Sums::unfollowed`], if they did not follow.
+    pub levels: u64,
 }
 
 /// What flows may have been whose name is hidden or ambiguous. Rows with the same key are added up.

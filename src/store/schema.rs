@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 10;
+pub const SCHEMA_VERSION: i64 = 11;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { to: 8, sql: include_str!("migrations/8.sql") },
     Migration { to: 9, sql: include_str!("migrations/9.sql") },
     Migration { to: 10, sql: include_str!("migrations/10.sql") },
+    Migration { to: 11, sql: include_str!("migrations/11.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that
@@ -132,6 +133,9 @@ fn migrate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Thresholds;
+    use crate::evidence::kept::Kind;
+    use crate::usage::Sums;
 
     fn fresh() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -277,6 +281,64 @@ mod tests {
         let values = "SELECT value FROM traits WHERE trait = 3 ORDER BY value";
         assert_eq!(numbers(values), [-5, 64, 128]);
         assert_eq!(numbers("SELECT value FROM traits WHERE trait = 4"), [9]);
+    }
+
+    #[test]
+    fn what_version_10_called_a_shadow_stays_one() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA_OF_VERSION_1).unwrap();
+        let of_10 = MIGRATIONS.iter().position(|migration| migration.to == 11).unwrap();
+        migrate(&mut connection, &MIGRATIONS[..of_10], 1).unwrap();
+        // Two connections, of which none, one or both followed after 2 s, and both after 5 s; days of
+        // the same, with two quarter-hours, traffic that is not incidental, and an excess of 6.
+        for followed in 0..3 {
+            let of_day = 2 + 5 * (if followed == 2 { 2 } else { 1 } + 4 * (1 + 2 * 6));
+            connection
+                .execute_batch(&format!(
+                    "PRAGMA foreign_keys = OFF;
+                     INSERT INTO usage (hour, run, subject, target, name_source, catalogue,
+                         connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
+                         minutes_up, minutes_down, minutes_begun, first_seen, last_seen, followed_2s,
+                         followed_5s)
+                     VALUES (0, 1, {followed}, 1, 0, 1, 2, 0, 2, 0, 9, 9, 1, 1, 1, 0, 0, {followed}, 2);
+                     INSERT INTO usage_daily VALUES (0, 1, {followed}, 1, 1, {of_day}, 0, 2, 0, 2, 0,
+                         9, 9, 0, {followed}, 2, 10, 7000, 0, 0, 5, 1, 8, 40, 39, 39, 0, 0);"
+                ))
+                .unwrap();
+        }
+        migrate(&mut connection, MIGRATIONS, 10).unwrap();
+        let thresholds = |seconds| Thresholds { shadow_seconds: seconds, ..Thresholds::default() };
+        let mut statement = connection
+            .prepare("SELECT followed_1s, followed_2s, followed_5s, unfollowed FROM usage ORDER BY subject")
+            .unwrap();
+        let is_shadow = |row: &rusqlite::Row<'_>| {
+            let number = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+            let followed = [number(0)?, number(1)?, number(2)?];
+            let sums = Sums { followed, unfollowed: number(3)?, ..Sums::default() };
+            Ok([1, 2, 5].map(|seconds| {
+                let thresholds = thresholds(seconds);
+                sums.followed[thresholds.followed_index()] > 0 && !thresholds.is_beside(&sums)
+            }))
+        };
+        let shadows: Vec<[bool; 3]> =
+            statement.query_map([], is_shadow).unwrap().map(Result::unwrap).collect();
+        assert_eq!(shadows, [[false, false, true], [false, false, true], [false, true, true]]);
+        let mut statement = connection
+            .prepare("SELECT kind, unfollowed FROM usage_daily ORDER BY subject")
+            .unwrap();
+        let kinds: Vec<(i64, i64)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        // As `Kind` has it: 1 where all followed, 5 where something of any size did not.
+        let kind =
+            |one: i64, two: i64, five: i64| 2 + 5 * (one + 6 * two + 36 * five + 216 * (1 + 2 * 6));
+        let expected = [(kind(5, 5, 1), 0xff), (kind(5, 5, 1), 0xff), (kind(5, 1, 1), 0xf)];
+        assert_eq!(kinds, expected);
+        for (number, _) in kinds {
+            assert_eq!(Kind::from_number(number).unwrap().excess().number(), 6);
+        }
     }
 
     #[test]

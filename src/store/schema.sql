@@ -1,4 +1,4 @@
--- The database of shadowscope, version 9 (PRAGMA user_version).
+-- The database of shadowscope, version 11 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -136,7 +136,8 @@ CREATE TABLE usage (
     minutes_begun   INTEGER NOT NULL,  -- bit i: a flow began in that minute
     first_seen      INTEGER NOT NULL,
     last_seen       INTEGER NOT NULL,
-    followed_1s     INTEGER NOT NULL DEFAULT 0,  -- of the connections, those that began while a
+    followed_1s     INTEGER NOT NULL DEFAULT 0,  -- of the connections, also of those that went on
+                                                 -- from an earlier hour, those that began while a
                                                  -- page of another site was loading, where a
                                                  -- silence of 1 s ends a load
     followed_2s     INTEGER NOT NULL DEFAULT 0,  -- the same for 2 s
@@ -150,6 +151,12 @@ CREATE TABLE usage (
                                                  -- connection with 350 bytes up or 3,500 both ways
                                                  -- behind its hello; bit 4 + q: twice as many, and
                                                  -- so on to bit 12 + q
+    unfollowed      INTEGER NOT NULL DEFAULT 0,  -- bit l: a connection that did not begin while such
+                                                 -- a page was loading, where 1 s ends a load, had
+                                                 -- 350 bytes up or 3,500 both ways behind its hello,
+                                                 -- doubled l times; from bit 4 on for 2 s, 8 for 5 s;
+                                                 -- from bit 12 on the same of those of which no name
+                                                 -- that is learned later can say otherwise
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
 ) STRICT, WITHOUT ROWID;
 
@@ -169,6 +176,8 @@ CREATE TABLE followed (
     flows_1s    INTEGER NOT NULL,  -- how many, where a silence of 1 s ends a load
     flows_2s    INTEGER NOT NULL,  -- the same for 2 s
     flows_5s    INTEGER NOT NULL,  -- the same for 5 s
+    levels      INTEGER NOT NULL   -- what they would add to `unfollowed`, if they did not follow
+                DEFAULT 0,
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3)
 ) STRICT, WITHOUT ROWID;
 
@@ -205,13 +214,14 @@ CREATE TABLE usage_daily (
     target          INTEGER NOT NULL REFERENCES targets (id),
     catalogue       INTEGER NOT NULL REFERENCES catalogues (id),
     kind            INTEGER NOT NULL,  -- of hour: quarter-hours with payload both ways on hosts of
-                                       -- role use, 0 to 4; and 5 times: for how many of 1, 2 and 5 s
-                                       -- all connections were followed, 0 to 3; and 20 times: 1 if
+                                       -- role use, 0 to 4; and 5 times, for 1 s, 30 times, for 2 s,
+                                       -- and 180 times, for 5 s: 0 if nothing followed, else 1 more
+                                       -- than levels in `unfollowed`; and 1,080 times: 1 if
                                        -- there was traffic with hosts that are not incidental; and
-                                       -- 40 times: for how many of 3, 5 and 10 times the bytes of
-                                       -- the day's middle hour it had as many, 0 to 3; and 160
+                                       -- 2,160 times: for how many of 3, 5 and 10 times the bytes of
+                                       -- the day's middle hour it had as many, 0 to 3; and 8,640
                                        -- times: for how many of 2, 3 and 5 minutes it had as many
-                                       -- more than the middle one, 0 to 3; and 640 times: which
+                                       -- more than the middle one, 0 to 3; and 34,560 times: which
                                        -- tenants and editions of the app took part, as a hash; 0
                                        -- where it has none
     name_source     INTEGER NOT NULL,  -- the most trusted
@@ -239,6 +249,9 @@ CREATE TABLE usage_daily (
     spaced_regularly INTEGER NOT NULL DEFAULT 0,  -- minutes of the latter
     quarters        INTEGER NOT NULL DEFAULT 0,  -- as in usage, of the best hour; bits of as many
                                                  -- quarter-hours, from the first on
+    unfollowed      INTEGER NOT NULL DEFAULT 0,  -- as in usage
+    spaced_edges    INTEGER NOT NULL DEFAULT 0,  -- ends of the day over which such pauses go on,
+                                                 -- where most are alike
     PRIMARY KEY (day, run, subject, target, catalogue, kind)
 ) STRICT, WITHOUT ROWID;
 
@@ -413,7 +426,7 @@ SELECT
     elsewhere_flows, elsewhere_bytes,
     0 AS active_minutes, 0 AS loads,
     0 AS spaced_hours, 0 AS spaced_minutes, 0 AS gaps, 0 AS gaps_regular,
-    0 AS spaced_regularly, quarters
+    0 AS spaced_regularly, quarters, unfollowed, 0 AS spaced_edges
 FROM usage
 UNION ALL
 SELECT
@@ -423,7 +436,7 @@ SELECT
     followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
     elsewhere_flows, elsewhere_bytes,
     active_minutes, loads, spaced_hours, spaced_minutes, gaps, gaps_regular,
-    spaced_regularly, quarters
+    spaced_regularly, quarters, unfollowed, spaced_edges
 FROM usage_daily;
 
 -- Usage of targets, whoever it was: by hour, by day, and totals of days. `subject` is null in the

@@ -138,6 +138,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
                 gaps: unsigned(row, 38)?,
                 regular: unsigned(row, 39)?,
                 regular_minutes: unsigned(row, 40)?,
+                edges: unsigned(row, 43)?,
             };
             let (active_minutes, loads) = (unsigned(row, 34)?, unsigned(row, 35)?);
             let quarters = unsigned(row, 41)?;
@@ -157,7 +158,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
         hour: row.get(9)?,
         kept,
         name_source,
-        catalogue_version: text(row, 42)?,
+        catalogue_version: text(row, 44)?,
         sums: Sums {
             connections: unsigned(row, 16)?,
             attempts_failed: unsigned(row, 17)?,
@@ -176,6 +177,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
             elsewhere_flows: unsigned(row, 32)?,
             elsewhere_bytes: unsigned(row, 33)?,
             quarters: if kept.is_none() { unsigned(row, 41)? } else { 0 },
+            unfollowed: unsigned(row, 42)?,
         },
     })
 }

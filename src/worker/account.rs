@@ -11,18 +11,19 @@ use foldhash::fast::RandomState;
 
 use super::bucket::{BY_NAME, fixed_bucket};
 use super::ended::own_name;
-use super::part::{ANONYMOUS_MAX, AnonymousSums, Beginning, End, HINTS_MAX, Outer, Part};
+use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowStep, HINTS_MAX, Outer, Part, Step};
+use super::steps::ANSWER_BYTES_MIN;
 use super::{Item, Worker, detours, tunnels};
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
 use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
-use crate::net::{Address, Endpoint, Mac, protocol};
+use crate::net::{Address, Endpoint, protocol};
 use crate::observation::NameSource;
 use crate::packet::{Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey, quarter_bits};
+use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey, levels, quarter_bits};
 
 /// A flow whose sums have not been handed on is looked at again after this many seconds.
 const HAND_ON_SECONDS: i64 = 60;
@@ -198,20 +199,6 @@ impl Worker {
         }
     }
 
-    /// The packet's minute is another one than the slot's.
-    #[cold]
-    pub(super) fn turn_minute(&mut self, flow: FlowId, item: &Item) {
-        self.hand_on(flow);
-        let old_minute = self.table.hot(flow).minute;
-        if self.hour(old_minute) != self.hour(item.minute) {
-            self.table.cold(flow).behind_hello = [0; 2];
-        }
-        let hot = self.table.hot(flow);
-        self.totals.note_last(flow, hot.last_seen);
-        hot.minute = item.minute;
-        hot.last_seen = item.time;
-    }
-
     /// Hands on what the slot holds.
     pub(super) fn hand_on(&mut self, flow: FlowId) {
         self.hand_on_with(flow, 0);
@@ -247,6 +234,15 @@ impl Worker {
             sums.attempts_failed += u64::from(is_sinkholed);
         }
         let both_spoke = hot.marks & mark::SPOKE_0 != 0 && hot.marks & (mark::SPOKE_0 << 1) != 0;
+        let levels_of = |behind: [i32; 2]| {
+            let behind = behind.map(|bytes| u64::from(bytes.max(0).unsigned_abs()));
+            levels(behind[client], behind[0] + behind[1])
+        };
+        let levels_before = match cold.told & told::HANDSHAKE {
+            0 => 0,
+            _ => levels_of(cold.behind_hello),
+        };
+        let mut levels = 0;
         for (behind, bytes) in cold.behind_hello.iter_mut().zip(hot.bytes) {
             *behind = behind.saturating_add_unsigned(bytes);
         }
@@ -258,10 +254,12 @@ impl Worker {
             let behind = |side: Side| u64::from(cold.behind_hello[side].max(0).unsigned_abs());
             sums.flow_up_max = behind(client);
             sums.flow_bytes_max = behind(client) + behind(1 - client);
+            levels = levels_of(cold.behind_hello);
             let both = sums.minutes_up & sums.minutes_down;
             sums.quarters = quarter_bits(both, sums.flow_up_max, sums.flow_bytes_max);
         }
         let (packets, bytes) = (hot.packets, hot.bytes);
+        let answer = if cold.exchange_resumed(false) { hot.bytes[1 - client] } else { 0 };
         hot.bytes = [0; 2];
         hot.packets = 0;
         hot.marks &= !(mark::PAYLOAD_0 | mark::PAYLOAD_0 << 1);
@@ -273,7 +271,11 @@ impl Worker {
                 None => pending.push((hour, sums)),
             }
         } else {
-            self.deliver(flow, hour, sums);
+            let news = if levels > levels_before { levels } else { 0 };
+            self.deliver(flow, hour, sums, Step::of(sums.connections > 0, false, news));
+            if answer >= ANSWER_BYTES_MIN {
+                self.tell_resumed(flow, hour, sums.first_seen, answer);
+            }
         }
     }
 
@@ -287,8 +289,12 @@ impl Worker {
         if self.pending.is_empty() {
             return;
         }
+        let first_seen = self.table.cold(flow).first_seen.minute();
+        let first_hour = self.hour(first_seen);
         for (hour, sums) in self.pending.remove(&flow).unwrap_or_default() {
-            self.deliver(flow, hour, sums);
+            let levels = levels(sums.flow_up_max, sums.flow_bytes_max);
+            let step = Step::of(sums.connections > 0, hour != first_hour, levels);
+            self.deliver(flow, hour, sums, step);
         }
     }
 
@@ -297,8 +303,8 @@ impl Worker {
         let cold = self.table.cold(flow);
         let old = cold.name;
         if old != NONE && self.names.text(old) == name {
-            if source as u8 <= cold.name_source {
-                cold.name_source = source as u8;
+            if source as u8 <= cold.name_source() {
+                cold.set_name_source(source as u8);
             }
             return;
         }
@@ -310,7 +316,7 @@ impl Worker {
         let name = self.intern(name);
         let cold = self.table.cold(flow);
         cold.name = name;
-        cold.name_source = source as u8;
+        cold.set_name_source(source as u8);
         if old != NONE {
             self.names.release(old);
         }
@@ -345,8 +351,8 @@ impl Worker {
         }
     }
 
-    /// Adds sums where they belong.
-    fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums) {
+    /// Adds sums where they belong, and tells of the step that they are.
+    pub(super) fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums, step: Option<Step>) {
         self.note_channel(flow, hour);
         let hot = self.table.hot(flow);
         let bucket = Bucket::from_number(hot.bucket);
@@ -375,7 +381,6 @@ impl Worker {
         if let Some(detour) = detours::of_flow(hot, cold) {
             self.part.note_detour(client.address, hour, detour, sums.connections, sums.bytes());
         }
-        let begun = (sums.connections > 0).then_some(cold.first_seen);
         let outer = self.inspector.outer(flow);
         let own_name = own_name(cold);
         if let (Some((name, source)), None) = (own_name, outer) {
@@ -385,8 +390,8 @@ impl Worker {
             if is_new {
                 self.names.hold_again(key.name);
             }
-            let server = server.address;
-            self.part.beginnings.extend(begun.map(|time| Beginning { key, server, time }));
+            let (server, time) = (server.address, cold.first_seen);
+            self.part.steps.extend(step.map(|step| FlowStep { key, server, time, step }));
             return;
         }
         if self.part.anonymous.len() >= ANONYMOUS_MAX {
@@ -410,6 +415,7 @@ impl Worker {
             sums,
             bucket,
             is_media: tunnels::media_of(cold).is_some(),
+            step,
             outer,
             begins,
             ended: false,
@@ -437,6 +443,7 @@ impl Worker {
                     sums: Sums::default(),
                     bucket: Bucket::from_number(hot.bucket),
                     is_media: tunnels::media_of(cold).is_some(),
+                    step: None,
                     outer: None,
                     begins: false,
                     ended: true,
@@ -554,8 +561,8 @@ impl Worker {
             number(name);
         }
         // Each is in the part's usage too, which holds its name.
-        for beginning in &mut part.beginnings {
-            number(&mut beginning.key.name);
+        for step in &mut part.steps {
+            number(&mut step.key.name);
         }
         for record in &mut part.flows {
             if let Some((name, _)) = &mut record.name {
@@ -567,27 +574,6 @@ impl Worker {
             self.names.release(name);
         }
     }
-
-    /// Remembers the link address of a home client that sends.
-    fn note_link(&mut self, flow: FlowId, packet: &Packet, frame: &[u8]) {
-        if !packet.ethernet {
-            return;
-        }
-        let Some(mac) = source_link(frame) else { return };
-        let source = packet.source;
-        if !self.links.is_news(source, mac) || !self.settings.home.contains(source) {
-            return;
-        }
-        let is_inbound = self.table.hot(flow).bucket == Bucket::Inbound as u8;
-        if !is_inbound && self.part.links.len() < HINTS_MAX {
-            self.part.links.push((source, mac));
-        }
-    }
-}
-
-/// The sender's address in an Ethernet header (IEEE 802.3, 3.2.3).
-fn source_link(frame: &[u8]) -> Option<Mac> {
-    frame.get(6..12)?.try_into().ok().map(Mac)
 }
 
 fn note_two_way(part: &mut Part, client: Address) {

@@ -130,6 +130,6 @@ impl Worker {
 
 /// The name that a flow has of its own, in the worker's name table, and where it is from.
 pub(super) fn own_name(cold: &Cold) -> Option<(u32, NameSource)> {
-    let source = || NameSource::from_number(cold.name_source).unwrap_or(NameSource::Dns);
+    let source = || NameSource::from_number(cold.name_source()).unwrap_or(NameSource::Dns);
     (cold.name != NONE).then(|| (cold.name, source()))
 }

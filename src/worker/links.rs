@@ -1,6 +1,11 @@
-//! Which link addresses were told to merge already.
+//! Link addresses of home clients, and which were told to merge already.
 
+use super::Worker;
+use super::part::HINTS_MAX;
+use crate::flow::table::FlowId;
+use crate::ledger::Bucket;
 use crate::net::{Address, Mac};
+use crate::packet::Packet;
 
 /// The link addresses that were handed on last: most of those that come again are among them.
 pub(super) struct Links(Box<[(Address, Mac); Links::PLACES]>);
@@ -21,4 +26,27 @@ impl Links {
         *place = (address, mac);
         is_news
     }
+}
+
+impl Worker {
+    /// Remembers the link address of a home client that sends.
+    pub(super) fn note_link(&mut self, flow: FlowId, packet: &Packet, frame: &[u8]) {
+        if !packet.ethernet {
+            return;
+        }
+        let Some(mac) = source_link(frame) else { return };
+        let source = packet.source;
+        if !self.links.is_news(source, mac) || !self.settings.home.contains(source) {
+            return;
+        }
+        let is_inbound = self.table.hot(flow).bucket == Bucket::Inbound as u8;
+        if !is_inbound && self.part.links.len() < HINTS_MAX {
+            self.part.links.push((source, mac));
+        }
+    }
+}
+
+/// The sender's address in an Ethernet header (IEEE 802.3, 3.2.3).
+fn source_link(frame: &[u8]) -> Option<Mac> {
+    frame.get(6..12)?.try_into().ok().map(Mac)
 }

@@ -14,6 +14,7 @@
 //! - `questions`: what DNS tells
 //! - `sources`: what tells that an address is no person
 //! - `links`: link addresses that were told
+//! - `steps`: what is handed on before its time, and which step of the flow that is
 //! - `inspect`: what dissectors are shown, and what follows from their findings
 //! - `datagrams`: what is shown of UDP, and what comes behind a hello of QUIC
 //! - `named`: what follows from findings that tell a name
@@ -38,6 +39,7 @@ mod links;
 pub mod part;
 mod questions;
 mod sources;
+mod steps;
 mod tunnels;
 
 use std::collections::HashMap;
@@ -65,6 +67,7 @@ use inspect::Inspector;
 pub use inspect::LOOKED_LATER_MAX;
 use links::Links;
 use part::Part;
+use steps::is_silent;
 
 /// Packets whose memory is asked for together.
 pub const BATCH: usize = 32;
@@ -268,7 +271,7 @@ impl Worker {
             || self.part.anonymous.len() >= part::ANONYMOUS_MAX / 2
             || self.part.answers.len() >= part::ANSWERS_MAX / 2
             || self.part.books.hours() >= part::HOURS_MAX
-            || self.part.beginnings.len() >= part::BEGINNINGS_MAX
+            || self.part.steps.len() >= part::STEPS_MAX
     }
 
     /// What was gathered since the last part. What comes is gathered in `room`, an empty part.
@@ -335,8 +338,9 @@ impl Worker {
     #[inline]
     fn count(&mut self, flow: FlowId, side: Side, item: &Item, frames: &impl Frames) {
         let packet = &item.packet;
-        if self.table.hot(flow).minute != item.minute {
-            self.turn_minute(flow, item);
+        let hot = self.table.hot(flow);
+        if (hot.minute != item.minute) | is_silent(hot, item) {
+            self.turn(flow, side, item);
         }
         if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
             self.tcp_event(flow, side, packet);

@@ -31,8 +31,8 @@ pub const HINTS_MAX: usize = 65_536;
 
 /// Entries that a part keeps room for, however few it had.
 const ROOM_MIN: usize = 1024;
-/// Beginnings of flows in a part; one with more is sent early.
-pub const BEGINNINGS_MAX: usize = 262_144;
+/// Steps of flows in a part; one with more is sent early.
+pub const STEPS_MAX: usize = 262_144;
 
 /// What a worker gathered since the part before. Numbers are of that time alone.
 #[derive(Default)]
@@ -53,8 +53,8 @@ pub struct Part {
     pub two_way: Vec<Address>,
     /// Link addresses of home clients.
     pub links: Vec<(Address, Mac)>,
-    /// When flows with a name of their own began.
-    pub beginnings: Vec<Beginning>,
+    /// What flows with a name of their own did that tells whether they followed a page.
+    pub steps: Vec<FlowStep>,
     /// What tells of an address that it is no person; something may be told several times.
     pub traits: Vec<TraitSeen>,
     /// Timestamp clocks of machines at home that opened connections, by no other order than that in
@@ -96,7 +96,7 @@ impl Part {
             usage: emptied(self.usage),
             anonymous: emptied(self.anonymous),
             answers: emptied(self.answers),
-            beginnings: emptied(self.beginnings),
+            steps: emptied(self.steps),
             traits: emptied(self.traits),
             ..Part::default()
         }
@@ -202,6 +202,8 @@ pub struct AnonymousSums {
     pub bucket: Option<Bucket>,
     /// Whether it carries media of a call.
     pub is_media: bool,
+    /// What it did.
+    pub step: Option<Step>,
     /// What a ClientHello shows whose name may not be what it seems.
     pub outer: Option<Outer>,
     /// Whether nothing was told of the flow before, or what was told ended: it has a new hello.
@@ -210,15 +212,62 @@ pub struct AnonymousSums {
     pub ended: bool,
 }
 
-/// When a flow with a name of its own began. Its sums are in the same part, under the same key.
+/// A step of a flow with a name of its own. Its sums are in the same part, under the same key.
 #[derive(Clone, Copy, Debug)]
-pub struct Beginning {
+pub struct FlowStep {
     /// Whose, and under which name.
     pub key: UsageKey,
     /// The server.
     pub server: Address,
-    /// Stamp of its first packet.
+    /// Stamp of its first packet; of [`Step::Resumed`], of the request.
     pub time: Timestamp,
+    /// What it did.
+    pub step: Step,
+}
+
+/// What a flow did that tells whether it followed another site's page, and whether that matters.
+/// With each, how many of [`crate::usage::QUARTER_BYTES_UP`] it has reached in the hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It began.
+    Began(u8),
+    /// It had begun in an earlier hour, and has packets in this.
+    WentOn(u8),
+    /// It had more to say.
+    Said(u8),
+    /// After a silence the client asked, and had so many bytes of an answer within the minute; it
+    /// then stands for the moment of that.
+    Resumed(u32),
+}
+
+impl Step {
+    /// Of sums that began a flow or went on with one, or neither; none where that is no step.
+    pub fn of(began: bool, went_on: bool, levels: u8) -> Option<Step> {
+        match (began, went_on, levels) {
+            (true, ..) => Some(Step::Began(levels)),
+            (_, true, _) => Some(Step::WentOn(levels)),
+            (.., 1..) => Some(Step::Said(levels)),
+            _ => None,
+        }
+    }
+
+    /// Levels reached.
+    pub fn levels(self) -> u8 {
+        match self {
+            Step::Began(levels) | Step::WentOn(levels) | Step::Said(levels) => levels,
+            Step::Resumed(_) => 0,
+        }
+    }
+
+    /// Whether it is one flow more in its hour.
+    pub fn is_flow(self) -> bool {
+        matches!(self, Step::Began(_) | Step::WentOn(_))
+    }
+
+    /// Whether it is one of an earlier hour.
+    pub fn goes_on(self) -> bool {
+        matches!(self, Step::WentOn(_))
+    }
 }
 
 /// One value of a trait of an address at home.

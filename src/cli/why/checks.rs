@@ -96,12 +96,10 @@ fn interactive(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
 fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
     let directed = facts.directed();
     let followed = directed.followed[t.followed_index()];
-    let connections = directed.connections;
-    let measured = format!("{followed} of {connections}");
     if followed == 0 {
         return vec![format!(
-            "No embed: {measured} connections began while another site's page loaded (shadow_seconds = {}).",
-            t.shadow_seconds
+            "No embed: none of {} connections began while another site's page loaded (shadow_seconds = {}).",
+            directed.connections, t.shadow_seconds
         )];
     }
     let loads = facts.loads().max(1);
@@ -109,9 +107,12 @@ fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
     vec![
         "Incidental, as an embed of another site's page, if all hold:".into(),
         check(
-            connections > 0 && followed >= connections,
-            "all connections began while such a page loaded",
-            measured,
+            !t.is_beside(&directed),
+            &format!(
+                "nothing with payload began otherwise (quarter_bytes_up {})",
+                t.quarter_bytes_up
+            ),
+            format!("{followed} began so"),
             "shadow_seconds",
             t.shadow_seconds,
         ),
@@ -135,10 +136,14 @@ fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
 fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<String> {
     let spacing = day.spacing();
     let hours = spacing.hours;
-    if hours < t.sync_hours {
+    // Over midnight, part of it is on another day.
+    let (name, least) = match spacing.edges {
+        0 => ("sync_hours", t.sync_hours),
+        _ => ("sync_edge_hours", t.sync_hours.min(t.sync_edge_hours)),
+    };
+    if hours < least {
         return vec![format!(
-            "No background synchronisation: {hours} of the day's hours have steady payload (sync_hours = {}).",
-            t.sync_hours
+            "No background synchronisation: {hours} of the day's hours have steady payload ({name} = {least})."
         )];
     }
     let percent = |part: u64, whole: u64| (100 * part).checked_div(whole).unwrap_or_default();
@@ -147,7 +152,7 @@ fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<S
     let covered = percent(spacing.regular_minutes, 60 * hours);
     let mut lines = vec![
         "Background synchronisation, if all hold for the day without hours that stand out:".into(),
-        check(true, "hours with payload", hours, "sync_hours", t.sync_hours),
+        check(true, "hours with payload", hours, name, least),
         check(
             spacing.minutes <= hours * t.sync_minutes,
             "minutes with payload in an hour, at most",

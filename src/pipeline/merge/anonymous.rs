@@ -90,20 +90,17 @@ impl Merge {
             self.ended.push(key);
         }
         // Where only its end is told, there is no hour to tell of.
-        if flow.sums == Sums::default() {
+        if flow.sums == Sums::default() && flow.step.is_none() {
             return;
         }
         let bucket = flow.bucket.unwrap_or(named.bucket);
         self.book(flow.hour, bucket, &flow.sums);
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
-        // Media are told of too late to be seen among what began with them.
-        let is_told_late = named.source == NameSource::Media;
-        if let (Some(verdict), true, false) =
-            (named.verdict, flow.sums.connections > 0, is_told_late)
-        {
+        if let (Some(verdict), Some(step)) = (named.verdict, flow.step) {
             let at_home = flow.bucket == Some(Bucket::Private);
-            self.begin(client, verdict, at_home, flow.hour, named.source, flow.first_seen);
+            let row = (flow.hour, named.source);
+            self.step(client, verdict, at_home, row, flow.first_seen, step);
         }
         // What media say of an app says nothing of the next media.
         if let (Some(Verdict { calls: true, .. }), NameSource::Dns, Some(name), None) =

@@ -187,7 +187,7 @@ impl Merge {
             verdicts.target(if is_folded { other } else { target })
         };
         let mut rows = Vec::with_capacity(self.gathered.leaders.len());
-        for (&(key, leaders), &flows) in &self.gathered.leaders {
+        for (&(key, leaders), &(flows, levels)) in &self.gathered.leaders {
             let subject = stored(&mut self.stored_subjects, key.subject, || {
                 store.subject_id(&self.subjects[key.subject as usize])
             })?;
@@ -202,6 +202,7 @@ impl Merge {
                 name_source: key.source,
                 leaders: numbers,
                 flows,
+                levels,
             });
         }
         Ok(rows)

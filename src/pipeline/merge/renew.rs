@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::super::loads::LoadSettings;
 use super::Merge;
 use crate::catalogue::Catalogue;
 use crate::identity::Identities;
@@ -73,9 +74,9 @@ impl Merge {
         Ok(may)
     }
 
-    /// Ends loads of pages after so many seconds from now on.
-    pub fn exchange_load_seconds(&mut self, seconds: u64) {
-        self.loads.exchange_seconds(seconds);
+    /// Takes other settings of loads of pages from now on.
+    pub fn exchange_loads(&mut self, settings: LoadSettings) {
+        self.loads.exchange(settings);
     }
 
     /// Notes that what comes from now on is made under another configuration, which is told with the
