@@ -10,6 +10,7 @@ mod anonymous;
 mod detours;
 mod keeping;
 mod renew;
+mod steps;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,15 +20,15 @@ use foldhash::fast::RandomState;
 use super::calls::{Calls, OpenFlow};
 use super::clocks::{Clocks, Full};
 use super::gathered::{Gathered, RowKey, SubjectNumber};
-use super::loads::{Begun, Leads, LoadSettings, Loads, Site, Step, Told};
+use super::loads::{LoadSettings, Loads, Step};
 use super::naming::{Named, Offers, Suspects};
 use super::possible::Opaque;
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
 use super::summary::{ClientTraffic, Summary};
-use super::verdicts::{TargetNumber, Verdict, Verdicts};
-use crate::catalogue::{Catalogue, Role};
+use super::verdicts::{TargetNumber, Verdicts};
+use crate::catalogue::Catalogue;
 use crate::evidence::source::{self, Trait};
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::identity::{Identities, Subject};
@@ -509,62 +510,6 @@ impl Merge {
         if let Some(Some(verdict)) = self.told.get(subject as usize) {
             self.summary.sources.tell(subject, hour, *verdict);
         }
-    }
-
-    /// Notes what a flow did that began at `time`, until it is known whether it followed another.
-    fn step(
-        &mut self,
-        client: Address,
-        verdict: Verdict,
-        at_home: bool,
-        (hour, source): (Hour, NameSource),
-        time: Timestamp,
-        step: Step,
-    ) {
-        let (site, leads) = match (verdict.target, verdict.app) {
-            (Some(target), Some(app)) => {
-                let leads = matches!(verdict.role, Some(Role::Visit | Role::Site));
-                (Site::App(app), if leads { Leads::Always(target) } else { Leads::No })
-            }
-            // A domain may turn out to be an app one day; one at home has no row to tell it.
-            (Some(target), None) if at_home => {
-                (self.verdicts.site(target, None), Leads::Always(target))
-            }
-            (Some(target), None) => (self.verdicts.site(target, None), Leads::UntilNamed(target)),
-            // A domain may turn out to be shared one day: it is part of loads now and then.
-            (None, _) if verdict.bucket != Bucket::Private => (Site::Shared, Leads::No),
-            (None, _) => return,
-        };
-        let subject = self.subject(client);
-        // What is at home has no row, unless it is an app.
-        let target = verdict.target.filter(|_| !at_home || verdict.app.is_some());
-        let row = target.map(|target| RowKey { hour, subject, target, source });
-        // Media are told of too late to be seen among what began with them.
-        let is_told_late = source == NameSource::Media;
-        let begun = Begun { time, step, hour, address: client, client: subject, site, leads, row };
-        if (is_told_late || !self.loads.take(begun))
-            && let Some(key) = row
-        {
-            self.gathered.add_told(key, &Told::default(), step, false);
-        }
-    }
-
-    /// Adds to rows what is known by now of the loads in which their flows began.
-    fn settle_loads(&mut self, horizon: Option<Timestamp>) {
-        let (gathered, verdicts) = (&mut self.gathered, &self.verdicts);
-        let keeps = self.keep.is_some();
-        let order = |one: &Option<RowKey>, other: &Option<RowKey>| {
-            let key = |row: &Option<RowKey>| {
-                row.map(|key| (verdicts.target(key.target), key.hour, key.source))
-            };
-            key(one).cmp(&key(other))
-        };
-        self.loads.settle(horizon, order, |row, told, step| {
-            let Some(key) = row else { return };
-            // Only what is kept is judged again.
-            let may_change = keeps && verdicts.is_judged_by_loads(key.target);
-            gathered.add_told(key, told, step, may_change);
-        });
     }
 
     /// Failed attempts count once the client is known to be seen both ways: where only half of

@@ -1,0 +1,70 @@
+//! What flows did that tells whether they followed another site's page: merge has
+//! [`super::super::loads`] judge it, and adds to rows what is known by then.
+
+use super::super::gathered::RowKey;
+use super::super::loads::{Begun, Leads, Site, Step, Told};
+use super::super::verdicts::Verdict;
+use super::Merge;
+use crate::catalogue::Role;
+use crate::ledger::Bucket;
+use crate::net::Address;
+use crate::observation::NameSource;
+use crate::time::{Hour, Timestamp};
+
+impl Merge {
+    /// Notes what a flow did that began at `time`, until it is known whether it followed another.
+    pub(super) fn step(
+        &mut self,
+        client: Address,
+        verdict: Verdict,
+        at_home: bool,
+        (hour, source): (Hour, NameSource),
+        time: Timestamp,
+        step: Step,
+    ) {
+        let (site, leads) = match (verdict.target, verdict.app) {
+            (Some(target), Some(app)) => {
+                let leads = matches!(verdict.role, Some(Role::Visit | Role::Site));
+                (Site::App(app), if leads { Leads::Always(target) } else { Leads::No })
+            }
+            // A domain may turn out to be an app one day; one at home has no row to tell it.
+            (Some(target), None) if at_home => {
+                (self.verdicts.site(target, None), Leads::Always(target))
+            }
+            (Some(target), None) => (self.verdicts.site(target, None), Leads::UntilNamed(target)),
+            // A domain may turn out to be shared one day: it is part of loads now and then.
+            (None, _) if verdict.bucket != Bucket::Private => (Site::Shared, Leads::No),
+            (None, _) => return,
+        };
+        let subject = self.subject(client);
+        // What is at home has no row, unless it is an app.
+        let target = verdict.target.filter(|_| !at_home || verdict.app.is_some());
+        let row = target.map(|target| RowKey { hour, subject, target, source });
+        // Media are told of too late to be seen among what began with them.
+        let is_told_late = source == NameSource::Media;
+        let begun = Begun { time, step, hour, address: client, client: subject, site, leads, row };
+        if (is_told_late || !self.loads.take(begun))
+            && let Some(key) = row
+        {
+            self.gathered.add_told(key, &Told::default(), step, false);
+        }
+    }
+
+    /// Adds to rows what is known by now of the loads in which their flows began.
+    pub(super) fn settle_loads(&mut self, horizon: Option<Timestamp>) {
+        let (gathered, verdicts) = (&mut self.gathered, &self.verdicts);
+        let keeps = self.keep.is_some();
+        let order = |one: &Option<RowKey>, other: &Option<RowKey>| {
+            let key = |row: &Option<RowKey>| {
+                row.map(|key| (verdicts.target(key.target), key.hour, key.source))
+            };
+            key(one).cmp(&key(other))
+        };
+        self.loads.settle(horizon, order, |row, told, step| {
+            let Some(key) = row else { return };
+            // Only what is kept is judged again.
+            let may_change = keeps && verdicts.is_judged_by_loads(key.target);
+            gathered.add_told(key, told, step, may_change);
+        });
+    }
+}
