@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&out).join("catalogue.packed"), packed::pack(files))
 }
 
-fn read(file: &Path, path: String, files: &mut Vec<(String, String)>) -> io::Result<()> {
+fn read(file: &Path, path: String, files: &mut Vec<(String, packed::Content)>) -> io::Result<()> {
     if file.extension().is_none_or(|extension| extension != "toml") {
         return Ok(());
     }

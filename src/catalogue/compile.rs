@@ -14,7 +14,8 @@ use super::document::{Document, SourceFile};
 use super::finding::Finding;
 use super::format::{AppFile, Edition, NetSection, Role, Scope};
 use super::index::{Index, Reserved, RuleNumber};
-use super::packed::{self, END, HEADER, NOTHING, SHARED_FILES, VENDORS_FILE, mark};
+use super::lines::{AppFields, Line, body, damaged, lines};
+use super::packed::{self, END, NOTHING, VENDORS_FILE, mark};
 use super::pattern::Pattern;
 use super::vocabulary::{
     CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor,
@@ -64,7 +65,7 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
     }
     for line in lines {
         match &line.app {
-            Some(app) => drop(line.json::<AppFile>(app.words)?),
+            Some(app) => drop(line.app_file(app)?),
             None if line.path == VENDORS_FILE => {
                 for (_, words) in line.vendors()? {
                     line.json::<Vendor>(words)?;
@@ -199,133 +200,6 @@ fn words_of<T: DeserializeOwned>(catalogue: &Catalogue, place: Place) -> T {
     serde_json::from_str(catalogue.at(place)).expect("the packed form was read before")
 }
 
-/// A line of the packed form.
-pub(super) struct Line<'p> {
-    text: &'p str,
-    is_local: bool,
-    /// From 1.
-    number: usize,
-    pub(super) path: &'p str,
-    /// All that stands behind the path.
-    pub(super) content: &'p str,
-    /// The fields of a signature file.
-    pub(super) app: Option<AppFields<'p>>,
-}
-
-pub(super) struct AppFields<'p> {
-    id: &'p str,
-    pub(super) words: &'p str,
-    pub(super) net: &'p str,
-    reserved: &'p str,
-    /// `[[match]]` sections, with tabs between.
-    sections: &'p str,
-}
-
-impl<'p> AppFields<'p> {
-    /// The `[[match]]` sections.
-    pub(super) fn sections(&self) -> impl Iterator<Item = &'p str> + use<'p> {
-        split(self.sections, b'\t').filter(|section| !section.is_empty())
-    }
-}
-
-/// What stands before the checksum of a packed form, which only text from elsewhere is held against.
-fn body(text: &str) -> Option<&str> {
-    let end = text.strip_suffix('\n')?.rfind('\n')? + 1;
-    let (body, last) = text.split_at(end);
-    last.starts_with(END).then_some(body)
-}
-
-/// The lines of a packed form between the first and the checksum.
-pub(super) fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
-    let mut all = text.lines();
-    if all.next() != Some(HEADER) || text.len() > u32::MAX as usize {
-        return Err(damaged(1, format!("the first line is not `{HEADER}`")));
-    }
-    let Some(body) = body(text) else {
-        return Err(damaged(
-            all.count() + 1,
-            "the last line is no checksum: the file was cut".to_owned(),
-        ));
-    };
-    let mut lines = Vec::with_capacity(memchr::memchr_iter(b'\n', body.as_bytes()).count());
-    let all = split(body.trim_end_matches('\n'), b'\n');
-    for (index, line) in all.enumerate().skip(1) {
-        lines.push(Line::split(text, is_local, index + 1, line)?);
-    }
-    Ok(lines)
-}
-
-/// What stands between bytes `end`. (As `str::split` does, whose search is slower for long parts.)
-fn split(text: &str, end: u8) -> impl Iterator<Item = &str> {
-    debug_assert!(end.is_ascii());
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let (part, behind) = match memchr::memchr(end, text.as_bytes()) {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        };
-        rest = behind;
-        Some(part)
-    })
-}
-
-impl<'p> Line<'p> {
-    /// Takes a line of `text` apart.
-    fn split(
-        text: &'p str,
-        is_local: bool,
-        number: usize,
-        line: &'p str,
-    ) -> Result<Line<'p>, Vec<Finding>> {
-        let lacks = |what: &str| damaged(number, format!("there is no {what}"));
-        let (path, content) = line.split_once('\t').ok_or_else(|| lacks("tab behind a path"))?;
-        let mut app = None;
-        if !SHARED_FILES.contains(&path) {
-            let mut fields = content.splitn(5, '\t');
-            let mut next = |what| fields.next().ok_or_else(|| lacks(what));
-            let words = next("JSON")?;
-            let (id, net) = (next("id")?, next("list of addresses")?);
-            let reserved = next("list of reserved labels")?;
-            let sections = fields.next().unwrap_or_default();
-            app = Some(AppFields { id, words, net, reserved, sections });
-        }
-        Ok(Line { text, is_local, number, path, content, app })
-    }
-
-    pub(super) fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
-        serde_json::from_str(json).map_err(|error| self.damaged(&error.to_string()))
-    }
-
-    /// A finding at this line.
-    pub(super) fn damaged(&self, reason: &str) -> Vec<Finding> {
-        damaged(self.number, format!("{}: {reason}", self.path))
-    }
-
-    /// The vendors of `vendors.toml`, sorted: of each its id, and what is said of it as JSON.
-    pub(super) fn vendors(&self) -> Result<Vec<(&'p str, &'p str)>, Vec<Finding>> {
-        let mut vendors = Vec::new();
-        let mut fields = split(self.content, b'\t');
-        while let Some(id) = fields.next().filter(|id| !id.is_empty()) {
-            let lacks = || self.damaged(&format!("nothing is said of vendor `{id}`"));
-            vendors.push((id, fields.next().ok_or_else(lacks)?));
-        }
-        vendors.sort_unstable();
-        Ok(vendors)
-    }
-
-    /// Where a part of this line stands.
-    fn place(&self, part: &'p str) -> Place {
-        let start = part.as_ptr().addr() - self.text.as_ptr().addr();
-        Place { is_local: self.is_local, start: start as u32, length: part.len() as u32 }
-    }
-
-    /// Apps are numbered in this order; of two with the same id the first stays.
-    fn app_key(&self) -> (&'p str, bool, &'p str) {
-        (self.app.as_ref().map_or("", |app| app.id), !self.is_local, self.path)
-    }
-}
-
 #[derive(Default)]
 struct Compiler {
     catalogue: Catalogue,
@@ -365,7 +239,7 @@ impl Compiler {
         self.catalogue.apps.push(AppEntry {
             id: line.place(app.id),
             file,
-            words: line.place(app.words),
+            words: line.place_of(&app.words),
             app: OnceLock::new(),
         });
         Ok(())
@@ -382,7 +256,7 @@ impl Compiler {
         let mut words = section.split_ascii_whitespace();
         let mut next = || words.next().unwrap_or(NOTHING);
         let (role, edition, cname) = (next(), next(), next());
-        let unknown = |what, word| damaged(line.number, format!("`{word}` is no {what}"));
+        let unknown = |what, word| line.damaged(&format!("`{word}` is no {what}"));
         let template = Rule {
             role: Role::from_word(role).ok_or_else(|| unknown("role", role))?,
             edition: match edition {
@@ -533,18 +407,6 @@ impl Compiler {
         }
         if self.findings.is_empty() { Ok(self.catalogue) } else { Err(self.findings) }
     }
-}
-
-fn damaged(line: usize, reason: String) -> Vec<Finding> {
-    vec![Finding {
-        file: "packed catalogue".to_owned(),
-        line,
-        column: 1,
-        rule: "S001",
-        is_warning: false,
-        reason,
-        remedy: "pack the catalogue again, with this version of the program".to_owned(),
-    }]
 }
 
 fn same_id(id: &str, path: &str) -> Finding {

@@ -93,7 +93,7 @@ impl<'a> Document<'a> {
     }
 
     /// The content in the packed form, with those names only that `keep` takes.
-    pub(crate) fn packed(&self, keep: &dyn Fn(&str) -> bool) -> String {
+    pub(crate) fn packed(&self, keep: &dyn Fn(&str) -> bool) -> packed::Content {
         packed::content(self.path, self.table.get_ref(), keep)
     }
 

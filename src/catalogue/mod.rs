@@ -6,6 +6,7 @@
 //! - [`mod@format`] and [`vocabulary`]: what files may say, as types;
 //! - `document`, `keys`, `faults`: reading one, with a place for each finding;
 //! - `packed`: the form in which a catalogue is embedded, moved and hashed;
+//! - `lines`: the packed form taken apart;
 //! - [`pattern`], `index`, `labels`, `addresses`: matching;
 //! - `compile`: from files to a [`Catalogue`];
 //! - [`unpacked`]: from the packed form back to files;
@@ -35,6 +36,7 @@ pub mod format;
 mod index;
 mod keys;
 mod labels;
+mod lines;
 pub mod lint;
 mod name;
 mod packed;
@@ -197,7 +199,7 @@ struct Resolver {
 #[derive(Clone, Debug)]
 pub struct Match<'a> {
     /// The app; `None` for known infrastructure.
-    pub app: Option<&'a App>,
+    app: Option<AppPlace<'a>>,
     /// What the infrastructure is for; `None` for an app.
     pub purpose: Option<Purpose>,
     /// What such traffic says about use.
@@ -214,6 +216,13 @@ pub struct Match<'a> {
     pub file: &'a str,
     /// Whether the rule is the operator's own.
     pub is_local: bool,
+}
+
+/// An app whose words need not have been read yet.
+#[derive(Clone, Copy)]
+struct AppPlace<'a> {
+    catalogue: &'a Catalogue,
+    number: u32,
 }
 
 /// A rule that matches a name, whether or not it wins.
@@ -452,7 +461,7 @@ impl Catalogue {
         let rule = &self.rules[rule as usize];
         let text = self.rule_text(rule);
         let (app, purpose) = match rule.owner {
-            Owner::App(number) => (Some(self.app_at(number as usize)), None),
+            Owner::App(number) => (Some(AppPlace { catalogue: self, number }), None),
             Owner::Infra(purpose) => (None, Some(purpose)),
         };
         let label = app.and_then(|_| self.labels.weaker(name, text, rule.role));
@@ -476,15 +485,28 @@ fn pack_local(local: &[SourceFile]) -> Result<String, Vec<Finding>> {
     if local.is_empty() { Ok(String::new()) } else { compile::pack(local) }
 }
 
-impl Match<'_> {
-    /// The app's id; `None` for known infrastructure.
-    pub fn app_id(&self) -> Option<&str> {
-        self.app.map(|app| &*app.id)
+impl<'a> Match<'a> {
+    /// The app; `None` for known infrastructure. Its words are read when it is first asked for.
+    #[inline]
+    pub fn app(&self) -> Option<&'a App> {
+        self.app.map(|app| app.catalogue.app_at(app.number as usize))
+    }
+
+    /// The app's id; `None` for known infrastructure. Reads no more of it.
+    #[inline]
+    pub fn app_id(&self) -> Option<&'a str> {
+        self.app.map(|app| app.catalogue.at(app.catalogue.apps[app.number as usize].id))
     }
 
     /// The tenant as text.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+}
+
+impl fmt::Debug for AppPlace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.catalogue.at(self.catalogue.apps[self.number as usize].id))
     }
 }
 

@@ -12,16 +12,17 @@
 //! is said of it as JSON.
 //!
 //! A sensor needs the names of all apps when it starts, and the rest of a few of them later. So the
-//! line of a signature file has further fields, each behind a tab: the app's id, its `[[net]]`
-//! sections as JSON, the tenants' reserved labels, and for each `[[match]]` section its role, its
-//! edition or `-`, `cname` or `-`, and its names with a mark in front: `=` for a whole name, `.`
-//! for a domain, `*` for a pattern, all with blanks between. The JSON then holds neither these nor
-//! what only authors need.
+//! line of a signature file has other fields, each behind a tab: how many bytes of JSON there are,
+//! the app's id, its `[[net]]` sections as JSON, the tenants' reserved labels, and for each
+//! `[[match]]` section its role, its edition or `-`, `cname` or `-`, and its names with a mark in
+//! front: `=` for a whole name, `.` for a domain, `*` for a pattern, all with blanks between. The
+//! JSON holds neither these nor what only authors need, and stands behind an empty line, one line
+//! for each signature file in their order: memory that nobody looks at until an app is asked for.
 
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// The first line.
-pub(crate) const HEADER: &str = "shadowscope-catalogue 3";
+pub(crate) const HEADER: &str = "shadowscope-catalogue 4";
 
 /// Begins the last line; the checksum of all before it follows, in 16 digits.
 pub(crate) const END: &str = "end ";
@@ -50,17 +51,34 @@ pub(crate) const NOTHING: &str = "-";
 /// stand in fields of their own, and those that only authors need.
 const LEFT_OUT: [&str; 5] = ["fingerprint", "match", "net", "sources", "test"];
 
-/// Joins (path, [`content`]) pairs; their order does not matter.
-pub(crate) fn pack(mut files: Vec<(String, String)>) -> String {
+/// What is packed of a file.
+pub(crate) struct Content {
+    /// Its fields behind the path.
+    fields: String,
+    /// What is said of its app, as JSON; none where it is no app's.
+    words: Option<String>,
+}
+
+/// Joins (path, content) pairs; their order does not matter.
+pub(crate) fn pack(mut files: Vec<(String, Content)>) -> String {
     // In the order of ids, in which they are loaded: `a/ab.toml` before `a/ab-c.toml`.
     let id = |path: &str| path.strip_suffix(".toml").map(str::to_owned);
     files.sort_by_cached_key(|(path, _)| id(path));
     let mut packed = String::from(HEADER);
     packed.push('\n');
-    for (path, content) in files {
-        packed.push_str(&path);
+    for (path, content) in &files {
+        packed.push_str(path);
         packed.push('\t');
-        packed.push_str(&content);
+        if let Some(words) = &content.words {
+            packed.push_str(&words.len().to_string());
+            packed.push('\t');
+        }
+        packed.push_str(&content.fields);
+        packed.push('\n');
+    }
+    packed.push('\n');
+    for words in files.iter().filter_map(|(_, content)| content.words.as_deref()) {
+        packed.push_str(words);
         packed.push('\n');
     }
     let end = format!("{END}{:016x}\n", checksum(&packed));
@@ -74,17 +92,17 @@ pub(crate) fn checksum(text: &str) -> u64 {
     })
 }
 
-/// What stands behind a file's path, with those names only that `keep` takes.
-pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bool) -> String {
+/// What is packed of a file, with those names only that `keep` takes.
+pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bool) -> Content {
     if path == VENDORS_FILE {
-        return vendors(table);
+        return Content { fields: vendors(table), words: None };
     }
     if SHARED_FILES.contains(&path) {
-        return table_to_json(table);
+        return Content { fields: table_to_json(table), words: None };
     }
+    let mut words = String::new();
+    push_entries(&mut words, table, &LEFT_OUT);
     let mut line = String::new();
-    push_entries(&mut line, table, &LEFT_OUT);
-    line.push('\t');
     line.push_str(table.get("id").and_then(|id| id.get_ref().as_str()).unwrap_or_default());
     line.push('\t');
     match table.get("net") {
@@ -101,7 +119,7 @@ pub(crate) fn content(path: &str, table: &DeTable<'_>, keep: &dyn Fn(&str) -> bo
         line.push('\t');
         push_match(&mut line, section.get_ref().as_table(), keep);
     }
-    line
+    Content { fields: line, words: Some(words) }
 }
 
 /// The vendors, each with its id in front.

@@ -36,7 +36,7 @@ pub fn new_file(
         return Err(format!("`{domain}` is no hostname: write it as example.com"));
     };
     if let Some(found) = catalogue.match_host(&domain)
-        && let Some(app) = found.app
+        && let Some(app) = found.app()
     {
         return Err(format!(
             "`{domain}` is known as {} ({}): extend that file",

@@ -4,10 +4,10 @@
 //! What only authors need is not in the packed form: tests, sources, comments, layout. The rules on
 //! these were checked when it was packed.
 
-use super::compile::{Line, lines};
 use super::document::SourceFile;
 use super::finding::Finding;
 use super::format::{AppFile, Date, MatchSection};
+use super::lines::{Line, lines};
 use super::lint;
 use super::packed::{NOTHING, mark};
 use super::vocabulary::{
@@ -60,7 +60,7 @@ fn vendors_file(line: &Line<'_>) -> Result<VendorsFile, Vec<Finding>> {
 
 fn app_file(line: &Line<'_>) -> Result<AppFile, Vec<Finding>> {
     let Some(app) = &line.app else { return Err(line.damaged("there is no JSON")) };
-    let mut file: AppFile = line.json(app.words)?;
+    let mut file: AppFile = line.app_file(app)?;
     file.sources = vec![SOURCE.to_owned()];
     file.net = line.json(app.net)?;
     for section in app.sections() {

@@ -133,7 +133,7 @@ fn write_tsv(host: &str, found: Option<&Match<'_>>, line: &mut Vec<u8>) {
 }
 
 fn write_json(host: &str, found: Option<&Match<'_>>, line: &mut Vec<u8>) {
-    let app = found.and_then(|found| found.app);
+    let app = found.and_then(|found| found.app());
     let columns = [
         ("host", Some(host)),
         ("app", app.map(|app| &*app.id)),

@@ -250,7 +250,7 @@ fn explain(catalogue: &Catalogue, origin: &str, host: &str, out: &mut String) ->
 }
 
 fn describe(found: &Match<'_>) -> String {
-    let mut text = match (found.app, found.purpose) {
+    let mut text = match (found.app(), found.purpose) {
         (Some(app), _) => format!(
             "{} ({}), {}, {}, {}; role {}",
             app.name, app.id, app.vendor_name, app.category, app.status, found.role

@@ -256,7 +256,7 @@ impl Verdicts {
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {
         let role = Some(found.role);
-        let Some(app) = found.app else {
+        let Some(app) = found.app() else {
             let bucket = match found.purpose {
                 Some(Purpose::Resolver) => Bucket::EncryptedDns,
                 _ => Bucket::Infrastructure,
