@@ -205,7 +205,7 @@
 //! ## Bounds
 //!
 //! A flow whose name is hidden, ambiguous or not there is in no app's certain sums. Its
-//! [candidates](pipeline::possible) are the names that DNS told its client, with weight, and those
+//! candidates (`pipeline::possible`) are the names that DNS told its client, with weight, and those
 //! that anybody was told for its server, or used there, within a day before or after, without. Each
 //! app among them may have had all of it, which is what `bytes_upper_bound` adds. It is kept by sets of
 //! candidates, so that a flow is in an app's bound once, whatever turns out to be the app's; the empty

@@ -380,7 +380,7 @@ impl NameCache {
     }
 
     /// The names that anybody was given for `server` between `from` and `to`, by name: see
-    /// [`anybody`].
+    /// `names::anybody`.
     pub fn of_anybody_around(
         &mut self,
         server: Address,

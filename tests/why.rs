@@ -77,8 +77,8 @@ fn what_may_have_been_the_app_is_told_beside_a_row() {
     let folder = tempfile::tempdir().unwrap();
     let db = read(folder.path(), &support::fixtures().join("dns-candidates/input.pcap"));
     let text = why(&db, &[]).expect(0).stdout;
-    let told = "Besides, of that day, 1 connection with a hidden or ambiguous name may have been it, at \
-                most 556 B\n";
+    let told = "Besides, of that day, 2 connections with a hidden or ambiguous name may have been it, at \
+                most 1.1 kB\n";
     assert!(text.contains(told), "{text}");
     assert!(text.lines().count() <= 40 && text.lines().all(|line| line.chars().count() <= 100));
 }
