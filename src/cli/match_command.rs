@@ -84,7 +84,7 @@ pub fn match_all(
         let mut name = Vec::with_capacity(1 << 10);
         loop {
             name.clear();
-            if input.read_until(b'\n', &mut name).map_err(reading)? == 0 {
+            if !read_line(&mut input, &mut name).map_err(reading)? {
                 break;
             }
             match std::str::from_utf8(name.trim_ascii()) {
@@ -98,6 +98,27 @@ pub fn match_all(
         }
     }
     Ok(())
+}
+
+/// Reads up to the end of a line into `line`; false at the end of the input. (As `read_until` does,
+/// whose search takes a tenth of the time that millions of names need.)
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    loop {
+        let bytes = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            bytes => bytes?,
+        };
+        if bytes.is_empty() {
+            return Ok(!line.is_empty());
+        }
+        let end = memchr::memchr(b'\n', bytes);
+        let taken = end.map_or(bytes.len(), |at| at + 1);
+        line.extend_from_slice(&bytes[..taken]);
+        input.consume(taken);
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
 }
 
 fn write_result(catalogue: &Catalogue, host: &str, json: bool, line: &mut Vec<u8>) {
@@ -114,7 +135,10 @@ fn write_result(catalogue: &Catalogue, host: &str, json: bool, line: &mut Vec<u8
 /// `host app_id role tenant edition rule file`, empty where nothing matches.
 fn write_tsv(host: &str, found: Option<&Match<'_>>, line: &mut Vec<u8>) {
     // What is no name must not look like two columns.
-    line.extend(host.bytes().map(|byte| if byte.is_ascii_control() { b'?' } else { byte }));
+    line.extend_from_slice(host.as_bytes());
+    if host.bytes().fold(false, |any, byte| any | byte.is_ascii_control()) {
+        line.iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b'?');
+    }
     let columns = match found {
         None => [""; 6],
         Some(found) => [
