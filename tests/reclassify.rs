@@ -95,6 +95,28 @@ impl Desk {
         }
         files
     }
+
+    /// Makes a capture in which a client asks for two names, gets the same address for both, and
+    /// has one connection there that says no name; answers the bytes of that.
+    fn make_ambiguous(&self, names: [&str; 2]) -> u64 {
+        let mut traffic = Traffic::default();
+        let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (start, server) = (START_SECONDS * 1_000_000_000, end("198.51.100.77:443"));
+        for (name, at) in names.into_iter().zip([0, 1_000]) {
+            let mut talk =
+                Talk::udp(&mut traffic, end("10.1.0.7:4000"), end("10.0.0.53:53"), start + at);
+            talk.send(Side::Up, &dns::query(7, name, dns::A));
+            talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
+        }
+        let mut talk = Talk::tcp(&mut traffic, end("10.1.0.7:4001"), server, start + 1_000_000_000);
+        talk.open();
+        talk.send(Side::Up, &[0x5a; 900]);
+        talk.send(Side::Down, &[0xa5; 4_000]);
+        talk.close();
+        let (up, down) = talk.bytes();
+        traffic.write(&self.path("made.pcap")).unwrap();
+        up + down
+    }
 }
 
 #[test]
@@ -220,22 +242,7 @@ fn all_domains_of_the_fixtures_named_at_once_are_as_if_read_again() {
 #[test]
 fn what_may_not_be_told_anew_gets_a_bound() {
     let desk = Desk::new();
-    let mut traffic = Traffic::default();
-    let end = |text: &str| text.parse::<SocketAddr>().unwrap();
-    let (start, server) = (START_SECONDS * 1_000_000_000, end("198.51.100.77:443"));
-    for (name, at) in [("files.wetransfer.com", 0), ("www.elsewhere.example", 1_000)] {
-        let mut talk =
-            Talk::udp(&mut traffic, end("10.1.0.7:4000"), end("10.0.0.53:53"), start + at);
-        talk.send(Side::Up, &dns::query(7, name, dns::A));
-        talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
-    }
-    let mut talk = Talk::tcp(&mut traffic, end("10.1.0.7:4001"), server, start + 1_000_000_000);
-    talk.open();
-    talk.send(Side::Up, &[0x5a; 900]);
-    talk.send(Side::Down, &[0xa5; 4_000]);
-    talk.close();
-    let bytes = talk.bytes().0 + talk.bytes().1;
-    traffic.write(&desk.path("made.pcap")).unwrap();
+    let bytes = desk.make_ambiguous(["files.wetransfer.com", "www.elsewhere.example"]);
     desk.read("before.db", false);
     let told = desk.reclassify("before.db").stdout;
     assert!(told.contains("as they were read stay: "), "{told}");
@@ -247,22 +254,7 @@ fn what_may_not_be_told_anew_gets_a_bound() {
 #[test]
 fn two_names_of_one_app_bound_it_once() {
     let desk = Desk::new();
-    let mut traffic = Traffic::default();
-    let end = |text: &str| text.parse::<SocketAddr>().unwrap();
-    let (start, server) = (START_SECONDS * 1_000_000_000, end("198.51.100.77:443"));
-    for (name, at) in [("files.wetransfer.com", 0), ("www.we.example", 1_000)] {
-        let mut talk =
-            Talk::udp(&mut traffic, end("10.1.0.7:4000"), end("10.0.0.53:53"), start + at);
-        talk.send(Side::Up, &dns::query(7, name, dns::A));
-        talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
-    }
-    let mut talk = Talk::tcp(&mut traffic, end("10.1.0.7:4001"), server, start + 1_000_000_000);
-    talk.open();
-    talk.send(Side::Up, &[0x5a; 900]);
-    talk.send(Side::Down, &[0xa5; 4_000]);
-    talk.close();
-    let bytes = talk.bytes().0 + talk.bytes().1;
-    traffic.write(&desk.path("made.pcap")).unwrap();
+    let bytes = desk.make_ambiguous(["files.wetransfer.com", "www.we.example"]);
     let domains = [&"wetransfer.com".to_owned(), &"we.example".to_owned()];
     let signature = app("wetransfer", "file-sharing", "use", &domains);
     fs::write(desk.path("extra/wetransfer.toml"), signature).unwrap();
