@@ -46,6 +46,8 @@ const LINK_ADDRESSES_MAX: usize = 8;
 const FORWARDERS_MAX: usize = 16;
 
 const NONE: u32 = u32::MAX;
+/// In the place of an older answer: a later one says all that this one does.
+const ABSORBED: u32 = u32::MAX - 1;
 
 /// An address that DNS gave for a question, once or, where `since` is earlier than `time`, again and
 /// again while it held.
@@ -78,13 +80,11 @@ impl Remembered {
         self.time.offset(i64::from(holds) * NANOS_PER_SECOND)
     }
 
-    /// Takes in a later one that says the same.
-    fn extend(&mut self, later: &Remembered) {
-        let until = self.until().max(later.until());
-        self.since = self.since.min(later.since);
-        self.time = later.time;
-        let seconds =
-            until.nanos_since(later.time).unsigned_abs().div_ceil(NANOS_PER_SECOND as u64);
+    /// Takes in an earlier one that says the same.
+    fn absorb(&mut self, earlier: &Remembered) {
+        let until = self.until().max(earlier.until());
+        self.since = self.since.min(earlier.since);
+        let seconds = until.nanos_since(self.time).unsigned_abs().div_ceil(NANOS_PER_SECOND as u64);
         self.ttl_seconds = u32::try_from(seconds).unwrap_or(HOLDS_SECONDS_MAX);
     }
 }
@@ -241,30 +241,18 @@ impl NameCache {
         }
         self.tell_anybody();
         self.anybody.forget_old(now.offset(-EXACT_NANOS), &mut self.names);
-        let (exact, forgotten) = (now.offset(-EXACT_NANOS), now.offset(-FORGOTTEN_NANOS));
+        // The oldest first; what is told late is so rare that there is nearly nothing to do.
+        self.ring.sort_by_key(|known| known.time);
+        self.absorb(now.offset(-EXACT_NANOS));
+        let forgotten = now.offset(-FORGOTTEN_NANOS);
         let (ring, names) = (&mut self.ring, &mut self.names);
-        ring.sort_unstable_by_key(|known| {
-            (known.client, known.address, known.name, known.time, known.since)
-        });
-        ring.dedup_by(|later, known| {
-            let is_part = later.is_same_as(known)
-                && later.time <= exact
-                && later.since.offset(-LATE_NANOS) <= known.until();
-            if is_part {
-                known.extend(later);
-                names.release(later.name);
-            }
-            is_part
-        });
         ring.retain(|known| {
-            let is_kept = known.until() >= forgotten;
+            let is_kept = known.older != ABSORBED && known.until() >= forgotten;
             if !is_kept {
                 names.release(known.name);
             }
             is_kept
         });
-        // The oldest goes first.
-        ring.sort_unstable_by_key(|known| (known.time, known.client, known.address, known.name));
         for (serial, known) in ring.iter_mut().enumerate() {
             (known.serial, known.older) = (serial as u32, NONE);
         }
@@ -273,6 +261,31 @@ impl NameCache {
         self.untidy_max = ring.len().max(UNTIDY_MAX);
         (self.next, self.untidy) = (0, 0);
         self.index.clear();
+    }
+
+    /// Lets answers until `exact` take in those before them that say the same, which are marked.
+    /// The ring is in order of time.
+    fn absorb(&mut self, exact: Timestamp) {
+        let end = self.ring.partition_point(|known| known.time <= exact);
+        let (ring, hasher) = (&mut self.ring[..end], &self.hasher);
+        let hash_of =
+            |known: &Remembered| hasher.hash_one((known.client, known.address, known.name));
+        let mut latest: HashTable<u32> = HashTable::with_capacity(end / 2);
+        for at in 0..end {
+            let mut answer = ring[at];
+            let hash = hash_of(&answer);
+            let Some(known) = latest.find_mut(hash, |&at| ring[at as usize].is_same_as(&answer))
+            else {
+                latest.insert_unique(hash, at as u32, |&at| hash_of(&ring[at as usize]));
+                continue;
+            };
+            let before = &mut ring[std::mem::replace(known, at as u32) as usize];
+            if answer.since.offset(-LATE_NANOS) <= before.until() {
+                answer.absorb(before);
+                before.older = ABSORBED;
+                ring[at] = answer;
+            }
+        }
     }
 
     /// Enters the answers that came since the last time into the index. They are entered only

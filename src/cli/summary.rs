@@ -41,7 +41,8 @@ impl Grading<'_> {
             .filter(|client| self.shared_source(found, *client).is_some())
             .collect();
         let grade = |(id, app): (&'a String, &'a AppSummary)| {
-            let grade = app.grade(
+            let grade = found.grade(
+                app,
                 &self.settings.evidence,
                 |hour| self.day_of(hour),
                 |client| shared.contains(&client),

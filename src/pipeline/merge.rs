@@ -26,7 +26,7 @@ use super::possible::Opaque;
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
-use super::summary::{ClientTraffic, Summary};
+use super::summary::{ClientTraffic, Summary, TotalsKey};
 use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
 use crate::evidence::source::{self, Trait};
@@ -107,9 +107,8 @@ pub struct Merge {
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
     gathered: Gathered,
-    /// What was gathered in all ticks, for the summary: by subject, hour and target where that is an
-    /// app, by target alone where it is a domain.
-    totals: SumsTable<(SubjectNumber, Hour, TargetNumber)>,
+    /// What was gathered in all ticks, for the summary.
+    totals: SumsTable<TotalsKey>,
     /// By subject; those without are not known to have any, or come later.
     client_totals: Vec<Option<ClientTraffic>>,
     /// Bytes in the books and bytes that came in, of the whole run.

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
+use super::gathered::SubjectNumber;
 use super::sources::Sources;
+use super::verdicts::{TargetNumber, Verdicts};
 use crate::evidence::day::DayFacts;
 use crate::evidence::source::{Reason, SourceSettings};
 use crate::evidence::{Side, Thresholds};
@@ -24,8 +26,9 @@ const DEVICES_MAX: usize = 1 << 20;
 /// Unmatched names kept one by one.
 const UNMATCHED_NAMES_MAX: usize = 65_536;
 
-/// Subject, tenant and edition, hour: what is graded, as rows of `usage.csv` are.
-type FactsKey = (u32, Box<str>, Hour, Side);
+/// What merge keeps of a run's traffic: by subject, hour and target where that is an app, by target
+/// alone where it is a domain.
+pub(super) type TotalsKey = (SubjectNumber, Hour, TargetNumber);
 
 /// What is told of an app.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +37,22 @@ pub struct AppSummary {
     pub name: String,
     /// The category's slug.
     pub category: String,
-    /// Facts that are graded at the end.
-    facts: HashMap<FactsKey, Sums, RandomState>,
+    /// What is graded, as rows of `usage.csv` are; in total order.
+    facts: Vec<Fact>,
+    /// The numbers of tenants and editions in them.
+    parts: HashMap<Box<str>, u32, RandomState>,
+}
+
+/// Traffic of a client with a part of an app in an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Fact {
+    client: SubjectNumber,
+    hour: Hour,
+    /// Of a tenant and edition, see [`AppSummary::parts`].
+    part: u32,
+    side: Side,
+    /// Where its sums are, in [`Summary::rows`].
+    row: u32,
 }
 
 /// What an app amounts to.
@@ -53,44 +70,40 @@ pub struct AppGrade {
     pub is_touched: bool,
 }
 
-impl AppSummary {
-    /// Grades the days of each client. `day_of` tells the day of an hour, from its beginning to that of
-    /// the next in seconds, `is_shared` whether a
-    /// client is an address that is no person.
-    pub fn grade(
-        &self,
+impl AppGrade {
+    /// Adds a part of a client's day.
+    fn add(
+        &mut self,
+        client: SubjectNumber,
+        is_shared: bool,
+        whole: &DayFacts,
+        part: &DayFacts,
         thresholds: &Thresholds,
-        day_of: impl Fn(i64) -> Range<i64>,
-        is_shared: impl Fn(u32) -> bool,
-    ) -> AppGrade {
-        let mut days: BTreeMap<(u32, i64, i64), BTreeMap<&str, DayFacts>> = BTreeMap::new();
-        for ((client, part, hour, side), sums) in &self.facts {
-            let hour = hour.start_seconds();
-            let Range { start, end } = day_of(hour);
-            let day = days.entry((*client, start, end)).or_default();
-            day.entry(part).or_default().add(hour, *side, sums);
+    ) {
+        let grade = whole.grade_part(part, i64::MIN..i64::MAX, thresholds);
+        let sums = part.all();
+        self.is_touched |= sums.has_traffic();
+        if !grade.is_used() {
+            return;
         }
-        let mut app = AppGrade::default();
-        for ((client, start, end), parts) in days {
-            let mut whole = DayFacts::default();
-            whole.set_day(start..end);
-            parts.values().for_each(|part| whole.merge(part));
-            for part in parts.values() {
-                let grade = whole.grade_part(part, i64::MIN..i64::MAX, thresholds);
-                let sums = part.all();
-                app.is_touched |= sums.has_traffic();
-                if !grade.is_used() {
-                    continue;
-                }
-                app.is_used = true;
-                app.used.add(&sums);
-                app.active_minutes += grade.active_minutes;
-                if !is_shared(client) {
-                    app.clients.insert(client);
-                }
-            }
+        self.is_used = true;
+        self.used.add(&sums);
+        self.active_minutes += grade.active_minutes;
+        if !is_shared {
+            self.clients.insert(client);
         }
-        app
+    }
+}
+
+impl AppSummary {
+    /// The number of a tenant and edition.
+    fn part(&mut self, tenant: &str, edition: &str) -> u32 {
+        let text: Box<str> = match (tenant, edition) {
+            ("", "") => Box::default(),
+            (tenant, edition) => format!("{tenant} {edition}").into(),
+        };
+        let next = self.parts.len() as u32;
+        *self.parts.entry(text).or_insert(next)
     }
 }
 
@@ -150,6 +163,8 @@ pub struct Summary {
     detours: BTreeMap<Detour, (u64, u64, HashSet<u32, RandomState>)>,
     /// Devices that said what they are called.
     devices: HashSet<Address, RandomState>,
+    /// The sums of the apps' facts.
+    rows: Vec<(TotalsKey, Sums)>,
     bounds: Counters,
 }
 
@@ -233,27 +248,93 @@ impl Summary {
         }
     }
 
-    /// Adds what a client did with an app in an hour, or what all did with an unmatched domain.
-    pub(super) fn usage(&mut self, client: u32, hour: Hour, target: &Target, sums: &Sums) {
-        let (app, role, tenant, edition) = match target {
-            Target::App { app, role, tenant, edition } => (app, role, tenant, edition),
-            Target::Domain(domain) | Target::Labelled { domain, .. } => {
-                return self.unmatched.entry(domain.clone()).or_default().add(sums);
+    /// Takes what all clients did, at the end.
+    pub(super) fn take_totals(&mut self, totals: Vec<(TotalsKey, Sums)>, verdicts: &Verdicts) {
+        let mut apps: Vec<AppSummary> = Vec::new();
+        let mut numbers: HashMap<&str, usize, RandomState> = HashMap::default();
+        // Many rows have the same target: what it is, is looked up once.
+        let mut known: HashMap<TargetNumber, (usize, u32, Side), RandomState> = HashMap::default();
+        for (at, ((client, hour, number), sums)) in totals.iter().enumerate() {
+            let (client, hour) = (*client, *hour);
+            if let Some(&(app, part, side)) = known.get(number) {
+                apps[app].facts.push(Fact { client, hour, part, side, row: at as u32 });
+                continue;
             }
-        };
-        let known = match self.apps.get_mut(&app.id) {
-            Some(known) => known,
-            None => self.apps.entry(app.id.clone()).or_insert_with(|| AppSummary {
-                name: app.name.clone(),
-                category: app.category.clone(),
-                ..AppSummary::default()
-            }),
-        };
-        let part = match (tenant.as_str(), edition.as_str()) {
-            ("", "") => Box::default(),
-            (tenant, edition) => format!("{tenant} {edition}").into(),
-        };
-        known.facts.entry((client, part, hour, Side::of_role(role))).or_default().add(sums);
+            let (app, role, tenant, edition) = match verdicts.target(*number) {
+                Target::App { app, role, tenant, edition } => (app, role, tenant, edition),
+                Target::Domain(domain) | Target::Labelled { domain, .. } => {
+                    self.unmatched.entry(domain.clone()).or_default().add(sums);
+                    continue;
+                }
+            };
+            let slot = *numbers.entry(&app.id).or_insert(apps.len());
+            if slot == apps.len() {
+                let (name, category) = (app.name.clone(), app.category.clone());
+                apps.push(AppSummary { name, category, ..AppSummary::default() });
+            }
+            let part = apps[slot].part(tenant, edition);
+            let side = Side::of_role(role);
+            known.insert(*number, (slot, part, side));
+            apps[slot].facts.push(Fact { client, hour, part, side, row: at as u32 });
+        }
+        for (id, slot) in numbers {
+            let mut app = std::mem::take(&mut apps[slot]);
+            app.facts.sort_unstable();
+            self.apps.insert(id.to_owned(), app);
+        }
+        self.rows = totals;
+    }
+
+    /// Grades the days of each client of an app. `day_of` tells the day of an hour, from its
+    /// beginning to that of the next in seconds, `is_shared` whether a client is an address that is
+    /// no person.
+    pub fn grade(
+        &self,
+        app: &AppSummary,
+        thresholds: &Thresholds,
+        day_of: impl Fn(i64) -> Range<i64>,
+        is_shared: impl Fn(u32) -> bool,
+    ) -> AppGrade {
+        let mut grade = AppGrade::default();
+        let mut rest = &app.facts[..];
+        let mut day = 0..0;
+        while let Some(first) = rest.first() {
+            let hour = first.hour.start_seconds();
+            if !day.contains(&hour) {
+                day = day_of(hour);
+            }
+            let is_same = |fact: &Fact| {
+                fact.client == first.client && day.contains(&fact.hour.start_seconds())
+            };
+            let end = rest.iter().position(|fact| !is_same(fact)).unwrap_or(rest.len());
+            let (facts, behind) = rest.split_at(end);
+            rest = behind;
+            let shared = is_shared(first.client);
+            let mut add = |whole: &DayFacts, part: &DayFacts| {
+                grade.add(first.client, shared, whole, part, thresholds);
+            };
+            let mut whole = self.day_facts(facts);
+            whole.set_day(day.clone());
+            // Most clients know one part of an app.
+            if facts.iter().all(|fact| fact.part == first.part) {
+                add(&whole, &whole);
+                continue;
+            }
+            let mut facts = facts.to_vec();
+            facts.sort_unstable_by_key(|fact| (fact.part, *fact));
+            for part in facts.chunk_by(|one, next| one.part == next.part) {
+                add(&whole, &self.day_facts(part));
+            }
+        }
+        grade
+    }
+
+    fn day_facts(&self, facts: &[Fact]) -> DayFacts {
+        let mut day = DayFacts::default();
+        for fact in facts {
+            day.add(fact.hour.start_seconds(), fact.side, &self.rows[fact.row as usize].1);
+        }
+        day
     }
 
     /// Counts a bound of merge's own that was reached.

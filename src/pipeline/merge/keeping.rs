@@ -108,9 +108,7 @@ impl Merge {
 
     /// Tells the summary all rows, at the end.
     pub(super) fn tell_summary(&mut self) {
-        for ((subject, hour, target), sums) in self.totals.take(Vec::new()) {
-            self.summary.usage(subject, hour, self.verdicts.target(target), &sums);
-        }
+        self.summary.take_totals(self.totals.take(Vec::new()), &self.verdicts);
         let clients = std::mem::take(&mut self.client_totals).into_iter();
         for (number, (traffic, subject)) in clients.zip(&self.subjects).enumerate() {
             if let Some(traffic) = traffic {
