@@ -66,21 +66,49 @@ pub fn normalise(bytes: &mut [u8]) -> Result<&str, NotAHostname> {
     if bytes.len() > HOSTNAME_LENGTH_MAX {
         return Err(NotAHostname::TooLong);
     }
-    // Whole passes over the bytes, each of which the compiler does many at a time.
-    if !bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
+    // One pass: names are short, and each pass more costs about as much as the bytes in it.
+    let (mut seen, mut before) = (0, b'.');
+    for byte in bytes.iter_mut() {
+        let kind = KINDS[usize::from(*byte)];
+        *byte |= kind & LOWERS;
+        let is_empty_label = (*byte == b'.') & (before == b'.');
+        seen |= kind | if is_empty_label { EMPTY_LABEL } else { 0 };
+        before = *byte;
+    }
+    if seen & BAD != 0 {
         return Err(NotAHostname::Character);
     }
-    let two_dots = bytes
-        .iter()
-        .zip(bytes.iter().skip(1))
-        .fold(false, |any, (&one, &next)| any | (one == b'.') & (next == b'.'));
-    if two_dots || bytes.starts_with(b".") || bytes.ends_with(b".") {
+    if seen & EMPTY_LABEL != 0 || before == b'.' {
         return Err(NotAHostname::EmptyLabel);
     }
-    bytes.make_ascii_lowercase();
     let text = std::str::from_utf8(bytes).map_err(|_| NotAHostname::Character)?;
-    if looks_like_address(text) { Err(NotAHostname::Address) } else { Ok(text) }
+    let is_address = is_ipv4(text) || seen & COLON != 0 && is_ipv6(text);
+    if is_address { Err(NotAHostname::Address) } else { Ok(text) }
 }
+
+/// The bit that makes an upper-case letter a lower-case one.
+const LOWERS: u8 = 0x20;
+/// A byte that no hostname has.
+const BAD: u8 = 1 << 0;
+/// A colon, which IPv6 addresses have.
+const COLON: u8 = 1 << 1;
+/// Two dots in a row, or one at the beginning.
+const EMPTY_LABEL: u8 = 1 << 2;
+
+/// What each byte means for a hostname.
+const KINDS: [u8; 256] = {
+    let mut kinds = [BAD; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        kinds[byte as usize] = match byte {
+            b'A'..=b'Z' => LOWERS,
+            b':' => COLON,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 /// The registrable domain of a hostname by the Public Suffix List: the public suffix and one label
 /// more. None for a public suffix itself.
@@ -94,13 +122,14 @@ pub fn is_public_suffix(host: &str) -> bool {
         .is_some_and(|suffix| suffix.is_known() && suffix == host.as_bytes())
 }
 
-/// Whether the whole text is an IPv4 or IPv6 address, the latter with or without brackets.
-fn looks_like_address(text: &str) -> bool {
-    let digits = text.bytes().next().is_some_and(|b| b.is_ascii_digit());
-    if digits && text.parse::<std::net::Ipv4Addr>().is_ok() {
-        return true;
-    }
-    text.contains(':') && text.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok()
+fn is_ipv4(text: &str) -> bool {
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+    begins && text.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+/// With or without brackets.
+fn is_ipv6(text: &str) -> bool {
+    text.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 impl Deref for Hostname {

@@ -147,7 +147,8 @@ impl NameCache {
     /// Remembers at most `limit` answers.
     pub fn new(limit: usize) -> NameCache {
         NameCache {
-            ring: Vec::new(),
+            // Memory that is not touched costs nothing, and that which grows is copied.
+            ring: Vec::with_capacity(limit.clamp(1, 4 * UNTIDY_MAX)),
             next: 0,
             index: HashTable::new(),
             names: NameTable::default(),

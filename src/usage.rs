@@ -292,6 +292,12 @@ impl<K> Default for SumsTable<K> {
 }
 
 impl<K: Copy + Eq + Hash> SumsTable<K> {
+    /// A table without sums. Those to come are kept in `room`, which is empty.
+    pub fn with_room(room: Vec<(K, Sums)>) -> SumsTable<K> {
+        debug_assert!(room.is_empty());
+        SumsTable { rows: room, ..SumsTable::default() }
+    }
+
     /// The sum of `key`, and whether it is new.
     pub fn entry(&mut self, key: K) -> (&mut Sums, bool) {
         let hash = self.hasher.hash_one(key);

@@ -5,8 +5,10 @@
 //! starts in milliseconds.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use foldhash::fast::RandomState;
 use serde::de::DeserializeOwned;
 
 use super::addresses::{PortRange, parse_network};
@@ -122,6 +124,8 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
     compiler.catalogue.apps.reserve(all.len());
     compiler.catalogue.files.reserve(all.len());
     let mut previous: Option<(&str, bool)> = None;
+    // Many apps reserve the same labels, most of them none.
+    let mut reserved: HashMap<&str, Arc<Reserved>, RandomState> = HashMap::default();
     for line in &all {
         let Some(app) = &line.app else { continue };
         match previous {
@@ -133,7 +137,9 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
             }
             _ => previous = Some((app.id, line.is_local)),
         }
-        compiler.add_app(line, app)?;
+        let labels = app.reserved;
+        let reserved = reserved.entry(labels).or_insert_with(|| Arc::new(Reserved::new(labels)));
+        compiler.add_app(line, app, reserved)?;
     }
     // Of two words for one label the first holds, which is the operator's own.
     for line in labels.into_iter().rev() {
@@ -145,7 +151,7 @@ pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue,
     for line in infra {
         compiler.add_infra(line.json(line.content)?, line);
     }
-    drop((all, shared));
+    drop((all, shared, reserved));
     compiler.finish(base, local)
 }
 
@@ -206,12 +212,15 @@ struct Compiler {
     findings: Vec<Finding>,
     /// Rules that another one hides.
     shadowed: Vec<RuleNumber>,
-    /// For the many apps that have no reserved labels.
-    nothing_reserved: Arc<Reserved>,
 }
 
 impl Compiler {
-    fn add_app(&mut self, line: &Line<'_>, app: &AppFields<'_>) -> Result<(), Vec<Finding>> {
+    fn add_app(
+        &mut self,
+        line: &Line<'_>,
+        app: &AppFields<'_>,
+        reserved: &Arc<Reserved>,
+    ) -> Result<(), Vec<Finding>> {
         let number = self.catalogue.apps.len() as u32;
         let file = self.file(line);
         let template = Rule {
@@ -223,12 +232,8 @@ impl Compiler {
             file,
             text: RuleText::Own("".into()),
         };
-        let reserved = match app.reserved {
-            "" => self.nothing_reserved.clone(),
-            labels => Arc::new(Reserved::new(labels)),
-        };
         for section in app.sections() {
-            self.add_section(line, section, &template, &reserved)?;
+            self.add_section(line, section, &template, reserved)?;
         }
         if app.net != "[]" {
             for section in line.json::<Vec<NetSection>>(app.net)? {

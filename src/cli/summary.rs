@@ -160,13 +160,21 @@ fn write_clients(
         return Ok(());
     }
     // By address, not by volume: this is a list, not a ranking of people.
-    clients.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
+    let all = clients.len();
+    let order = |(_, one): &(u32, &ClientSummary), (_, other): &(u32, &ClientSummary)| {
+        one.subject.cmp(&other.subject)
+    };
+    if all > LINES_MAX {
+        clients.select_nth_unstable_by(LINES_MAX, order);
+        clients.truncate(LINES_MAX);
+    }
+    clients.sort_by(order);
     writeln!(
         text,
         "\n  {:NAME_WIDTH$} {:>7} {:>7} {:>9} {:>9}",
         "client", "apps", "flows", "up", "down"
     )?;
-    for (number, client) in clients.iter().take(LINES_MAX) {
+    for (number, client) in &clients {
         let apps_used = apps.iter().filter(|(.., grade)| grade.clients.contains(number)).count();
         let shared = grading.shared_source(found, *number);
         let shared = shared.map_or_else(String::new, |reason| format!("  {}", reason.as_str()));
@@ -179,7 +187,7 @@ fn write_clients(
             bytes(client.traffic.bytes_down),
         )?;
     }
-    more(text, clients.len())
+    more(text, all)
 }
 
 fn write_unmatched(text: &mut String, found: &Summary) -> std::fmt::Result {

@@ -36,13 +36,15 @@ pub(super) struct RowKey {
     pub(super) source: NameSource,
 }
 
+/// Of rows, the flows that these may have led, per silence, as far as the catalogue may yet decide
+/// otherwise; and what these add to [`Sums::unfollowed`], if it does.
+pub(super) type AllLeaders = HashMap<(RowKey, Leaders), (Followed, u64), RandomState>;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) rows: SumsTable<RowKey>,
-    /// Of rows, the flows that these may have led, per silence, as far as the catalogue may yet
-    /// decide otherwise; and what these add to [`Sums::unfollowed`], if it does.
-    pub(super) leaders: HashMap<(RowKey, Leaders), (Followed, u64), RandomState>,
+    pub(super) leaders: AllLeaders,
     pub(super) possible: Possible,
     pub(super) books: Books,
     pub(super) intake: BTreeMap<Hour, IntakeSums>,
@@ -66,34 +68,6 @@ impl Gathered {
             && self.rings.is_empty()
             && self.detours.is_empty()
             && self.counters == Counters::default()
-    }
-
-    /// Adds to a row what became of a flow; `may_change` where who led it may be judged again.
-    pub(super) fn add_told(&mut self, key: RowKey, told: &Told, step: Step, may_change: bool) {
-        let mut sums =
-            Sums { unfollowed: unfollowed_bits(step.levels(), &told.followed), ..Sums::default() };
-        let mut anyhow = sums.unfollowed;
-        if step.is_flow() {
-            sums.followed = told.followed;
-        }
-        if step.goes_on() && told.followed != Followed::default() {
-            // What it goes on from is the load of the hour's beginning.
-            sums.minutes_begun = 1;
-        }
-        for (at, leaders) in told.leaders.iter().enumerate().filter(|_| may_change) {
-            if *leaders == Leaders::default() {
-                continue;
-            }
-            let mut silence = [1; FOLLOWED_SECONDS.len()];
-            silence[at] = 0;
-            let bits = unfollowed_bits(step.levels(), &silence);
-            anyhow &= !bits;
-            let (flows, said) = self.leaders.entry((key, *leaders)).or_default();
-            flows[at] += u64::from(step.is_flow());
-            *said |= bits;
-        }
-        sums.unfollowed |= anyhow << ANYHOW;
-        self.rows.entry(key).0.add(&sums);
     }
 
     /// Drops rows of the oldest hours until the rest needs no more than `bytes_max`.
@@ -156,6 +130,41 @@ impl Gathered {
         };
         self.rings.iter().map(row).collect()
     }
+}
+
+/// What became of a flow, as a part of its row. `may_change` where who led it may be judged again:
+/// that goes to `leaders`.
+pub(super) fn told(
+    all_leaders: &mut AllLeaders,
+    key: RowKey,
+    told: &Told,
+    step: Step,
+    may_change: bool,
+) -> Sums {
+    let mut sums =
+        Sums { unfollowed: unfollowed_bits(step.levels(), &told.followed), ..Sums::default() };
+    let mut anyhow = sums.unfollowed;
+    if step.is_flow() {
+        sums.followed = told.followed;
+    }
+    if step.goes_on() && told.followed != Followed::default() {
+        // What it goes on from is the load of the hour's beginning.
+        sums.minutes_begun = 1;
+    }
+    for (at, leaders) in told.leaders.iter().enumerate().filter(|_| may_change) {
+        if *leaders == Leaders::default() {
+            continue;
+        }
+        let mut silence = [1; FOLLOWED_SECONDS.len()];
+        silence[at] = 0;
+        let bits = unfollowed_bits(step.levels(), &silence);
+        anyhow &= !bits;
+        let (flows, said) = all_leaders.entry((key, *leaders)).or_default();
+        flows[at] += u64::from(step.is_flow());
+        *said |= bits;
+    }
+    sums.unfollowed |= anyhow << ANYHOW;
+    sums
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::possible::Opaque;
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
-use super::summary::{ClientTraffic, Summary, TotalsKey};
+use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
 use crate::evidence::source::{self, Trait};
@@ -47,6 +47,9 @@ use crate::worker::part::{AnonymousSums, Answer, FlowRecord, FlowStep, Part};
 const CLIENTS_MAX: usize = 1 << 20;
 /// Verdicts on anonymous flows remembered, for each worker.
 const VERDICTS_MAX: usize = 262_144;
+
+/// Sums for the summary that there is room for from the beginning: a table that grows is copied.
+const TOTALS_ROOM: usize = 65_536;
 
 /// Where commits go.
 pub struct Keep {
@@ -106,9 +109,11 @@ pub struct Merge {
     told: Vec<Option<source::Verdict>>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
     unmatched: HashSet<TargetNumber, RandomState>,
+    /// Domains that are not among those, and their bytes in this tick.
+    fresh_domains: HashMap<TargetNumber, u64, RandomState>,
     gathered: Gathered,
     /// What was gathered in all ticks, for the summary.
-    totals: SumsTable<TotalsKey>,
+    totals: SumsTable<RowKey>,
     /// By subject; those without are not known to have any, or come later.
     client_totals: Vec<Option<ClientTraffic>>,
     /// Bytes in the books and bytes that came in, of the whole run.
@@ -164,8 +169,12 @@ impl Merge {
             told: Vec::new(),
             subject_numbers: HashMap::default(),
             unmatched: HashSet::default(),
+            fresh_domains: HashMap::default(),
             gathered: Gathered::default(),
-            totals: SumsTable::default(),
+            totals: SumsTable::with_room(Vec::with_capacity(match settings.live {
+                true => 0,
+                false => TOTALS_ROOM,
+            })),
             client_totals: Vec::new(),
             balance: (0, 0),
             two_way: Vec::new(),
@@ -501,7 +510,17 @@ impl Merge {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
         }
-        self.gathered.rows.entry(key).0.add(&sums);
+        if self.verdicts.is_domain(target) && !self.unmatched.contains(&target) {
+            *self.fresh_domains.entry(target).or_default() += sums.bytes();
+        }
+        if !self.live {
+            let place = subject as usize;
+            if self.client_totals.len() <= place {
+                self.client_totals.resize(self.subjects.len(), None);
+            }
+            self.client_totals[place].get_or_insert_default().add(&sums);
+        }
+        self.sums_of(key).add(&sums);
     }
 
     /// Keeps with a subject's hour what the operator says of its address.
@@ -514,14 +533,13 @@ impl Merge {
     /// Failed attempts count once the client is known to be seen both ways: where only half of
     /// the traffic is captured, nothing is ever answered.
     fn release_failures(&mut self) {
-        let (two_way, rows) = (&self.two_way, &mut self.gathered.rows);
-        self.held_failures.retain(|key, failed| {
-            let is_two_way = two_way.get(key.subject as usize) == Some(&true);
-            if is_two_way {
-                rows.entry(*key).0.attempts_failed += *failed;
-            }
-            !is_two_way
-        });
+        let held = std::mem::take(&mut self.held_failures);
+        let (seen, held): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            held.into_iter().partition(|(key, _)| self.is_two_way(key.subject));
+        self.held_failures = held;
+        for (key, failed) in seen {
+            self.sums_of(key).attempts_failed += failed;
+        }
     }
 
     fn is_two_way(&self, subject: SubjectNumber) -> bool {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
-use super::gathered::SubjectNumber;
+use super::gathered::{RowKey, SubjectNumber};
 use super::sources::Sources;
 use super::verdicts::{TargetNumber, Verdicts};
 use crate::evidence::day::DayFacts;
@@ -25,10 +25,6 @@ const DEVICES_MAX: usize = 1 << 20;
 
 /// Unmatched names kept one by one.
 const UNMATCHED_NAMES_MAX: usize = 65_536;
-
-/// What merge keeps of a run's traffic: by subject, hour and target where that is an app, by target
-/// alone where it is a domain.
-pub(super) type TotalsKey = (SubjectNumber, Hour, TargetNumber);
 
 /// What is told of an app.
 #[derive(Clone, Debug, Default)]
@@ -164,7 +160,7 @@ pub struct Summary {
     /// Devices that said what they are called.
     devices: HashSet<Address, RandomState>,
     /// The sums of the apps' facts.
-    rows: Vec<(TotalsKey, Sums)>,
+    rows: Vec<(RowKey, Sums)>,
     bounds: Counters,
 }
 
@@ -249,18 +245,18 @@ impl Summary {
     }
 
     /// Takes what all clients did, at the end.
-    pub(super) fn take_totals(&mut self, totals: Vec<(TotalsKey, Sums)>, verdicts: &Verdicts) {
+    pub(super) fn take_totals(&mut self, totals: Vec<(RowKey, Sums)>, verdicts: &Verdicts) {
         let mut apps: Vec<AppSummary> = Vec::new();
         let mut numbers: HashMap<&str, usize, RandomState> = HashMap::default();
         // Many rows have the same target: what it is, is looked up once.
         let mut known: HashMap<TargetNumber, (usize, u32, Side), RandomState> = HashMap::default();
-        for (at, ((client, hour, number), sums)) in totals.iter().enumerate() {
-            let (client, hour) = (*client, *hour);
-            if let Some(&(app, part, side)) = known.get(number) {
+        for (at, (key, sums)) in totals.iter().enumerate() {
+            let RowKey { hour, subject: client, target, .. } = *key;
+            if let Some(&(app, part, side)) = known.get(&target) {
                 apps[app].facts.push(Fact { client, hour, part, side, row: at as u32 });
                 continue;
             }
-            let (app, role, tenant, edition) = match verdicts.target(*number) {
+            let (app, role, tenant, edition) = match verdicts.target(target) {
                 Target::App { app, role, tenant, edition } => (app, role, tenant, edition),
                 Target::Domain(domain) | Target::Labelled { domain, .. } => {
                     self.unmatched.entry(domain.clone()).or_default().add(sums);
@@ -274,7 +270,7 @@ impl Summary {
             }
             let part = apps[slot].part(tenant, edition);
             let side = Side::of_role(role);
-            known.insert(*number, (slot, part, side));
+            known.insert(target, (slot, part, side));
             apps[slot].facts.push(Fact { client, hour, part, side, row: at as u32 });
         }
         for (id, slot) in numbers {

@@ -175,10 +175,11 @@ impl Worker {
     /// A worker without flows.
     pub fn new(settings: Arc<Settings>) -> Worker {
         let hour = settings.grid.hour(Minute(0));
+        let mut part = Part::default().with_room();
         Worker {
             table: FlowTable::new(settings.flows_max),
             names: NameTable::default(),
-            usage: SumsTable::default(),
+            usage: SumsTable::with_room(std::mem::take(&mut part.usage)),
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
             links: Links::new(),
@@ -191,7 +192,7 @@ impl Worker {
                 Copies::LeftOut | Copies::Sampled(_) => Some(Box::default()),
             },
             tunnelled: HashMap::default(),
-            part: Part::default(),
+            part,
             sensor: Timestamp::MIN,
             hour_of_minute: (Minute(0), hour),
             packets: 0,
@@ -276,7 +277,7 @@ impl Worker {
 
     /// What was gathered since the last part. What comes is gathered in `room`, an empty part.
     pub fn take_part(&mut self, room: Part) -> Part {
-        let mut part = std::mem::replace(&mut self.part, room);
+        let mut part = std::mem::replace(&mut self.part, room.with_room());
         part.usage = self.usage.take(std::mem::take(&mut self.part.usage));
         self.number_names(&mut part);
         part

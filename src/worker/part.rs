@@ -31,6 +31,8 @@ pub const HINTS_MAX: usize = 65_536;
 
 /// Entries that a part keeps room for, however few it had.
 const ROOM_MIN: usize = 1024;
+/// Rows and steps that a part has room for from the beginning.
+const ROOM: usize = 32_768;
 /// Steps of flows in a part; one with more is sent early.
 pub const STEPS_MAX: usize = 262_144;
 
@@ -100,6 +102,15 @@ impl Part {
             traits: emptied(self.traits),
             ..Part::default()
         }
+    }
+
+    /// Makes room for what a busy minute brings: memory that is not touched costs nothing, and a list
+    /// that grows is copied again and again.
+    pub fn with_room(mut self) -> Part {
+        self.usage.reserve_exact(ROOM);
+        self.answers.reserve_exact(2 * ROOM);
+        self.steps.reserve_exact(ROOM);
+        self
     }
 
     /// Adds to what a client at home had of a way around.

@@ -1,6 +1,6 @@
 //! How merge keeps what it has gathered: commits, and what happens while the disk refuses them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
@@ -8,13 +8,15 @@ use super::super::gathered::{HELD_BYTES_MAX, RowKey, SubjectNumber};
 use super::super::loads::LEADERS_MAX;
 use super::super::sources::Fresh;
 use super::super::summary::ClientSummary;
-use super::super::verdicts::TargetNumber;
+use super::super::verdicts::{TargetNumber, Verdicts};
 use super::{Keep, Merge};
+use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{
     CatalogueFacts, Commit, DetourRow, FollowedRow, PossibleRow, Store, StoreError, UsageRow,
 };
 use crate::time::Hour;
+use crate::usage::Sums;
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
 const UNMATCHED_MAX: usize = 65_536;
@@ -23,13 +25,7 @@ impl Merge {
     /// Folds unmatched domains for which there is no room: those with the most bytes stay, ties
     /// by name.
     pub(super) fn fold_unmatched(&mut self) {
-        let mut fresh: HashMap<TargetNumber, u64, RandomState> = HashMap::default();
-        for (key, sums) in self.gathered.rows.rows() {
-            if self.verdicts.is_domain(key.target) && !self.unmatched.contains(&key.target) {
-                *fresh.entry(key.target).or_default() += sums.bytes();
-            }
-        }
-        let mut fresh: Vec<_> = fresh.into_iter().collect();
+        let mut fresh: Vec<_> = self.fresh_domains.drain().collect();
         let room = UNMATCHED_MAX.saturating_sub(self.unmatched.len());
         if fresh.len() > room {
             fresh.sort_by(|&(one, one_bytes), &(other, other_bytes)| {
@@ -40,9 +36,12 @@ impl Merge {
                 fresh.drain(room..).map(|(target, _)| target).collect();
             self.summary.bound(Counter::UnmatchedFolded, folded.len() as u64);
             let other = self.verdicts.other_domain();
-            let moved = self.gathered.rows.take_if(|key| folded.contains(&key.target));
-            for (key, sums) in moved {
-                self.gathered.rows.entry(RowKey { target: other, ..key }).0.add(&sums);
+            let rows = match self.is_summary_only() {
+                true => &mut self.totals,
+                false => &mut self.gathered.rows,
+            };
+            for (key, sums) in rows.take_if(|key| folded.contains(&key.target)) {
+                rows.entry(RowKey { target: other, ..key }).0.add(&sums);
             }
         }
         // What was only asked for takes no room from what is used.
@@ -87,18 +86,24 @@ impl Merge {
         }
     }
 
+    /// The sums of a row. What is kept in no database is summed up at once.
+    pub(super) fn sums_of(&mut self, key: RowKey) -> &mut Sums {
+        match self.is_summary_only() {
+            true => self.totals.entry(summed(&self.verdicts, key)).0,
+            false => self.gathered.rows.entry(key).0,
+        }
+    }
+
+    /// Whether the summary is all that is made of rows.
+    pub(super) fn is_summary_only(&self) -> bool {
+        self.keep.is_none() && !self.live
+    }
+
     /// Adds what was gathered to what the summary will be made of. One look-up a row: names are
     /// compared once for all ticks, in [`Merge::tell_summary`].
     fn summarise(&mut self) {
-        self.client_totals.resize(self.subjects.len(), None);
         for (key, sums) in self.gathered.rows.rows() {
-            self.client_totals[key.subject as usize].get_or_insert_default().add(sums);
-            // Of a domain without signature nothing is told by client and hour.
-            let (subject, hour) = match self.verdicts.is_domain(key.target) {
-                true => (0, Hour(0)),
-                false => (key.subject, key.hour),
-            };
-            self.totals.entry((subject, hour, key.target)).0.add(sums);
+            self.totals.entry(summed(&self.verdicts, *key)).0.add(sums);
         }
         self.summary.books.merge(&self.gathered.books);
         for sums in self.gathered.intake.values() {
@@ -217,6 +222,16 @@ impl Merge {
     /// Whether there is nothing to commit.
     fn is_settled(&self) -> bool {
         self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
+    }
+}
+
+/// What the summary's sums of a row are of: it does not tell where a name is from, and of a domain
+/// without signature nothing by client and hour.
+pub(super) fn summed(verdicts: &Verdicts, key: RowKey) -> RowKey {
+    let source = NameSource::Dns;
+    match verdicts.is_domain(key.target) {
+        true => RowKey { subject: 0, hour: Hour(0), source, ..key },
+        false => RowKey { source, ..key },
     }
 }
 

@@ -1,10 +1,11 @@
 //! What flows did that tells whether they followed another site's page: merge has
 //! [`super::super::loads`] judge it, and adds to rows what is known by then.
 
-use super::super::gathered::RowKey;
+use super::super::gathered::{Gathered, RowKey, told};
 use super::super::loads::{Begun, Leads, Site, Step, Told};
 use super::super::verdicts::Verdict;
 use super::Merge;
+use super::keeping::summed;
 use crate::catalogue::Role;
 use crate::ledger::Bucket;
 use crate::net::Address;
@@ -46,25 +47,31 @@ impl Merge {
         if (is_told_late || !self.loads.take(begun))
             && let Some(key) = row
         {
-            self.gathered.add_told(key, &Told::default(), step, false);
+            let sums = told(&mut self.gathered.leaders, key, &Told::default(), step, false);
+            self.sums_of(key).add(&sums);
         }
     }
 
     /// Adds to rows what is known by now of the loads in which their flows began.
     pub(super) fn settle_loads(&mut self, horizon: Option<Timestamp>) {
-        let (gathered, verdicts) = (&mut self.gathered, &self.verdicts);
-        let keeps = self.keep.is_some();
+        let (keeps, is_summary_only) = (self.keep.is_some(), self.is_summary_only());
+        let (verdicts, totals) = (&self.verdicts, &mut self.totals);
+        let Gathered { rows, leaders, .. } = &mut self.gathered;
         let order = |one: &Option<RowKey>, other: &Option<RowKey>| {
             let key = |row: &Option<RowKey>| {
                 row.map(|key| (verdicts.target(key.target), key.hour, key.source))
             };
             key(one).cmp(&key(other))
         };
-        self.loads.settle(horizon, order, |row, told, step| {
+        self.loads.settle(horizon, order, |row, what, step| {
             let Some(key) = row else { return };
             // Only what is kept is judged again.
             let may_change = keeps && verdicts.is_judged_by_loads(key.target);
-            gathered.add_told(key, told, step, may_change);
+            let sums = told(leaders, key, what, step, may_change);
+            match is_summary_only {
+                true => totals.entry(summed(verdicts, key)).0.add(&sums),
+                false => rows.entry(key).0.add(&sums),
+            }
         });
     }
 }
