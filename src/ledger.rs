@@ -6,7 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where bytes end up. The first that fits, in this order, takes them.
+/// Where bytes end up. The first that fits, in this order, takes them; only a tunnel that said what it
+/// is comes before [`Bucket::Private`] and [`Bucket::Inbound`]: the books say where the sensor is blind,
+/// and inside a tunnel it is, wherever its ends are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -25,7 +27,7 @@ pub enum Bucket {
     Private = 5,
     /// The client is outside the home networks.
     Inbound = 6,
-    /// VPN, relay, Tor or SSH tunnel, by protocol or by catalogue.
+    /// VPN, relay, Tor or SSH tunnel: by protocol, wherever its ends are, or by catalogue.
     Tunnel = 7,
     /// DNS over TLS, HTTPS or QUIC.
     EncryptedDns = 8,

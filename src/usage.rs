@@ -275,6 +275,8 @@ pub struct UsageKey {
     /// Which bucket the bytes belong to if it is not the name that decides, as a number; see
     /// `worker::account`.
     pub bucket: u8,
+    /// Whether both ends are at home, where it is not the name that decides.
+    pub at_home: bool,
 }
 
 /// Sums by key, in the order in which their keys came. The table of places is apart from the rows,

@@ -52,7 +52,7 @@ pub(super) struct Gathered {
     /// By hour and worker.
     pub(super) rings: BTreeMap<(Hour, usize), RingSums>,
     /// Flows and bytes of ways around.
-    pub(super) detours: BTreeMap<(Hour, SubjectNumber, Detour), (u64, u64)>,
+    pub(super) detours: BTreeMap<(Hour, Option<SubjectNumber>, Detour), (u64, u64)>,
     pub(super) counters: Counters,
 }
 

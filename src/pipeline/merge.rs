@@ -144,6 +144,27 @@ pub struct Merge {
     pub records: Records,
 }
 
+/// How a flow's bytes stand to its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// The name says which bucket they are in.
+    ByName,
+    /// They are in another one.
+    Elsewhere,
+    /// Likewise, and both ends are at home.
+    AtHome,
+}
+
+impl Standing {
+    fn of(bucket: Option<Bucket>, at_home: bool) -> Standing {
+        match bucket {
+            None => Standing::ByName,
+            Some(_) if at_home => Standing::AtHome,
+            Some(_) => Standing::Elsewhere,
+        }
+    }
+}
+
 impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
@@ -400,11 +421,11 @@ impl Merge {
                 let minutes = sums.minutes_up | sums.minutes_down;
                 self.calls.went_on(key.client, names.get(key.name), key.hour, minutes);
             }
-            self.row(key.client, verdict.target, bucket, key.hour, key.source, sums);
+            let standing = Standing::of(bucket, key.at_home);
+            self.row(key.client, verdict.target, standing, key.hour, key.source, sums);
         }
         for &FlowStep { key, server, time, step } in steps.iter() {
-            let UsageKey { client, name, hour, source, bucket } = key;
-            let at_home = bucket == Bucket::Private as u8;
+            let UsageKey { client, name, hour, source, bucket, at_home } = key;
             let verdict = verdicts[name as usize];
             let began = matches!(step, Step::Began(_));
             if began && verdict.calls && Bucket::from_number(bucket).is_none() {
@@ -415,8 +436,8 @@ impl Merge {
             }
             self.step(client, verdict, at_home, (hour, source), time, step);
         }
-        for ((client, hour, detour), (flows, bytes)) in detours.drain() {
-            self.detour(client, hour, detour, flows, bytes);
+        for ((device, hour, detour), (flows, bytes)) in detours.drain() {
+            self.detour(device, hour, detour, flows, bytes);
         }
         for (device, hour) in present.drain() {
             self.presence.note(device, hour, Sign::Shown);
@@ -477,7 +498,7 @@ impl Merge {
         &mut self,
         client: Address,
         target: Option<TargetNumber>,
-        bucket: Option<Bucket>,
+        standing: Standing,
         hour: Hour,
         source: NameSource,
         sums: &Sums,
@@ -485,7 +506,7 @@ impl Merge {
         // What is at home is no blind spot of the catalogue. Questions are kept: the domain may turn
         // out to be an app one day.
         let is_told = |target: &TargetNumber| {
-            bucket != Some(Bucket::Private) || !self.verdicts.is_domain(*target)
+            standing != Standing::AtHome || !self.verdicts.is_domain(*target)
         };
         let target = target.filter(is_told);
         if target.is_none() && sums.bytes_down == 0 {
@@ -503,7 +524,7 @@ impl Merge {
         }
         let key = RowKey { hour, subject, target, source };
         let mut sums = *sums;
-        if bucket.is_some() {
+        if standing != Standing::ByName {
             (sums.elsewhere_flows, sums.elsewhere_bytes) = (sums.connections, sums.bytes());
         }
         if sums.attempts_failed > 0 && !self.is_two_way(subject) {

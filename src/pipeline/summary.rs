@@ -175,11 +175,11 @@ impl Summary {
         Summary::new(self.wants_unmatched_names)
     }
 
-    pub(super) fn detour(&mut self, detour: Detour, subject: u32, flows: u64, bytes: u64) {
+    pub(super) fn detour(&mut self, detour: Detour, subject: Option<u32>, flows: u64, bytes: u64) {
         let (all_flows, all_bytes, subjects) = self.detours.entry(detour).or_default();
         *all_flows += flows;
         *all_bytes += bytes;
-        subjects.insert(subject);
+        subjects.extend(subject);
     }
 
     /// Ways around that were taken, each with flows, bytes and by how many devices.

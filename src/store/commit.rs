@@ -409,7 +409,7 @@ fn add_accepted(
 fn add_detours(connection: &Connection, run: RunId, rows: &[DetourRow]) -> rusqlite::Result<()> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO detours (hour, run, kind, subject, flows, bytes, devices)
-         VALUES (?, ?, ?, ?, ?, ?, 1)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?4 > 0)
          ON CONFLICT DO UPDATE SET
              flows = flows + excluded.flows, bytes = bytes + excluded.bytes",
     )?;
@@ -418,7 +418,7 @@ fn add_detours(connection: &Connection, run: RunId, rows: &[DetourRow]) -> rusql
             row.hour.start_seconds(),
             run.0,
             row.detour.number(),
-            row.subject.0,
+            row.subject.map_or(0, |subject| subject.0),
             number(row.flows),
             number(row.bytes),
         ])?;

@@ -249,8 +249,8 @@ pub struct DetourRow {
     pub hour: Hour,
     /// Which way.
     pub detour: Detour,
-    /// Whose.
-    pub subject: SubjectId,
+    /// Whose; of nobody at home, none.
+    pub subject: Option<SubjectId>,
     /// Flows that began in the hour.
     pub flows: u64,
     /// Bytes.

@@ -352,7 +352,7 @@ CREATE TABLE detours (
                                -- 66 doq by their hello, 65 dot, 67 doq, 68 doh by the list of
                                -- resolvers; 69 vpn-anonymizer, 70 tunnelling,
                                -- 71 remote-access by the catalogue
-    subject INTEGER NOT NULL,  -- of subjects, or 0 once it is not kept who it was
+    subject INTEGER NOT NULL,  -- of subjects, or 0: nobody at home, or it is no longer kept who
     flows   INTEGER NOT NULL,
     bytes   INTEGER NOT NULL,
     devices INTEGER NOT NULL,  -- 1, or of how many it is the sum

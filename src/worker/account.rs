@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::bucket::{BY_NAME, fixed_bucket};
+use super::bucket::{BY_NAME, apply_tunnel, fixed_bucket, is_at_home};
 use super::ended::own_name;
 use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowStep, HINTS_MAX, Outer, Part, Step};
 use super::steps::ANSWER_BYTES_MIN;
@@ -190,7 +190,7 @@ impl Worker {
         hot.set_client(side);
         hot.bucket = fixed_bucket(hot, &self.settings);
         let (hot, cold) = self.table.both(flow);
-        tunnels::apply(hot, cold);
+        apply_tunnel(hot, cold);
         for (_, sums) in self.pending.get_mut(&flow).into_iter().flatten() {
             std::mem::swap(&mut sums.bytes_up, &mut sums.bytes_down);
             std::mem::swap(&mut sums.minutes_up, &mut sums.minutes_down);
@@ -364,27 +364,33 @@ impl Worker {
             self.note_service(client.address, server, hour);
         }
         let (hot, cold) = self.table.both(flow);
-        let at_home = !matches!(bucket, Some(Bucket::Inbound))
+        let client_at_home = !matches!(bucket, Some(Bucket::Inbound))
             && (bucket.is_none() || self.settings.home.contains(client.address));
+        if let Some(detour) = detours::of_flow(hot, cold) {
+            // Of who comes from outside, the device is the one at home that answers, if there is one.
+            let ends = [client.address, server.address];
+            let device = ends.into_iter().find(|&end| self.settings.home.contains(end));
+            self.part.note_detour(device, hour, detour, sums.connections, sums.bytes());
+        }
         let nameless = match bucket {
             Some(Bucket::NetworkService | Bucket::Inbound | Bucket::OtherIp) => bucket,
-            _ if !at_home => bucket,
+            _ if !client_at_home => bucket,
             _ => None,
         };
         if let Some(bucket) = nameless {
-            if at_home && sums.bytes_down > 0 {
+            if client_at_home && sums.bytes_down > 0 {
                 note_two_way(&mut self.part, client.address);
             }
             self.part.books.add(hour, bucket, sums.connections, sums.bytes());
             return;
         }
-        if let Some(detour) = detours::of_flow(hot, cold) {
-            self.part.note_detour(client.address, hour, detour, sums.connections, sums.bytes());
-        }
+        let both_at_home = bucket.is_some() && is_at_home(hot, &self.settings);
         let outer = self.inspector.outer(flow);
         let own_name = own_name(cold);
         if let (Some((name, source)), None) = (own_name, outer) {
-            let key = UsageKey { client: client.address, name, hour, source, bucket: hot.bucket };
+            let client = client.address;
+            let bucket = hot.bucket;
+            let key = UsageKey { client, name, hour, source, bucket, at_home: both_at_home };
             let (known, is_new) = self.usage.entry(key);
             known.add(&sums);
             if is_new {
@@ -414,6 +420,7 @@ impl Worker {
             hour,
             sums,
             bucket,
+            at_home: both_at_home,
             is_media: tunnels::media_of(cold).is_some(),
             step,
             outer,
@@ -442,6 +449,7 @@ impl Worker {
                     hour: Hour(hot.minute.0),
                     sums: Sums::default(),
                     bucket: Bucket::from_number(hot.bucket),
+                    at_home: is_at_home(hot, &self.settings),
                     is_media: tunnels::media_of(cold).is_some(),
                     step: None,
                     outer: None,

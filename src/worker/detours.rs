@@ -121,13 +121,8 @@ impl fmt::Display for Detour {
 /// The way around that a flow is, whatever its name.
 pub(super) fn of_flow(hot: &Hot, cold: &Cold) -> Option<Detour> {
     match Bucket::from_number(hot.bucket) {
-        Some(Bucket::NetworkService | Bucket::Inbound) => None,
-        // A tunnel between two addresses at home hides what it carries all the same, while who
-        // administers a server or asks a proxy at home goes no way around.
-        Some(Bucket::Private) => {
-            let told = tunnels::protocol_of(hot, cold);
-            told.filter(|protocol| protocol.is_network_tunnel()).map(Detour::Protocol)
-        }
+        // Who is controlled from afar at home goes no way around.
+        Some(Bucket::NetworkService | Bucket::Inbound | Bucket::Private) => None,
         Some(Bucket::EncryptedDns) if hot.protocol == protocol::UDP => {
             Some(Detour::DnsOverQuic(DnsSign::Hello))
         }

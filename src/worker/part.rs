@@ -67,7 +67,7 @@ pub struct Part {
     /// Addresses at home that ARP or DHCP showed, by hour.
     pub present: HashSet<(Address, Hour), RandomState>,
     /// Flows and bytes of ways around, by client, hour and way.
-    pub detours: HashMap<(Address, Hour, Detour), (u64, u64), RandomState>,
+    pub detours: HashMap<(Option<Address>, Hour, Detour), (u64, u64), RandomState>,
     /// What devices call themselves: never use of an app.
     pub device_names: Vec<(Address, DeviceName)>,
     /// Versions of QUIC Initials that no known key opens, by version, in flows.
@@ -113,16 +113,16 @@ impl Part {
         self
     }
 
-    /// Adds to what a client at home had of a way around.
+    /// Adds to what a device at home, if one had a part in it, had of a way around.
     pub fn note_detour(
         &mut self,
-        client: Address,
+        device: Option<Address>,
         hour: Hour,
         detour: Detour,
         flows: u64,
         bytes: u64,
     ) {
-        let key = (client, hour, detour);
+        let key = (device, hour, detour);
         if self.detours.len() >= HINTS_MAX && !self.detours.contains_key(&key) {
             self.counters.count(Counter::HintDropped);
             return;
@@ -211,6 +211,8 @@ pub struct AnonymousSums {
     pub sums: Sums,
     /// A bucket that its bytes belong to whatever its name.
     pub bucket: Option<Bucket>,
+    /// Whether both its ends are at home, where it has such a bucket.
+    pub at_home: bool,
     /// Whether it carries media of a call.
     pub is_media: bool,
     /// What it did.

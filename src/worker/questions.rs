@@ -77,7 +77,7 @@ impl Worker {
     fn count_question(&mut self, client: Address, name: &str, hour: Hour, time: Timestamp) {
         let name = self.intern(name);
         let bucket = Bucket::NetworkService as u8;
-        let key = UsageKey { client, name, hour, source: NameSource::Dns, bucket };
+        let key = UsageKey { client, name, hour, source: NameSource::Dns, bucket, at_home: false };
         let (sums, is_new) = self.usage.entry(key);
         sums.add(&Sums { dns_queries: 1, first_seen: time, last_seen: time, ..Sums::default() });
         if !is_new {

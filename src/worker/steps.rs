@@ -67,7 +67,7 @@ impl Worker {
             return;
         }
         if let Some((name, source)) = own_name(cold) {
-            let key = UsageKey { client, name, hour, source, bucket: hot.bucket };
+            let key = UsageKey { client, name, hour, source, bucket: BY_NAME, at_home: false };
             let server = hot.addresses[1 - hot.client()];
             self.part.steps.push(FlowStep { key, server, time, step: Step::Resumed(answer) });
         }

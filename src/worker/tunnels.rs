@@ -5,6 +5,7 @@
 //! at it. A tunnel keeps its name, if DNS gave it one; its bytes are in the bucket `tunnel`. Whose
 //! media it is, merge finds out.
 
+use super::bucket::apply_tunnel;
 use super::inspect::INSPECTIONS_MAX;
 use super::{Item, Worker};
 use crate::dissect::Progress;
@@ -13,7 +14,6 @@ use crate::dissect::tunnel::openvpn::Packet as OpenVpnPacket;
 use crate::dissect::tunnel::{Datagram, Datagrams, Recognised, TunnelProtocol};
 use crate::flow::slot::{Cold, Hot, Side, mark, told};
 use crate::flow::table::FlowId;
-use crate::ledger::Bucket;
 use crate::net::protocol;
 use crate::stats::Counter;
 
@@ -170,7 +170,7 @@ impl Worker {
         if cold.tunnel == 0 {
             cold.tunnel = protocol as u8;
         }
-        apply(hot, cold);
+        apply_tunnel(hot, cold);
     }
 
     pub(super) fn forget_tunnel(&mut self, flow: FlowId) {
@@ -203,16 +203,6 @@ fn datagram<'a>(item: &Item, payload: &'a [u8]) -> Datagram<'a> {
         length: packet.payload_length as usize,
         is_nat_traversal: has_port(&NAT_TRAVERSAL_PORTS),
         is_zerotier: has_port(&[ZEROTIER_PORT]),
-    }
-}
-
-/// Puts a tunnel's bytes where they belong, unless an earlier bucket has them.
-pub(super) fn apply(hot: &mut Hot, cold: &Cold) {
-    let is_later = Bucket::from_number(hot.bucket).is_none_or(|bucket| bucket > Bucket::Tunnel);
-    let protocol = TunnelProtocol::from_number(cold.tunnel);
-    let carries_traffic = protocol.is_some_and(|protocol| !protocol.is_remote_access());
-    if carries_traffic && is_later {
-        hot.bucket = Bucket::Tunnel as u8;
     }
 }
 

@@ -152,12 +152,6 @@ impl TunnelProtocol {
         matches!(self, RemoteDesktop | Vnc | TeamViewer | AnyDesk)
     }
 
-    /// Whether it carries whole networks or any connection, rather than those of one program that asks
-    /// for it.
-    pub fn is_network_tunnel(self) -> bool {
-        !self.is_remote_access() && !matches!(self, TunnelProtocol::Ssh | TunnelProtocol::Socks)
-    }
-
     /// The protocol with this number; 0 stands for none.
     pub fn from_number(number: u8) -> Option<TunnelProtocol> {
         TunnelProtocol::ALL.get(usize::from(number).checked_sub(1)?).copied()

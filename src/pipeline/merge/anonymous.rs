@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::calls::OpenFlow;
 use super::super::naming::{Named, name_flow, name_media};
 use super::super::verdicts::Verdict;
-use super::Merge;
+use super::{Merge, Standing};
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::ledger::Bucket;
 use crate::names::LATE_NANOS;
@@ -98,9 +98,8 @@ impl Merge {
         let target = named.verdict.and_then(|verdict| verdict.target);
         let client = flow.client.address;
         if let (Some(verdict), Some(step)) = (named.verdict, flow.step) {
-            let at_home = flow.bucket == Some(Bucket::Private);
             let row = (flow.hour, named.source);
-            self.step(client, verdict, at_home, row, flow.first_seen, step);
+            self.step(client, verdict, flow.at_home, row, flow.first_seen, step);
         }
         // What media say of an app says nothing of the next media.
         if let (Some(Verdict { calls: true, .. }), NameSource::Dns, Some(name), None) =
@@ -120,22 +119,24 @@ impl Merge {
                 }
                 None if named.bucket == Bucket::EncryptedDns => {
                     let (flows, bytes) = (flow.sums.connections, flow.sums.bytes());
-                    self.detour(client, flow.hour, of_resolver, flows, bytes);
+                    self.detour(Some(client), flow.hour, of_resolver, flows, bytes);
                 }
                 None => {}
             }
         }
         if flow.bucket.is_none() && named.is_tor {
             let (flows, bytes) = (flow.sums.connections, flow.sums.bytes());
-            self.detour(client, flow.hour, Detour::Protocol(TunnelProtocol::Tor), flows, bytes);
+            let tor = Detour::Protocol(TunnelProtocol::Tor);
+            self.detour(Some(client), flow.hour, tor, flows, bytes);
         }
         let is_elsewhere = named.is_tor || named.bucket == Bucket::EchHidden;
         let bucket = flow.bucket.or(is_elsewhere.then_some(named.bucket));
-        self.row(client, target, bucket, flow.hour, named.source, &flow.sums);
+        let standing = Standing::of(bucket, flow.at_home);
+        self.row(client, target, standing, flow.hour, named.source, &flow.sums);
         // A hello's own name tells what the server serves.
         if let (Some(_), Some(name), true) = (target, &named.name, flow.sums.connections > 0)
             && matches!(named.source, NameSource::Sni | NameSource::Quic | NameSource::Cert)
-            && flow.bucket != Some(Bucket::Private)
+            && !flow.at_home
         {
             self.serves(flow.server.address, name, flow.first_seen);
         }

@@ -9,16 +9,16 @@ use crate::usage::Sums;
 use crate::worker::detours::Detour;
 
 impl Merge {
-    /// Adds what a client had of a way around.
+    /// Adds what was had of a way around: of a device, where one at home had a part in it.
     pub(super) fn detour(
         &mut self,
-        client: Address,
+        device: Option<Address>,
         hour: Hour,
         detour: Detour,
         flows: u64,
         bytes: u64,
     ) {
-        let subject = self.subject(client);
+        let subject = device.map(|device| self.subject(device));
         let sums = self.gathered.detours.entry((hour, subject, detour)).or_default();
         sums.0 += flows;
         sums.1 += bytes;
@@ -38,7 +38,7 @@ impl Merge {
         if let Some(detour) = self.verdicts.detour(verdict, of_resolver)
             && sums.has_traffic()
         {
-            self.detour(client, hour, detour, sums.connections, sums.bytes());
+            self.detour(Some(client), hour, detour, sums.connections, sums.bytes());
         }
     }
 }

@@ -154,7 +154,7 @@ impl Merge {
             self.summary.sources.fresh(|number| subject_id(store, number))?;
         let mut detours = Vec::with_capacity(self.gathered.detours.len());
         for (&(hour, subject, detour), &(flows, bytes)) in &self.gathered.detours {
-            let subject = subject_id(store, subject)?;
+            let subject = subject.map(|number| subject_id(store, number)).transpose()?;
             detours.push(DetourRow { hour, detour, subject, flows, bytes });
         }
         let commit = Commit {
