@@ -27,6 +27,8 @@ pub enum NameSource {
     Net = 5,
     /// Media of a call, by the app that the same client used just before.
     Media = 6,
+    /// What the flow speaks is spoken by one product alone.
+    Protocol = 7,
 }
 
 impl NameSource {
@@ -40,12 +42,14 @@ impl NameSource {
             NameSource::Dns => "dns",
             NameSource::Net => "net",
             NameSource::Media => "media",
+            NameSource::Protocol => "protocol",
         }
     }
 
     /// The source with this number, as stored in the database.
     pub fn from_number(number: u8) -> Option<NameSource> {
-        [Self::Sni, Self::Quic, Self::Host, Self::Cert, Self::Dns, Self::Net, Self::Media]
+        use NameSource::{Cert, Dns, Host, Media, Net, Protocol, Quic, Sni};
+        [Sni, Quic, Host, Cert, Dns, Net, Media, Protocol]
             .into_iter()
             .find(|source| *source as u8 == number)
     }

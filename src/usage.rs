@@ -388,6 +388,7 @@ mod tests {
             hour: Hour(0),
             source: NameSource::Sni,
             bucket: 0,
+            at_home: false,
         };
         table.entry(key(1)).0.bytes_up += 5;
         table.entry(key(2)).0.bytes_up += 7;

@@ -376,6 +376,14 @@ impl SideStream {
             [255, 241..=249, ..] if self.may_begin_line() => self.line_consumed(2),
             [255, 251..=254, _, ..] if self.may_begin_line() => self.line_consumed(3),
             [255] | [255, 251..=254] if self.may_begin_line() => Step::Wait(bytes.len() + 1),
+            _ if matches!(self.state, State::Anew) && tunnel::is_rustdesk_relay_request(bytes) => {
+                emit(Finding::Tunnel { protocol: TunnelProtocol::RustDesk, by_client: true });
+                Step::Done
+            }
+            [b'I', ..] if bytes.starts_with(tunnel::IKE_OVER_TCP) => {
+                emit(Finding::Tunnel { protocol: TunnelProtocol::Ipsec, by_client: true });
+                Step::Done
+            }
             [b' '..=b'~', ..] => self.text(bytes, emit),
             _ if matches!(self.state, State::Anew) => self.binary(bytes, emit),
             _ => Step::Done,
@@ -474,7 +482,13 @@ fn hello(bytes: &[u8], fingerprint: bool, emit: &mut Emit<'_>) -> Step {
                 None
             }
             Progress::Incomplete => return Step::Wait(bytes.len() + 1),
-            Progress::Reject(counter) => counter,
+            Progress::Reject(counter) => {
+                if tunnel::has_anydesk_certificate(bytes) {
+                    let protocol = TunnelProtocol::AnyDesk;
+                    emit(Finding::Tunnel { protocol, by_client: false });
+                }
+                counter
+            }
         }
     };
     if let Some(counter) = refused {

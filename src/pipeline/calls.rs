@@ -178,6 +178,8 @@ mod tests {
             hour: Hour(0),
             sums: Sums::default(),
             bucket: None,
+            at_home: false,
+            spoken: None,
             is_media: true,
             step: None,
             outer: None,

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::verdicts::{Verdict, Verdicts};
-use crate::dissect::tunnel::{self, Oddness};
+use crate::dissect::tunnel::{self, Oddness, TunnelProtocol};
 use crate::hostname::{Hostname, registrable_domain};
 use crate::ledger::Bucket;
 use crate::names::{CANDIDATES_MAX, Candidate, LATE_NANOS, NameCache};
@@ -173,6 +173,17 @@ pub fn name_flow(
             }
         }
     };
+    // What one product alone speaks is its app's, also on a server of one's own.
+    if result.verdict.is_none_or(|verdict| verdict.app.is_none())
+        && let Some(host) = flow.spoken.and_then(TunnelProtocol::host)
+    {
+        let verdict = verdicts.name(host);
+        if verdict.app.is_some() {
+            let (name, source) = (result.name.take(), NameSource::Protocol);
+            let (verdict, bucket) = (Some(verdict), verdict.bucket);
+            result = Named { verdict, bucket, name, source, ..Named::nobody_knows() };
+        }
+    }
     // DNS over HTTPS to a resolver that is known by its address needs no name.
     if result.verdict.is_none() && verdicts.is_resolver(flow.server) {
         result.bucket = Bucket::EncryptedDns;

@@ -457,7 +457,13 @@ mod tests {
             let mut commit = commit_of(&mut store, sequence, 1);
             let subject = store.subject_id(&subject(person, person)).unwrap();
             let detour = Detour::Protocol(TunnelProtocol::WireGuard);
-            let row = DetourRow { hour: Hour(hour), detour, subject: Some(subject), flows: 1, bytes: 100 };
+            let row = DetourRow {
+                hour: Hour(hour),
+                detour,
+                subject: Some(subject),
+                flows: 1,
+                bytes: 100,
+            };
             commit.detours = vec![row, DetourRow { detour: Detour::Vpn, flows: 0, ..row }, row];
             store.commit(run, &commit).unwrap();
         }

@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 11;
+pub const SCHEMA_VERSION: i64 = 12;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { to: 9, sql: include_str!("migrations/9.sql") },
     Migration { to: 10, sql: include_str!("migrations/10.sql") },
     Migration { to: 11, sql: include_str!("migrations/11.sql") },
+    Migration { to: 12, sql: include_str!("migrations/12.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that

@@ -123,7 +123,7 @@ CREATE TABLE usage (
     subject         INTEGER NOT NULL REFERENCES subjects (id),
     target          INTEGER NOT NULL REFERENCES targets (id),
     name_source     INTEGER NOT NULL,  -- 0 sni, 1 quic, 2 host, 3 cert, 4 dns, 5 net,
-                                       -- 6 media
+                                       -- 6 media, 7 protocol
     catalogue       INTEGER NOT NULL REFERENCES catalogues (id),
     connections     INTEGER NOT NULL,  -- flows that began in this hour
     attempts_failed INTEGER NOT NULL,  -- flows without an answer, or reset before one
@@ -348,6 +348,7 @@ CREATE TABLE detours (
                                -- 8 tailscale, 9 zerotier, 10 anyconnect, 11 socks, 12 masque, 13 gre,
                                -- 14 rdp, 15 vnc, 16 teamviewer, 17 anydesk, 18 sstp, 19 softether,
                                -- 20 fortinet, 21 globalprotect, 22 pulse, 23 chisel, 24 hysteria,
+                               -- 25 rustdesk, 26 tinc, 27 nebula, 28 lightway,
                                -- by what they say; 64 dot,
                                -- 66 doq by their hello, 65 dot, 67 doq, 68 doh by the list of
                                -- resolvers; 69 vpn-anonymizer, 70 tunnelling,
@@ -484,7 +485,8 @@ SELECT
     t.edition AS app_edition,
     iif(t.app IS NULL, t.domain, '') AS unmatched_domain,
     CASE u.name_source WHEN 0 THEN 'sni' WHEN 1 THEN 'quic' WHEN 2 THEN 'host'
-        WHEN 3 THEN 'cert' WHEN 4 THEN 'dns' WHEN 5 THEN 'net' WHEN 6 THEN 'media' END AS name_source,
+        WHEN 3 THEN 'cert' WHEN 4 THEN 'dns' WHEN 5 THEN 'net' WHEN 6 THEN 'media'
+        WHEN 7 THEN 'protocol' END AS name_source,
     c.version AS catalogue_version,
     u.connections,
     u.attempts_failed,

@@ -14,6 +14,7 @@ use super::ended::own_name;
 use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowStep, HINTS_MAX, Outer, Part, Step};
 use super::steps::ANSWER_BYTES_MIN;
 use super::{Item, Worker, detours, tunnels};
+use crate::dissect::tunnel::TunnelProtocol;
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
 use crate::hostname::registrable_domain;
@@ -421,6 +422,7 @@ impl Worker {
             sums,
             bucket,
             at_home: both_at_home,
+            spoken: TunnelProtocol::from_number(cold.tunnel),
             is_media: tunnels::media_of(cold).is_some(),
             step,
             outer,
@@ -450,6 +452,7 @@ impl Worker {
                     sums: Sums::default(),
                     bucket: Bucket::from_number(hot.bucket),
                     at_home: is_at_home(hot, &self.settings),
+                    spoken: TunnelProtocol::from_number(cold.tunnel),
                     is_media: tunnels::media_of(cold).is_some(),
                     step: None,
                     outer: None,

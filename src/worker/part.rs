@@ -213,6 +213,8 @@ pub struct AnonymousSums {
     pub bucket: Option<Bucket>,
     /// Whether both its ends are at home, where it has such a bucket.
     pub at_home: bool,
+    /// What it says that it is, where it says so.
+    pub spoken: Option<TunnelProtocol>,
     /// Whether it carries media of a call.
     pub is_media: bool,
     /// What it did.

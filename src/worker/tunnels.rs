@@ -145,8 +145,8 @@ impl Worker {
             self.set_client(flow, side);
         }
         self.mark_tunnel(flow, protocol);
-        use TunnelProtocol::{Pptp, Ssh, TeamViewer, Vnc};
-        if matches!(protocol, Ssh | Pptp | TeamViewer | Vnc) {
+        use TunnelProtocol::{Ipsec, Pptp, RustDesk, Ssh, TeamViewer, Tinc, Vnc};
+        if matches!(protocol, Ssh | Pptp | TeamViewer | Vnc | RustDesk | Tinc | Ipsec) {
             self.leave_alone(flow);
         }
     }

@@ -6,6 +6,8 @@
 use super::{Datagram, Side};
 
 const HEADER_LENGTH: usize = 28;
+/// With what a stream of IKE and ESP over TCP begins (RFC 9329, 3).
+pub(crate) const STREAM_PREFIX: &[u8] = b"IKETCP";
 /// What tells IKE from ESP behind NAT.
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
 /// RFC 7296, 3.1: the sender began the security association, and this answers a request.

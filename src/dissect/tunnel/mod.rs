@@ -17,19 +17,28 @@ mod anyconnect;
 mod esp_in_udp;
 mod ike;
 mod l2tp;
+mod lightway;
+mod nebula;
 pub mod openvpn;
 mod pptp;
 mod remote;
 mod requests;
+mod rustdesk;
 mod ssh;
 mod tailscale;
+mod tinc;
 mod tor;
 mod wireguard;
 mod zerotier;
 
+pub(crate) use ike::STREAM_PREFIX as IKE_OVER_TCP;
 pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
-pub(crate) use remote::{is_anydesk, is_remote_desktop, is_teamviewer_command, teamviewer_command};
+pub(crate) use remote::{
+    has_anydesk_certificate, is_anydesk, is_remote_desktop, is_teamviewer_command,
+    teamviewer_command,
+};
 pub(crate) use requests::{is_hysteria, of_request, of_subprotocol, of_upgrade};
+pub(crate) use rustdesk::is_relay_request as is_rustdesk_relay_request;
 pub use tor::{Oddness, Sign as TorSign, oddness as tor_oddness, of_hello as tor_hello};
 
 /// A protocol by which a flow is known as a tunnel.
@@ -84,11 +93,19 @@ pub enum TunnelProtocol {
     Chisel = 23,
     /// Hysteria, by what its hello offers to speak.
     Hysteria = 24,
+    /// RustDesk, by what it says to its servers.
+    RustDesk = 25,
+    /// tinc, by its meta connection.
+    Tinc = 26,
+    /// Nebula.
+    Nebula = 27,
+    /// ExpressVPN's Lightway over UDP.
+    Lightway = 28,
 }
 
 impl TunnelProtocol {
     /// Every protocol.
-    pub const ALL: [TunnelProtocol; 24] = [
+    pub const ALL: [TunnelProtocol; 28] = [
         TunnelProtocol::WireGuard,
         TunnelProtocol::OpenVpn,
         TunnelProtocol::Ipsec,
@@ -113,6 +130,10 @@ impl TunnelProtocol {
         TunnelProtocol::Pulse,
         TunnelProtocol::Chisel,
         TunnelProtocol::Hysteria,
+        TunnelProtocol::RustDesk,
+        TunnelProtocol::Tinc,
+        TunnelProtocol::Nebula,
+        TunnelProtocol::Lightway,
     ];
 
     /// The word used in every output.
@@ -142,14 +163,31 @@ impl TunnelProtocol {
             TunnelProtocol::Pulse => "pulse",
             TunnelProtocol::Chisel => "chisel",
             TunnelProtocol::Hysteria => "hysteria",
+            TunnelProtocol::RustDesk => "rustdesk",
+            TunnelProtocol::Tinc => "tinc",
+            TunnelProtocol::Nebula => "nebula",
+            TunnelProtocol::Lightway => "lightway",
         }
     }
 
     /// Whether a computer is controlled by it, rather than traffic carried: then the bytes stay
     /// where the flow's name puts them.
     pub fn is_remote_access(self) -> bool {
-        use TunnelProtocol::{AnyDesk, RemoteDesktop, TeamViewer, Vnc};
-        matches!(self, RemoteDesktop | Vnc | TeamViewer | AnyDesk)
+        use TunnelProtocol::{AnyDesk, RemoteDesktop, RustDesk, TeamViewer, Vnc};
+        matches!(self, RemoteDesktop | Vnc | TeamViewer | AnyDesk | RustDesk)
+    }
+
+    /// A host of the product that alone speaks this protocol: what the catalogue says of it holds for
+    /// flows that have no name, or one that the catalogue does not know.
+    pub fn host(self) -> Option<&'static str> {
+        match self {
+            TunnelProtocol::Tailscale => Some("controlplane.tailscale.com"),
+            TunnelProtocol::ZeroTier => Some("my.zerotier.com"),
+            TunnelProtocol::TeamViewer => Some("router.teamviewer.com"),
+            TunnelProtocol::AnyDesk => Some("relay.net.anydesk.com"),
+            TunnelProtocol::RustDesk => Some("api.rustdesk.com"),
+            _ => None,
+        }
     }
 
     /// The protocol with this number; 0 stands for none.
@@ -206,6 +244,10 @@ pub enum Datagrams {
     NatTraversal(esp_in_udp::Counters, Option<wireguard::Handshake>),
     /// ZeroTier.
     ZeroTier(zerotier::Nodes),
+    /// Nebula.
+    Nebula(nebula::Packets),
+    /// TeamViewer.
+    TeamViewer(remote::Commands),
 }
 
 impl Datagrams {
@@ -228,9 +270,19 @@ impl Datagrams {
         if zerotier::is_hello(datagram) {
             return alone(TunnelProtocol::ZeroTier);
         }
+        if lightway::is_packet(datagram) {
+            return alone(TunnelProtocol::Lightway);
+        }
+        if rustdesk::is_registration(datagram) {
+            return alone(TunnelProtocol::RustDesk);
+        }
         let mut known = if datagram.is_nat_traversal {
             let wireguard = wireguard::may_begin(datagram).then(wireguard::Handshake::default);
             Datagrams::NatTraversal(esp_in_udp::Counters::default(), wireguard)
+        } else if nebula::may_begin(datagram) {
+            Datagrams::Nebula(nebula::Packets::default())
+        } else if remote::may_be_command(datagram) {
+            Datagrams::TeamViewer(remote::Commands::default())
         } else if wireguard::may_begin(datagram) {
             Datagrams::WireGuard(wireguard::Handshake::default())
         } else if openvpn::may_begin(datagram) {
@@ -261,6 +313,8 @@ impl Datagrams {
             }
             Datagrams::OpenVpnData(counters) => counters.datagram(side, datagram),
             Datagrams::ZeroTier(nodes) => nodes.datagram(side, datagram),
+            Datagrams::Nebula(packets) => packets.datagram(side, datagram),
+            Datagrams::TeamViewer(commands) => commands.datagram(datagram),
             Datagrams::NatTraversal(counters, wireguard) => {
                 // The negotiation may come late.
                 if let Some(client) = ike::initiator(side, datagram) {
@@ -286,6 +340,7 @@ impl Datagrams {
 pub(crate) fn of_line(line: &[u8]) -> Option<TunnelProtocol> {
     match line {
         [b'S', ..] => ssh::is_banner(line).then_some(TunnelProtocol::Ssh),
+        [b'0', ..] => tinc::is_id(line).then_some(TunnelProtocol::Tinc),
         [b'R', ..] => remote::is_vnc_banner(line).then_some(TunnelProtocol::Vnc),
         _ => None,
     }
@@ -354,7 +409,7 @@ mod tests {
             assert_eq!(TunnelProtocol::from_number(protocol as u8), Some(protocol));
         }
         assert_eq!(TunnelProtocol::from_number(0), None);
-        assert_eq!(TunnelProtocol::from_number(25), None);
+        assert_eq!(TunnelProtocol::from_number(29), None);
         let words: std::collections::BTreeSet<_> =
             TunnelProtocol::ALL.iter().map(|protocol| protocol.as_str()).collect();
         assert_eq!(words.len(), TunnelProtocol::ALL.len());

@@ -1,6 +1,11 @@
 //! Control of a computer from afar: Remote Desktop ([MS-RDPBCGR]), VNC (RFC 6143), TeamViewer and
 //! AnyDesk where they speak their own protocols. Other products are known by name.
 
+use memchr::memmem;
+
+use super::{Datagram, Recognised, TunnelProtocol};
+use crate::dissect::Progress;
+
 /// TPKT and the fixed part of X.224's connection request or confirm ([MS-RDPBCGR] 2.2.1.1).
 const X224_LENGTH: usize = 11;
 const CONNECTION_REQUEST: u8 = 0xe0;
@@ -9,6 +14,14 @@ const COMMAND_MAGIC: [u8; 2] = [0x17, 0x24];
 const COMMAND_HEADER_LENGTH: usize = 5;
 /// The longest first command that is waited for.
 const COMMAND_LENGTH_MAX: usize = 1024;
+/// Where a command begins in a datagram of TeamViewer, behind a number and what keeps order.
+const COMMAND_OFFSET: usize = 11;
+/// Datagrams of a flow with the magic there. Their first byte is zero, too.
+const COMMANDS_MIN: u8 = 3;
+/// Common names (RFC 5280, 4.1.2.4: attribute type, UTF8String, length) of AnyDesk's own authority and
+/// of its clients.
+const ANYDESK_COMMON_NAMES: [&[u8]; 2] =
+    [b"\x06\x03\x55\x04\x03\x0c\x0eAnyNet Root CA", b"\x06\x03\x55\x04\x03\x0c\x0eAnyDesk Client"];
 /// How AnyDesk's ALPN begins; behind it are version and system.
 const ANYDESK: &str = "anydesk/";
 
@@ -59,9 +72,38 @@ pub(crate) fn is_teamviewer_command(bytes: &[u8]) -> bool {
         && teamviewer_command(bytes) == Err(bytes.len() + COMMAND_MAGIC.len())
 }
 
+/// Whether a datagram has a command of TeamViewer where it would be.
+pub(super) fn may_be_command(datagram: &Datagram<'_>) -> bool {
+    datagram.bytes.first() == Some(&0) && datagram.array(COMMAND_OFFSET) == Some(COMMAND_MAGIC)
+}
+
+/// Datagrams of a flow that had one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commands(u8);
+
+impl Commands {
+    /// Takes a datagram of either side.
+    pub(super) fn datagram(&mut self, datagram: &Datagram<'_>) -> Progress<Recognised> {
+        if !may_be_command(datagram) {
+            return Progress::Reject(None);
+        }
+        self.0 += 1;
+        if self.0 < COMMANDS_MIN {
+            return Progress::Incomplete;
+        }
+        Progress::Complete(Recognised { protocol: TunnelProtocol::TeamViewer, client: None })
+    }
+}
+
 /// Whether an application protocol that a hello offers is AnyDesk's.
 pub(crate) fn is_anydesk(protocol: &str) -> bool {
     protocol.starts_with(ANYDESK)
+}
+
+/// Whether a server's first messages have a certificate of AnyDesk: a relay's, or that of a computer
+/// which is reached without one.
+pub(crate) fn has_anydesk_certificate(bytes: &[u8]) -> bool {
+    ANYDESK_COMMON_NAMES.iter().any(|name| memmem::find(bytes, name).is_some())
 }
 
 #[cfg(test)]
@@ -115,8 +157,37 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_of_teamviewer_have_the_magic_in_one_place() {
+        use super::super::testing::{run, whole};
+        let one = bytes_of("00 01 0000 00000000 000000 1724 10 0400 88138000");
+        let found = Some((TunnelProtocol::TeamViewer, None, 2));
+        assert_eq!(run(&[(0, whole(&one)), (1, whole(&one)), (0, whole(&one))]), found);
+        assert_eq!(run(&[(0, whole(&one)), (1, whole(&one))]), None);
+        for at in [0, 11, 12] {
+            let mut other = one.clone();
+            other[at] ^= 1;
+            let shown = [&one, &other, &one, &one].map(|bytes| (0, whole(bytes)));
+            assert_eq!(run(&shown), None, "{at}");
+        }
+        assert!((0..13).all(|end| !may_be_command(&whole(&one[..end]))));
+    }
+
+    #[test]
     fn anydesk_says_its_name() {
         assert!(is_anydesk("anydesk/6.2.0/li"));
         assert!(!is_anydesk("h2"));
+    }
+
+    #[test]
+    fn certificates_of_anydesk_have_their_issuer_or_their_owner() {
+        let attribute = |kind: u8, name: &str| {
+            [&[6, 3, 0x55, 4, kind, 12, name.len() as u8][..], name.as_bytes()].concat()
+        };
+        for name in ["AnyNet Root CA", "AnyDesk Client"] {
+            assert!(has_anydesk_certificate(&[b"x", &attribute(3, name)[..], b"y"].concat()));
+            assert!(!has_anydesk_certificate(name.as_bytes()));
+            assert!(!has_anydesk_certificate(&attribute(10, name)), "an organisation");
+            assert!(!has_anydesk_certificate(&attribute(3, &name.to_lowercase())));
+        }
     }
 }

@@ -13,6 +13,9 @@ const INITIATION: u8 = 1;
 const RESPONSE: u8 = 2;
 const COOKIE_REPLY: u8 = 3;
 const DATA: u8 = 4;
+/// Data as Cloudflare's WARP sends them: with the two bits that QUIC's long headers begin with, and
+/// not padded (seen in nDPI's capture `cloudflare-warp.pcap`).
+const DATA_OF_WARP: u8 = 0xc0 | DATA;
 
 const INITIATION_LENGTH: usize = 148;
 const RESPONSE_LENGTH: usize = 92;
@@ -51,6 +54,7 @@ pub(super) fn may_begin(datagram: &Datagram<'_>) -> bool {
         Some(&RESPONSE) => length == RESPONSE_LENGTH,
         Some(&COOKIE_REPLY) => length == COOKIE_REPLY_LENGTH,
         Some(&DATA) => length >= DATA_LENGTH_MIN && length.is_multiple_of(DATA_PADDING),
+        Some(&DATA_OF_WARP) => length >= DATA_LENGTH_MIN,
         _ => false,
     }
 }

@@ -111,7 +111,8 @@ impl Merge {
             let minutes = flow.sums.minutes_up | flow.sums.minutes_down;
             self.calls.went_on(client, name, flow.hour, minutes);
         }
-        if flow.bucket.is_none() {
+        // What it says that it is was told already.
+        if flow.bucket.is_none() && flow.spoken.is_none() {
             let of_resolver = Detour::of_resolver(flow.server.port, flow.protocol);
             match named.verdict {
                 Some(verdict) => {
