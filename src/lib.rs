@@ -137,7 +137,8 @@
 //! ## Buckets
 //!
 //! Every byte is in exactly one [`Bucket`](ledger::Bucket), the first that fits in the order of
-//! [`Bucket::ALL`](ledger::Bucket::ALL). None is computed as a difference. Merge asserts at the end
+//! [`Bucket::ALL`](ledger::Bucket::ALL); a tunnel that says what it is comes before `private` and
+//! `inbound`, since nobody sees what is in it, wherever its ends are. None is computed as a difference. Merge asserts at the end
 //! that their sum is what came in at the decoder. An app may have a row although its bytes are in
 //! another bucket than `app`: a VPN product is in the reports and in `tunnel`, an app at home in
 //! `private`.
@@ -198,7 +199,8 @@
 //! What carries other traffic where nobody can look is known by what it says ([`dissect::tunnel`]):
 //! a message that can be nothing else, a reply that names its question, a counter that goes on. A
 //! port alone is no sign. It is looked for as long as a flow has no name of its own, and its bytes
-//! are in `tunnel`. Products are the catalogue's, by name. Remote access is told likewise, but its
+//! are in `tunnel`. Products are the catalogue's, by name, or where one product alone speaks the
+//! protocol. Remote access is told likewise, but its
 //! bytes stay where its name puts them. [Each](worker::detours::Detour) is told with what it was
 //! known by, and by how many devices.
 //!

@@ -229,6 +229,13 @@ impl Worker {
             return;
         }
         self.take_findings(flow, side, item.time, Some(item.packet.bytes));
+        // A tunnel may dress up as QUIC: what follows tells, for as long as anything is looked at.
+        let (hot, cold) = self.table.both(flow);
+        cold.looked = cold.looked.saturating_add(1);
+        if cold.looked < DATAGRAMS_LOOKED_MAX && self.inspector.tunnels.contains_key(&flow) {
+            hot.marks |= mark::WANTED_0 << side;
+            return;
+        }
         self.settle(flow);
     }
 

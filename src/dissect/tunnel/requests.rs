@@ -1,14 +1,23 @@
 //! Requests of HTTP that begin a tunnel, where they can be read: in clear text, or where a proxy
 //! takes TLS off in front of the sensor.
 //!
-//! MASQUE is known by what it asks to be upgraded to (RFC 9298, 3.2; RFC 9484, 4.2), whatever the
-//! template of its target is, and by the default templates; VPNs over HTTPS by a method or a path of
+//! MASQUE is known by what it asks to be upgraded to (RFC 9298, 3.2; RFC 9484, 4.2; the drafts
+//! draft-ietf-httpbis-connect-tcp and draft-ietf-masque-connect-ethernet), whatever the template of
+//! its target is, and by the default templates; VPNs over HTTPS by a method or a path of
 //! their own; Chisel by its subprotocol of WebSocket.
 
 use super::{TunnelProtocol, tor};
 
-/// The default templates (RFC 9298, 2; RFC 9484, 3).
-const MASQUE: [&[u8]; 2] = [b"/.well-known/masque/udp/", b"/.well-known/masque/ip/"];
+/// The default templates (RFC 9298, 2; RFC 9484, 3; and those of the drafts).
+const MASQUE: [&[u8]; 4] = [
+    b"/.well-known/masque/udp/",
+    b"/.well-known/masque/ip/",
+    b"/.well-known/masque/tcp/",
+    b"/.well-known/masque/ethernet/",
+];
+/// What is to be upgraded to.
+const MASQUE_PROTOCOLS: [&[u8]; 4] =
+    [b"connect-udp", b"connect-ip", b"connect-tcp", b"connect-ethernet"];
 
 /// Methods and beginnings of targets that one product asks for.
 const REQUESTS: [(&[u8], &[u8], TunnelProtocol); 6] = [
@@ -44,9 +53,7 @@ pub(crate) fn of_request(method: &[u8], target: &[u8]) -> Option<TunnelProtocol>
 pub(crate) fn of_upgrade(value: &[u8]) -> Option<TunnelProtocol> {
     value.split(|&byte| byte == b',').find_map(|protocol| {
         let protocol = protocol.trim_ascii();
-        if protocol.eq_ignore_ascii_case(b"connect-udp")
-            || protocol.eq_ignore_ascii_case(b"connect-ip")
-        {
+        if MASQUE_PROTOCOLS.iter().any(|known| protocol.eq_ignore_ascii_case(known)) {
             Some(TunnelProtocol::Masque)
         } else if protocol.starts_with(b"IF-T/TLS") {
             Some(TunnelProtocol::Pulse)
@@ -85,6 +92,7 @@ mod tests {
         assert_eq!(of("GET /tor/status-vote/current/consensus.z"), Some("tor"));
         assert_eq!(of("GET /.well-known/masque/udp/192.0.2.6/443/"), Some("masque"));
         assert_eq!(of("GET /.well-known/masque/ip/*/*/"), Some("masque"));
+        assert_eq!(of("GET /.well-known/masque/tcp/192.0.2.6/443/"), Some("masque"));
         let sstp = "/sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/";
         assert_eq!(of(&format!("SSTP_DUPLEX_POST {sstp}")), Some("sstp"));
         assert_eq!(of("POST /vpnsvc/connect.cgi"), Some("softether"));
@@ -106,7 +114,8 @@ mod tests {
 
     #[test]
     fn upgrades_and_subprotocols_are_known_among_others() {
-        for value in ["connect-udp", "Connect-UDP", "websocket, connect-ip"] {
+        let masque = ["connect-udp", "Connect-UDP", "websocket, connect-ip", "connect-tcp"];
+        for value in masque.into_iter().chain(["connect-ethernet"]) {
             assert_eq!(of_upgrade(value.as_bytes()), Some(TunnelProtocol::Masque), "{value}");
         }
         assert_eq!(of_upgrade(b"IF-T/TLS 1.0"), Some(TunnelProtocol::Pulse));

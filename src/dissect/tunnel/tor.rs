@@ -101,7 +101,7 @@ pub fn oddness(name: &str) -> Option<Oddness> {
     const LENGTH_MIN: usize = 11;
     const EXTREME_MIN: usize = 5;
     let label = name.strip_prefix("www.")?.strip_suffix(".com")?;
-    if !may_be_made_up(label) {
+    if !may_be_made_up(label) || has_word(label.as_bytes()) {
         return None;
     }
     let (changes, runs) = oddities(label.as_bytes());
@@ -117,6 +117,24 @@ pub fn oddness(name: &str) -> Option<Oddness> {
 fn may_be_made_up(label: &str) -> bool {
     let of_base_32 = |byte: u8| matches!(byte, b'a'..=b'z' | b'2'..=b'7');
     LABEL_LENGTHS.contains(&label.len()) && label.bytes().all(of_base_32)
+}
+
+/// Whether a digit stands beside letters that are a word, or could be one: `juice` in `mp3juice4u`.
+/// Of made-up labels with as many changes one in seven has such letters by chance.
+fn has_word(label: &[u8]) -> bool {
+    /// Letters of the shortest word that is believed.
+    const WORD_LENGTH: usize = 5;
+    /// Consonants, or vowels, one after the other, that words have.
+    const ALIKE_MAX: usize = 2;
+    let is_vowel = |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let is_word = |run: &[u8]| {
+        run.len() >= WORD_LENGTH
+            && run
+                .chunk_by(|one, next| is_vowel(one) == is_vowel(next))
+                .all(|alike| alike.len() <= ALIKE_MAX)
+    };
+    let has_digit = label.iter().any(u8::is_ascii_digit);
+    has_digit && label.split(u8::is_ascii_digit).any(is_word)
 }
 
 /// Changes between letters and digits, and runs without a vowel.
@@ -197,7 +215,8 @@ mod tests {
         assert_eq!(of_hello(&given, 443), Some(Sign::Doubtful));
         for (name, expected) in [
             ("www.mp3to4u2.com", Some(Oddness::Doubtful)),
-            ("www.mp3juice4u.com", Some(Oddness::Doubtful)),
+            ("www.mp3juice4u.com", None),
+            ("www.mp3juice4u2.com", None),
             ("www.bfu4xhj2k5qzt.com", Some(Oddness::Extreme)),
             ("www.xjqwvtabehklmnr.com", Some(Oddness::Faint)),
             ("www.schwarzkopf.com", None),

@@ -13,9 +13,15 @@ const INITIATION: u8 = 1;
 const RESPONSE: u8 = 2;
 const COOKIE_REPLY: u8 = 3;
 const DATA: u8 = 4;
-/// Data as Cloudflare's WARP sends them: with the two bits that QUIC's long headers begin with, and
-/// not padded (seen in nDPI's capture `cloudflare-warp.pcap`).
+/// The same as Cloudflare's WARP sends them: with the two bits that QUIC's long headers begin with, its
+/// handshake lengthened, its data not padded (seen in nDPI's capture `cloudflare-warp.pcap`).
+const INITIATION_OF_WARP: u8 = 0xc0 | INITIATION;
+const RESPONSE_OF_WARP: u8 = 0xc0 | RESPONSE;
 const DATA_OF_WARP: u8 = 0xc0 | DATA;
+/// A client's first datagram of QUIC is not shorter (RFC 9000, 14.1).
+const QUIC_INITIAL_LENGTH_MIN: usize = 1200;
+/// The last version of QUIC in whose place an initiation's zeros and a byte of its index might stand.
+const QUIC_VERSION_1: u8 = 1;
 
 const INITIATION_LENGTH: usize = 148;
 const RESPONSE_LENGTH: usize = 92;
@@ -55,6 +61,18 @@ pub(super) fn may_begin(datagram: &Datagram<'_>) -> bool {
         Some(&COOKIE_REPLY) => length == COOKIE_REPLY_LENGTH,
         Some(&DATA) => length >= DATA_LENGTH_MIN && length.is_multiple_of(DATA_PADDING),
         Some(&DATA_OF_WARP) => length >= DATA_LENGTH_MIN,
+        Some(&(INITIATION_OF_WARP | RESPONSE_OF_WARP)) => is_warp_handshake(datagram),
+        _ => false,
+    }
+}
+
+/// Whether a datagram may be of WARP's handshake, of which only the beginning is understood, and is none
+/// of QUIC.
+fn is_warp_handshake(datagram: &Datagram<'_>) -> bool {
+    let is_short = (INITIATION_LENGTH..QUIC_INITIAL_LENGTH_MIN).contains(&datagram.length);
+    match datagram.array(0) {
+        Some([INITIATION_OF_WARP, 0, 0, 0, index]) => is_short && index > QUIC_VERSION_1,
+        Some([RESPONSE_OF_WARP, number @ .., _]) => is_short && number != [0; 3],
         _ => false,
     }
 }
@@ -78,6 +96,7 @@ impl Handshake {
             return Progress::Reject(None);
         };
         match kind {
+            INITIATION_OF_WARP | RESPONSE_OF_WARP => Progress::Incomplete,
             INITIATION if ends_with_zeros(datagram) => is(Some(side)),
             INITIATION => {
                 // A second one is a retry, with an index of its own.
@@ -223,6 +242,41 @@ mod tests {
         ] {
             assert_eq!(flow(&[(0, 3, 5), two, three, other]), None, "{two:?} {three:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn warp_marks_its_data_and_does_not_pad() {
+        // The beginnings of nDPI's capture cloudflare-warp.pcap, behind its handshake.
+        let data = |index: u32, counter: u64, length| {
+            let mut bytes = data(index, counter, length);
+            bytes[..4].copy_from_slice(&[0xc4, 0x02, 0x78, 0]);
+            bytes
+        };
+        let (client, server) = (0x00ee_8468, 0x0183_9068);
+        let handshake = |head: [u8; 5], length| {
+            let mut bytes = head.to_vec();
+            bytes.resize(length, 0x5a);
+            bytes
+        };
+        let shown = [
+            (0, handshake([0xc1, 0, 0, 0, 0x90], 194)),
+            (1, handshake([0xc2, 0x02, 0x78, 0, 0x68], 778)),
+            (0, data(client, 1, 84)),
+            (0, data(client, 2, 92)),
+            (0, data(client, 3, 104)),
+            (1, data(server, 0, 84)),
+        ];
+        let flow = |shown: &[(Side, Vec<u8>)]| {
+            let shown: Vec<_> = shown.iter().map(|(side, bytes)| (*side, whole(bytes))).collect();
+            run(&shown)
+        };
+        assert_eq!(flow(&shown), Some((TunnelProtocol::WireGuard, None, 5)));
+        assert_eq!(flow(&shown[..5]), None);
+        assert_eq!(flow(&shown[2..]), Some((TunnelProtocol::WireGuard, None, 3)));
+        // Long headers of QUIC have no number that goes up there.
+        let long =
+            |fill: u8| [&[0xc4, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8][..], &[fill; 80]].concat();
+        assert_eq!(flow(&[(0, long(1)), (0, long(2)), (0, long(3)), (1, long(4))]), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use shadowscope::dissect::tunnel::{Datagram, Datagrams, Recognised, Side};
 use super::choices::Choices;
 
 /// Beginnings that are worth going on with.
-const BEGINNINGS: [&[u8]; 16] = [
+const BEGINNINGS: [&[u8]; 23] = [
     b"",
     b"\x01\0\0\0\x07\0\0\0",
     b"\x04\0\0\0\x07\0\0\0\x01\0\0\0\0\0\0\0",
@@ -25,6 +25,13 @@ const BEGINNINGS: [&[u8]; 16] = [
     b"\x80\x6f\0\x07\0\0\x03\xc0\xde\xad\xbe\xef",
     b"\x81\xc9\0\x07\xde\xad\xbe\xef",
     b"\x16\xfe\xff\0\0\0\0\0\0\0\0\0\x50\x01\0\0\x44\0\0\0\0\0\0\0\x44\xfe\xfd",
+    b"\xc4\x02\x78\0\x68\x84\xee\0\x01\0\0\0\0\0\0\0",
+    b"\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01",
+    b"\x10\0\0\0\x5a\x01\x02\xff\0\0\0\0\0\0\0\x02",
+    b"\x11\0\0\0\x5a\x01\x02\xff\0\0\0\0\0\0\0\x07",
+    b"He\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\x16\xfe\xfd",
+    b"\x32\x0b\x0a\x09123456789",
+    b"\0\x01\0\0\0\0\0\0\0\0\0\x17\x24\x10\x04\0\x88\x13\x80\0",
 ];
 /// Datagrams of a flow.
 const DATAGRAMS_MAX: usize = 16;
