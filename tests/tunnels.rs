@@ -170,27 +170,39 @@ const CAPTURES: [Known; 17] = [
     known("tunnelbear.pcap", &[("wireguard", 1)], 79_600, (82_048, 111_781)),
 ];
 
+/// What the catalogue that the program comes with makes of a capture: flows, bytes by bucket, and
+/// (what, known_by, bytes) of ways around.
+type Shipped = (Vec<serde_json::Value>, BTreeMap<String, u64>, Vec<(String, String, u64)>);
+
+fn with_shipped_catalogue(capture: &Path) -> Shipped {
+    let folder = tempfile::tempdir().unwrap();
+    let (flows, report) = (folder.path().join("flows.jsonl"), folder.path().join("report"));
+    let mut command = support::program();
+    command.args(["read", "--quiet", "--signatures"]);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("signatures"));
+    command.arg("--flows").arg(&flows).arg("--report").arg(&report).arg(capture);
+    command.output().expect("the program can be run");
+    if !flows.exists() || !report.exists() {
+        return Shipped::default(); // What cannot be read at all.
+    }
+    let rows = support::csv_rows(&report.join("detours.csv")).into_iter();
+    let row = |row: BTreeMap<String, String>| {
+        (row["what"].clone(), row["known_by"].clone(), support::number(&row["bytes"]))
+    };
+    (support::json_lines(&flows), support::buckets(&report), rows.map(row).collect())
+}
+
 /// Flows of each tunnel in a capture; bytes of ways around that the catalogue knows and that are in the
 /// bucket `tunnel`; bytes there, and in all.
 fn all_of(capture: &Path) -> (BTreeMap<String, u64>, u64, (u64, u64)) {
-    let folder = tempfile::tempdir().unwrap();
-    let (flows, report) = (folder.path().join("flows.jsonl"), folder.path().join("report"));
-    let options = ["--flows".as_ref(), flows.as_os_str(), "--report".as_ref(), report.as_os_str()];
-    support::read([&[capture.as_os_str()], &options[..]].concat());
+    let (flows, buckets, rows) = with_shipped_catalogue(capture);
     let mut found = BTreeMap::new();
-    let lines = if flows.exists() { support::json_lines(&flows) } else { Vec::new() };
-    for flow in lines {
-        if let Some(tunnel) = flow["tunnel"].as_str() {
-            *found.entry(tunnel.to_owned()).or_default() += 1;
-        }
+    for tunnel in flows.iter().filter_map(|flow| flow["tunnel"].as_str()) {
+        *found.entry(tunnel.to_owned()).or_default() += 1;
     }
-    if !report.exists() {
-        return (found, 0, (0, 0)); // What cannot be read at all.
-    }
-    let rows = support::csv_rows(&report.join("detours.csv")).into_iter();
-    let by_name = rows.filter(|row| matches!(&*row["what"], "vpn-anonymizer" | "tunnelling"));
-    let by_name = by_name.map(|row| support::number(&row["bytes"])).sum();
-    let buckets = support::buckets(&report);
+    let by_name =
+        rows.iter().filter(|(what, ..)| matches!(&**what, "vpn-anonymizer" | "tunnelling"));
+    let by_name = by_name.map(|(.., bytes)| bytes).sum();
     let tunnel = buckets.get("tunnel").copied().unwrap_or_default();
     (found, by_name, (tunnel, buckets.values().sum()))
 }
@@ -497,13 +509,12 @@ fn what_is_said_tells_which_tunnel_it_is() {
         if !is_udp {
             talk.close();
         }
-        let made = Made::read(&traffic, &[]);
-        let mut buckets = support::buckets(&made.report());
-        buckets.retain(|_, bytes| *bytes > 0);
+        let capture = tempfile::NamedTempFile::with_suffix(".pcap").unwrap();
+        traffic.write(capture.path()).unwrap();
+        let (flows, buckets, rows) = with_shipped_catalogue(capture.path());
         let buckets: Vec<_> = buckets.into_keys().collect();
-        let rows = made.rows("detours.csv").into_iter();
-        let rows: Vec<_> = rows.map(|row| format!("{} {}", row["what"], row["known_by"])).collect();
-        let flow = made.flow_to(41001);
+        let rows: Vec<_> = rows.iter().map(|(what, by, _)| format!("{what} {by}")).collect();
+        let [flow] = &flows[..] else { panic!("one flow, not {}", flows.len()) };
         (buckets.join(" "), rows.join(", "), flow["app"].clone(), flow["name_source"].clone())
     };
     let padded = |head: &[u8], length: usize| {
