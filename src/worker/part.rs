@@ -67,7 +67,7 @@ pub struct Part {
     /// Addresses at home that ARP or DHCP showed, by hour.
     pub present: HashSet<(Address, Hour), RandomState>,
     /// Flows and bytes of ways around, by client, hour and way.
-    pub detours: HashMap<(Option<Address>, Hour, Detour), (u64, u64), RandomState>,
+    pub detours: HashMap<DetourKey, (u64, u64), RandomState>,
     /// What devices call themselves: never use of an app.
     pub device_names: Vec<(Address, DeviceName)>,
     /// Versions of QUIC Initials that no known key opens, by version, in flows.
@@ -191,6 +191,9 @@ impl PartNames {
         (0..self.len() as u32).map(|number| self.get(number))
     }
 }
+
+/// A way around in an hour: of the device at home that had a part in it, if one had.
+pub type DetourKey = (Option<Address>, Hour, Detour);
 
 /// A flow without a name of its own, as far as it went since it was last handed on.
 #[derive(Clone, Copy, Debug)]
