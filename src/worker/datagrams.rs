@@ -14,6 +14,7 @@ use super::part::QUIC_VERSIONS_MAX;
 use super::{Item, Worker};
 use crate::dissect::Progress;
 use crate::dissect::quic::{self, Initials};
+use crate::dissect::tunnel;
 use crate::flow::slot::{NONE, Side, mark, told};
 use crate::flow::table::FlowId;
 use crate::observation::ClientHello;
@@ -34,6 +35,19 @@ impl Worker {
         item: &Item,
         payload: &[u8],
     ) {
+        // A tunnel may dress up as QUIC of a version that nobody knows: what follows tells, for as long
+        // as anything is looked at.
+        if tunnel::is_dressed_as_quic(payload) && !quic::may_be_known_initial(payload) {
+            if self.is_tunnel_datagram(flow, side, item, payload) {
+                return;
+            }
+            let cold = self.table.cold(flow);
+            cold.looked = cold.looked.saturating_add(1);
+            let is_followed = self.inspector.tunnels.contains_key(&flow);
+            if cold.looked < DATAGRAMS_LOOKED_MAX && is_followed {
+                return;
+            }
+        }
         let inspection = self.table.cold(flow).inspection;
         let is_awaited = match self.inspector.open.get(inspection as usize) {
             Some(inspection) => inspection.sides[side].is_some(),
@@ -229,13 +243,6 @@ impl Worker {
             return;
         }
         self.take_findings(flow, side, item.time, Some(item.packet.bytes));
-        // A tunnel may dress up as QUIC: what follows tells, for as long as anything is looked at.
-        let (hot, cold) = self.table.both(flow);
-        cold.looked = cold.looked.saturating_add(1);
-        if cold.looked < DATAGRAMS_LOOKED_MAX && self.inspector.tunnels.contains_key(&flow) {
-            hot.marks |= mark::WANTED_0 << side;
-            return;
-        }
         self.settle(flow);
     }
 

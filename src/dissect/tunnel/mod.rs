@@ -40,6 +40,7 @@ pub(crate) use remote::{
 pub(crate) use requests::{is_hysteria, of_request, of_subprotocol, of_upgrade};
 pub(crate) use rustdesk::is_relay_request as is_rustdesk_relay_request;
 pub use tor::{Oddness, Sign as TorSign, oddness as tor_oddness, of_hello as tor_hello};
+pub(crate) use wireguard::is_dressed_as_quic;
 
 /// A protocol by which a flow is known as a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -50,6 +50,8 @@ pub struct Handshake {
     data: [Option<([u8; 8], u64)>; 2],
     /// How many of a side's data, up to the last, have one index and rising counters.
     rising: [u8; 2],
+    /// The client's number in a response of WARP, which its data have, too.
+    number: Option<[u8; 3]>,
 }
 
 /// Whether a datagram's type and length are those of a message.
@@ -64,6 +66,11 @@ pub(super) fn may_begin(datagram: &Datagram<'_>) -> bool {
         Some(&(INITIATION_OF_WARP | RESPONSE_OF_WARP)) => is_warp_handshake(datagram),
         _ => false,
     }
+}
+
+/// Whether a payload begins with one of WARP's types, which are also first bytes of QUIC.
+pub(crate) fn is_dressed_as_quic(payload: &[u8]) -> bool {
+    matches!(payload.first(), Some(&(INITIATION_OF_WARP | RESPONSE_OF_WARP | DATA_OF_WARP)))
 }
 
 /// Whether a datagram may be of WARP's handshake, of which only the beginning is understood, and is none
@@ -96,7 +103,11 @@ impl Handshake {
             return Progress::Reject(None);
         };
         match kind {
-            INITIATION_OF_WARP | RESPONSE_OF_WARP => Progress::Incomplete,
+            INITIATION_OF_WARP => Progress::Incomplete,
+            RESPONSE_OF_WARP => {
+                self.number = datagram.array(1);
+                Progress::Incomplete
+            }
             INITIATION if ends_with_zeros(datagram) => is(Some(side)),
             INITIATION => {
                 // A second one is a retry, with an index of its own.
@@ -141,7 +152,8 @@ impl Handshake {
             [Some((one, _)), Some((other, _))] => one != other,
             _ => false,
         };
-        let is_plain = header.starts_with(&[DATA, 0, 0, 0]);
+        let is_plain = header.starts_with(&[DATA, 0, 0, 0])
+            || matches!(header, [DATA_OF_WARP, a, b, c, ..] if self.number == Some([a, b, c]));
         let most = self.rising.iter().copied().max().unwrap_or_default();
         if most >= if both || is_plain { DATA_TELL } else { DATA_TELL_ALONE } {
             let protocol = TunnelProtocol::WireGuard;
@@ -270,8 +282,8 @@ mod tests {
             let shown: Vec<_> = shown.iter().map(|(side, bytes)| (*side, whole(bytes))).collect();
             run(&shown)
         };
-        assert_eq!(flow(&shown), Some((TunnelProtocol::WireGuard, None, 5)));
-        assert_eq!(flow(&shown[..5]), None);
+        assert_eq!(flow(&shown), Some((TunnelProtocol::WireGuard, None, 4)));
+        assert_eq!(flow(&shown[..4]), None);
         assert_eq!(flow(&shown[2..]), Some((TunnelProtocol::WireGuard, None, 3)));
         // Long headers of QUIC have no number that goes up there.
         let long =
