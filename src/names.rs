@@ -40,6 +40,8 @@ pub const CANDIDATES_MAX: usize = 16;
 const CHAIN_MAX: usize = 256;
 /// Addresses of which it is remembered what anybody was told.
 const SHARED_MAX: usize = 1 << 18;
+/// Clients whose link addresses are known.
+const LINKS_MAX: usize = 1 << 18;
 /// Addresses for which a link address may stand; a router stands for more.
 const LINK_ADDRESSES_MAX: usize = 8;
 /// Addresses that ask DNS for others, looked through for one flow.
@@ -332,7 +334,8 @@ impl NameCache {
 
     /// Notes a client's link address. Which came first makes no difference.
     pub fn link(&mut self, address: Address, mac: Mac) {
-        if self.links.len() >= self.limit {
+        if self.links.len() >= self.limit.min(LINKS_MAX) && !self.links.contains_key(&address) {
+            self.dropped += 1;
             return;
         }
         let links = self.links.entry(address).or_default();

@@ -483,7 +483,7 @@ fn hello(bytes: &[u8], fingerprint: bool, emit: &mut Emit<'_>) -> Step {
             }
             Progress::Incomplete => return Step::Wait(bytes.len() + 1),
             Progress::Reject(counter) => {
-                if tunnel::has_anydesk_certificate(bytes) {
+                if tunnel::is_anydesk_server(bytes) {
                     let protocol = TunnelProtocol::AnyDesk;
                     emit(Finding::Tunnel { protocol, by_client: false });
                 }

@@ -17,8 +17,8 @@ use crate::worker::intake::{Frame, Intake};
 use crate::worker::part::Part;
 use crate::worker::{BATCH, Frames, Item, Settings, Worker};
 
-/// Blocks after which there is a tick, whatever the stamps.
-const BLOCKS_PER_TICK: u64 = 8192;
+/// Packets after which there is a tick, whatever the stamps: it bounds what is gathered between two.
+const PACKETS_PER_TICK: usize = 1 << 19;
 /// Blocks that are held to see whether there are copies among their packets: 64 MiB.
 const SAMPLE_BLOCKS_MAX: usize = 256;
 /// Blocks on their way, for each worker.
@@ -46,14 +46,15 @@ struct Walk {
     clock: SensorClock,
     tick: u64,
     ticked_at: Option<Timestamp>,
-    blocks: u64,
+    /// Packets since the last tick.
+    packets: usize,
     /// Blocks that were read already, to see what they are like.
     held: VecDeque<Block>,
 }
 
 impl Walk {
     fn new(run: capture::Run, held: VecDeque<Block>) -> Walk {
-        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, blocks: 0, held }
+        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, packets: 0, held }
     }
 
     fn next_block(&mut self, block: &mut Block) -> bool {
@@ -71,11 +72,11 @@ impl Walk {
         let tick = self.clock.now().and_then(|now| {
             let since = *self.ticked_at.get_or_insert(now);
             let due = now.nanos_since(since).unsigned_abs() >= NANOS_PER_MINUTE as u64
-                || self.blocks >= BLOCKS_PER_TICK;
+                || self.packets >= PACKETS_PER_TICK;
             due.then(|| {
                 self.tick += 1;
                 self.ticked_at = Some(now);
-                self.blocks = 0;
+                self.packets = 0;
                 (self.tick - 1, now)
             })
         });
@@ -84,7 +85,7 @@ impl Walk {
             self.tick -= u64::from(tick.is_some());
             return None;
         }
-        self.blocks += 1;
+        self.packets += block.records.len();
         Some(Place { tick, of_tick: self.tick })
     }
 }

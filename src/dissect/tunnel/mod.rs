@@ -34,8 +34,7 @@ mod zerotier;
 pub(crate) use ike::STREAM_PREFIX as IKE_OVER_TCP;
 pub(crate) use pptp::{START_LENGTH as PPTP_START_LENGTH, may_be_start as may_be_pptp_start};
 pub(crate) use remote::{
-    has_anydesk_certificate, is_anydesk, is_remote_desktop, is_teamviewer_command,
-    teamviewer_command,
+    is_anydesk, is_anydesk_server, is_remote_desktop, is_teamviewer_command, teamviewer_command,
 };
 pub(crate) use requests::{is_hysteria, of_request, of_subprotocol, of_upgrade};
 pub(crate) use rustdesk::is_relay_request as is_rustdesk_relay_request;

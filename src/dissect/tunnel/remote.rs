@@ -22,6 +22,8 @@ const COMMANDS_MIN: u8 = 3;
 /// of its clients.
 const ANYDESK_COMMON_NAMES: [&[u8]; 2] =
     [b"\x06\x03\x55\x04\x03\x0c\x0eAnyNet Root CA", b"\x06\x03\x55\x04\x03\x0c\x0eAnyDesk Client"];
+/// The type of TLS records that hold handshake messages (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
 /// How AnyDesk's ALPN begins; behind it are version and system.
 const ANYDESK: &str = "anydesk/";
 
@@ -102,8 +104,21 @@ pub(crate) fn is_anydesk(protocol: &str) -> bool {
 
 /// Whether a server's first messages have a certificate of AnyDesk: a relay's, or that of a computer
 /// which is reached without one.
-pub(crate) fn has_anydesk_certificate(bytes: &[u8]) -> bool {
+pub(crate) fn is_anydesk_server(bytes: &[u8]) -> bool {
+    shows_more_than_hello(bytes) && has_anydesk_certificate(bytes)
+}
+
+fn has_anydesk_certificate(bytes: &[u8]) -> bool {
     ANYDESK_COMMON_NAMES.iter().any(|name| memmem::find(bytes, name).is_some())
+}
+
+/// Whether a ServerHello in a record of its own is followed by another handshake message that can be
+/// read: from TLS 1.3 on none is (RFC 8446, 2).
+fn shows_more_than_hello(bytes: &[u8]) -> bool {
+    let &[HANDSHAKE, _, _, high, low, _, first, second, third, ..] = bytes else { return false };
+    let record_end = 5 + usize::from(u16::from_be_bytes([high, low]));
+    let message_end = 9 + u32::from_be_bytes([0, first, second, third]) as usize;
+    message_end < record_end || bytes.get(record_end) == Some(&HANDSHAKE)
 }
 
 #[cfg(test)]
