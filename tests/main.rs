@@ -22,6 +22,7 @@ mod evidence;
 mod faults;
 mod flows;
 mod fuzz_corpus;
+mod gateways;
 #[path = "../benches/generator/mod.rs"]
 mod generator;
 mod golden;

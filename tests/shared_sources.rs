@@ -10,8 +10,8 @@ use crate::generator::{Random, SECOND, START_SECONDS, Traffic};
 use crate::support::{self, Made};
 
 /// Nine o'clock of a day.
-const NINE: i64 = ((START_SECONDS / 86_400 + 1) * 86_400 + 9 * 3600) * SECOND;
-const MINUTE: i64 = 60 * SECOND;
+pub(crate) const NINE: i64 = ((START_SECONDS / 86_400 + 1) * 86_400 + 9 * 3600) * SECOND;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
 /// Where Ethernet frames of IPv4 have their parts (RFC 791, 3.1; RFC 9293, 3.1).
 const IP: usize = 14;
 const TCP: usize = IP + 20;
@@ -20,23 +20,25 @@ const FIRST_SUITE: usize = 4 + 2 + 32 + 33 + 2;
 
 /// What systems send.
 #[derive(Clone, Copy, PartialEq)]
-enum System {
+pub(crate) enum System {
     /// No timestamps.
     Windows,
     /// A clock for each pair of addresses.
     Linux,
+    /// A clock for each connection, and source ports as they are given today.
+    NewLinux,
     /// A clock for each connection.
     Apple,
 }
 
 /// A machine, as it is seen behind whatever stands in front of it.
 #[derive(Clone, Copy)]
-struct Machine {
-    system: System,
+pub(crate) struct Machine {
+    pub(crate) system: System,
     /// Which of several: no two have the same clock.
-    number: u32,
+    pub(crate) number: u32,
     /// Routers on the way here.
-    hops: u8,
+    pub(crate) hops: u8,
 }
 
 impl Machine {
@@ -50,7 +52,7 @@ impl Machine {
         let (one, two) = match self.system {
             System::Windows => return vec![2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2],
             System::Linux => (self.number, u32::from(server.port()) ^ address_bits(server)),
-            System::Apple => (self.number, u32::from(port) << 8),
+            System::Apple | System::NewLinux => (self.number, u32::from(port) << 8),
         };
         let start = one.wrapping_mul(0x9e37_79b9) ^ two.wrapping_mul(0x85eb_ca6b);
         let ticks = ((nanos / 1_000_000) as u32).wrapping_add(start).to_be_bytes();
@@ -64,6 +66,19 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// The source port of its next connection to a server, where it has had some: an even one not far
+    /// above the last, from where begins anew every ten seconds.
+    fn source_port(self, server: &SocketAddr, nanos: i64, earlier: u16) -> u16 {
+        let epoch = (nanos / (10 * SECOND)) as u32;
+        let mixed = self.number.wrapping_mul(0x9e37_79b9)
+            ^ address_bits(server).wrapping_mul(0x85eb_ca6b)
+            ^ epoch.wrapping_mul(0xc2b2_ae35);
+        let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x2c1b_3c6d);
+        32_768 + (mixed >> 18) as u16 / 2 * 2 + 8 * earlier
+    }
+}
+
 fn address_bits(server: &SocketAddr) -> u32 {
     match server {
         SocketAddr::V4(server) => u32::from(*server.ip()),
@@ -72,26 +87,41 @@ fn address_bits(server: &SocketAddr) -> u32 {
 }
 
 /// The address that all of it is about.
-const HERE: &str = "10.6.0.1";
+pub(crate) const HERE: &str = "10.6.0.1";
 
 /// An hour of traffic.
-struct Scene {
-    traffic: Traffic,
+pub(crate) struct Scene {
+    pub(crate) traffic: Traffic,
     random: Random,
     port: u16,
+    /// Whose address it is now, and the link address of its frames, where that is not its own.
+    pub(crate) here: String,
+    pub(crate) link: Option<[u8; 6]>,
 }
 
 impl Scene {
-    fn new() -> Scene {
-        Scene { traffic: Traffic::default(), random: Random::new(5), port: 20_000 }
+    pub(crate) fn new() -> Scene {
+        let (traffic, random, here) = (Traffic::default(), Random::new(5), HERE.to_owned());
+        Scene { traffic, random, port: 20_000, here, link: None }
     }
 
     /// A connection of one program (its shape of hellos) to a name, which lasts so long.
-    fn visit(&mut self, machine: Machine, after: i64, name: &str, program: u8, lasts: i64) {
+    pub(crate) fn visit(
+        &mut self,
+        machine: Machine,
+        after: i64,
+        name: &str,
+        program: u8,
+        lasts: i64,
+    ) {
         self.port += 1;
         let server = 1 + name.bytes().map(u32::from).sum::<u32>() % 250;
         let server: SocketAddr = format!("198.18.7.{server}:443").parse().unwrap();
-        let client: SocketAddr = format!("{HERE}:{}", self.port).parse().unwrap();
+        let port = match machine.system {
+            System::NewLinux => machine.source_port(&server, NINE + after, self.port % 9),
+            _ => self.port,
+        };
+        let client: SocketAddr = format!("{}:{port}", self.here).parse().unwrap();
         let (random, first) = (&mut self.random, self.traffic.records.len());
         let mut talk = Talk::tcp(&mut self.traffic, client, server, NINE + after);
         talk.open();
@@ -111,6 +141,10 @@ impl Scene {
         talk.close();
         for record in &mut self.traffic.records[first..] {
             let frame = &mut record.frame;
+            let is_up = frame[TCP..TCP + 2] == client.port().to_be_bytes();
+            if let Some(link) = self.link.filter(|_| is_up) {
+                frame[6..12].copy_from_slice(&link);
+            }
             frame[IP + 8] = machine.time_to_live();
             // A SYN, and no answer to one.
             if frame[TCP + 13] & 0x12 == 2 {
@@ -125,7 +159,7 @@ impl Scene {
     }
 
     /// Somebody at a machine: visits to five names by some programs, each twice.
-    fn work(&mut self, machine: Machine, programs: std::ops::Range<u8>) {
+    pub(crate) fn work(&mut self, machine: Machine, programs: std::ops::Range<u8>) {
         let names = ["files.slack.com", "www.notion.so", "app.asana.com", "a.example", "b.example"];
         let count = i64::from(programs.end - programs.start);
         for round in 0..2 * count.max(5) {
@@ -141,11 +175,11 @@ impl Scene {
     }
 
     /// Others connect to it.
-    fn serve(&mut self, port: u16, clients: u8, connections: u8) {
+    pub(crate) fn serve(&mut self, port: u16, clients: u8, connections: u8) {
         for number in 0..connections {
             self.port += 1;
             let client = format!("10.6.1.{}:{}", 1 + number % clients, self.port);
-            let server: SocketAddr = format!("{HERE}:{port}").parse().unwrap();
+            let server: SocketAddr = format!("{}:{port}", self.here).parse().unwrap();
             let at = NINE + i64::from(number) * 20 * SECOND;
             let mut talk = Talk::tcp(&mut self.traffic, client.parse().unwrap(), server, at);
             talk.open();
@@ -168,7 +202,7 @@ impl Scene {
     }
 
     /// Why addresses are no person, by address, and what they did.
-    fn shared(mut self) -> BTreeMap<String, (String, String)> {
+    pub(crate) fn shared(mut self) -> BTreeMap<String, (String, String)> {
         self.traffic.sort();
         let rows = Made::read(&self.traffic, &[]).rows("shared_sources.csv");
         let of = |row: BTreeMap<String, String>| {
@@ -178,12 +212,12 @@ impl Scene {
     }
 
     /// Why the address that it is about is no person.
-    fn reason(self) -> Option<String> {
+    pub(crate) fn reason(self) -> Option<String> {
         self.shared().remove(HERE).map(|(reason, _)| reason)
     }
 }
 
-fn machine(system: System, number: u32, hops: u8) -> Machine {
+pub(crate) fn machine(system: System, number: u32, hops: u8) -> Machine {
     Machine { system, number, hops }
 }
 

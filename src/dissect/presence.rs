@@ -4,7 +4,7 @@
 //! is a device of whose traffic nothing is seen. Reads no names and no options.
 
 use super::reader::Reader;
-use crate::net::Address;
+use crate::net::{Address, Mac};
 
 /// The ports of servers and clients (RFC 2131, 4.1).
 pub const DHCP_PORTS: [u16; 2] = [67, 68];
@@ -17,9 +17,9 @@ const TYPE_TAGS: [u16; 2] = [0x8100, 0x88a8];
 /// Ethernet, IPv4, lengths of their addresses.
 const ARP_KINDS: [u8; 6] = [0, 1, 8, 0, 6, 4];
 
-/// The sender's address in a frame of Ethernet with ARP in it; none of who only asks whether an
-/// address is free (RFC 5227, 2.1.1).
-pub fn arp_sender(frame: &[u8]) -> Option<Address> {
+/// The sender's address in a frame of Ethernet with ARP in it, and the link address that it says it
+/// has; none of who only asks whether an address is free (RFC 5227, 2.1.1).
+pub fn arp_sender(frame: &[u8]) -> Option<(Address, Mac)> {
     let mut reader = Reader(frame);
     reader.take(LINK_ADDRESSES_LENGTH)?;
     let mut kind = reader.u16()?;
@@ -31,9 +31,10 @@ pub fn arp_sender(frame: &[u8]) -> Option<Address> {
         return None;
     }
     let operation = reader.u16()?;
-    let _link = reader.take(6)?;
+    let link: [u8; 6] = reader.take(6)?.try_into().ok()?;
     let sender: [u8; 4] = reader.take(4)?.try_into().ok()?;
-    (matches!(operation, 1 | 2) && sender != [0; 4]).then(|| Address::v4(sender))
+    let is_sender = matches!(operation, 1 | 2) && sender != [0; 4];
+    is_sender.then(|| (Address::v4(sender), Mac(link)))
 }
 
 /// The address that a DHCP message says a client has, or is given.
@@ -67,9 +68,10 @@ mod tests {
         let request = bytes_of(
             "ffffffffffff 02000a000001 0806 0001 0800 06 04 0001 02000a000001 0a000001 000000000000 0a0000fe",
         );
-        assert_eq!(arp_sender(&request), Some(Address::v4([10, 0, 0, 1])));
+        let sender = Some((Address::v4([10, 0, 0, 1]), Mac([2, 0, 10, 0, 0, 1])));
+        assert_eq!(arp_sender(&request), sender);
         let tagged = [&request[..12], &[0x81, 0, 0, 7], &request[12..]].concat();
-        assert_eq!(arp_sender(&tagged), Some(Address::v4([10, 0, 0, 1])));
+        assert_eq!(arp_sender(&tagged), sender);
         for end in 0..32 {
             assert_eq!(arp_sender(&request[..end]), None, "{end}");
         }

@@ -44,11 +44,19 @@ pub enum Trait {
     PushChannel = 11,
     /// Others have sessions on it, with a desktop of their own (RDP, ICA, PCoIP); value: who.
     HostsSessions = 12,
+    /// It is at home on the link and opens connections with a time to live that others began with:
+    /// see [`crate::pipeline::openings`]; values: 1 to how often their number has been doubled.
+    PassesOn = 13,
+    /// Of an address that does, those that are its own; likewise.
+    OpensItself = 14,
+    /// Runs of source ports towards one server within ten seconds, of which each machine has one or
+    /// two; values: 1 to their number.
+    PortRun = 15,
 }
 
 impl Trait {
     /// All of them, in their order.
-    pub const ALL: [Trait; 13] = [
+    pub const ALL: [Trait; 16] = [
         Trait::AnswersDns,
         Trait::Proxies,
         Trait::AsksFor,
@@ -62,6 +70,9 @@ impl Trait {
         Trait::OptionOrder,
         Trait::PushChannel,
         Trait::HostsSessions,
+        Trait::PassesOn,
+        Trait::OpensItself,
+        Trait::PortRun,
     ];
 
     /// Distinct values kept of an address and an hour: more change no verdict.
@@ -77,6 +88,9 @@ impl Trait {
                 | Trait::Clock
                 | Trait::OptionOrder
                 | Trait::PushChannel
+                | Trait::PassesOn
+                | Trait::OpensItself
+                | Trait::PortRun
         )
     }
 
@@ -96,6 +110,9 @@ impl Trait {
             Trait::OptionOrder => "orders of TCP options within an hour",
             Trait::PushChannel => "lasting connections to push services within an hour",
             Trait::HostsSessions => "clients with a desktop session on it",
+            Trait::PassesOn => "or more connections within an hour that it passed on",
+            Trait::OpensItself => "or more connections of its own beside them",
+            Trait::PortRun => "runs of source ports towards one server within ten seconds",
         }
     }
 }
@@ -140,10 +157,21 @@ impl SourceFacts {
     pub fn in_words(&self) -> Vec<String> {
         let one = |what: Trait| match (what, self.told) {
             (Trait::Told, Some(_)) => "the operator's word".to_owned(),
+            (Trait::PassesOn | Trait::OpensItself, _) => {
+                format!("{} {}", doubled(self.of(what)), what.as_str())
+            }
             _ => format!("{} {}", self.of(what), what.as_str()),
         };
         let told = Trait::ALL.into_iter().filter(|what| self.of(*what) > 0);
         told.map(one).collect()
+    }
+}
+
+/// The least number that has been doubled so often: see [`Trait::PassesOn`].
+fn doubled(times: u64) -> u64 {
+    match times {
+        0 => 0,
+        times => 1 << (times - 1).min(62),
     }
 }
 
@@ -202,9 +230,10 @@ pub struct SourceSettings {
     pub nat_times_to_live: u64,
     /// Shapes of TLS hellos of an address within an hour, from which on there are.
     pub nat_hello_shapes: u64,
-    /// Initial times to live, or orders of TCP options, from which on less shapes are enough,
+    /// Initial times to live, or orders of TCP options, from which on they are half of what tells of
+    /// several machines.
     pub nat_mixed_times_to_live: u64,
-    /// namely these.
+    /// Shapes of TLS hellos from which on they are the other half: more are more, less are less.
     pub nat_mixed_hello_shapes: u64,
     /// Orders of TCP options of an address within an hour, from which on there are several machines.
     pub nat_option_orders: u64,
@@ -213,6 +242,14 @@ pub struct SourceSettings {
     pub nat_clocks: u64,
     /// Lasting connections of an address to push services within an hour, from which on there are.
     pub nat_push_channels: u64,
+    /// Runs of source ports of an address towards one server within ten seconds, from which on there
+    /// are.
+    pub nat_port_runs: u64,
+    /// How many connections an address passes on for each of its own, from which on nobody works at
+    /// it, and what tells of several machines behind it need tell less,
+    pub nat_passed_on_times: u64,
+    /// namely by so many per cent.
+    pub nat_passed_on_percent: u64,
     /// Clients that an address serves, from which on it is a server if it accepts more than it
     /// opens.
     pub server_clients: u64,
@@ -238,6 +275,9 @@ impl Default for SourceSettings {
             nat_option_orders: 4,
             nat_clocks: 8,
             nat_push_channels: 16,
+            nat_port_runs: 8,
+            nat_passed_on_times: 16,
+            nat_passed_on_percent: 75,
             server_clients: 8,
             server_hello_shapes: 5,
             server_sessions: 4,
@@ -328,8 +368,28 @@ impl Verdict {
 struct Sign {
     reason: Reason,
     is_met: bool,
-    /// What it is compared with: names and values, the second empty where there is one.
-    settings: [(&'static str, u64); 2],
+    /// What it is compared with: names and values.
+    settings: Vec<(&'static str, u64)>,
+}
+
+/// Clocks that one machine has, runs of ports (one where the secret changes, one where ports begin
+/// anew), and lasting connections to push services (of three browsers, one with two profiles).
+const ONE_MACHINE_CLOCKS: u64 = 1;
+const ONE_MACHINE_RUNS: u64 = 3;
+const ONE_MACHINE_CHANNELS: u64 = 6;
+/// Per cent that are enough.
+const ENOUGH: u64 = 100;
+
+/// How much of what is enough a number tells, where `one` is what a machine alone has: per cent.
+fn share(number: u64, one: u64, enough: u64) -> u64 {
+    number.saturating_sub(one) * ENOUGH / enough.saturating_sub(one).max(1)
+}
+
+/// The same where it is known what is half of enough.
+fn half_share(number: u64, half: u64, enough: u64) -> u64 {
+    let rest = enough.saturating_sub(half).max(1);
+    let more = ENOUGH / 2 + number * ENOUGH / 2 / rest;
+    if number > 0 { more.saturating_sub(half * ENOUGH / 2 / rest) } else { 0 }
 }
 
 impl SourceSettings {
@@ -353,8 +413,7 @@ impl SourceSettings {
         }
         let met = self.signs(facts).into_iter().filter(|sign| sign.reason == reason && sign.is_met);
         let settings = met.flat_map(|sign| sign.settings);
-        let texts = settings.filter(|(name, _)| !name.is_empty());
-        texts.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("; ")
+        settings.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("; ")
     }
 
     fn by_behaviour(&self, facts: &SourceFacts) -> Option<Reason> {
@@ -362,17 +421,14 @@ impl SourceSettings {
     }
 
     /// All signs, the surest first.
-    fn signs(&self, facts: &SourceFacts) -> [Sign; 12] {
-        const NONE: (&str, u64) = ("", 0);
+    fn signs(&self, facts: &SourceFacts) -> [Sign; 13] {
         let of = |what| facts.of(what);
         let one = |reason, what, name, setting| Sign {
             reason,
             is_met: of(what) >= setting,
-            settings: [(name, setting), NONE],
+            settings: vec![(name, setting)],
         };
         let nat = |what, name, setting| one(Reason::NatGateway, what, name, setting);
-        let kinds = of(Trait::TimeToLive).max(of(Trait::OptionOrder));
-        let shapes = of(Trait::HelloShape);
         [
             one(Reason::Resolver, Trait::AnswersDns, "resolver_clients", self.resolver_clients),
             one(Reason::ForwardProxy, Trait::Proxies, "proxy_clients", self.proxy_clients),
@@ -385,34 +441,72 @@ impl SourceSettings {
             Sign {
                 reason: Reason::MailRelay,
                 is_met: of(Trait::TakesMail) >= self.mail_clients && of(Trait::SendsMail) > 0,
-                settings: [("mail_clients", self.mail_clients), NONE],
+                settings: vec![("mail_clients", self.mail_clients)],
             },
             one(Reason::Server, Trait::HostsSessions, "server_sessions", self.server_sessions),
             nat(Trait::TimeToLive, "nat_times_to_live", self.nat_times_to_live),
             nat(Trait::OptionOrder, "nat_option_orders", self.nat_option_orders),
             nat(Trait::Clock, "nat_clocks", self.nat_clocks),
+            nat(Trait::PortRun, "nat_port_runs", self.nat_port_runs),
             nat(Trait::PushChannel, "nat_push_channels", self.nat_push_channels),
             nat(Trait::HelloShape, "nat_hello_shapes", self.nat_hello_shapes),
-            Sign {
-                reason: Reason::NatGateway,
-                is_met: kinds >= self.nat_mixed_times_to_live
-                    && shapes >= self.nat_mixed_hello_shapes,
-                settings: [
-                    ("nat_mixed_times_to_live", self.nat_mixed_times_to_live),
-                    ("nat_mixed_hello_shapes", self.nat_mixed_hello_shapes),
-                ],
-            },
+            self.several_signs(facts),
             Sign {
                 reason: Reason::Server,
                 is_met: of(Trait::Serves) >= self.server_clients
                     && facts.accepted > facts.opened
-                    && shapes < self.server_hello_shapes,
-                settings: [
+                    && of(Trait::HelloShape) < self.server_hello_shapes,
+                settings: vec![
                     ("server_clients", self.server_clients),
                     ("server_hello_shapes", self.server_hello_shapes),
                 ],
             },
         ]
+    }
+
+    /// Several machines, by signs of which none is enough alone: what each tells is added up. Kinds of
+    /// systems, clocks and runs of ports are one sign, the strongest of them, since machines in a
+    /// machine bring along all three; for the same reason it is worth no more than half.
+    fn several_signs(&self, facts: &SourceFacts) -> Sign {
+        let of = |what| facts.of(what);
+        let kinds = of(Trait::TimeToLive).max(of(Trait::OptionOrder));
+        let kinds = if kinds >= self.nat_mixed_times_to_live { ENOUGH / 2 } else { 0 };
+        let clocks = share(of(Trait::Clock), ONE_MACHINE_CLOCKS, self.nat_clocks);
+        let runs = share(of(Trait::PortRun), ONE_MACHINE_RUNS, self.nat_port_runs);
+        let machines = kinds.max(clocks).max(runs).min(ENOUGH / 2);
+        let shapes = of(Trait::HelloShape);
+        let shapes = half_share(shapes, self.nat_mixed_hello_shapes, self.nat_hello_shapes);
+        let channels = share(of(Trait::PushChannel), ONE_MACHINE_CHANNELS, self.nat_push_channels);
+        let passes_on = if self.passes_on(facts) { self.nat_passed_on_percent } else { 0 };
+        let mut settings = Vec::new();
+        let mut tell = |share: u64, told: &[(&'static str, u64)]| {
+            if share > 0 {
+                settings.extend_from_slice(told);
+            }
+        };
+        let times = ("nat_passed_on_times", self.nat_passed_on_times);
+        tell(passes_on, &[times, ("nat_passed_on_percent", self.nat_passed_on_percent)]);
+        let strongest = match machines {
+            0 => None,
+            _ if kinds == machines => {
+                Some(("nat_mixed_times_to_live", self.nat_mixed_times_to_live))
+            }
+            _ if clocks >= machines => Some(("nat_clocks", self.nat_clocks)),
+            _ => Some(("nat_port_runs", self.nat_port_runs)),
+        };
+        tell(machines, strongest.as_slice());
+        let mixed = ("nat_mixed_hello_shapes", self.nat_mixed_hello_shapes);
+        tell(shapes, &[mixed, ("nat_hello_shapes", self.nat_hello_shapes)]);
+        tell(channels, &[("nat_push_channels", self.nat_push_channels)]);
+        let is_met = passes_on + machines + shapes + channels >= ENOUGH;
+        Sign { reason: Reason::NatGateway, is_met, settings }
+    }
+
+    /// Whether an address passes on what others send, and next to nothing of its own.
+    fn passes_on(&self, facts: &SourceFacts) -> bool {
+        let [passed_on, own] =
+            [Trait::PassesOn, Trait::OpensItself].map(|what| doubled(facts.of(what)));
+        passed_on > 0 && passed_on >= own.saturating_mul(self.nat_passed_on_times)
     }
 
     /// Whether the values can be used; `is_given` tells whether somebody gave a setting its value.
@@ -435,6 +529,9 @@ impl SourceSettings {
             ("nat_option_orders", self.nat_option_orders, OF_HOUR),
             ("nat_clocks", self.nat_clocks, OF_HOUR),
             ("nat_push_channels", self.nat_push_channels, OF_HOUR),
+            ("nat_port_runs", self.nat_port_runs, OF_HOUR),
+            ("nat_passed_on_times", self.nat_passed_on_times, OF_DAY),
+            ("nat_passed_on_percent", self.nat_passed_on_percent, ENOUGH),
             ("server_clients", self.server_clients, OF_DAY),
             ("server_hello_shapes", self.server_hello_shapes, OF_HOUR),
             ("server_sessions", self.server_sessions, OF_DAY),
@@ -496,6 +593,7 @@ mod tests {
         for sign in [(Trait::Clock, 8), (Trait::OptionOrder, 4), (Trait::PushChannel, 16)] {
             assert_eq!(reason(facts(&[sign], 0, 9)), Some(Reason::NatGateway), "{sign:?}");
         }
+        assert_eq!(reason(facts(&[(Trait::PortRun, 8)], 0, 9)), Some(Reason::NatGateway));
         // Two kinds of systems with one time to live: phones and desktops of one vendor.
         let both = [(Trait::OptionOrder, 2), (Trait::HelloShape, 20)];
         assert_eq!(reason(facts(&both, 0, 9)), Some(Reason::NatGateway));
@@ -517,6 +615,54 @@ mod tests {
         assert_eq!(reason(facts(&[(Trait::Clock, 5), (Trait::PushChannel, 9)], 0, 30)), None);
         // A colleague helps from afar; a program at home says whom it asks for.
         assert_eq!(reason(facts(&[(Trait::HostsSessions, 2), (Trait::AsksFor, 2)], 0, 30)), None);
+    }
+
+    #[test]
+    fn signs_of_several_machines_add_up() {
+        let settings = SourceSettings::default();
+        let reason = |traits: &[_]| settings.reason("10.0.0.1", &facts(traits, 0, 300));
+        // Of who passes on 64 and more, and has 2 of its own: what else is enough, and what is not.
+        let beside = |what, number| {
+            let traits = [(Trait::PassesOn, 7), (Trait::OpensItself, 2), (what, number)];
+            reason(&traits).is_some()
+        };
+        for (what, enough) in [
+            (Trait::Clock, 3),
+            (Trait::PortRun, 5),
+            (Trait::TimeToLive, 2),
+            (Trait::OptionOrder, 2),
+            (Trait::PushChannel, 9),
+            (Trait::HelloShape, 15),
+        ] {
+            assert!(beside(what, enough) && !beside(what, enough - 1), "{what:?}");
+            assert!(reason(&[(what, enough)]).is_none(), "{what:?}");
+        }
+        // It has too many of its own: somebody works at it.
+        let own = [(Trait::PassesOn, 7), (Trait::OpensItself, 4), (Trait::OptionOrder, 2)];
+        assert_eq!(reason(&own), None);
+        // More shapes than a desktop has, and what some machines in a machine do not explain.
+        let machines = (Trait::Clock, 6);
+        assert_eq!(reason(&[machines, (Trait::HelloShape, 19)]), None);
+        assert_eq!(reason(&[machines, (Trait::HelloShape, 20)]), Some(Reason::NatGateway));
+        let channels = (Trait::PushChannel, 10);
+        assert_eq!(
+            reason(&[machines, channels, (Trait::HelloShape, 14)]),
+            Some(Reason::NatGateway)
+        );
+        // Kinds, clocks and ports are of the same machines.
+        let all = [(Trait::TimeToLive, 2), machines, (Trait::PortRun, 7), (Trait::HelloShape, 12)];
+        assert_eq!(reason(&all), None);
+    }
+
+    #[test]
+    fn what_decided_is_told() {
+        let settings = SourceSettings::default();
+        let facts = facts(&[(Trait::PassesOn, 6), (Trait::PortRun, 5)], 0, 9);
+        let told = settings.settings_of("10.0.0.1", &facts, Reason::NatGateway);
+        assert_eq!(told, "nat_passed_on_times = 16; nat_passed_on_percent = 75; nat_port_runs = 8");
+        let words = facts.in_words();
+        assert_eq!(words[0], "32 or more connections within an hour that it passed on");
+        assert_eq!([doubled(0), doubled(1), doubled(7), doubled(200)], [0, 1, 64, 1 << 62]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use crate::evidence::source::Trait;
 use crate::net::Address;
 use crate::time::Hour;
-use crate::worker::part::ClockSeen;
+use crate::worker::part::Opening;
 
 /// Ticks of a clock in a second: what Linux (4.13 and later) and all others in use have. A clock of
 /// another rate has no line.
@@ -52,18 +52,18 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Takes the clock of a connection that a subject opens. Answers the number of a line, from 1 on,
-    /// where the subject has more of them than before in this hour.
+    /// Takes a connection that a subject opens and what its clock shows. Answers the number of a line,
+    /// from 1 on, where the subject has more of them than before in this hour.
     ///
     /// # Errors
     /// There is no room for another line.
-    pub fn see(&mut self, subject: u32, seen: &ClockSeen) -> Result<Option<u64>, Full> {
+    pub fn see(&mut self, subject: u32, seen: &Opening, clock: u32) -> Result<Option<u64>, Full> {
         let hour = seen.hour;
         self.go_on(hour);
-        let lines = self.lines.entry((hour, subject, seen.server)).or_default();
+        let lines = self.lines.entry((hour, subject, seen.server.address)).or_default();
         let now = seen.time.seconds();
         let ticks = seen.time.0.div_euclid(1_000_000_000 / TICKS_PER_SECOND);
-        let offset = seen.ticks.wrapping_sub(ticks as u32);
+        let offset = clock.wrapping_sub(ticks as u32);
         let is_on = |line: &&mut Line| {
             (offset.wrapping_sub(line.offset) as i32).unsigned_abs() <= TOLERANCE_TICKS as u32
         };
@@ -103,9 +103,16 @@ impl Clocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Endpoint;
     use crate::time::Timestamp;
 
     const HOUR: Hour = Hour(500_000);
+
+    fn opening(time: Timestamp, hour: Hour, server: Address) -> Opening {
+        let client = Endpoint { address: Address::v4([10, 0, 0, 1]), port: 40_000 };
+        let server = Endpoint { address: server, port: 443 };
+        Opening { time, hour, client, server, order: 0, ticks: None, link: None }
+    }
 
     /// Numbers that are told of connections: milliseconds, server and ticks.
     fn told(connections: &[(i64, u8, u32)]) -> Vec<u64> {
@@ -113,9 +120,7 @@ mod tests {
         let see = |&(milliseconds, server, ticks): &(i64, u8, u32)| {
             let time = Timestamp(milliseconds * 1_000_000);
             let server = Address::v4([198, 18, 0, server]);
-            let client = Address::v4([10, 0, 0, 1]);
-            let seen = ClockSeen { time, hour: HOUR, client, server, ticks };
-            clocks.see(7, &seen).unwrap()
+            clocks.see(7, &opening(time, HOUR, server), ticks).unwrap()
         };
         connections.iter().filter_map(see).collect()
     }
@@ -163,11 +168,10 @@ mod tests {
     #[test]
     fn hours_that_are_over_are_forgotten() {
         let mut clocks = Clocks::default();
-        let (client, server) = (Address::v4([10, 0, 0, 1]), Address::v4([198, 18, 0, 1]));
+        let server = Address::v4([198, 18, 0, 1]);
         for hour in 0..50 {
             let time = Timestamp(i64::from(hour) * 3_600_000_000_000);
-            let seen = ClockSeen { time, hour: Hour(60 * hour), client, server, ticks: 0 };
-            assert_eq!(clocks.see(1, &seen), Ok(None));
+            assert_eq!(clocks.see(1, &opening(time, Hour(60 * hour), server), 0), Ok(None));
             assert!(clocks.lines.len() <= 2 && clocks.kept <= 2);
         }
     }

@@ -10,6 +10,7 @@ mod anonymous;
 mod detours;
 mod keeping;
 mod renew;
+mod sources;
 mod steps;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,18 +19,20 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::calls::{Calls, OpenFlow};
-use super::clocks::{Clocks, Full};
+use super::clocks::Clocks;
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{LoadSettings, Loads, Step};
 use super::naming::{Named, Offers, Suspects};
+use super::openings::Openings;
 use super::possible::Opaque;
 use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
+use super::services::Services;
 use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
-use crate::evidence::source::{self, Trait};
+use crate::evidence::source;
 use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::identity::{Identities, Subject};
 use crate::ledger::Bucket;
@@ -102,6 +105,10 @@ pub struct Merge {
     calls: Calls,
     /// Timestamp clocks of machines that share an address.
     clocks: Clocks,
+    /// What else the connections tell that an address opened.
+    openings: Openings,
+    /// Who served whom.
+    services: Services,
     /// Devices that showed themselves.
     presence: Presence,
     subjects: Vec<Subject>,
@@ -185,6 +192,8 @@ impl Merge {
             deferred_flows: Vec::new(),
             calls: Calls::default(),
             clocks: Clocks::default(),
+            openings: Openings::default(),
+            services: Services::default(),
             presence: Presence::default(),
             subjects: Vec::new(),
             told: Vec::new(),
@@ -254,6 +263,9 @@ impl Merge {
         counters.add(Counter::CallDropped, self.calls.take_dropped());
         counters.add(Counter::DeviceSilent, self.presence.take_silent(horizon));
         counters.add(Counter::HintDropped, self.presence.take_dropped());
+        self.settle_sources(horizon);
+        counters.add(Counter::HintDropped, self.openings.take_dropped());
+        counters.add(Counter::HintDropped, self.services.take_dropped());
         self.settle_loads(horizon);
         counters.add(Counter::BeginningDropped, self.loads.take_dropped());
         counters.merge(&self.summary.take_bounds());
@@ -335,37 +347,6 @@ impl Merge {
         }
     }
 
-    /// Takes the traits of all parts of a tick together: which values find room must not depend on
-    /// who saw them.
-    fn take_traits(&mut self, parts: &[(usize, Part)]) {
-        let mut values = Vec::new();
-        for seen in parts.iter().flat_map(|(_, part)| &part.traits) {
-            let value = self.identities.trait_value(seen.value);
-            let subject = self.subject(seen.address);
-            self.tell(subject, seen.hour);
-            values.push((subject, seen.hour, seen.what, value));
-        }
-        let mut clocks: Vec<_> = parts.iter().flat_map(|(_, part)| &part.clocks).collect();
-        clocks.sort_unstable();
-        for seen in clocks {
-            let subject = self.subject(seen.client);
-            let hour = seen.hour;
-            match self.clocks.see(subject, seen) {
-                Ok(Some(number)) => {
-                    let value = self.identities.trait_value(number);
-                    self.tell(subject, hour);
-                    values.push((subject, hour, Trait::Clock, value));
-                }
-                Ok(None) => {}
-                Err(Full) => self.summary.bound(Counter::HintDropped, 1),
-            }
-        }
-        values.sort_unstable();
-        values.dedup();
-        let (counter, dropped) = self.summary.sources.add(values);
-        self.summary.bound(counter, dropped);
-    }
-
     fn take(&mut self, worker: usize, part: &mut Part, horizon: Option<Timestamp>) {
         let Part {
             names,
@@ -374,7 +355,6 @@ impl Merge {
             books,
             two_way,
             steps,
-            accepted,
             present,
             detours,
             observations,
@@ -441,11 +421,6 @@ impl Merge {
         }
         for (device, hour) in present.drain() {
             self.presence.note(device, hour, Sign::Shown);
-        }
-        for ((server, hour), flows) in accepted.drain() {
-            let subject = self.subject(server);
-            self.tell(subject, hour);
-            self.summary.sources.accept(subject, hour, flows);
         }
         for flow in anonymous.iter() {
             let outer = flow.outer.and_then(|outer| outer.name);

@@ -53,6 +53,7 @@ impl Worker {
         self.table.schedule(flow, due);
         self.note_link(flow, &item.packet, frame);
         self.note_opening(item, frame);
+        self.note_neighbour(item, frame);
         if item.packet.protocol == protocol::IPCOMP {
             self.count_event(Counter::IpcompOpaque);
         }

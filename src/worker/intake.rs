@@ -128,8 +128,11 @@ impl Intake {
                     LinkType::ETHERNET => presence::arp_sender(frame.bytes),
                     _ => None,
                 };
-                if let Some(sender) = sender.filter(|&sender| self.settings.home.contains(sender)) {
+                if let Some((sender, link)) = sender
+                    && self.settings.home.contains(sender)
+                {
                     self.part.note_present(sender, self.hour);
+                    self.part.note_owner(sender, link, self.hour);
                 }
                 (Bucket::NonIp, bytes)
             }

@@ -47,6 +47,6 @@ impl Worker {
 }
 
 /// The sender's address in an Ethernet header (IEEE 802.3, 3.2.3).
-fn source_link(frame: &[u8]) -> Option<Mac> {
+pub(super) fn source_link(frame: &[u8]) -> Option<Mac> {
     frame.get(6..12)?.try_into().ok().map(Mac)
 }

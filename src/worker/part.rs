@@ -33,6 +33,8 @@ pub const HINTS_MAX: usize = 65_536;
 const ROOM_MIN: usize = 1024;
 /// Rows and steps that a part has room for from the beginning.
 const ROOM: usize = 32_768;
+/// TCP connections in a part that addresses at home opened.
+pub const OPENINGS_MAX: usize = 262_144;
 /// Steps of flows in a part; one with more is sent early.
 pub const STEPS_MAX: usize = 262_144;
 
@@ -59,11 +61,13 @@ pub struct Part {
     pub steps: Vec<FlowStep>,
     /// What tells of an address that it is no person; something may be told several times.
     pub traits: Vec<TraitSeen>,
-    /// Timestamp clocks of machines at home that opened connections, by no other order than that in
-    /// which they were seen.
-    pub clocks: Vec<ClockSeen>,
-    /// Flows that addresses at home accepted and answered, by hour.
-    pub accepted: HashMap<(Address, Hour), u64, RandomState>,
+    /// TCP connections that addresses at home opened, by no other order than that in which they were
+    /// seen.
+    pub openings: Vec<Opening>,
+    /// Flows that addresses at home accepted and answered.
+    pub served: HashMap<Served, u64, RandomState>,
+    /// Addresses at home that ARP or Neighbor Discovery showed, and by which link address.
+    pub owners: HashSet<(Address, Mac, Hour), RandomState>,
     /// Addresses at home that ARP or DHCP showed, by hour.
     pub present: HashSet<(Address, Hour), RandomState>,
     /// Flows and bytes of ways around, by client, hour and way.
@@ -100,6 +104,7 @@ impl Part {
             answers: emptied(self.answers),
             steps: emptied(self.steps),
             traits: emptied(self.traits),
+            openings: emptied(self.openings),
             ..Part::default()
         }
     }
@@ -130,6 +135,24 @@ impl Part {
         let (all_flows, all_bytes) = self.detours.entry(key).or_default();
         *all_flows += flows;
         *all_bytes += bytes;
+    }
+
+    /// Adds a flow that an address at home accepted and answered.
+    pub fn note_served(&mut self, served: Served) {
+        if self.served.len() >= HINTS_MAX && !self.served.contains_key(&served) {
+            self.counters.count(Counter::HintDropped);
+            return;
+        }
+        *self.served.entry(served).or_default() += 1;
+    }
+
+    /// Notes whose an address at home is on the link.
+    pub fn note_owner(&mut self, address: Address, link: Mac, hour: Hour) {
+        if self.owners.len() < HINTS_MAX {
+            self.owners.insert((address, link, hour));
+        } else if !self.owners.contains(&(address, link, hour)) {
+            self.counters.count(Counter::HintDropped);
+        }
     }
 
     /// Notes that a device at home showed itself.
@@ -301,19 +324,35 @@ pub struct TraitSeen {
     pub value: u64,
 }
 
-/// The timestamp clock of a machine that opens a connection (RFC 7323).
+/// A TCP connection that an address at home opens, as its SYN shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClockSeen {
+pub struct Opening {
     /// When.
     pub time: Timestamp,
     /// The hour of that.
     pub hour: Hour,
     /// By whom.
+    pub client: Endpoint,
+    /// To whom: clocks and ports are comparable only towards one server.
+    pub server: Endpoint,
+    /// The order of its options, see [`crate::dissect::syn`]; 0 where they cannot be read.
+    pub order: u16,
+    /// What its timestamp clock showed (RFC 7323).
+    pub ticks: Option<u32>,
+    /// Where its frame is from, and by how much its time to live is less than what senders begin
+    /// with. None in a tunnel, where no frame is from its sender, or where nobody begins so.
+    pub link: Option<(Mac, u8)>,
+}
+
+/// What an address at home accepted and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Served {
+    /// When.
+    pub hour: Hour,
+    /// Who did, and at which port.
+    pub server: Endpoint,
+    /// From whom.
     pub client: Address,
-    /// To whom: clocks are comparable only towards one server.
-    pub server: Address,
-    /// What it showed.
-    pub ticks: u32,
 }
 
 /// What a ClientHello shows whose name may not be what it seems.

@@ -5,10 +5,11 @@
 //! merge keeps distinct values, so that telling it again changes nothing.
 
 use super::ended::own_name;
-use super::part::{ClockSeen, HINTS_MAX, TraitSeen};
+use super::links::source_link;
+use super::part::{HINTS_MAX, OPENINGS_MAX, Opening, Served, TraitSeen};
 use super::{Item, Worker};
 use crate::decode::is_inflated;
-use crate::dissect::syn;
+use crate::dissect::syn::{self, SynOptions};
 use crate::evidence::source::{Trait, initial_time_to_live, value_of};
 use crate::flow::table::FlowId;
 use crate::net::{Address, Endpoint, protocol};
@@ -25,6 +26,10 @@ const MAIL_RELAY_PORT: u16 = 25;
 const SESSION_PORTS: [u16; 4] = [3389, 1494, 2598, 4172];
 /// Bytes of a TCP header without options (RFC 9293, 3.1).
 const TCP_HEADER: usize = 20;
+/// The hop limit of a message of Neighbor Discovery, which a router would have made less (RFC 4861,
+/// 7.1), and the types of solicitations and advertisements (4.3, 4.4).
+const NEIGHBOUR_HOPS: u8 = 255;
+const NEIGHBOUR_TYPES: [u8; 2] = [135, 136];
 /// Domains to which a machine keeps a connection all the time, so that it can be told of news: the
 /// push services of Apple, Google, Microsoft and Mozilla. A machine has one for itself, and a browser
 /// one for each profile.
@@ -97,25 +102,52 @@ impl Worker {
             return;
         }
         let hour = self.hour(item.minute);
-        if let Some(initial) = initial_time_to_live(packet.time_to_live) {
+        let initial = initial_time_to_live(packet.time_to_live);
+        if let Some(initial) = initial {
             self.note_trait(packet.source, hour, Trait::TimeToLive, initial.into());
         }
         let header = usize::from(packet.transport_header);
         let payload = packet.payload_offset as usize;
         let options =
             payload.checked_sub(header).and_then(|at| frame.get(at + TCP_HEADER..payload));
-        let Some(options) = options.filter(|_| !is_inflated(packet)) else { return };
-        let syn = syn::options(options);
-        if syn.order != 0 {
-            self.note_trait(packet.source, hour, Trait::OptionOrder, syn.order.into());
+        let options = options.filter(|_| !is_inflated(packet)).unwrap_or_default();
+        let SynOptions { order, clock: ticks } = syn::options(options);
+        if order != 0 {
+            self.note_trait(packet.source, hour, Trait::OptionOrder, order.into());
         }
-        if let Some(ticks) = syn.clock {
-            let (client, server) = (packet.source, packet.destination);
-            if self.part.clocks.len() < HINTS_MAX {
-                self.part.clocks.push(ClockSeen { time: item.time, hour, client, server, ticks });
-            } else {
-                self.count_event(Counter::HintDropped);
-            }
+        if self.part.openings.len() >= OPENINGS_MAX {
+            self.count_event(Counter::HintDropped);
+            return;
+        }
+        let link = source_link(frame).filter(|_| packet.ethernet);
+        self.part.openings.push(Opening {
+            time: item.time,
+            hour,
+            client: Endpoint { address: packet.source, port: packet.source_port },
+            server: Endpoint { address: packet.destination, port: packet.destination_port },
+            order,
+            ticks,
+            link: link.zip(initial.map(|initial| initial - packet.time_to_live)),
+        });
+    }
+
+    /// Notes whose an IPv6 address at home is on the link, where the first packet of a flow is a
+    /// solicitation or an advertisement of a neighbour (RFC 4861, 7.1): no router has forwarded it.
+    pub(super) fn note_neighbour(&mut self, item: &Item, frame: &[u8]) {
+        let packet = &item.packet;
+        if packet.protocol != protocol::ICMPV6 || packet.time_to_live != NEIGHBOUR_HOPS {
+            return;
+        }
+        let header = usize::from(packet.transport_header);
+        let kind =
+            (packet.payload_offset as usize).checked_sub(header).and_then(|at| frame.get(at));
+        let is_neighbour = kind.is_some_and(|kind| NEIGHBOUR_TYPES.contains(kind));
+        if !is_neighbour || !packet.ethernet || !self.settings.home.contains(packet.source) {
+            return;
+        }
+        if let Some(link) = source_link(frame) {
+            let hour = self.hour(item.minute);
+            self.part.note_owner(packet.source, link, hour);
         }
     }
 
@@ -160,8 +192,7 @@ impl Worker {
         if !self.settings.home.contains(server.address) {
             return;
         }
-        *self.part.accepted.entry((server.address, hour)).or_default() += 1;
-        self.note_trait(server.address, hour, Trait::Serves, value_of(client));
+        self.part.note_served(Served { hour, server, client });
         if SESSION_PORTS.contains(&server.port) {
             self.note_trait(server.address, hour, Trait::HostsSessions, value_of(client));
         }
