@@ -275,7 +275,7 @@ impl Default for SourceSettings {
             nat_option_orders: 4,
             nat_clocks: 8,
             nat_push_channels: 16,
-            nat_port_runs: 8,
+            nat_port_runs: 16,
             nat_passed_on_times: 16,
             nat_passed_on_percent: 75,
             server_clients: 8,
@@ -593,7 +593,7 @@ mod tests {
         for sign in [(Trait::Clock, 8), (Trait::OptionOrder, 4), (Trait::PushChannel, 16)] {
             assert_eq!(reason(facts(&[sign], 0, 9)), Some(Reason::NatGateway), "{sign:?}");
         }
-        assert_eq!(reason(facts(&[(Trait::PortRun, 8)], 0, 9)), Some(Reason::NatGateway));
+        assert_eq!(reason(facts(&[(Trait::PortRun, 16)], 0, 9)), Some(Reason::NatGateway));
         // Two kinds of systems with one time to live: phones and desktops of one vendor.
         let both = [(Trait::OptionOrder, 2), (Trait::HelloShape, 20)];
         assert_eq!(reason(facts(&both, 0, 9)), Some(Reason::NatGateway));
@@ -628,7 +628,7 @@ mod tests {
         };
         for (what, enough) in [
             (Trait::Clock, 3),
-            (Trait::PortRun, 5),
+            (Trait::PortRun, 7),
             (Trait::TimeToLive, 2),
             (Trait::OptionOrder, 2),
             (Trait::PushChannel, 9),
@@ -650,16 +650,19 @@ mod tests {
             Some(Reason::NatGateway)
         );
         // Kinds, clocks and ports are of the same machines.
-        let all = [(Trait::TimeToLive, 2), machines, (Trait::PortRun, 7), (Trait::HelloShape, 12)];
+        let all = [(Trait::TimeToLive, 2), machines, (Trait::PortRun, 12), (Trait::HelloShape, 12)];
         assert_eq!(reason(&all), None);
     }
 
     #[test]
     fn what_decided_is_told() {
         let settings = SourceSettings::default();
-        let facts = facts(&[(Trait::PassesOn, 6), (Trait::PortRun, 5)], 0, 9);
+        let facts = facts(&[(Trait::PassesOn, 6), (Trait::PortRun, 7)], 0, 9);
         let told = settings.settings_of("10.0.0.1", &facts, Reason::NatGateway);
-        assert_eq!(told, "nat_passed_on_times = 16; nat_passed_on_percent = 75; nat_port_runs = 8");
+        assert_eq!(
+            told,
+            "nat_passed_on_times = 16; nat_passed_on_percent = 75; nat_port_runs = 16"
+        );
         let words = facts.in_words();
         assert_eq!(words[0], "32 or more connections within an hour that it passed on");
         assert_eq!([doubled(0), doubled(1), doubled(7), doubled(200)], [0, 1, 64, 1 << 62]);

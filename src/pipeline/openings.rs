@@ -15,8 +15,9 @@
 //! secret changes every ten seconds (RFC 6056, 3.3.4; `net/ipv4/inet_hashtables.c` and
 //! `net/core/secure_seq.c`). Older kernels go on from the port of the last connection to anybody. So
 //! what a machine opens to one server within ten seconds is a run of ports, or two where the secret
-//! changes between, and several machines behind an address, whose gateway leaves ports as they are
-//! where it can, are several runs. Gateways that draw ports draw odd ones, too: then there are none.
+//! changes between. Several machines behind an address are several runs, where their gateway leaves
+//! ports as they are, as most do where they can: of so many runs, half as many machines at least.
+//! Gateways that draw ports draw odd ones, too: then there are no runs.
 //! What is told is told of an hour that is over.
 
 use std::collections::{BTreeMap, HashMap};
