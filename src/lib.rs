@@ -305,6 +305,8 @@
 //! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
 //! | stamps of use of apps for calls, pieces of media that wait for them | [`USES_MAX`](pipeline::calls::USES_MAX), [`WAITING_MAX`](pipeline::calls::WAITING_MAX) | left out, `call_dropped` |
+//! | TCP connections that clients opened, a part; addresses with any, addresses that ARP showed, servers with runs of ports, of hours that are not over | [`OPENINGS_MAX`](worker::part::OPENINGS_MAX); 262,144 each | no more are noted, `hint_dropped` |
+//! | who served whom, a part and of hours that are not over; clients of a port | [`HINTS_MAX`](worker::part::HINTS_MAX), 262,144; 64 | no more are noted, `hint_dropped`; more are not counted |
 //! | devices that ARP and DHCP showed, or that had traffic of apps, of days not judged yet | [`PRESENT_MAX`](pipeline::presence::PRESENT_MAX) | no more are noted, `hint_dropped` |
 //! | pages of a client that may lead loads, and leaders of a flow | [`PAGES_MAX`](pipeline::loads::PAGES_MAX), [`LEADERS_MAX`](pipeline::loads::LEADERS_MAX) | no more are looked at, `beginning_dropped`; those behind are not told |
 //! | addresses of which it is known what anybody was told, names of one | 262,144, 16 | the oldest go; no more are kept, `candidate_dropped` |

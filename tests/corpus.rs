@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use shadowscope::evidence::day::DayFacts;
-use shadowscope::evidence::source::Reason;
+use shadowscope::evidence::source::{Reason, Trait};
 use shadowscope::evidence::{Evidence, Settings};
 use shadowscope::store::{SourceFact, Store, StoreError, UsageFact, Window};
 
@@ -156,7 +157,7 @@ const CURVES: [(&str, &[u64]); 19] = [
     ("sync_excess_minutes", &[2, 3, 5]),
 ];
 /// Likewise for addresses that are no person.
-const SOURCE_CURVES: [(&str, &[u64]); 14] = [
+const SOURCE_CURVES: [(&str, &[u64]); 17] = [
     ("resolver_clients", &[1, 2, 5, 10]),
     ("proxy_clients", &[1, 2, 3]),
     ("proxy_forwarded_for", &[1, 2, 4, 8]),
@@ -168,6 +169,9 @@ const SOURCE_CURVES: [(&str, &[u64]); 14] = [
     ("nat_option_orders", &[1, 2, 4]),
     ("nat_clocks", &[1, 4, 8, 16]),
     ("nat_push_channels", &[1, 8, 16, 32]),
+    ("nat_port_runs", &[4, 8, 16, 32]),
+    ("nat_passed_on_times", &[1, 4, 16, 64]),
+    ("nat_passed_on_percent", &[0, 50, 75, 100]),
     ("server_clients", &[2, 4, 8, 16]),
     ("server_hello_shapes", &[1, 2, 5, 10]),
     ("server_sessions", &[1, 4, 8]),
@@ -198,6 +202,64 @@ fn graded(db: &Path, settings: &Settings) -> Used {
         }
     }
     used
+}
+
+/// The recording of addresses that are no person, in which all machines behind the gateway begin with
+/// the same time to live.
+fn with_one_time_to_live(folder: &Path) -> PathBuf {
+    const GATEWAY: [u8; 4] = [10, 30, 0, 4];
+    const FILE_HEADER: usize = 24;
+    const RECORD_HEADER: usize = 16;
+    let recording = fs::read(support::fixtures().join("corpus/sources.pcap.zst")).unwrap();
+    let mut bytes = Vec::new();
+    ruzstd::decoding::StreamingDecoder::new(&recording[..])
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    let mut at = FILE_HEADER;
+    while at < bytes.len() {
+        let captured: [u8; 4] = bytes[at + 8..at + 12].try_into().unwrap();
+        let frame = at + RECORD_HEADER;
+        at = frame + u32::from_le_bytes(captured) as usize;
+        let frame = &mut bytes[frame..at];
+        if frame.get(12..14) == Some(&[8, 0]) && frame.get(26..30) == Some(&GATEWAY) {
+            frame[22] = 63;
+        }
+    }
+    let path = folder.join("one-time-to-live.pcap");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Thirty machines of one kind behind a gateway are found by their number alone.
+#[test]
+fn a_gateway_is_found_where_all_behind_it_are_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("usage.db");
+    let recording = with_one_time_to_live(folder.path());
+    read(&db, recording.to_str().unwrap(), "");
+    let found = judged(&db, &Settings::default());
+    let reasons: Vec<_> = found.iter().map(|(device, reason)| (&**device, *reason)).collect();
+    let expected = [
+        ("10.30.0.2", Reason::Resolver),
+        ("10.30.0.3", Reason::ForwardProxy),
+        ("10.30.0.4", Reason::NatGateway),
+        ("10.30.0.5", Reason::Server),
+    ];
+    assert_eq!(reasons, expected);
+    // By what it passes on and by ports; either with the other's help.
+    let store = Store::open_read_only(&db).unwrap();
+    let sources = store.snapshot().unwrap().sources(Window::ALL).unwrap();
+    let facts = &sources["10.30.0.4"].facts;
+    assert_eq!((facts.of(Trait::TimeToLive), facts.of(Trait::OptionOrder)), (1, 1));
+    assert_eq!((facts.of(Trait::PassesOn), facts.of(Trait::OpensItself)), (6, 0));
+    assert!(facts.of(Trait::PortRun) >= 16, "{facts:?}");
+    for text in ["nat_port_runs = 40", "nat_passed_on_percent = 0"] {
+        let settings = Settings::parse(&format!("[shared_sources]\n{text}\n")).unwrap();
+        assert_eq!(judged(&db, &settings).len(), 4, "{text}");
+    }
+    let neither = "[shared_sources]\nnat_port_runs = 40\nnat_passed_on_percent = 0\n";
+    assert_eq!(judged(&db, &Settings::parse(neither).unwrap()).len(), 3);
 }
 
 /// The addresses that are no person, and why.

@@ -388,6 +388,34 @@ mod tests {
         assert_eq!(openings.settle(None), []);
     }
 
+    /// Machines that open a connection each, or two, within ten seconds: of a thousand drawn networks,
+    /// how many have at least as many runs.
+    #[test]
+    fn of_thirty_machines_most_runs_are_seen() {
+        let mut state = 9_u64;
+        let mut drawn = |end: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        let mut with_at_least = |machines: usize, connections: u64, least: u64| {
+            let network = |_: &u32| {
+                let starts: Vec<u64> = (0..machines).map(|_| 32_768 + 2 * drawn(14_000)).collect();
+                let ports: Vec<u16> = (0..connections)
+                    .flat_map(|round| starts.iter().map(move |start| start + 10 * round))
+                    .map(|port| port as u16)
+                    .collect();
+                runs(&ports, 100) >= Some(least)
+            };
+            (0..1000).filter(network).count()
+        };
+        let found = [(30, 1, 16), (30, 2, 16), (20, 2, 16), (15, 1, 7), (10, 1, 7), (8, 2, 7)];
+        let found =
+            found.map(|(machines, connections, least)| with_at_least(machines, connections, least));
+        assert_eq!(found, [998, 1000, 986, 1000, 973, 997]);
+    }
+
     /// What is told of addresses with the link address that their frames are from, how many
     /// connections they open with a round time to live, and with less; and of what ARP shows.
     fn told(clients: &[(u8, u8, u32, u32)], owners: &[(u8, u8)]) -> Vec<(u8, Trait, u64)> {

@@ -191,7 +191,9 @@ CREATE TABLE traits (
                                -- mail to, 8 what the operator says it is, where it is kept under a
                                -- pseudonym: 0 person, 1 resolver, 2 forward_proxy, 3 mail_relay,
                                -- 4 nat_gateway, 5 server; 9 TCP clock behind it, 10 order of TCP
-                               -- options, 11 connection to a push service, 12 desktop session of
+                               -- options, 11 connection to a push service, 12 desktop session of,
+                               -- 13 and 14 connections that it passed on and its own beside them, by
+                               -- how often 1 was doubled, 15 runs of source ports
     value   INTEGER NOT NULL,  -- a number, or the hash of an address
     PRIMARY KEY (hour, run, subject, trait, value)
 ) STRICT, WITHOUT ROWID;
