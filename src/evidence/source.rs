@@ -532,13 +532,15 @@ impl SourceSettings {
             ("nat_push_channels", self.nat_push_channels, OF_HOUR),
             ("nat_port_runs", self.nat_port_runs, OF_HOUR),
             ("nat_passed_on_times", self.nat_passed_on_times, OF_DAY),
-            ("nat_passed_on_percent", self.nat_passed_on_percent, ENOUGH),
             ("server_clients", self.server_clients, OF_DAY),
             ("server_hello_shapes", self.server_hello_shapes, OF_HOUR),
             ("server_sessions", self.server_sessions, OF_DAY),
         ] {
             Fault::unless_within(name, value, 1, most)?;
         }
+        // None: that it passes on says nothing; all of it: that is enough.
+        let percent = self.nat_passed_on_percent;
+        Fault::unless_within("nat_passed_on_percent", percent, 0, ENOUGH)?;
         // With another sign as many are asked for as without: that rule would decide nothing.
         let alone = match self.nat_times_to_live >= self.nat_option_orders {
             true => ("nat_times_to_live", self.nat_times_to_live),
