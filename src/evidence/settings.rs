@@ -334,7 +334,8 @@ mod tests {
                     assert!(told.contains(name.as_str()), "{text}: {told}");
                 }
                 let text = format!("[{table}]\n{name} = 0");
-                let may_be_none = ["shadow_bytes", "sync_covered_percent"].contains(&name.as_str());
+                let may_be_none = ["shadow_bytes", "sync_covered_percent", "nat_passed_on_percent"]
+                    .contains(&name.as_str());
                 assert_eq!(Settings::parse(&text).is_ok(), may_be_none, "{text}");
             }
         }

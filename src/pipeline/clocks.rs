@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use crate::evidence::source::Trait;
 use crate::net::Address;
 use crate::time::Hour;
-use crate::worker::part::Opening;
+use crate::worker::seen::Opening;
 
 /// Ticks of a clock in a second: what Linux (4.13 and later) and all others in use have. A clock of
 /// another rate has no line.

@@ -27,7 +27,7 @@ use foldhash::fast::RandomState;
 use crate::evidence::source::Trait;
 use crate::net::{Address, Mac};
 use crate::time::{Hour, Timestamp};
-use crate::worker::part::Opening;
+use crate::worker::seen::Opening;
 
 /// The order of the options of Linux' SYNs, see [`crate::dissect::syn`].
 const LINUX_ORDER: u16 = 0x2483;

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use crate::net::{Address, Endpoint};
 use crate::time::{Hour, Timestamp};
-use crate::worker::part::Served;
+use crate::worker::seen::Served;
 
 /// Ports at which programs take connections of their like, and nobody of clients: Delivery
 /// Optimization of Windows, BitTorrent, Dropbox, Syncthing, Steam. Those who were asked and did not

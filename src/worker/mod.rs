@@ -38,6 +38,7 @@ pub mod intake;
 mod links;
 pub mod part;
 mod questions;
+pub mod seen;
 mod sources;
 mod steps;
 mod tunnels;

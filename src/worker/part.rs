@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::detours::Detour;
+use super::seen::{Opening, Served, TraitSeen};
 use crate::dissect::device_name::DeviceName;
 use crate::dissect::media::MediaKind;
 use crate::dissect::tunnel::TunnelProtocol;
-use crate::evidence::source::Trait;
 use crate::flow::table::FlowId;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
@@ -309,50 +309,6 @@ impl Step {
     pub fn goes_on(self) -> bool {
         matches!(self, Step::WentOn(_))
     }
-}
-
-/// One value of a trait of an address at home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraitSeen {
-    /// Whose.
-    pub address: Address,
-    /// When.
-    pub hour: Hour,
-    /// Which trait.
-    pub what: Trait,
-    /// Which value.
-    pub value: u64,
-}
-
-/// A TCP connection that an address at home opens, as its SYN shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Opening {
-    /// When.
-    pub time: Timestamp,
-    /// The hour of that.
-    pub hour: Hour,
-    /// By whom.
-    pub client: Endpoint,
-    /// To whom: clocks and ports are comparable only towards one server.
-    pub server: Endpoint,
-    /// The order of its options, see [`crate::dissect::syn`]; 0 where they cannot be read.
-    pub order: u16,
-    /// What its timestamp clock showed (RFC 7323).
-    pub ticks: Option<u32>,
-    /// Where its frame is from, and by how much its time to live is less than what senders begin
-    /// with. None in a tunnel, where no frame is from its sender, or where nobody begins so.
-    pub link: Option<(Mac, u8)>,
-}
-
-/// What an address at home accepted and answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Served {
-    /// When.
-    pub hour: Hour,
-    /// Who did, and at which port.
-    pub server: Endpoint,
-    /// From whom.
-    pub client: Address,
 }
 
 /// What a ClientHello shows whose name may not be what it seems.

@@ -6,7 +6,8 @@
 
 use super::ended::own_name;
 use super::links::source_link;
-use super::part::{HINTS_MAX, OPENINGS_MAX, Opening, Served, TraitSeen};
+use super::part::{HINTS_MAX, OPENINGS_MAX};
+use super::seen::{Opening, Served, TraitSeen};
 use super::{Item, Worker};
 use crate::decode::is_inflated;
 use crate::dissect::syn::{self, SynOptions};
