@@ -115,6 +115,7 @@ impl Part {
         self.usage.reserve_exact(ROOM);
         self.answers.reserve_exact(2 * ROOM);
         self.steps.reserve_exact(ROOM);
+        self.openings.reserve_exact(ROOM);
         self
     }
 
