@@ -116,6 +116,12 @@ pub fn registrable_domain(host: &str) -> Option<&str> {
     psl::domain_str(host)
 }
 
+/// Whether a name is below a public suffix that is no registry's but a company's, below which others
+/// have domains of their own (the private domains of the Public Suffix List).
+pub fn is_private_suffix_below(host: &str) -> bool {
+    psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private))
+}
+
 /// Whether a name is on the Public Suffix List itself: others register names below it.
 pub fn is_public_suffix(host: &str) -> bool {
     psl::suffix(host.as_bytes())

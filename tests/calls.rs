@@ -65,14 +65,20 @@ fn dtls(has_keys: bool) -> Vec<u8> {
 }
 
 /// What 10.7.0.`client` exchanges with a server that it has only the address of.
-fn media(traffic: &mut Traffic, client: u8, server: &str, time: i64, what: &[(Side, Vec<u8>)]) {
+pub(crate) fn media(
+    traffic: &mut Traffic,
+    client: u8,
+    server: &str,
+    time: i64,
+    what: &[(Side, Vec<u8>)],
+) {
     let mut talk = Talk::udp(traffic, at(&format!("10.7.0.{client}:50007")), at(server), time);
     for (side, bytes) in what {
         talk.send(*side, bytes);
     }
 }
 
-fn call() -> [(Side, Vec<u8>); 4] {
+pub(crate) fn call() -> [(Side, Vec<u8>); 4] {
     [(Side::Up, stun(0)), (Side::Down, stun(1)), (Side::Up, rtp(1)), (Side::Down, rtp(7))]
 }
 

@@ -39,6 +39,7 @@ mod other_tool;
 mod own;
 mod packaging;
 mod reclassify;
+mod relearnt;
 mod service;
 mod shadows;
 mod shared_sources;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::signature_args::SignatureArgs;
+use crate::pipeline::anew::decide_anew;
 use crate::pipeline::verdicts::Verdicts;
 use crate::signatures;
 use crate::store::{CatalogueFacts, NewName, Renamed, Store};
@@ -16,9 +17,10 @@ use crate::time::Timestamp;
 use crate::worker::detours::Detour;
 
 /// What cannot be told from what is stored.
-const AS_READ: &str = "as they were read stay: flows that several names may stand for (only \
-    bytes_upper_bound learns of new apps), media of calls, domains on \
-    servers at home, and on days whose hours are not kept what \
+const AS_READ: &str = "as they were read stay: domains on servers at home, what flows without a \
+    certain name may have led, the bytes_upper_bound of media that may be several apps', names of \
+    apps that are another app's now, what older \
+    versions read of flows without a certain name, and on days whose hours are not kept what \
     followed pages; reading the captures again with --again tells them anew";
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -59,7 +61,8 @@ pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     let now_seconds = jiff::Timestamp::now().as_second();
-    let renamed = store.rename(&facts, &names, now_seconds)?;
+    let changed = decide_anew(&store.targets()?, &mut verdicts);
+    let renamed = store.rename(&facts, &names, &changed, now_seconds)?;
     for named in &renamed {
         super::tell(format_args!("{}\n", line(named, now_seconds)))?;
     }

@@ -54,8 +54,9 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Notes that a flow began by whose name one can call.
-    pub(super) fn began(&mut self, client: Address, name: &str, time: Timestamp) {
-        if self.minutes >= USES_MAX {
+    /// What may turn out to be such a name (not `calls`) takes half of the room at most.
+    pub(super) fn began(&mut self, client: Address, name: &str, time: Timestamp, calls: bool) {
+        if self.minutes >= if calls { USES_MAX } else { USES_MAX / 2 } {
             self.dropped += 1;
             return;
         }
@@ -71,10 +72,17 @@ impl Calls {
     }
 
     /// Notes the minutes of an hour in which such a flow had payload: each from its end on.
-    pub(super) fn went_on(&mut self, client: Address, name: &str, hour: Hour, minutes: u64) {
+    pub(super) fn went_on(
+        &mut self,
+        client: Address,
+        name: &str,
+        hour: Hour,
+        minutes: u64,
+        calls: bool,
+    ) {
         let ends = (0..60).filter(|&bit| minutes & 1 << bit != 0);
         for end in ends.map(|bit| Minute(hour.0 + bit + 1)) {
-            self.began(client, name, Timestamp(i64::from(end.0) * NANOS_PER_MINUTE));
+            self.began(client, name, Timestamp(i64::from(end.0) * NANOS_PER_MINUTE), calls);
         }
     }
 
@@ -191,9 +199,9 @@ mod tests {
     #[test]
     fn what_began_up_to_ten_minutes_before_is_a_candidate() {
         let mut calls = Calls::default();
-        calls.began(CLIENT, "a.example", at(0));
-        calls.began(CLIENT, "b.example", at(100));
-        calls.began(Address::v4([10, 0, 0, 2]), "c.example", at(0));
+        calls.began(CLIENT, "a.example", at(0), true);
+        calls.began(CLIENT, "b.example", at(100), true);
+        calls.began(Address::v4([10, 0, 0, 2]), "c.example", at(0), true);
         assert!(names(&mut calls, -1).is_empty());
         assert_eq!(names(&mut calls, 0), [("a.example".to_owned(), at(0))]);
         assert_eq!(names(&mut calls, 100).len(), 2);
@@ -208,7 +216,7 @@ mod tests {
         let minute = at(0).minute();
         let hour = Hour(minute.0 - 5);
         let mut calls = Calls::default();
-        calls.went_on(CLIENT, "a.example", hour, 1 << 5);
+        calls.went_on(CLIENT, "a.example", hour, 1 << 5, true);
         assert!(names(&mut calls, 19).is_empty());
         assert_eq!(names(&mut calls, 20).len(), 1);
         assert_eq!(names(&mut calls, 620).len(), 1);
@@ -237,8 +245,8 @@ mod tests {
     #[test]
     fn what_is_long_ago_is_forgotten() {
         let mut calls = Calls::default();
-        calls.began(CLIENT, "a.example", at(0));
-        calls.began(CLIENT, "a.example", at(900));
+        calls.began(CLIENT, "a.example", at(0), true);
+        calls.began(CLIENT, "a.example", at(900), true);
         // 1,000,000,000 s is 40 s into its minute.
         let kept = at(0).offset(PRECEDES_NANOS + 2 * WAIT_NANOS);
         calls.forget(kept.offset(19 * NANOS_PER_SECOND));

@@ -175,12 +175,13 @@ impl Standing {
 impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
+        let mut verdicts =
+            Verdicts::new(settings.catalogue, settings.autonomous_systems, settings.own_domains);
+        if keep.is_some() {
+            verdicts = verdicts.hold();
+        }
         Merge {
-            verdicts: Verdicts::new(
-                settings.catalogue,
-                settings.autonomous_systems,
-                settings.own_domains,
-            ),
+            verdicts,
             identities: settings.identities,
             names: NameCache::default(),
             offers: Offers::default(),
@@ -258,6 +259,7 @@ impl Merge {
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::CandidateDropped, self.opaque.take_dropped());
+        counters.add(Counter::CandidateDropped, self.verdicts.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
         self.settle_calls(horizon);
         counters.add(Counter::CallDropped, self.calls.take_dropped());
@@ -397,9 +399,11 @@ impl Merge {
             if bucket.is_none() && verdict.bucket == Bucket::Unmatched {
                 self.summary.unmatched_name(names.get(key.name), sums);
             }
-            if verdict.calls && bucket.is_none() {
+            if bucket.is_none()
+                && let Some(name) = self.calling(verdict, names.get(key.name))
+            {
                 let minutes = sums.minutes_up | sums.minutes_down;
-                self.calls.went_on(key.client, names.get(key.name), key.hour, minutes);
+                self.calls.went_on(key.client, &name, key.hour, minutes, verdict.calls);
             }
             let standing = Standing::of(bucket, key.at_home);
             self.row(key.client, verdict.target, standing, key.hour, key.source, sums);
@@ -408,8 +412,11 @@ impl Merge {
             let UsageKey { client, name, hour, source, bucket, at_home } = key;
             let verdict = verdicts[name as usize];
             let began = matches!(step, Step::Began(_));
-            if began && verdict.calls && Bucket::from_number(bucket).is_none() {
-                self.calls.began(client, names.get(name), time);
+            if began
+                && Bucket::from_number(bucket).is_none()
+                && let Some(name) = self.calling(verdict, names.get(name))
+            {
+                self.calls.began(client, &name, time, verdict.calls);
             }
             if began && verdict.target.is_some() && !at_home {
                 self.serves(server, names.get(name), time);
@@ -506,10 +513,12 @@ impl Merge {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
             sums.attempts_failed = 0;
         }
-        if self.verdicts.is_domain(target) && !self.unmatched.contains(&target) {
+        let is_domain = self.verdicts.is_domain(target);
+        let is_held = is_domain && self.verdicts.grounds(target).is_some();
+        if is_domain && !is_held && !self.unmatched.contains(&target) {
             *self.fresh_domains.entry(target).or_default() += sums.bytes();
         }
-        if !self.live {
+        if !self.live && !(is_held && self.verdicts.is_undecided(target)) {
             let place = subject as usize;
             if self.client_totals.len() <= place {
                 self.client_totals.resize(self.subjects.len(), None);
@@ -523,18 +532,6 @@ impl Merge {
     fn tell(&mut self, subject: SubjectNumber, hour: Hour) {
         if let Some(Some(verdict)) = self.told.get(subject as usize) {
             self.summary.sources.tell(subject, hour, *verdict);
-        }
-    }
-
-    /// Failed attempts count once the client is known to be seen both ways: where only half of
-    /// the traffic is captured, nothing is ever answered.
-    fn release_failures(&mut self) {
-        let held = std::mem::take(&mut self.held_failures);
-        let (seen, held): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            held.into_iter().partition(|(key, _)| self.is_two_way(key.subject));
-        self.held_failures = held;
-        for (key, failed) in seen {
-            self.sums_of(key).attempts_failed += failed;
         }
     }
 

@@ -16,6 +16,7 @@
     reason = "the cursor is handed from worker to worker once a block, and merge waits for parts"
 )]
 
+pub mod anew;
 pub mod board;
 pub mod calls;
 pub mod clocks;

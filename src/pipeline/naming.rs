@@ -8,13 +8,14 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::verdicts::{Verdict, Verdicts};
+use super::verdicts::{Outcome, TargetNumber, Verdict, Verdicts, decide};
 use crate::dissect::tunnel::{self, Oddness, TunnelProtocol};
-use crate::hostname::{Hostname, registrable_domain};
+use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::names::{CANDIDATES_MAX, Candidate, LATE_NANOS, NameCache};
 use crate::net::Address;
 use crate::observation::{Ech, NameSource};
+use crate::store::{Grounds, Rule, Target};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::worker::part::{AnonymousSums, Doubt, EchOffer};
 
@@ -26,6 +27,8 @@ const OFFERS_MAX: usize = 65_536;
 pub struct Named {
     /// What that stands for; none where nothing is known.
     pub verdict: Option<Verdict>,
+    /// The target with the grounds on which that may be told anew one day, if any.
+    pub held: Option<TargetNumber>,
     /// Where its bytes belong.
     pub bucket: Bucket,
     /// Its name, if it has one.
@@ -48,9 +51,63 @@ impl Named {
         self.bucket == Bucket::NoName
     }
 
+    /// Its target, with grounds where it has any.
+    pub(super) fn target(&self) -> Option<TargetNumber> {
+        self.held.or_else(|| self.verdict?.target)
+    }
+
+    /// Keeps on what it hangs what a flow is, where that is not certain for good.
+    fn hold(
+        &mut self,
+        rule: Rule,
+        candidates: &[Candidate],
+        others: &[Box<str>],
+        verdicts: &mut Verdicts,
+    ) {
+        if !verdicts.is_holding() {
+            return;
+        }
+        let mut own: Vec<TargetNumber> = Vec::new();
+        for candidate in in_order(candidates) {
+            // What is shared has no target: it agrees with nobody, whatever the others are.
+            let Some(target) = verdicts.name(&candidate.name).target else { return };
+            if !own.contains(&target) && own.len() < CANDIDATES_MAX {
+                own.push(target);
+            }
+        }
+        let mut beside: Vec<TargetNumber> = Vec::new();
+        for name in others {
+            let verdict = verdicts.name(name);
+            match verdict.target {
+                Some(target) if !own.contains(&target) && !beside.contains(&target) => {
+                    beside.push(target);
+                }
+                None if verdict.app.is_some() => return,
+                _ => {}
+            }
+        }
+        beside.sort_by(|&one, &other| verdicts.target(one).cmp(verdicts.target(other)));
+        // What is one domain's stays together.
+        let mut sites = own.iter().chain(&beside).map(|&target| verdicts.target(target).domain());
+        let first = sites.next().flatten();
+        if own.is_empty()
+            || first.is_some() && rule != Rule::Media && sites.all(|site| site == first)
+        {
+            return;
+        }
+        let now = match self.verdict {
+            Some(Verdict { target: Some(target), .. }) => verdicts.target(target).clone(),
+            Some(_) => return,
+            None => Target::Undecided { bucket: self.bucket },
+        };
+        let grounds = Grounds { rule, own: own.into(), others: beside.into() };
+        self.held = verdicts.held(now, grounds);
+    }
+
     fn nobody_knows() -> Named {
         Named {
             verdict: None,
+            held: None,
             bucket: Bucket::NoName,
             name: None,
             source: NameSource::Dns,
@@ -173,6 +230,10 @@ pub fn name_flow(
             }
         }
     };
+    if !candidates.is_empty() && !verdicts.is_resolver(flow.server) {
+        let rule = if hidden { Rule::Hidden } else { Rule::Dns };
+        result.hold(rule, &candidates, &others, verdicts);
+    }
     // What one product alone speaks is its app's, also on a server of one's own.
     if result.verdict.is_none_or(|verdict| verdict.app.is_none())
         && let Some(host) = flow.spoken.and_then(TunnelProtocol::host)
@@ -304,6 +365,7 @@ fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
     let verdict = verdicts.name(name);
     Named {
         verdict: Some(verdict),
+        held: None,
         bucket: verdict.bucket,
         name: Some(name.into()),
         source,
@@ -314,10 +376,15 @@ fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
     }
 }
 
-/// Names a flow of media by what its client used before it; see [`super::calls`].
+/// Names a flow of media by what its client used before it; see [`super::calls`]. Domains among that
+/// say nothing, until they turn out to be an app's with which one can call.
 pub(super) fn name_media(candidates: &[Candidate], verdicts: &mut Verdicts) -> Named {
-    let named = by_candidates(candidates, &[], NameSource::Media, verdicts);
-    named.unwrap_or_else(Named::nobody_knows)
+    let mut calling = candidates.to_vec();
+    calling.retain(|candidate| verdicts.name(&candidate.name).calls);
+    let named = by_candidates(&calling, &[], NameSource::Media, verdicts);
+    let mut named = named.unwrap_or_else(Named::nobody_knows);
+    named.hold(Rule::Media, candidates, &[], verdicts);
+    named
 }
 
 /// None without candidates. `others` are names that anybody was given for the same server: where they
@@ -328,31 +395,22 @@ fn by_candidates(
     source: NameSource,
     verdicts: &mut Verdicts,
 ) -> Option<Named> {
-    // The latest answer speaks for all that agree; of answers at one time the first by name.
-    let best = candidates.iter().rev().max_by_key(|candidate| candidate.time)?;
-    let best_verdict = verdicts.name(&best.name);
-    let agree = candidates.iter().all(|candidate| {
-        let verdict = verdicts.name(&candidate.name);
-        let same_app = verdict.app.is_some() && verdict.app == best_verdict.app;
-        same_app
-            || registrable_domain(&candidate.name) == registrable_domain(&best.name)
-                && verdict.app == best_verdict.app
-    });
-    // Whose question was not seen may have had another app in mind.
-    let is_shared = others.iter().any(|name| {
-        let app = verdicts.name(name).app;
-        app.is_some() && app != best_verdict.app
-    });
-    if agree && !is_shared {
-        return Some(named(&best.name, source, verdicts));
-    }
-    // Whichever of them it is, it is nobody's app.
-    let all_shared = candidates
-        .iter()
-        .all(|candidate| verdicts.name(&candidate.name).bucket == Bucket::Infrastructure);
-    Some(Named {
-        bucket: if all_shared { Bucket::Infrastructure } else { Bucket::Ambiguous },
-        candidates: candidates.iter().map(|candidate| candidate.name.clone()).collect(),
-        ..Named::nobody_knows()
+    let best = in_order(candidates).first().copied()?;
+    let own: Vec<_> = in_order(candidates).iter().map(|own| verdicts.member(&own.name)).collect();
+    let others: Vec<_> = others.iter().map(|name| verdicts.member(name)).collect();
+    Some(match decide(Rule::Dns, &own, &others) {
+        Outcome::Agreed(_) => named(&best.name, source, verdicts),
+        Outcome::Open(bucket) => Named {
+            bucket,
+            candidates: candidates.iter().map(|candidate| candidate.name.clone()).collect(),
+            ..Named::nobody_knows()
+        },
     })
+}
+
+/// The latest answer speaks for all that agree; of answers at one time the first by name.
+fn in_order(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let mut ordered: Vec<_> = candidates.iter().collect();
+    ordered.sort_by_key(|candidate| std::cmp::Reverse(candidate.time));
+    ordered
 }

@@ -42,7 +42,9 @@ const CANDIDATES_MAX: usize = 96;
 pub(super) type Candidates = Arc<[(TargetNumber, u32)]>;
 
 /// What may have been, by hour and candidates. Sums are what came and went since the last commit.
-pub(super) type Possible = HashMap<(Hour, Candidates), PossibleSums, RandomState>;
+/// Keyed by the target whose grounds decide whether they count, too, where there is one.
+pub(super) type Possible =
+    HashMap<(Hour, Candidates, Option<TargetNumber>), PossibleSums, RandomState>;
 
 /// Sums of flows to one server in one hour, with the same candidates of their clients' own.
 struct Held {
@@ -50,6 +52,8 @@ struct Held {
     own: Candidates,
     /// With those that anybody knows.
     all: Candidates,
+    /// The target whose grounds decide whether they count.
+    target: Option<TargetNumber>,
     sums: PossibleSums,
 }
 
@@ -82,7 +86,7 @@ impl Opaque {
     pub(super) fn take(
         &mut self,
         rows: &mut Possible,
-        (server, hour, sums): (Address, Hour, &Sums),
+        (server, hour, sums, target): (Address, Hour, &Sums, Option<TargetNumber>),
         own: &[Box<str>],
         names: &mut NameCache,
         verdicts: &mut Verdicts,
@@ -91,13 +95,16 @@ impl Opaque {
         let own = own_candidates(own, verdicts);
         self.latest = self.latest.max(hour.start_seconds());
         let pieces = self.held.get_mut(&server).map(Vec::as_mut_slice).unwrap_or_default();
-        if let Some(known) = pieces.iter_mut().find(|held| held.hour == hour && held.own == own) {
+        if let Some(known) = pieces
+            .iter_mut()
+            .find(|held| held.hour == hour && held.target == target && held.own == own)
+        {
             known.sums.add(&sums);
-            add(rows, hour, &known.all, &sums);
+            add(rows, (hour, target), &known.all, &sums);
             return;
         }
         let all = self.with_anybodys(&own, server, hour, names, verdicts);
-        add(rows, hour, &all, &sums);
+        add(rows, (hour, target), &all, &sums);
         if self.held_count >= HELD_MAX {
             self.forget_old();
         }
@@ -106,7 +113,7 @@ impl Opaque {
             self.dropped += 1;
             return;
         }
-        pieces.push(Held { hour, own, all, sums });
+        pieces.push(Held { hour, own, all, target, sums });
         self.held_count += 1;
     }
 
@@ -122,8 +129,8 @@ impl Opaque {
             let Some(more) = including(&held.all, name, verdicts, &mut self.dropped) else {
                 continue;
             };
-            add(rows, held.hour, &held.all, &held.sums.negative());
-            add(rows, held.hour, &more, &held.sums);
+            add(rows, (held.hour, held.target), &held.all, &held.sums.negative());
+            add(rows, (held.hour, held.target), &more, &held.sums);
             held.all = more;
         }
     }
@@ -228,19 +235,26 @@ fn is_around(hour: Hour, from: Timestamp, to: Timestamp) -> bool {
     to >= earliest && from <= latest
 }
 
-fn add(rows: &mut Possible, hour: Hour, candidates: &Candidates, sums: &PossibleSums) {
-    let known = rows.entry((hour, Arc::clone(candidates)));
+fn add(
+    rows: &mut Possible,
+    (hour, target): (Hour, Option<TargetNumber>),
+    candidates: &Candidates,
+    sums: &PossibleSums,
+) {
+    let known = rows.entry((hour, Arc::clone(candidates), target));
     known.and_modify(|known| known.add(sums)).or_insert(*sums);
 }
 
 /// Of each app and domain among the names, its first target, and how many of the names are its.
 fn own_candidates(names: &[Box<str>], verdicts: &mut Verdicts) -> Candidates {
-    let mut found: BTreeMap<Site, (TargetNumber, u32)> = BTreeMap::new();
+    let mut found: BTreeMap<(Site, Option<TargetNumber>), (TargetNumber, u32)> = BTreeMap::new();
     for name in names {
         let verdict = verdicts.name(name);
         let Some(target) = verdict.target else { continue };
         let site = verdicts.site(target, verdict.app);
-        let (known, count) = found.entry(site).or_insert((target, 0));
+        // What may turn out to be of several apps stays apart.
+        let apart = verdicts.may_be_named(target).then_some(target);
+        let (known, count) = found.entry((site, apart)).or_insert((target, 0));
         *count += 1;
         if verdicts.target(target) < verdicts.target(*known) {
             *known = target;
@@ -260,7 +274,8 @@ fn including(
 ) -> Option<Candidates> {
     let target = verdicts.name(name).target?;
     let is_there = candidates.iter().any(|&(known, _)| {
-        known == target || is_same_site(verdicts.target(known), verdicts.target(target))
+        let may_part = verdicts.may_be_named(known) || verdicts.may_be_named(target);
+        known == target || !may_part && is_same_app(verdicts.target(known), verdicts.target(target))
     });
     if is_there {
         return None;
@@ -275,14 +290,10 @@ fn including(
     Some(more.into())
 }
 
-/// Whether two targets are of one app, or of one domain.
-fn is_same_site(one: &Target, other: &Target) -> bool {
-    let domain = |target: &Target| match target {
-        Target::Domain(domain) | Target::Labelled { domain, .. } => Some(domain.clone()),
-        Target::App { .. } => None,
-    };
+/// Whether two targets are of one app.
+fn is_same_app(one: &Target, other: &Target) -> bool {
     match (one, other) {
         (Target::App { app: one, .. }, Target::App { app: other, .. }) => one.id == other.id,
-        _ => domain(one).is_some_and(|one| domain(other) == Some(one)),
+        _ => false,
     }
 }

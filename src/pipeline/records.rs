@@ -67,7 +67,7 @@ impl FlowLine {
         let app = verdict.and_then(|verdict| verdict.target).and_then(|target| {
             match verdicts.target(target) {
                 Target::App { app, .. } => Some(app.id.as_str().into()),
-                Target::Domain(_) | Target::Labelled { .. } => None,
+                Target::Domain(_) | Target::Labelled { .. } | Target::Undecided { .. } => None,
             }
         });
         let (name, name_source) = match named {

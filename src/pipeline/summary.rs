@@ -258,6 +258,7 @@ impl Summary {
             }
             let (app, role, tenant, edition) = match verdicts.target(target) {
                 Target::App { app, role, tenant, edition } => (app, role, tenant, edition),
+                Target::Undecided { .. } => continue,
                 Target::Domain(domain) | Target::Labelled { domain, .. } => {
                     self.unmatched.entry(domain.clone()).or_default().add(sums);
                     continue;

@@ -12,14 +12,16 @@ use super::loads::Site;
 use crate::catalogue::{App, Catalogue, Match, Purpose, Role};
 use crate::evidence::Side;
 use crate::feeds::autonomous_systems::AutonomousSystems;
-use crate::hostname::registrable_domain;
+use crate::hostname::{is_private_suffix_below, registrable_domain};
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint};
-use crate::store::{AppFacts, Target};
+use crate::store::{AppFacts, Grounds, Rule, Target};
 use crate::worker::detours::Detour;
 
 /// Names remembered; when there are more, all are forgotten and matched anew.
 const NAMES_MAX: usize = 1 << 18;
+/// Targets with grounds; what has no room is not told anew when the catalogue learns.
+const HELD_MAX: usize = 1 << 16;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", TUNNELLING_CATEGORY];
 /// The one of them whose apps make services reachable from outside.
@@ -60,6 +62,14 @@ pub struct Verdict {
     pub calls: bool,
 }
 
+impl Verdict {
+    /// Of what nobody knows.
+    pub(super) fn nobodys() -> Verdict {
+        let bucket = Bucket::NoName;
+        Verdict { target: None, bucket, app: None, role: None, calls: false }
+    }
+}
+
 /// See the module.
 pub struct Verdicts {
     catalogue: Arc<Catalogue>,
@@ -70,6 +80,58 @@ pub struct Verdicts {
     /// Of each target, whether it is a domain without signature: asked for each row.
     domains: Vec<bool>,
     numbers: HashMap<Target, TargetNumber, RandomState>,
+    /// Whether targets are wanted with their grounds: where rows are kept.
+    holds: bool,
+    grounds: HashMap<TargetNumber, Grounds<TargetNumber>, RandomState>,
+    held: HashMap<(Target, Grounds<TargetNumber>), TargetNumber, RandomState>,
+    held_dropped: u64,
+}
+
+/// What targets were before they were [forgotten](Verdicts::forget), by number.
+pub struct Forgotten {
+    targets: Vec<Target>,
+    grounds: HashMap<TargetNumber, Grounds<TargetNumber>, RandomState>,
+}
+
+/// Something that a flow may be of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What it stands for.
+    pub verdict: Verdict,
+    /// Its registrable domain, where names of one belong together.
+    pub domain: Option<Box<str>>,
+}
+
+/// What members say together, the first one for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// They agree.
+    Agreed(Verdict),
+    /// They do not, and bytes are there in the books.
+    Open(Bucket),
+}
+
+/// What flows are of that may be of `own`, where anybody else had `others`: the rule for names of
+/// flows that say none.
+pub fn decide(rule: Rule, own: &[Member], others: &[Member]) -> Outcome {
+    let callers = |member: &&Member| rule != Rule::Media || member.verdict.calls;
+    let Some(best) = own.iter().find(callers) else { return Outcome::Open(Bucket::NoName) };
+    let agrees = |member: &Member| {
+        let same_app = member.verdict.app == best.verdict.app;
+        same_app
+            && (member.verdict.app.is_some()
+                || member.domain.is_some() && member.domain == best.domain)
+    };
+    // Whose question was not seen may have had another app in mind.
+    let is_other =
+        |member: &Member| member.verdict.app.is_some() && member.verdict.app != best.verdict.app;
+    if own.iter().filter(callers).all(agrees) && !others.iter().any(is_other) {
+        return Outcome::Agreed(best.verdict);
+    }
+    // Whichever of them it is, it is nobody's app.
+    let is_shared = |member: &Member| member.verdict.bucket == Bucket::Infrastructure;
+    let all_shared = own.iter().filter(callers).all(is_shared);
+    Outcome::Open(if all_shared { Bucket::Infrastructure } else { Bucket::Ambiguous })
 }
 
 impl Verdicts {
@@ -88,7 +150,95 @@ impl Verdicts {
             targets: Vec::new(),
             domains: Vec::new(),
             numbers: HashMap::default(),
+            holds: false,
+            grounds: HashMap::default(),
+            held: HashMap::default(),
+            held_dropped: 0,
         }
+    }
+
+    /// Keeps on what it hangs what flows are of, so that it can be told anew.
+    pub fn hold(mut self) -> Verdicts {
+        self.holds = true;
+        self
+    }
+
+    /// Whether that is kept.
+    pub fn is_holding(&self) -> bool {
+        self.holds
+    }
+
+    /// On what a target hangs, if on anything.
+    pub fn grounds(&self, number: TargetNumber) -> Option<&Grounds<TargetNumber>> {
+        self.grounds.get(&number)
+    }
+
+    /// Targets for whose grounds there was no room since the last time this was asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.held_dropped)
+    }
+
+    /// The number of a target that hangs on others; none where that is not wanted, where nothing in it
+    /// is unmatched, so that no domain that gets a name changes it, or where there is no room.
+    pub fn held(&mut self, target: Target, grounds: Grounds<TargetNumber>) -> Option<TargetNumber> {
+        let members = || grounds.own.iter().chain(&grounds.others);
+        let may_change = grounds.rule == Rule::Suffix || members().any(|&at| self.may_be_named(at));
+        if !self.holds || !may_change {
+            return None;
+        }
+        let key = (target, grounds);
+        if let Some(&known) = self.held.get(&key) {
+            return Some(known);
+        }
+        if self.held.len() >= HELD_MAX {
+            self.held_dropped += 1;
+            return None;
+        }
+        let next = self.targets.len() as TargetNumber;
+        self.domains.push(!matches!(key.0, Target::App { .. }));
+        self.targets.push(key.0.clone());
+        self.grounds.insert(next, key.1.clone());
+        self.held.insert(key, next);
+        Some(next)
+    }
+
+    /// Whether what a target is may change when domains get names.
+    pub fn may_be_named(&self, number: TargetNumber) -> bool {
+        self.is_domain(number) || self.grounds.contains_key(&number)
+    }
+
+    /// The number of what had another before it was [forgotten](Verdicts::forget).
+    pub fn renumber(&mut self, old: &Forgotten, number: TargetNumber) -> TargetNumber {
+        let target = old.targets[number as usize].clone();
+        let held = old.grounds.get(&number).and_then(|grounds| {
+            let mut all = |numbers: &[TargetNumber]| -> Box<[TargetNumber]> {
+                numbers.iter().map(|&number| self.renumber(old, number)).collect()
+            };
+            let (own, others) = (all(&grounds.own), all(&grounds.others));
+            self.held(target.clone(), Grounds { rule: grounds.rule, own, others })
+        });
+        held.unwrap_or_else(|| self.number(target))
+    }
+
+    /// A name as something that a flow may be of.
+    pub fn member(&mut self, name: &str) -> Member {
+        let verdict = self.name(name);
+        Member { verdict, domain: Some(registrable_domain(name).unwrap_or(name).into()) }
+    }
+
+    /// What a side of an app is that was told by another catalogue.
+    pub fn of_app(&mut self, target: &Target) -> Option<Verdict> {
+        let Target::App { app, role, .. } = target else { return None };
+        let catalogue = Arc::clone(&self.catalogue);
+        let known = catalogue.app(&app.id)?;
+        let role = Role::ALL.iter().copied().find(|known| known.as_str() == role)?;
+        Some(Verdict {
+            target: Some(self.number(target.clone())),
+            bucket: app_bucket(&known.category, role),
+            app: Some(known.number),
+            role: Some(role),
+            calls: role == Role::Use && can_call(known),
+        })
     }
 
     /// The catalogue that is asked.
@@ -98,14 +248,18 @@ impl Verdicts {
 
     /// Forgets all names and targets, and asks another catalogue from now on, where one is given.
     /// Answers the targets as they were numbered.
-    pub fn forget(&mut self, catalogue: Option<Arc<Catalogue>>) -> Vec<Target> {
+    pub fn forget(&mut self, catalogue: Option<Arc<Catalogue>>) -> Forgotten {
         if let Some(catalogue) = catalogue {
             self.catalogue = catalogue;
         }
         self.by_name.clear();
         self.numbers.clear();
         self.domains.clear();
-        std::mem::take(&mut self.targets)
+        self.held.clear();
+        Forgotten {
+            targets: std::mem::take(&mut self.targets),
+            grounds: std::mem::take(&mut self.grounds),
+        }
     }
 
     /// Takes other domains as the organisation's own; names that were asked before are to be
@@ -124,12 +278,17 @@ impl Verdicts {
         self.domains[number as usize]
     }
 
+    /// Whether a target stands for flows of which nobody can say yet what they are of.
+    pub fn is_undecided(&self, number: TargetNumber) -> bool {
+        matches!(self.target(number), Target::Undecided { .. })
+    }
+
     /// Whether what flows to a target followed may change what they amount to: they are to hosts of an
     /// app that are not incidental, or to a domain that may turn out to be an app's.
     pub fn is_judged_by_loads(&self, number: TargetNumber) -> bool {
         match self.target(number) {
             Target::App { role, .. } => Side::of_role(role) != Side::Incidental,
-            Target::Domain(_) | Target::Labelled { .. } => true,
+            Target::Domain(_) | Target::Labelled { .. } | Target::Undecided { .. } => true,
         }
     }
 
@@ -152,13 +311,13 @@ impl Verdicts {
                 role: None,
                 calls: false,
             },
-            Some(found) => self.matched(&found),
+            Some(found) => {
+                let verdict = self.matched(&found);
+                self.tenant(name, verdict)
+            }
             None => {
                 let domain = registrable_domain(name).unwrap_or(name);
-                let target = self.number(match catalogue.label_below(name, domain) {
-                    Some(label) => Target::Labelled { domain: domain.into(), label: label.into() },
-                    None => Target::Domain(domain.into()),
-                });
+                let target = self.domain(name, domain);
                 Verdict {
                     target: Some(target),
                     bucket: Bucket::Unmatched,
@@ -180,6 +339,9 @@ impl Verdicts {
         let domain = match (app, self.target(target)) {
             (Some(app), _) => return Site::App(app),
             (None, Target::Labelled { domain, .. }) => Target::Domain(domain.clone()),
+            (None, Target::Domain(_)) if self.grounds.contains_key(&target) => {
+                self.target(target).clone()
+            }
             (None, _) => return Site::Domain(target),
         };
         Site::Domain(self.number(domain))
@@ -254,6 +416,29 @@ impl Verdicts {
         })
     }
 
+    /// The target of a name of whose registrable domain nothing is known.
+    fn domain(&mut self, name: &str, domain: &str) -> TargetNumber {
+        let catalogue = Arc::clone(&self.catalogue);
+        self.number(match catalogue.label_below(name, domain) {
+            Some(label) => Target::Labelled { domain: domain.into(), label: label.into() },
+            None => Target::Domain(domain.into()),
+        })
+    }
+
+    /// A name below a public suffix that is a company's, such as that of pages: what is an app's by that
+    /// may be that of a tenant one day, who has a domain of its own there.
+    fn tenant(&mut self, name: &str, verdict: Verdict) -> Verdict {
+        let Some(target) = verdict.target.filter(|_| self.holds) else { return verdict };
+        let Some(domain) = registrable_domain(name).filter(|_| is_private_suffix_below(name))
+        else {
+            return verdict;
+        };
+        let own = [self.domain(name, domain)].into();
+        let grounds = Grounds { rule: Rule::Suffix, own, others: Box::default() };
+        let held = self.held(self.target(target).clone(), grounds);
+        Verdict { target: held.or(verdict.target), ..verdict }
+    }
+
     fn matched(&mut self, found: &Match<'_>) -> Verdict {
         let role = Some(found.role);
         let Some(app) = found.app() else {
@@ -267,9 +452,6 @@ impl Verdicts {
             let bucket = Bucket::Infrastructure;
             return Verdict { target: None, bucket, app: Some(app.number), role, calls: false };
         }
-        // The vendor's pages are a website like any other.
-        let is_tunnel = TUNNEL_CATEGORIES.contains(&&*app.category)
-            && !matches!(found.role, Role::Visit | Role::Embed | Role::Site);
         let target = Target::App {
             app: AppFacts {
                 id: app.id.to_string(),
@@ -284,7 +466,7 @@ impl Verdicts {
         };
         Verdict {
             target: Some(self.number(target)),
-            bucket: if is_tunnel { Bucket::Tunnel } else { Bucket::App },
+            bucket: app_bucket(&app.category, found.role),
             app: Some(app.number),
             role,
             calls: found.role == Role::Use && can_call(app),
@@ -304,6 +486,21 @@ impl Verdicts {
             }
         }
     }
+}
+
+/// Where bytes of an app are in the books. The vendor's pages are a website like any other.
+fn app_bucket(category: &str, role: Role) -> Bucket {
+    let is_page = matches!(role, Role::Visit | Role::Embed | Role::Site);
+    match TUNNEL_CATEGORIES.contains(&category) && !is_page {
+        true => Bucket::Tunnel,
+        false => Bucket::App,
+    }
+}
+
+/// Where bytes of a side of an app are in the books that was told by another catalogue.
+pub fn bucket_of(app: &AppFacts, role: &str) -> Bucket {
+    let role = Role::ALL.iter().copied().find(|known| known.as_str() == role);
+    role.map_or(Bucket::App, |role| app_bucket(&app.category, role))
 }
 
 fn can_call(app: &App) -> bool {

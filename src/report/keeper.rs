@@ -271,7 +271,8 @@ mod tests {
                         bucket: Bucket::App,
                         detour: None,
                     };
-                    let renamed = store.rename(&facts, &[new], 3 * DAY_SECONDS + 80_000).unwrap();
+                    let renamed =
+                        store.rename(&facts, &[new], &[], 3 * DAY_SECONDS + 80_000).unwrap();
                     assert_eq!(renamed.len(), 1);
                     report(&store)
                 });

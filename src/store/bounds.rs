@@ -58,6 +58,11 @@ impl Snapshot<'_> {
             JOIN apps AS a ON a.id = s.app
             WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
                 AND (p.flows <> 0 OR p.bytes <> 0)
+                AND (p.held = 0 OR EXISTS (
+                    SELECT 1 FROM targets AS h
+                    WHERE h.id = p.held AND h.app IS NULL
+                        AND (h.role IN ('ambiguous', 'no_name')
+                            OR h.role = 'infra' AND json_extract(h.grounds, '$[0]') = 4)))
             GROUP BY a.app
             ORDER BY a.app";
         let mut facts = Vec::new();
@@ -91,7 +96,12 @@ impl Snapshot<'_> {
         let sql = "SELECT ifnull(sum(p.flows), 0), ifnull(sum(p.bytes), 0)
             FROM possible AS p
             JOIN candidate_sets AS s ON s.id = p.candidates AND s.members = ''
-            WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible";
+            WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
+                AND (p.held = 0 OR EXISTS (
+                    SELECT 1 FROM targets AS h
+                    WHERE h.id = p.held AND h.app IS NULL
+                        AND (h.role IN ('ambiguous', 'no_name')
+                            OR h.role = 'infra' AND json_extract(h.grounds, '$[0]') = 4)))";
         let mut found = (0, 0);
         self.rows(sql, window, |row| {
             let read = || Ok((unsigned(row, 0)?, unsigned(row, 1)?));

@@ -252,15 +252,15 @@ fn add_followed(
 fn add_possible(connection: &Connection, run: RunId, rows: &[PossibleRow]) -> rusqlite::Result<()> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO possible (
-             hour, run, candidates, flows, bytes, first_seen, last_seen
-         ) VALUES (?, ?, ?, ?, ?, ?, ?)
+             hour, run, candidates, flows, bytes, first_seen, last_seen, held
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              flows = flows + excluded.flows,
              bytes = bytes + excluded.bytes,
              first_seen = min(first_seen, excluded.first_seen),
              last_seen = max(last_seen, excluded.last_seen)",
     )?;
-    for PossibleRow { hour, candidates, sums } in rows {
+    for PossibleRow { hour, candidates, held, sums } in rows {
         upsert.execute(params![
             hour.start_seconds(),
             run.0,
@@ -269,6 +269,7 @@ fn add_possible(connection: &Connection, run: RunId, rows: &[PossibleRow]) -> ru
             sums.bytes,
             sums.first_seen.0,
             sums.last_seen.0,
+            held.map_or(0, |held| held.0),
         ])?;
     }
     Ok(())

@@ -275,6 +275,10 @@ fn of_target(
         let role: String = row.get(1)?;
         Ok(match row.get::<_, Option<i64>>(0)? {
             Some(app) => (Group::App(app), (row.get(2)?, row.get(3)?), Side::of_role(&role)),
+            // Undecided flows are nobody else's.
+            None if row.get::<_, String>(4)?.is_empty() => {
+                (Group::Domain(target.to_string()), Part::default(), Side::Use)
+            }
             // It may get the name of an app later, and is judged as one in use then.
             None => (Group::Domain(row.get(4)?), Part::default(), Side::Use),
         })

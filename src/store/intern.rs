@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{AppFacts, CatalogueFacts, Subject, Target, TargetId};
+use super::rows::{AppFacts, CatalogueFacts, Grounds, Subject, Target, TargetId};
 
 /// Subjects, and likewise targets, remembered between commits.
 const REMEMBERED_MAX: usize = 262_144;
@@ -37,6 +37,8 @@ struct TargetKey {
     domain: String,
     /// Empty for an app, and for most names of a domain.
     label: String,
+    /// See [`Grounds`]; empty for most.
+    grounds: String,
 }
 
 /// Targets with their weights, by number.
@@ -136,8 +138,9 @@ impl Interned {
         &mut self,
         connection: &Connection,
         target: &Target,
+        grounds: Option<&Grounds<TargetId>>,
     ) -> rusqlite::Result<i64> {
-        let key = match target {
+        let mut key = match target {
             Target::App { app, role, tenant, edition } => {
                 self.describe(app);
                 TargetKey {
@@ -152,16 +155,29 @@ impl Interned {
             Target::Labelled { domain, label } => {
                 TargetKey { domain: domain.clone(), label: label.clone(), ..TargetKey::default() }
             }
+            Target::Undecided { bucket } => {
+                TargetKey { role: bucket.name().into(), ..TargetKey::default() }
+            }
         };
+        key.grounds = grounds.map(Grounds::text).unwrap_or_default();
         self.targets.number(&key, |key| {
             connection
                 .prepare_cached(
                     "SELECT id FROM targets
                      WHERE ifnull(app, 0) = ifnull((SELECT id FROM apps WHERE app = ?), 0)
-                         AND role = ? AND tenant = ? AND edition = ? AND domain = ? AND label = ?",
+                         AND role = ? AND tenant = ? AND edition = ? AND domain = ? AND label = ?
+                         AND grounds = ?",
                 )?
                 .query_row(
-                    [&key.app, &key.role, &key.tenant, &key.edition, &key.domain, &key.label],
+                    [
+                        &key.app,
+                        &key.role,
+                        &key.tenant,
+                        &key.edition,
+                        &key.domain,
+                        &key.label,
+                        &key.grounds,
+                    ],
                     |row| row.get(0),
                 )
                 .optional()
@@ -220,8 +236,8 @@ impl Interned {
             upsert.execute([&app.id, &app.name, &app.vendor, &app.suite, &app.category])?;
         }
         let mut insert = connection.prepare_cached(
-            "INSERT INTO targets (id, app, role, tenant, edition, domain, label)
-             VALUES (?, (SELECT id FROM apps WHERE app = ?), ?, ?, ?, ?, ?)",
+            "INSERT INTO targets (id, app, role, tenant, edition, domain, label, grounds)
+             VALUES (?, (SELECT id FROM apps WHERE app = ?), ?, ?, ?, ?, ?, ?)",
         )?;
         for (id, key) in &self.targets.pending {
             insert.execute(params![
@@ -231,7 +247,8 @@ impl Interned {
                 key.tenant,
                 key.edition,
                 key.domain,
-                key.label
+                key.label,
+                key.grounds
             ])?;
         }
         let mut insert =

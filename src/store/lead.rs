@@ -38,6 +38,8 @@ impl Sites {
             let id = row.get(0)?;
             let site = match app {
                 Some(_) => (app, 0),
+                // Undecided, so that it is nobody else's.
+                None if !role.is_empty() => (None, id),
                 None => (None, *domains.entry(row.get(3)?).or_insert(id)),
             };
             sites.insert(id, Side { site, leads });

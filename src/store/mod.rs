@@ -46,12 +46,12 @@ pub use query::{
     AppFact, CaptureFact, DetourFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
     VisibilityFact, Window,
 };
-pub use rename::{NamedLater, NewName, Renamed};
+pub use rename::{NamedLater, NewName, NewTarget, Renamed, StoredTarget};
 pub use rows::{
     AppFacts, CandidatesId, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit,
-    DetourRow, FollowedRow, HealthRow, Plan, PossibleRow, PossibleSums, RingRow, RunId, RunKind,
-    RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow, TraitRow, UsageRow,
-    VisibilityRow,
+    DetourRow, FollowedRow, Grounds, HealthRow, Plan, PossibleRow, PossibleSums, RingRow, Rule,
+    RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
+    TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
@@ -199,7 +199,20 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn target_id(&mut self, target: &Target) -> Result<TargetId, StoreError> {
-        let id = self.interned.target(&self.connection, target);
+        let id = self.interned.target(&self.connection, target, None);
+        id.map(TargetId).map_err(|error| explain(&self.path, error))
+    }
+
+    /// Likewise the number of a target that hangs on others.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn held_id(
+        &mut self,
+        target: &Target,
+        grounds: &Grounds<TargetId>,
+    ) -> Result<TargetId, StoreError> {
+        let id = self.interned.target(&self.connection, target, Some(grounds));
         id.map(TargetId).map_err(|error| explain(&self.path, error))
     }
 

@@ -7,17 +7,18 @@
 //! app. Ways around are told of domains that are one, and who led a load is [judged anew](super::lead),
 //! as long as hours are kept.
 //!
-//! What rows do not tell stays as it was read: flows that were ambiguous (an app that may have been
-//! among them gets their bytes as upper bound), and whose media of calls are.
+//! What has no certain name has a target of its own, with what that hangs on ([`Grounds`]), and is
+//! [decided anew](crate::pipeline::anew): flows that were ambiguous, or are now, media of calls, and
+//! tenants below an app's suffix. What they may have been counts ([`super::bounds`]) while it is open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
 use super::intern::Interned;
 use super::query::{Snapshot, Window, unsigned};
-use super::rows::{AppFacts, CatalogueFacts, Target};
+use super::rows::{AppFacts, CatalogueFacts, Grounds, Rule, Target, TargetId};
 use super::{Store, lead};
 use crate::evidence::{Evidence, Side};
 use crate::ledger::Bucket;
@@ -55,8 +56,67 @@ const SHARED_ROLE: &str = "infra";
 /// Where clocks are put back, a day has 25 hours.
 const DAY_SECONDS_MAX: i64 = 25 * 3600;
 
-/// Flows and bytes by hour, or day, and run, in an app's bucket.
-type Moves = BTreeMap<(i64, i64, u8), (i64, i64)>;
+/// Flows and bytes by hour, or day, and run, from a bucket to another one.
+type Moves = BTreeMap<(i64, i64, u8, u8), (i64, i64)>;
+
+/// A target, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTarget {
+    /// The side of an app, if it is one.
+    pub app: Option<Target>,
+    /// The role without an app: empty of domains that no signature knows.
+    role: String,
+    /// The registrable domain, also one that has its name by now; or empty.
+    pub domain: String,
+    /// The label below it, see [`Target::Labelled`]; or empty.
+    pub label: String,
+    /// On what it hangs.
+    pub grounds: Option<Grounds<TargetId>>,
+}
+
+impl StoredTarget {
+    /// What it is; none of what is shared.
+    pub fn target(&self) -> Option<Target> {
+        let (domain, label) = (self.domain.clone(), self.label.clone());
+        match (&self.app, &*self.role) {
+            (Some(app), _) => Some(app.clone()),
+            (None, "") if label.is_empty() => Some(Target::Domain(domain)),
+            (None, "") => Some(Target::Labelled { domain, label }),
+            (None, role) => {
+                let bucket = Bucket::ALL.into_iter().find(|bucket| bucket.name() == role)?;
+                Some(Target::Undecided { bucket })
+            }
+        }
+    }
+}
+
+/// What a target with grounds is from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTarget {
+    /// Which.
+    pub id: TargetId,
+    /// What it is; none of what is shared.
+    pub target: Option<Target>,
+    /// Where bytes of it were.
+    pub from: Bucket,
+    /// Where they belong.
+    pub bucket: Bucket,
+    /// The way around that it is, if any.
+    pub detour: Option<Detour>,
+    /// Whether it had no name before, because a domain had none.
+    pub is_new: bool,
+}
+
+/// What becomes of a target.
+struct Change<'a> {
+    target: Option<&'a Target>,
+    from: Bucket,
+    bucket: Bucket,
+    detour: Option<Detour>,
+    is_new: bool,
+    /// The domain, where it is one's.
+    domain: Option<&'a str>,
+}
 
 impl Store {
     /// The domains that no signature knows, each with its labels; see [`Target::Labelled`].
@@ -66,7 +126,7 @@ impl Store {
     pub fn unmatched_domains(&self) -> Result<Vec<(String, String)>, StoreError> {
         let list = || -> rusqlite::Result<Vec<(String, String)>> {
             let sql = "SELECT domain, label FROM targets WHERE app IS NULL AND role = ''
-                 ORDER BY domain, label";
+                 AND grounds = '' ORDER BY domain, label";
             self.connection
                 .prepare(sql)?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -75,7 +135,24 @@ impl Store {
         list().map_err(|error| explain(&self.path, error))
     }
 
-    /// Gives domains their names, in one transaction. `now_seconds` is when that is. Domains that
+    /// All targets.
+    ///
+    /// # Errors
+    /// The database cannot be read, or is damaged.
+    pub fn targets(&self) -> Result<BTreeMap<TargetId, StoredTarget>, StoreError> {
+        let list = || -> rusqlite::Result<BTreeMap<TargetId, StoredTarget>> {
+            let sql =
+                "SELECT t.id, a.app, t.role, t.tenant, t.edition, t.domain, t.label, t.grounds,
+                    a.name, a.vendor, a.suite, a.category
+                FROM targets AS t LEFT JOIN apps AS a ON a.id = t.app";
+            let mut statement = self.connection.prepare(sql)?;
+            let targets = statement.query_map([], stored_target)?;
+            targets.collect()
+        };
+        list().map_err(|error| explain(&self.path, error))
+    }
+
+    /// Gives domains their names, and what hangs on them what it is now, in one transaction. `now_seconds` is when that is. Domains that
     /// are not there are left as they are.
     ///
     /// # Errors
@@ -84,10 +161,11 @@ impl Store {
         &mut self,
         catalogue: &CatalogueFacts,
         names: &[NewName],
+        changed: &[NewTarget],
         now_seconds: i64,
     ) -> Result<Vec<Renamed>, StoreError> {
         self.check_in_place()?;
-        let renamed = rename(&mut self.connection, catalogue, names, now_seconds);
+        let renamed = rename(&mut self.connection, catalogue, (names, changed), now_seconds);
         let renamed = renamed.map_err(|error| explain(&self.path, error))?;
         let interned = Interned::continuing(&self.connection);
         self.interned = interned.map_err(|error| explain(&self.path, error))?;
@@ -160,7 +238,7 @@ impl Snapshot<'_> {
 fn rename(
     connection: &mut Connection,
     catalogue: &CatalogueFacts,
-    names: &[NewName],
+    (names, changed): (&[NewName], &[NewTarget]),
     now_seconds: i64,
 ) -> rusqlite::Result<Vec<Renamed>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -171,31 +249,55 @@ fn rename(
     let mut known = BTreeMap::new();
     for name in names {
         let sql = "SELECT id FROM targets WHERE app IS NULL AND role = '' AND domain = ?
-             AND label = ?";
+             AND label = ? AND grounds = ''";
         let mut found = transaction.prepare_cached(sql)?;
         let ids = found.query_map([&name.domain, &name.label], |row| row.get(0))?;
         for id in ids.collect::<rusqlite::Result<Vec<i64>>>()? {
-            known.insert(id, name);
+            let change = Change {
+                target: name.target.as_ref(),
+                from: Bucket::Unmatched,
+                bucket: name.bucket,
+                detour: name.detour,
+                is_new: true,
+                domain: Some(&*name.domain),
+            };
+            known.insert(id, change);
         }
     }
+    let tenants = tenants(&transaction)?;
+    for new in changed {
+        let change = Change {
+            target: new.target.as_ref(),
+            from: new.from,
+            bucket: new.bucket,
+            detour: new.detour,
+            is_new: new.is_new,
+            domain: tenants.get(&new.id.0).map(|(_, domain)| &**domain),
+        };
+        known.insert(new.id.0, change);
+    }
+    let beside: BTreeSet<i64> = tenants.values().map(|(member, _)| *member).collect();
     let (moves, first_seen) = moves(&transaction, &known)?;
     move_books(&transaction, &moves)?;
     tell_detours(&transaction, &known)?;
     let before = lead::Sites::read(&transaction)?;
     // Names of one domain are told together: by those that are an app's, if any are.
     let mut renamed: BTreeMap<&str, Renamed> = BTreeMap::new();
-    for (&id, name) in &known {
-        let app = match &name.target {
+    for (&id, change) in &known {
+        let app = match change.target {
             Some(Target::App { app, .. }) => Some(app),
             _ => None,
         };
         if let Some(app) = app {
             describe(&transaction, app)?;
         }
-        judge_again(&transaction, id, name.target.as_ref())?;
-        if point(&transaction, id, name.target.as_ref(), catalogue, now_seconds)? {
-            let told = renamed.entry(&name.domain).or_insert_with(|| Renamed {
-                domain: name.domain.clone(),
+        judge_again(&transaction, id, change.target)?;
+        let is_pointed = point(&transaction, id, change, catalogue, now_seconds)?;
+        // The domain of a tenant is there for what hangs on it.
+        let is_told = first_seen.contains_key(&id) || !beside.contains(&id);
+        if let Some(domain) = change.domain.filter(|_| is_pointed && is_told) {
+            let told = renamed.entry(domain).or_insert_with(|| Renamed {
+                domain: domain.to_owned(),
                 app_id: None,
                 first_seen: None,
             });
@@ -212,10 +314,48 @@ fn rename(
     Ok(renamed)
 }
 
+/// Of targets of tenants, the target of their domain and that domain's name.
+fn tenants(connection: &Connection) -> rusqlite::Result<BTreeMap<i64, (i64, String)>> {
+    let sql = "SELECT t.id, m.id, trim(m.domain) FROM targets AS t
+        JOIN targets AS m ON m.id = json_extract(t.grounds, '$[1]')
+        WHERE t.grounds <> '' AND json_extract(t.grounds, '$[0]') = ?";
+    let mut statement = connection.prepare(sql)?;
+    let row = |row: &Row<'_>| Ok((row.get(0)?, (row.get(1)?, row.get(2)?)));
+    statement.query_map([Rule::Suffix as i64], row)?.collect()
+}
+
+fn stored_target(row: &Row<'_>) -> rusqlite::Result<(TargetId, StoredTarget)> {
+    let app = match row.get::<_, Option<String>>(1)? {
+        None => None,
+        Some(id) => Some(Target::App {
+            app: AppFacts {
+                id,
+                name: row.get(8)?,
+                vendor: row.get(9)?,
+                suite: row.get(10)?,
+                category: row.get(11)?,
+            },
+            role: row.get(2)?,
+            tenant: row.get(3)?,
+            edition: row.get(4)?,
+        }),
+    };
+    // A space behind it keeps two of a kind apart.
+    let domain = row.get::<_, String>(5)?.trim_end().to_owned();
+    let target = StoredTarget {
+        app,
+        role: row.get(2)?,
+        domain,
+        label: row.get(6)?,
+        grounds: Grounds::from_text(&row.get::<_, String>(7)?),
+    };
+    Ok((TargetId(row.get(0)?), target))
+}
+
 /// What the books have to move, and when each target was first seen.
 fn moves(
     connection: &Connection,
-    known: &BTreeMap<i64, &NewName>,
+    known: &BTreeMap<i64, Change<'_>>,
 ) -> rusqlite::Result<(Moves, BTreeMap<i64, Timestamp>)> {
     let (mut moves, mut first_seen) = (Moves::new(), BTreeMap::new());
     if known.is_empty() {
@@ -235,9 +375,11 @@ fn moves(
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let target: i64 = row.get(2)?;
-        let Some(name) = known.get(&target) else { continue };
+        let Some(change) = known.get(&target) else { continue };
         let into = if row.get(7)? { &mut by_day } else { &mut moves };
-        let (flows, bytes) = into.entry((row.get(0)?, row.get(1)?, name.bucket as u8)).or_default();
+        let buckets = (change.from as u8, change.bucket as u8);
+        let key = (row.get(0)?, row.get(1)?, buckets.0, buckets.1);
+        let (flows, bytes) = into.entry(key).or_default();
         *flows += row.get::<_, i64>(3)?;
         *bytes += row.get::<_, i64>(4)?;
         if row.get(6)? {
@@ -255,28 +397,27 @@ fn moves(
 /// Spreads what days have to move over their hours, as far as these have it: the books are kept by
 /// hour, and in which hours it was is not kept. Their day says what it would have said.
 fn spread(connection: &Connection, by_day: &Moves, moves: &mut Moves) -> rusqlite::Result<()> {
-    let mut taken: BTreeMap<(i64, i64), (i64, i64)> = BTreeMap::new();
-    for (&(hour, run, _), &(flows, bytes)) in moves.iter() {
-        let hour = taken.entry((hour, run)).or_default();
+    let mut taken: BTreeMap<(i64, i64, u8), (i64, i64)> = BTreeMap::new();
+    for (&(hour, run, from, _), &(flows, bytes)) in moves.iter() {
+        let hour = taken.entry((hour, run, from)).or_default();
         *hour = (hour.0 + flows, hour.1 + bytes);
     }
     let mut hours = connection.prepare(
         "SELECT hour, flows, bytes FROM visibility
          WHERE hour >= ?1 AND hour < ?1 + ?2 AND run = ?3 AND bucket = ?4 ORDER BY hour",
     )?;
-    for (&(day, run, bucket), &(mut flows, mut bytes)) in by_day {
-        let unmatched = Bucket::Unmatched as u8;
-        let mut rows = hours.query(params![day, DAY_SECONDS_MAX, run, unmatched])?;
+    for (&(day, run, from, bucket), &(mut flows, mut bytes)) in by_day {
+        let mut rows = hours.query(params![day, DAY_SECONDS_MAX, run, from])?;
         while let Some(row) = rows.next()?
             && (flows > 0 || bytes > 0)
         {
             let hour: i64 = row.get(0)?;
-            let taken = taken.entry((hour, run)).or_default();
+            let taken = taken.entry((hour, run, from)).or_default();
             let there = (row.get::<_, i64>(1)? - taken.0, row.get::<_, i64>(2)? - taken.1);
             let moved = (flows.min(there.0.max(0)), bytes.min(there.1.max(0)));
             *taken = (taken.0 + moved.0, taken.1 + moved.1);
             (flows, bytes) = (flows - moved.0, bytes - moved.1);
-            let mine = moves.entry((hour, run, bucket)).or_default();
+            let mine = moves.entry((hour, run, from, bucket)).or_default();
             *mine = (mine.0 + moved.0, mine.1 + moved.1);
         }
     }
@@ -311,14 +452,17 @@ fn move_books(connection: &Connection, moves: &Moves) -> rusqlite::Result<()> {
              flows = flows + excluded.flows,
              bytes = bytes + excluded.bytes",
     )?;
-    for (&(hour, run, bucket), &(flows, bytes)) in moves {
-        take.execute(params![hour, run, Bucket::Unmatched as u8, flows, bytes])?;
+    for (&(hour, run, from, bucket), &(flows, bytes)) in moves {
+        take.execute(params![hour, run, from, flows, bytes])?;
         if flows != 0 || bytes != 0 {
             give.execute(params![hour, run, bucket, flows, bytes])?;
         }
     }
     let empty = "DELETE FROM visibility WHERE bucket = ? AND flows = 0 AND bytes = 0";
-    connection.execute(empty, [Bucket::Unmatched as u8])?;
+    let from: BTreeSet<u8> = moves.keys().map(|(_, _, from, _)| *from).collect();
+    for bucket in from {
+        connection.execute(empty, [bucket])?;
+    }
     Ok(())
 }
 
@@ -334,7 +478,10 @@ fn describe(connection: &Connection, app: &AppFacts) -> rusqlite::Result<()> {
 
 /// Notes ways around that domains turned out to be: their bytes, as far as they were in `unmatched`.
 /// Where it is not kept who it was, by at least so many devices as one of the domains had.
-fn tell_detours(connection: &Connection, known: &BTreeMap<i64, &NewName>) -> rusqlite::Result<()> {
+fn tell_detours(
+    connection: &Connection,
+    known: &BTreeMap<i64, Change<'_>>,
+) -> rusqlite::Result<()> {
     let mut by_kind: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for (id, name) in known {
         if let Some(detour) = name.detour {
@@ -370,27 +517,30 @@ fn tell_detours(connection: &Connection, known: &BTreeMap<i64, &NewName>) -> rus
 fn point(
     connection: &Connection,
     id: i64,
-    target: Option<&Target>,
+    change: &Change<'_>,
     catalogue: &CatalogueFacts,
     now_seconds: i64,
 ) -> rusqlite::Result<bool> {
-    let (app, role, tenant, edition) = match target {
+    let none = &String::new();
+    let (app, role, tenant, edition) = match change.target {
         Some(Target::App { app, role, tenant, edition }) => (&*app.id, &**role, tenant, edition),
+        Some(Target::Undecided { bucket }) => ("", bucket.name(), none, none),
         Some(Target::Domain(_) | Target::Labelled { .. }) => return Ok(false),
-        None => ("", SHARED_ROLE, &String::new(), &String::new()),
+        None => ("", SHARED_ROLE, none, none),
     };
+    let named_at = change.is_new.then_some(now_seconds);
     let changed = connection.execute(
         "UPDATE OR IGNORE targets SET app = (SELECT id FROM apps WHERE app = ?2), role = ?3,
              tenant = ?4, edition = ?5, named_at = ?6,
              catalogue = (SELECT id FROM catalogues WHERE version = ?7 AND hash = ?8)
          WHERE id = ?1",
-        params![id, app, role, tenant, edition, now_seconds, catalogue.version, catalogue.hash],
+        params![id, app, role, tenant, edition, named_at, catalogue.version, catalogue.hash],
     )?;
     if changed == 0 {
         // The same domain and app: a space makes it another text, and no report shows it.
         return connection
             .execute("UPDATE targets SET domain = domain || ' ' WHERE id = ?", [id])
-            .and_then(|_| point(connection, id, target, catalogue, now_seconds));
+            .and_then(|_| point(connection, id, change, catalogue, now_seconds));
     }
     Ok(changed == 1)
 }

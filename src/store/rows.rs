@@ -54,6 +54,80 @@ pub enum Target {
         /// The label of the catalogue's list that says so.
         label: String,
     },
+    /// Flows that nobody can say yet of what they are; see [`Grounds`].
+    Undecided {
+        /// Where their bytes are in the books.
+        bucket: Bucket,
+    },
+}
+
+impl Target {
+    /// The registrable domain, where it is one that no signature knows.
+    pub fn domain(&self) -> Option<&str> {
+        match self {
+            Target::Domain(domain) | Target::Labelled { domain, .. } => Some(domain),
+            Target::App { .. } | Target::Undecided { .. } => None,
+        }
+    }
+}
+
+/// By what rule it is decided what flows are of, that have no name of their own, or that of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// By the names that DNS told their client for the server.
+    Dns = 1,
+    /// By what their client called with just before.
+    Media = 2,
+    /// By the tenant's domain below a public suffix that is an app's.
+    Suffix = 3,
+    /// As [`Rule::Dns`], where the flow has a name and hides it: what is shared stays open.
+    Hidden = 4,
+}
+
+impl Rule {
+    /// The one of a number, as stored.
+    pub(super) fn from_number(number: i64) -> Option<Rule> {
+        [Rule::Dns, Rule::Media, Rule::Suffix, Rule::Hidden]
+            .into_iter()
+            .find(|rule| *rule as i64 == number)
+    }
+}
+
+/// On what it hangs what flows are of, where a catalogue may decide it otherwise one day. `T` names a
+/// target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Grounds<T> {
+    /// How it is decided.
+    pub rule: Rule,
+    /// What it may be; the first one speaks for all that agree.
+    pub own: Box<[T]>,
+    /// What anybody else had at the server: where that is another app, nothing is certain.
+    pub others: Box<[T]>,
+}
+
+impl Grounds<TargetId> {
+    /// As SQLite's functions for JSON read them: the rule's number, then targets, those that others had
+    /// as negative numbers.
+    pub(super) fn text(&self) -> String {
+        let own = self.own.iter().map(|target| target.0);
+        let others = self.others.iter().map(|target| -target.0);
+        let numbers = [self.rule as i64].into_iter().chain(own).chain(others);
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        format!("[{}]", numbers.join(","))
+    }
+
+    /// What such a text says; none where there is none.
+    pub(super) fn from_text(text: &str) -> Option<Grounds<TargetId>> {
+        let text = text.strip_prefix('[')?.strip_suffix(']')?;
+        let numbers: Vec<i64> = text.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
+        let (rule, targets) = numbers.split_first()?;
+        let (own, others): (Vec<i64>, Vec<i64>) = targets.iter().partition(|target| **target > 0);
+        Some(Grounds {
+            rule: Rule::from_number(*rule)?,
+            own: own.into_iter().map(TargetId).collect(),
+            others: others.into_iter().map(|target| TargetId(-target)).collect(),
+        })
+    }
 }
 
 /// A catalogue that names were matched with.
@@ -134,6 +208,8 @@ pub struct PossibleRow {
     pub hour: Hour,
     /// What they may have been of.
     pub candidates: CandidatesId,
+    /// Flows of a target with [`Grounds`]: they count while that is undecided. None of all others.
+    pub held: Option<TargetId>,
     /// How much came, or went where other candidates turned up.
     pub sums: PossibleSums,
 }

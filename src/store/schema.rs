@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 12;
+pub const SCHEMA_VERSION: i64 = 13;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { to: 10, sql: include_str!("migrations/10.sql") },
     Migration { to: 11, sql: include_str!("migrations/11.sql") },
     Migration { to: 12, sql: include_str!("migrations/12.sql") },
+    Migration { to: 13, sql: include_str!("migrations/13.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that
@@ -186,21 +187,21 @@ mod tests {
     fn migrations_run_once_each_in_order_and_a_failing_one_leaves_no_trace() {
         let mut connection = fresh();
         let steps = [
-            Migration { to: 12, sql: "CREATE TABLE step (n INTEGER); INSERT INTO step VALUES (2)" },
-            Migration { to: 13, sql: "INSERT INTO step VALUES (3)" },
+            Migration { to: 13, sql: "CREATE TABLE step (n INTEGER); INSERT INTO step VALUES (2)" },
+            Migration { to: 14, sql: "INSERT INTO step VALUES (3)" },
             Migration {
-                to: 14,
+                to: 15,
                 sql: "INSERT INTO step VALUES (4); INSERT INTO nowhere VALUES (4)",
             },
         ];
-        assert!(migrate(&mut connection, &steps, 11).is_err());
+        assert!(migrate(&mut connection, &steps, 12).is_err());
         let steps_done = |connection: &Connection| -> (i64, i64) {
             let sql = "SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM step";
             connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
         };
-        assert_eq!(steps_done(&connection), (2, 13));
-        migrate(&mut connection, &steps[..2], 13).unwrap();
-        assert_eq!(steps_done(&connection), (2, 13));
+        assert_eq!(steps_done(&connection), (2, 14));
+        migrate(&mut connection, &steps[..2], 14).unwrap();
+        assert_eq!(steps_done(&connection), (2, 14));
     }
 
     /// A database of the first version, as that made it.

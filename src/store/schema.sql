@@ -110,10 +110,16 @@ CREATE TABLE targets (
                             -- were written; null for all others
     named_at INTEGER,       -- when that was, in seconds since 1970-01-01
     label   TEXT NOT NULL   -- for names below such a domain that would say less about use than
-             DEFAULT ''     -- others, if it were an app's: the label that says so; else ''
+             DEFAULT '',    -- others, if it were an app's: the label that says so; else ''
+    grounds TEXT NOT NULL   -- on what it hangs what flows are of, as [rule, targets that it may be,
+             DEFAULT ''     -- those that others had there, negative]; rules are 1 names told by DNS,
+                            -- 2 calls just before, 3 tenants below a public suffix, 4 names
+                            -- told by DNS of flows that hide theirs; '' for most.
+                            -- Undecided ones have no app, and their bucket's name as role.
 ) STRICT;
 
-CREATE UNIQUE INDEX targets_text ON targets (ifnull(app, 0), role, tenant, edition, domain, label);
+CREATE UNIQUE INDEX targets_text
+    ON targets (ifnull(app, 0), role, tenant, edition, domain, label, grounds);
 
 -- Usage: who, what, in which hour. The first key column is the hour, since reports and the
 -- removal of a run (whose hours are known) both look for a range of them.
@@ -339,7 +345,9 @@ CREATE TABLE possible (
     bytes      INTEGER NOT NULL,  -- all of theirs: what an app of the set had at most, besides `usage`
     first_seen INTEGER NOT NULL,
     last_seen  INTEGER NOT NULL,
-    PRIMARY KEY (hour, run, candidates)
+    held       INTEGER NOT NULL   -- of targets with grounds, where they count while it is undecided;
+                DEFAULT 0,        -- 0 of all others
+    PRIMARY KEY (hour, run, candidates, held)
 ) STRICT, WITHOUT ROWID;
 
 -- Ways around: traffic into which nobody can look, and DNS that nobody can read, outside the network.

@@ -3,6 +3,7 @@
 //! The rule for names is [`super::super::naming`]'s; media of calls wait for their app, see
 //! [`super::super::calls`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::calls::OpenFlow;
@@ -14,6 +15,7 @@ use crate::ledger::Bucket;
 use crate::names::LATE_NANOS;
 use crate::net::Address;
 use crate::observation::NameSource;
+use crate::store::Target;
 use crate::time::Timestamp;
 use crate::usage::Sums;
 use crate::worker::detours::Detour;
@@ -38,6 +40,22 @@ impl Merge {
         if self.keep.is_some() {
             let possible = &mut self.gathered.possible;
             self.opaque.serves(possible, (server, name, time), &mut self.verdicts);
+        }
+    }
+
+    /// The name by which what follows may be a call of: an app's with which one can call, or, where
+    /// that is kept, a domain that may turn out to be one.
+    pub(super) fn calling<'n>(&self, verdict: Verdict, name: &'n str) -> Option<Cow<'n, str>> {
+        if verdict.calls {
+            return Some(Cow::Borrowed(name));
+        }
+        let target = verdict.target.filter(|_| self.verdicts.is_holding())?;
+        match self.verdicts.target(target) {
+            // Hosts of the other labels are not called with, whatever the domain is.
+            Target::Domain(domain) if verdict.bucket == Bucket::Unmatched => {
+                Some(Cow::Owned(domain.clone()))
+            }
+            _ => None,
         }
     }
 
@@ -95,21 +113,28 @@ impl Merge {
         }
         let bucket = flow.bucket.unwrap_or(named.bucket);
         self.book(flow.hour, bucket, &flow.sums);
-        let target = named.verdict.and_then(|verdict| verdict.target);
+        let target = named.target();
+        let is_decided = named.verdict.is_some_and(|verdict| verdict.target.is_some());
         let client = flow.client.address;
-        if let (Some(verdict), Some(step)) = (named.verdict, flow.step) {
+        let undecided = || {
+            let bucket = named.bucket;
+            named.held.map(|_| Verdict { bucket, ..Verdict::nobodys() })
+        };
+        let judged = named.verdict.or_else(undecided).map(|verdict| Verdict { target, ..verdict });
+        if let (Some(verdict), Some(step)) = (judged, flow.step) {
             let row = (flow.hour, named.source);
             self.step(client, verdict, flow.at_home, row, flow.first_seen, step);
         }
         // What media say of an app says nothing of the next media.
-        if let (Some(Verdict { calls: true, .. }), NameSource::Dns, Some(name), None) =
+        if let (Some(verdict), NameSource::Dns, Some(name), None) =
             (named.verdict, named.source, &named.name, flow.bucket)
+            && let Some(name) = self.calling(verdict, name)
         {
             if flow.sums.connections > 0 {
-                self.calls.began(client, name, flow.first_seen);
+                self.calls.began(client, &name, flow.first_seen, verdict.calls);
             }
             let minutes = flow.sums.minutes_up | flow.sums.minutes_down;
-            self.calls.went_on(client, name, flow.hour, minutes);
+            self.calls.went_on(client, &name, flow.hour, minutes, verdict.calls);
         }
         // What it says that it is was told already.
         if flow.bucket.is_none() && flow.spoken.is_none() {
@@ -135,7 +160,7 @@ impl Merge {
         let standing = Standing::of(bucket, flow.at_home);
         self.row(client, target, standing, flow.hour, named.source, &flow.sums);
         // A hello's own name tells what the server serves.
-        if let (Some(_), Some(name), true) = (target, &named.name, flow.sums.connections > 0)
+        if let (true, Some(name), true) = (is_decided, &named.name, flow.sums.connections > 0)
             && matches!(named.source, NameSource::Sni | NameSource::Quic | NameSource::Cert)
             && !flow.at_home
         {
@@ -143,9 +168,11 @@ impl Merge {
         }
         let is_open =
             matches!(named.bucket, Bucket::Ambiguous | Bucket::NoName | Bucket::EchHidden);
-        if target.is_none() && flow.bucket.is_none() && is_open && self.keep.is_some() {
+        // What is decided may be open again one day.
+        let is_open = !is_decided && is_open || is_decided && named.held.is_some();
+        if flow.bucket.is_none() && is_open && self.keep.is_some() {
             let own = if named.is_asked { &named.candidates[..] } else { &[] };
-            let piece = (flow.server.address, flow.hour, &flow.sums);
+            let piece = (flow.server.address, flow.hour, &flow.sums, named.held);
             let (possible, verdicts) = (&mut self.gathered.possible, &mut self.verdicts);
             self.opaque.take(possible, piece, own, &mut self.names, verdicts);
         }

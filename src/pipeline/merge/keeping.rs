@@ -1,6 +1,6 @@
 //! How merge keeps what it has gathered: commits, and what happens while the disk refuses them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -13,7 +13,8 @@ use super::{Keep, Merge};
 use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, DetourRow, FollowedRow, PossibleRow, Store, StoreError, UsageRow,
+    CatalogueFacts, Commit, DetourRow, FollowedRow, Grounds, PossibleRow, Store, StoreError,
+    TargetId, UsageRow,
 };
 use crate::time::Hour;
 use crate::usage::Sums;
@@ -137,18 +138,19 @@ impl Merge {
         for (key, sums) in rows {
             let subject = subject_id(store, key.subject)?;
             let target = stored(&mut self.stored_targets, key.target, || {
-                store.target_id(self.verdicts.target(key.target))
+                target_id(store, &self.verdicts, key.target)
             })?;
             usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
         }
         let mut possible = Vec::with_capacity(self.gathered.possible.len());
-        for ((hour, members), &sums) in &self.gathered.possible {
+        for ((hour, members, held), &sums) in &self.gathered.possible {
             let mut targets = Vec::with_capacity(members.len());
             for &(target, weight) in &**members {
-                targets.push((store.target_id(self.verdicts.target(target))?, weight));
+                targets.push((target_id(store, &self.verdicts, target)?, weight));
             }
             let candidates = store.candidates_id(&targets)?;
-            possible.push(PossibleRow { hour: *hour, candidates, sums });
+            let held = held.map(|held| target_id(store, &self.verdicts, held)).transpose()?;
+            possible.push(PossibleRow { hour: *hour, candidates, held, sums });
         }
         let Fresh { traits, accepted } =
             self.summary.sources.fresh(|number| subject_id(store, number))?;
@@ -186,8 +188,8 @@ impl Merge {
         let other = self.verdicts.other_domain();
         let (verdicts, unmatched) = (&self.verdicts, &self.unmatched);
         let kept = |target: TargetNumber| {
-            let is_folded = verdicts.is_domain(target) && !unmatched.contains(&target);
-            verdicts.target(if is_folded { other } else { target })
+            let is_domain = verdicts.is_domain(target) && verdicts.grounds(target).is_none();
+            if is_domain && !unmatched.contains(&target) { other } else { target }
         };
         let mut rows = Vec::with_capacity(self.gathered.leaders.len());
         for (&(key, leaders), &(flows, levels)) in &self.gathered.leaders {
@@ -196,12 +198,13 @@ impl Merge {
             })?;
             let mut numbers = [None; LEADERS_MAX];
             for (number, leader) in numbers.iter_mut().zip(leaders) {
-                *number = leader.map(|leader| store.target_id(kept(leader))).transpose()?;
+                *number =
+                    leader.map(|leader| target_id(store, verdicts, kept(leader))).transpose()?;
             }
             rows.push(FollowedRow {
                 hour: key.hour,
                 subject,
-                target: store.target_id(kept(key.target))?,
+                target: target_id(store, verdicts, kept(key.target))?,
                 name_source: key.source,
                 leaders: numbers,
                 flows,
@@ -219,6 +222,18 @@ impl Merge {
         Ok(self.is_settled())
     }
 
+    /// Failed attempts count once the client is known to be seen both ways: where only half of
+    /// the traffic is captured, nothing is ever answered.
+    pub(super) fn release_failures(&mut self) {
+        let held = std::mem::take(&mut self.held_failures);
+        let (seen, held): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            held.into_iter().partition(|(key, _)| self.is_two_way(key.subject));
+        self.held_failures = held;
+        for (key, failed) in seen {
+            self.sums_of(key).attempts_failed += failed;
+        }
+    }
+
     /// Whether there is nothing to commit.
     fn is_settled(&self) -> bool {
         self.gathered.is_empty() && self.summary.sources.has_nothing_fresh()
@@ -233,6 +248,22 @@ pub(super) fn summed(verdicts: &Verdicts, key: RowKey) -> RowKey {
         true => RowKey { subject: 0, hour: Hour(0), source, ..key },
         false => RowKey { source, ..key },
     }
+}
+
+/// The id of a target, with those on which it hangs.
+fn target_id(
+    store: &mut Store,
+    verdicts: &Verdicts,
+    number: TargetNumber,
+) -> Result<TargetId, StoreError> {
+    let Some(grounds) = verdicts.grounds(number) else {
+        return store.target_id(verdicts.target(number));
+    };
+    let mut all = |numbers: &[TargetNumber]| -> Result<Box<[TargetId]>, StoreError> {
+        numbers.iter().map(|&number| target_id(store, verdicts, number)).collect()
+    };
+    let (own, others) = (all(&grounds.own)?, all(&grounds.others)?);
+    store.held_id(verdicts.target(number), &Grounds { rule: grounds.rule, own, others })
 }
 
 /// The id that the store gave to a number; it is asked for once.

@@ -123,9 +123,10 @@ impl Merge {
         self.opaque.forget_numbers();
         let old = self.verdicts.forget(catalogue);
         for named in self.open.values_mut() {
-            let verdict = &mut Arc::make_mut(named).verdict;
-            if let Some(target) = verdict.as_mut().and_then(|verdict| verdict.target.as_mut()) {
-                *target = self.verdicts.number(old[*target as usize].clone());
+            let named = Arc::make_mut(named);
+            let target = named.verdict.as_mut().and_then(|verdict| verdict.target.as_mut());
+            for target in target.into_iter().chain(&mut named.held) {
+                *target = self.verdicts.renumber(&old, *target);
             }
         }
         self.loads.forget();

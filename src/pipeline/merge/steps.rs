@@ -28,6 +28,10 @@ impl Merge {
                 let leads = matches!(verdict.role, Some(Role::Visit | Role::Site));
                 (Site::App(app), if leads { Leads::Always(target) } else { Leads::No })
             }
+            // It leads nowhere before it is known what it is.
+            (Some(target), None) if self.verdicts.is_undecided(target) => {
+                (Site::Domain(target), Leads::No)
+            }
             // A domain may turn out to be an app one day; one at home has no row to tell it.
             (Some(target), None) if at_home => {
                 (self.verdicts.site(target, None), Leads::Always(target))
