@@ -518,7 +518,8 @@ impl Merge {
         if is_domain && !is_held && !self.unmatched.contains(&target) {
             *self.fresh_domains.entry(target).or_default() += sums.bytes();
         }
-        if !self.live && !(is_held && self.verdicts.is_undecided(target)) {
+        let is_told = !is_held || !self.verdicts.is_undecided(target);
+        if is_told && !self.live {
             let place = subject as usize;
             if self.client_totals.len() <= place {
                 self.client_totals.resize(self.subjects.len(), None);
