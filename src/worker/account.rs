@@ -523,6 +523,7 @@ impl Worker {
             let Some(flow) = self.table.next_due(now_seconds) else { break };
             self.look_again(flow, now);
         }
+        self.hand_on_resumed(now);
         self.expire_fragments(now);
     }
 
