@@ -23,7 +23,7 @@ const ROOM_MIN: usize = 1024;
 pub const FOLLOWED_SECONDS: [u8; 3] = [1, 2, 5];
 /// Bytes from the client behind its hello that [`Sums::quarters`] is kept for; or ten times as many
 /// both ways. A report takes one of them.
-pub const QUARTER_BYTES_UP: [u16; 4] = [350, 700, 1400, 2800];
+pub const QUARTER_BYTES_UP: [u16; 4] = [350, 700, 1400, 3750];
 /// Where in [`Sums::unfollowed`] the bits of flows begin that followed nobody whatever the catalogue
 /// learns.
 pub const ANYHOW: u32 = LEVELS * FOLLOWED_SECONDS.len() as u32;

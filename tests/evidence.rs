@@ -66,7 +66,7 @@ impl Day {
 
     /// Asks every five minutes whether there is something new.
     fn sync(&mut self, hours: i64) {
-        (0..12 * hours).for_each(|n| self.connect(n * 5 * MINUTE, Some((900, 1500))));
+        (0..12 * hours).for_each(|n| self.connect(n * 5 * MINUTE, Some((4200, 1500))));
     }
 
     /// Rows of `usage.csv` and `shared_sources.csv` of the day, and evidence by hour.
@@ -124,13 +124,50 @@ impl Told {
 fn two_quarter_hours_need_payload_in_both() {
     let class = |second| {
         let mut day = Day::new();
-        day.connect(5 * MINUTE, Some((900, 1500)));
+        day.connect(5 * MINUTE, Some((3400, 1500)));
         day.connect(25 * MINUTE, second);
         day.told().row["evidence"].clone()
     };
     assert_eq!(class(None), "two_way_payload");
     assert_eq!(class(Some((60, 60))), "two_way_payload");
-    assert_eq!(class(Some((900, 1500))), "interactive");
+    // A short request, now and then, is what programs leave.
+    assert_eq!(class(Some((900, 1500))), "two_way_payload");
+    assert_eq!(class(Some((3400, 1500))), "interactive");
+}
+
+#[test]
+fn a_sign_in_that_fails_again_is_no_use() {
+    for (up, down) in [(1200, 6000), (2600, 12_000)] {
+        for times in 2..=4 {
+            let mut day = Day::new();
+            (0..times).for_each(|n| day.connect((5 + 15 * n) * MINUTE, Some((up, down))));
+            assert_eq!(day.told().class(), ("two_way_payload", ""), "{up} {down} {times} times");
+        }
+    }
+}
+
+#[test]
+fn what_a_program_asks_every_minute_or_hour_is_synchronisation() {
+    for (minutes, hours, down) in [(1, 8, 1500), (2, 8, 1500), (60, 6, 30_000), (5, 10, 24_000)] {
+        let mut day = Day::new();
+        for at in (0..60 * hours).step_by(minutes as usize) {
+            day.connect(at * MINUTE, Some((4200, down)));
+        }
+        assert_eq!(day.told().class(), ("two_way_payload", "sync"), "every {minutes} minutes");
+    }
+}
+
+#[test]
+fn somebody_who_has_a_chat_open_all_day_uses_it() {
+    let mut day = Day::new();
+    // It says every minute that it is there, and saves what is written.
+    for minute in 0..8 * 60 {
+        day.connect(minute * MINUTE, Some((300, 300)));
+        if minute * minute % 61 < 9 + 4 * (minute / 60 % 3) {
+            day.connect(minute * MINUTE + 20 * SECOND, Some((4200, 2000)));
+        }
+    }
+    assert_eq!(day.told().class(), ("interactive", ""));
 }
 
 #[test]

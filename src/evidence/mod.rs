@@ -304,15 +304,21 @@ impl Thresholds {
 
     /// Whether a connection that did not follow another site's page had payload.
     pub fn is_beside(&self, sums: &Sums) -> bool {
-        let bit = LEVELS * self.followed_index() as u32 + self.quarter_index() as u32;
+        let level = level(self.shadow_beside_bytes_up) as u32;
+        let bit = LEVELS * self.followed_index() as u32 + level;
         sums.unfollowed >> bit & 1 != 0
     }
 
     /// Which bits of [`Sums::quarters`] are looked at: those of the setting, or of the next less.
     pub fn quarter_index(&self) -> usize {
-        let fits = |bytes: &u16| u64::from(*bytes) <= self.quarter_bytes_up;
-        QUARTER_BYTES_UP.iter().rposition(fits).unwrap_or_default()
+        level(self.quarter_bytes_up)
     }
+}
+
+/// Which of [`QUARTER_BYTES_UP`] a setting is, or the next less.
+fn level(setting: u64) -> usize {
+    let fits = |bytes: &u16| u64::from(*bytes) <= setting;
+    QUARTER_BYTES_UP.iter().rposition(fits).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -366,16 +372,17 @@ mod tests {
             Sums { minutes_up: bit, minutes_down: bit, quarters, ..flow(up, 900) }
         };
         let both = |one, other| graded(&[(Side::Use, one), (Side::Use, other)]).0;
-        assert_eq!(both(at(0, 800), at(20, 800)), Evidence::Interactive);
-        // Somebody's request, and a connection that says nothing.
+        assert_eq!(both(at(0, 3800), at(20, 3800)), Evidence::Interactive);
+        // A sign-in that fails, tried again; somebody's request, and a connection that says nothing.
+        assert_eq!(both(at(0, 2600), at(20, 2600)), Evidence::TwoWayPayload);
         assert_eq!(both(at(0, 800), at(20, 300)), Evidence::TwoWayPayload);
         assert_eq!(both(at(0, 300), at(20, 300)), Evidence::Handshake);
-        assert_eq!(both(at(0, 800), at(1, 800)), Evidence::TwoWayPayload);
-        let stricter = Thresholds { quarter_bytes_up: 1400, ..Thresholds::default() };
+        assert_eq!(both(at(0, 3800), at(1, 3800)), Evidence::TwoWayPayload);
+        let laxer = Thresholds { quarter_bytes_up: 700, ..Thresholds::default() };
         let mut facts = HourFacts::default();
         facts.add(Side::Use, &at(0, 800));
         facts.add(Side::Use, &at(20, 800));
-        assert_eq!(grade(&facts, &stricter).evidence, Evidence::TwoWayPayload);
+        assert_eq!(grade(&facts, &laxer).evidence, Evidence::Interactive);
     }
 
     #[test]
@@ -388,7 +395,7 @@ mod tests {
             facts.add(Side::Use, &sums);
             facts
         };
-        let parts = [facts(0, 800), facts(20, 800), facts(25, 300)];
+        let parts = [facts(0, 3800), facts(20, 3800), facts(25, 300)];
         let mut whole = HourFacts::default();
         parts.iter().for_each(|part| whole.add(Side::Use, part.side(Side::Use)));
         let t = Thresholds::default();

@@ -16,7 +16,6 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::de::DeTable;
 
-use super::excess::{EXCESS_BYTES, EXCESS_MINUTES};
 use super::source::SourceSettings;
 use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP, QUARTERS};
 
@@ -55,7 +54,7 @@ pub struct Thresholds {
     /// Quarter-hours of one hour with payload both ways on such hosts, from which on it is.
     pub interactive_quarters: u64,
     /// Bytes from the client behind its hello, or a tenth of those both ways, from which on a
-    /// connection has payload in a quarter-hour; one of [`QUARTER_BYTES_UP`].
+    /// connection speaks for somebody in a quarter-hour; one of [`QUARTER_BYTES_UP`].
     pub quarter_bytes_up: u64,
     /// A silence of so many seconds between two beginnings ends the load of a page; one of
     /// [`FOLLOWED_SECONDS`].
@@ -72,6 +71,10 @@ pub struct Thresholds {
     pub shadow_bytes: u64,
     /// Bytes from the client in one connection, from which on that is no embed.
     pub shadow_bytes_up: u64,
+    /// Bytes from the client behind its hello, or a tenth of those both ways, from which on a
+    /// connection that began otherwise shows that the app was no embed; one of
+    /// [`QUARTER_BYTES_UP`].
+    pub shadow_beside_bytes_up: u64,
     /// Hours of a day with payload, from which on there may be synchronisation.
     pub sync_hours: u64,
     /// The same where what may be synchronisation goes on over midnight.
@@ -80,15 +83,27 @@ pub struct Thresholds {
     pub sync_minutes: u64,
     /// Pauses between occasions, from which on it can be seen whether they are alike.
     pub sync_pauses: u64,
-    /// Per cent of the pauses that are as long as the middle one, within a fifth or a minute.
+    /// Per cent of the pauses that are as long as the middle one.
     pub sync_regular_percent: u64,
+    /// Per cent of the middle pause, by which another may differ and be as long; a minute, the grain
+    /// of what is kept, if that is more.
+    pub sync_slack_percent: u64,
     /// Per cent of those hours that such pauses cover.
     pub sync_covered_percent: u64,
     /// How many times the bytes of the day's middle hour an hour of such a day has that is none of
-    /// synchronisation alone; one of [`EXCESS_BYTES`].
+    /// synchronisation alone.
     pub sync_excess_bytes: u64,
-    /// And how many minutes with payload more than the middle hour; one of [`EXCESS_MINUTES`].
+    /// And how many minutes with payload more than the middle hour, as far as an hour has room for
+    /// them.
     pub sync_excess_minutes: u64,
+    /// Hours of a day with payload, from which on it can be seen whether they are all alike.
+    pub sync_even_hours: u64,
+    /// Per cent of the mean, up to which the standard deviation of the bytes of hours, and that of
+    /// their minutes with payload, is a machine's: their coefficients of variation.
+    pub sync_even_percent: u64,
+    /// Bytes both ways for each minute with payload, up to which such hours are a program's that
+    /// asks; more is a stream.
+    pub sync_even_bytes: u64,
 }
 
 impl Default for Thresholds {
@@ -99,20 +114,25 @@ impl Default for Thresholds {
             interactive_bytes: 20_000,
             interactive_bytes_up: 4_000,
             interactive_quarters: 2,
-            quarter_bytes_up: 700,
+            quarter_bytes_up: 3_750,
             shadow_seconds: 2,
             shadow_load_seconds: 15,
             shadow_page_bytes: 10_000,
             shadow_bytes: 100_000,
             shadow_bytes_up: 4_000,
+            shadow_beside_bytes_up: 700,
             sync_hours: 4,
             sync_edge_hours: 1,
             sync_minutes: 20,
             sync_pauses: 7,
             sync_regular_percent: 80,
+            sync_slack_percent: 20,
             sync_covered_percent: 60,
             sync_excess_bytes: 3,
             sync_excess_minutes: 3,
+            sync_even_hours: 6,
+            sync_even_percent: 10,
+            sync_even_bytes: 100_000,
         }
     }
 }
@@ -170,6 +190,23 @@ impl Fault {
         })
     }
 
+    /// Checks that one setting is not over another, where somebody gave the former: what is more
+    /// than a default is as wrong as what is more than a value that was given.
+    fn unless_below(
+        is_given: &dyn Fn(&str) -> bool,
+        (less, low): (&'static str, u64),
+        (more, high): (&'static str, u64),
+    ) -> Result<(), Fault> {
+        let is_default = is_given(less) && !is_given(more);
+        Fault::unless_ordered(&|name| is_given(less) || is_given(name), (less, low), (more, high))
+            .map_err(|mut fault| {
+                if is_default {
+                    fault.text.push_str(&format!(", or {more} too: that is its default"));
+                }
+                fault
+            })
+    }
+
     /// Checks that one setting is not over another, where somebody gave both: else it is no
     /// contradiction that one of them decides nothing.
     pub(super) fn unless_ordered(
@@ -205,8 +242,7 @@ impl Thresholds {
     fn check(&self, is_given: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
         kept("shadow_seconds", self.shadow_seconds, FOLLOWED_SECONDS)?;
         kept("quarter_bytes_up", self.quarter_bytes_up, QUARTER_BYTES_UP)?;
-        kept("sync_excess_bytes", self.sync_excess_bytes, EXCESS_BYTES)?;
-        kept("sync_excess_minutes", self.sync_excess_minutes, EXCESS_MINUTES)?;
+        kept("shadow_beside_bytes_up", self.shadow_beside_bytes_up, QUARTER_BYTES_UP)?;
         for (name, value, least, most) in [
             ("payload_bytes_up", self.payload_bytes_up, 1, BYTES_MAX),
             ("payload_bytes", self.payload_bytes, 1, BYTES_MAX),
@@ -223,23 +259,37 @@ impl Thresholds {
             ("sync_minutes", self.sync_minutes, 1, 60),
             ("sync_pauses", self.sync_pauses, 1, 24 * 60 / 2),
             ("sync_regular_percent", self.sync_regular_percent, 1, 100),
+            ("sync_slack_percent", self.sync_slack_percent, 1, 50),
+            ("sync_excess_bytes", self.sync_excess_bytes, 1, 1_000),
+            ("sync_excess_minutes", self.sync_excess_minutes, 1, 60),
+            // Fewer are alike by chance.
+            ("sync_even_hours", self.sync_even_hours, 4, 24),
+            ("sync_even_percent", self.sync_even_percent, 1, 100),
+            ("sync_even_bytes", self.sync_even_bytes, 1, BYTES_MAX),
             // Whatever they cover.
             ("sync_covered_percent", self.sync_covered_percent, 0, 100),
         ] {
             Fault::unless_within(name, value, least, most)?;
         }
+        let interactive_up = ("interactive_bytes_up", self.interactive_bytes_up);
+        let interactive = ("interactive_bytes", self.interactive_bytes);
+        let payload_up = ("payload_bytes_up", self.payload_bytes_up);
+        let payload = ("payload_bytes", self.payload_bytes);
         for (less, more) in [
-            (("payload_bytes_up", self.payload_bytes_up), ("payload_bytes", self.payload_bytes)),
-            (
-                ("interactive_bytes_up", self.interactive_bytes_up),
-                ("interactive_bytes", self.interactive_bytes),
-            ),
+            (payload_up, payload),
+            (interactive_up, interactive),
+            // What is no payload is not interactive either.
+            (payload_up, interactive_up),
+            (payload, interactive),
+            // A connection that has as much is interactive in any quarter-hour.
+            (("quarter_bytes_up", self.quarter_bytes_up), interactive_up),
             (
                 ("shadow_seconds", self.shadow_seconds),
                 ("shadow_load_seconds", self.shadow_load_seconds),
             ),
+            (("sync_edge_hours", self.sync_edge_hours), ("sync_hours", self.sync_hours)),
         ] {
-            Fault::unless_ordered(is_given, less, more)?;
+            Fault::unless_below(is_given, less, more)?;
         }
         Ok(())
     }
@@ -286,9 +336,9 @@ mod tests {
         let wrong = |text: &str| Settings::parse(text).unwrap_err();
         assert!(wrong("[evidence]\ninteractive_byte = 7").contains("interactive_byte"));
         assert!(wrong("[evidence]\nshadow_seconds = 3").contains("[1, 2, 5]"));
-        assert!(wrong("[evidence]\nquarter_bytes_up = 600").contains("[350, 700, 1400, 2800]"));
-        assert!(wrong("[evidence]\nsync_excess_bytes = 4").contains("[3, 5, 10]"));
-        assert!(wrong("[evidence]\nsync_excess_minutes = 4").contains("[2, 3, 5]"));
+        assert!(wrong("[evidence]\nquarter_bytes_up = 600").contains("[350, 700, 1400, 3750]"));
+        let text = "[evidence]\nshadow_beside_bytes_up = 600";
+        assert!(wrong(text).contains("[350, 700, 1400, 3750]"));
         assert!(wrong("[evidence]\nshadow_page_bytes = 1999").contains("give 2000 to"));
         assert!(wrong("[evidence]\nshadow_load_seconds = 0").contains("1 to 120"));
         let known = "[shared_sources]\nknown = [{ network = '10.0.0.0/40', is = 'server' }]";
@@ -321,6 +371,30 @@ mod tests {
             told.starts_with("line 4: [shared_sources] known: 10.1.2.3/8 is server and person")
         );
         assert!(Settings::parse(&text.replace("person", "server")).is_ok());
+    }
+
+    #[test]
+    fn what_contradicts_another_value_is_refused_with_place_and_remedy() {
+        for (text, line, more) in [
+            ("payload_bytes = 30000\ninteractive_bytes = 25000", 2, "interactive_bytes = 25000"),
+            ("payload_bytes = 30000", 2, "interactive_bytes = 20000"),
+            ("sync_hours = 5\npayload_bytes_up = 5000", 3, "interactive_bytes_up = 4000"),
+            (
+                "interactive_bytes_up = 2000\nquarter_bytes_up = 3750",
+                3,
+                "interactive_bytes_up = 2000",
+            ),
+            ("interactive_bytes_up = 30000", 2, "interactive_bytes = 20000"),
+            ("sync_edge_hours = 5", 2, "sync_hours = 4"),
+        ] {
+            let text = format!("[evidence]\n{text}");
+            let told = Settings::parse(&text).unwrap_err();
+            assert!(told.starts_with(&format!("line {line}: [evidence] ")), "{text}: {told}");
+            assert!(told.contains(&format!("is more than {more}")), "{text}: {told}");
+            assert!(told.contains("at most"), "{text}: {told}");
+        }
+        // Who asks for less than a default, means it.
+        assert!(Settings::parse("[evidence]\ninteractive_bytes = 5000").is_ok());
     }
 
     #[test]

@@ -13,11 +13,11 @@ use super::commit::number;
 use super::query::{Window, unsigned};
 use super::rows::Sums;
 use super::sources::numbers_of_hours;
-use crate::evidence::Side;
 use crate::evidence::day::DayFacts;
 use crate::evidence::kept::{Counted, Kind, Parts};
 use crate::evidence::pattern::Spacing;
 use crate::evidence::source::Trait;
+use crate::evidence::{Side, Thresholds};
 use crate::time::Timestamp;
 
 /// In place of a trait's number in `sources_daily`: accepted connections.
@@ -233,8 +233,10 @@ fn fold_subject(
         let mut whole = DayFacts::default();
         whole.set_day(day.from..day.to);
         parts.values().for_each(|part| whole.merge(part));
-        let usual = whole.usual();
-        let mut spacing = Some(whole.spacing());
+        // What is kept is as the defaults have it: settings are applied where a report is made.
+        let thresholds = Thresholds::default();
+        let usual = whole.usual(&thresholds);
+        let mut spacing = Some(whole.spacing(&thresholds));
         let mut hours: BTreeMap<i64, (Kind, u64)> = BTreeMap::new();
         let mut counts: BTreeMap<(i64, &Part), Counted> = BTreeMap::new();
         for ((hour, _), facts) in whole.slots() {
@@ -289,8 +291,8 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
         elsewhere_flows, elsewhere_bytes, active_minutes, loads,
         spaced_hours, spaced_minutes, gaps, gaps_regular, spaced_regularly, quarters, unfollowed,
-        spaced_edges
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        spaced_edges, even_hours, even_bytes, even_minutes, even_gaps, even_regular, even_variation
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
         name_source = min(name_source, excluded.name_source),
         connections = connections + excluded.connections,
@@ -315,7 +317,13 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         spaced_regularly = spaced_regularly + excluded.spaced_regularly,
         quarters = quarters | excluded.quarters,
         unfollowed = unfollowed | excluded.unfollowed,
-        spaced_edges = max(spaced_edges, excluded.spaced_edges)";
+        spaced_edges = max(spaced_edges, excluded.spaced_edges),
+        even_hours = even_hours + excluded.even_hours,
+        even_bytes = even_bytes + excluded.even_bytes,
+        even_minutes = even_minutes + excluded.even_minutes,
+        even_gaps = even_gaps + excluded.even_gaps,
+        even_regular = even_regular + excluded.even_regular,
+        even_variation = max(even_variation, excluded.even_variation)";
 
 fn add(
     upsert: &mut CachedStatement<'_>,
@@ -325,7 +333,8 @@ fn add(
     counted: &Counted,
 ) -> rusqlite::Result<()> {
     let sums = &row.sums;
-    let Spacing { hours, minutes, gaps, regular, regular_minutes, edges } = counted.spacing;
+    let Spacing { hours, minutes, gaps, regular, regular_minutes, edges, evenness } =
+        counted.spacing;
     upsert.execute(params![
         day,
         row.run,
@@ -357,6 +366,12 @@ fn add(
         number(counted.quarters),
         number(sums.unfollowed),
         number(edges),
+        number(evenness.hours),
+        number(evenness.bytes),
+        number(evenness.minutes),
+        number(evenness.gaps),
+        number(evenness.regular),
+        number(evenness.variation),
     ])?;
     Ok(())
 }

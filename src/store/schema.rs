@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 12;
+pub const SCHEMA_VERSION: i64 = 13;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { to: 10, sql: include_str!("migrations/10.sql") },
     Migration { to: 11, sql: include_str!("migrations/11.sql") },
     Migration { to: 12, sql: include_str!("migrations/12.sql") },
+    Migration { to: 13, sql: include_str!("migrations/13.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that

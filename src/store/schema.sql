@@ -149,12 +149,12 @@ CREATE TABLE usage (
     elsewhere_bytes INTEGER NOT NULL DEFAULT 0,  -- books have in another bucket than the target's
     quarters        INTEGER NOT NULL DEFAULT 0,  -- bit q: payload both ways in quarter-hour q, in a
                                                  -- connection with 350 bytes up or 3,500 both ways
-                                                 -- behind its hello; bit 4 + q: twice as many, and
-                                                 -- so on to bit 12 + q
+                                                 -- behind its hello; from bit 4 on with 700 up, 8
+                                                 -- 1,400, 12 3,750 (2,800 before version 12)
     unfollowed      INTEGER NOT NULL DEFAULT 0,  -- bit l: a connection that did not begin while such
                                                  -- a page was loading, where 1 s ends a load, had
                                                  -- 350 bytes up or 3,500 both ways behind its hello,
-                                                 -- doubled l times; from bit 4 on for 2 s, 8 for 5 s;
+                                                 -- or as in `quarters`; from bit 4 on 2 s, 8 5 s;
                                                  -- from bit 12 on the same of those of which no name
                                                  -- that is learned later can say otherwise
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
@@ -254,6 +254,16 @@ CREATE TABLE usage_daily (
     unfollowed      INTEGER NOT NULL DEFAULT 0,  -- as in usage
     spaced_edges    INTEGER NOT NULL DEFAULT 0,  -- ends of the day over which such pauses go on,
                                                  -- where most are alike
+    even_hours      INTEGER NOT NULL DEFAULT 0,  -- hours with payload both ways on any host of the app
+                                                 -- that do not stand out; in one row likewise, as
+                                                 -- what follows
+    even_bytes      INTEGER NOT NULL DEFAULT 0,  -- their bytes,
+    even_minutes    INTEGER NOT NULL DEFAULT 0,  -- their minutes,
+    even_gaps       INTEGER NOT NULL DEFAULT 0,  -- pauses between them,
+    even_regular    INTEGER NOT NULL DEFAULT 0,  -- those as long as the middle one,
+    even_variation  INTEGER NOT NULL DEFAULT 0,  -- and how much the hours differ: the larger
+                                                 -- coefficient of variation of bytes and of minutes,
+                                                 -- in thousandths
     PRIMARY KEY (day, run, subject, target, catalogue, kind)
 ) STRICT, WITHOUT ROWID;
 
@@ -429,7 +439,9 @@ SELECT
     elsewhere_flows, elsewhere_bytes,
     0 AS active_minutes, 0 AS loads,
     0 AS spaced_hours, 0 AS spaced_minutes, 0 AS gaps, 0 AS gaps_regular,
-    0 AS spaced_regularly, quarters, unfollowed, 0 AS spaced_edges
+    0 AS spaced_regularly, quarters, unfollowed, 0 AS spaced_edges,
+    0 AS even_hours, 0 AS even_bytes, 0 AS even_minutes, 0 AS even_gaps, 0 AS even_regular,
+    0 AS even_variation
 FROM usage
 UNION ALL
 SELECT
@@ -439,7 +451,8 @@ SELECT
     followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
     elsewhere_flows, elsewhere_bytes,
     active_minutes, loads, spaced_hours, spaced_minutes, gaps, gaps_regular,
-    spaced_regularly, quarters, unfollowed, spaced_edges
+    spaced_regularly, quarters, unfollowed, spaced_edges,
+    even_hours, even_bytes, even_minutes, even_gaps, even_regular, even_variation
 FROM usage_daily;
 
 -- Usage of targets, whoever it was: by hour, by day, and totals of days. `subject` is null in the

@@ -9,7 +9,7 @@ use super::rows::Sums;
 use crate::evidence::Side;
 use crate::evidence::day::DayFacts;
 use crate::evidence::kept::{Counted, Kind};
-use crate::evidence::pattern::Spacing;
+use crate::evidence::pattern::{Evenness, Spacing};
 use crate::observation::NameSource;
 use crate::time::Timestamp;
 
@@ -139,6 +139,14 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
                 regular: unsigned(row, 39)?,
                 regular_minutes: unsigned(row, 40)?,
                 edges: unsigned(row, 43)?,
+                evenness: Evenness {
+                    hours: unsigned(row, 44)?,
+                    bytes: unsigned(row, 45)?,
+                    minutes: unsigned(row, 46)?,
+                    gaps: unsigned(row, 47)?,
+                    regular: unsigned(row, 48)?,
+                    variation: unsigned(row, 49)?,
+                },
             };
             let (active_minutes, loads) = (unsigned(row, 34)?, unsigned(row, 35)?);
             let quarters = unsigned(row, 41)?;
@@ -158,7 +166,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
         hour: row.get(9)?,
         kept,
         name_source,
-        catalogue_version: text(row, 44)?,
+        catalogue_version: text(row, 50)?,
         sums: Sums {
             connections: unsigned(row, 16)?,
             attempts_failed: unsigned(row, 17)?,
