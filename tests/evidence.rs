@@ -124,7 +124,7 @@ impl Told {
 fn two_quarter_hours_need_payload_in_both() {
     let class = |second| {
         let mut day = Day::new();
-        day.connect(5 * MINUTE, Some((3400, 1500)));
+        day.connect(5 * MINUTE, Some((3600, 1500)));
         day.connect(25 * MINUTE, second);
         day.told().row["evidence"].clone()
     };
@@ -132,7 +132,7 @@ fn two_quarter_hours_need_payload_in_both() {
     assert_eq!(class(Some((60, 60))), "two_way_payload");
     // A short request, now and then, is what programs leave.
     assert_eq!(class(Some((900, 1500))), "two_way_payload");
-    assert_eq!(class(Some((3400, 1500))), "interactive");
+    assert_eq!(class(Some((3600, 1500))), "interactive");
 }
 
 #[test]

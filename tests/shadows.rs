@@ -114,11 +114,11 @@ impl Told {
 fn somebody_at_work_in_two_tenants_is_at_work_in_both() {
     let (acme, globex) = (("acme.slack.com", 3), ("globex.slack.com", 4));
     let mut scene = Scene::default();
-    scene.connect(5 * MINUTE, acme, &[Ask(4200, 1500), Close]);
-    scene.connect(25 * MINUTE, globex, &[Ask(4200, 1500), Close]);
+    scene.connect(5 * MINUTE, acme, &[Ask(3600, 1500), Close]);
+    scene.connect(25 * MINUTE, globex, &[Ask(3600, 1500), Close]);
     // A third one is only touched, and each alone in the next hour.
     scene.connect(26 * MINUTE, ("other.slack.com", 5), &[Close]);
-    scene.connect(65 * MINUTE, acme, &[Ask(4200, 1500), Close]);
+    scene.connect(65 * MINUTE, acme, &[Ask(3600, 1500), Close]);
     let told = scene.told(&[(0, 1), (1, 2), (0, 12)]);
     let expected = [
         ("acme", "interactive", false),
