@@ -24,7 +24,7 @@ pub mod pattern;
 pub mod settings;
 pub mod source;
 
-use crate::usage::{FOLLOWED_SECONDS, LEVELS, QUARTER_BYTES_UP, QUARTERS, Sums};
+use crate::usage::{BESIDE, LOAD_RULES, LoadRule, QUARTER_BYTES_UP, QUARTERS, Sums};
 use kept::Counted;
 pub use settings::{Settings, Thresholds};
 
@@ -267,7 +267,7 @@ pub fn grade_part(part: &HourFacts, whole: &HourFacts, thresholds: &Thresholds) 
 /// embed; `sums` are those of the hosts that are not incidental by role, `loads` minutes in which
 /// connections to them began. What began otherwise and has nothing to say changes nothing.
 fn is_shadow(sums: &Sums, loads: u64, thresholds: &Thresholds) -> bool {
-    sums.followed[thresholds.followed_index()] > 0
+    sums.followed >> thresholds.load_rule() & 1 != 0
         && !thresholds.is_beside(sums)
         && sums.flow_up_max < thresholds.shadow_bytes_up
         && sums.bytes() <= thresholds.shadow_bytes.saturating_mul(loads)
@@ -296,16 +296,21 @@ fn interactive(sums: &Sums, by_quarters: bool, thresholds: &Thresholds) -> Becau
 }
 
 impl Thresholds {
-    /// Which of [`Sums::followed`] is looked at: the longest silence that is not over the setting.
-    pub fn followed_index(&self) -> usize {
-        let fits = |seconds: &u8| u64::from(*seconds) <= self.shadow_seconds;
-        FOLLOWED_SECONDS.iter().rposition(fits).unwrap_or_default()
+    /// Which of [`LOAD_RULES`] is looked at, and so which bit of [`Sums::followed`].
+    pub fn load_rule(&self) -> u32 {
+        let fits = |rule: &LoadRule| {
+            u64::from(rule.silence_seconds) == self.shadow_seconds
+                && u64::from(rule.load_seconds) == self.shadow_load_seconds
+                && u64::from(rule.page_bytes) == self.shadow_page_bytes
+        };
+        // Settings that are none of them have been refused.
+        LOAD_RULES.iter().position(fits).unwrap_or_default() as u32
     }
 
     /// Whether a connection that did not follow another site's page had payload.
     pub fn is_beside(&self, sums: &Sums) -> bool {
         let level = level(self.shadow_beside_bytes_up) as u32;
-        let bit = LEVELS * self.followed_index() as u32 + level;
+        let bit = BESIDE * self.load_rule() + level;
         sums.unfollowed >> bit & 1 != 0
     }
 
@@ -327,6 +332,9 @@ mod tests {
 
     use super::*;
     use crate::usage::{levels, quarter_bits, unfollowed_bits};
+
+    /// By all rules.
+    const ALL: u64 = (1 << LOAD_RULES.len()) - 1;
 
     fn flow(up: u64, down: u64) -> Sums {
         Sums {
@@ -421,22 +429,16 @@ mod tests {
 
     #[test]
     fn a_shadow_is_followed_wholly_and_small() {
-        let shadow = |up, down| Sums { followed: [1, 1, 1], ..flow(up, down) };
+        let shadow = |up, down| Sums { followed: ALL, ..flow(up, down) };
         assert_eq!(graded(&[(Side::Use, shadow(1500, 40_000))]), (Evidence::TwoWayPayload, true));
         assert_eq!(graded(&[(Side::Use, shadow(1500, 900_000))]), (Evidence::Interactive, false));
         assert_eq!(graded(&[(Side::Use, shadow(9000, 40_000))]), (Evidence::Interactive, false));
         let mut twice = shadow(1500, 40_000);
-        twice.add(&Sums {
-            unfollowed: unfollowed_bits(levels(1500, 2500), &[0; 3]),
-            ..flow(1500, 1000)
-        });
+        twice.add(&Sums { unfollowed: unfollowed_bits(levels(1500, 2500), 0), ..flow(1500, 1000) });
         assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::Interactive, false));
         // One that says nothing changes nothing; and alone in the shadow, it is a shadow too.
         let mut twice = shadow(1500, 40_000);
-        twice.add(&Sums {
-            unfollowed: unfollowed_bits(levels(300, 3000), &[0; 3]),
-            ..flow(300, 2700)
-        });
+        twice.add(&Sums { unfollowed: unfollowed_bits(levels(300, 3000), 0), ..flow(300, 2700) });
         assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::TwoWayPayload, true));
         assert_eq!(graded(&[(Side::Use, shadow(300, 2700))]), (Evidence::Handshake, true));
         // What went on in the next hour belongs to the load, until it grows.
@@ -457,9 +459,9 @@ mod tests {
                 minutes_up: minutes[0] >> 4,
                 minutes_down: minutes[1] >> 4,
                 minutes_begun: u64::from(connections > 0),
-                followed: [followed.min(connections); 3],
+                followed: if followed.min(connections) > 0 { ALL } else { 0 },
                 unfollowed: match followed.min(connections) < connections {
-                    true => unfollowed_bits(levels(up, up + down), &[0; 3]),
+                    true => unfollowed_bits(levels(up, up + down), 0),
                     false => 0,
                 },
                 flow_up_max: if handshakes > 0 { up } else { 0 },
@@ -533,8 +535,8 @@ mod tests {
         fn more_use_never_weakens(sides in prop::array::uniform4(any_sums()), more in any_sums()) {
             let mut facts = HourFacts { sides, counted: None };
             let before = grade(&facts, &Thresholds::default()).evidence;
-            let unfollowed = unfollowed_bits(levels(more.flow_up_max, more.flow_bytes_max), &[0; 3]);
-            facts.add(Side::Use, &Sums { followed: [0; 3], unfollowed, ..more });
+            let unfollowed = unfollowed_bits(levels(more.flow_up_max, more.flow_bytes_max), 0);
+            facts.add(Side::Use, &Sums { followed: 0, unfollowed, ..more });
             let after = grade(&facts, &Thresholds::default());
             prop_assert!(after.evidence >= before || after.incidental);
         }

@@ -17,15 +17,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::de::DeTable;
 
 use super::source::SourceSettings;
-use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP, QUARTERS};
+use crate::usage::{BESIDE, LOAD_RULES, LoadRule, QUARTER_BYTES_UP, QUARTERS};
 
-/// The longest load of a page that can be asked for, in seconds.
-const LOAD_SECONDS_MAX: u64 = 120;
 /// The most bytes that a threshold may ask for: what nobody moves in an hour.
 const BYTES_MAX: u64 = 1_000_000_000_000;
-
-/// The least answer that can be asked for, in bytes: smaller ones are not told of.
-pub const PAGE_BYTES_MIN: u64 = 2_000;
 
 /// Everything that decides what a report calls use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -56,15 +51,13 @@ pub struct Thresholds {
     /// Bytes from the client behind its hello, or a tenth of those both ways, from which on a
     /// connection speaks for somebody in a quarter-hour; one of [`QUARTER_BYTES_UP`].
     pub quarter_bytes_up: u64,
-    /// A silence of so many seconds between two beginnings ends the load of a page; one of
-    /// [`FOLLOWED_SECONDS`].
+    /// A silence of so many seconds between two beginnings ends the load of a page. It and the next
+    /// two are those of one of [`LOAD_RULES`].
     pub shadow_seconds: u64,
-    /// Seconds after which the load of a page is over, also where something always begins. It and
-    /// `shadow_page_bytes` are applied when traffic is read; all others when a report is made.
+    /// Seconds after which the load of a page is over, also where something always begins.
     pub shadow_load_seconds: u64,
     /// Bytes that a server sends within a minute, from which on a request behind a silence on a
-    /// connection is taken for a page, as a connection that begins is. It is applied when traffic
-    /// is read, too.
+    /// connection is taken for a page, as a connection that begins is.
     pub shadow_page_bytes: u64,
     /// Bytes both ways, for each minute with loads, up to which an app that appeared only while
     /// other sites loaded was embedded by them.
@@ -72,8 +65,8 @@ pub struct Thresholds {
     /// Bytes from the client in one connection, from which on that is no embed.
     pub shadow_bytes_up: u64,
     /// Bytes from the client behind its hello, or a tenth of those both ways, from which on a
-    /// connection that began otherwise shows that the app was no embed; one of
-    /// [`QUARTER_BYTES_UP`].
+    /// connection that began otherwise shows that the app was no embed; one of the
+    /// first [`BESIDE`] of [`QUARTER_BYTES_UP`].
     pub shadow_beside_bytes_up: u64,
     /// Hours of a day with payload, from which on there may be synchronisation.
     pub sync_hours: u64,
@@ -240,17 +233,19 @@ impl Thresholds {
     /// Whether the values can be used: facts are kept for them, they can be reached, and none makes
     /// another meaningless.
     fn check(&self, is_given: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
-        kept("shadow_seconds", self.shadow_seconds, FOLLOWED_SECONDS)?;
-        kept("quarter_bytes_up", self.quarter_bytes_up, QUARTER_BYTES_UP)?;
-        kept("shadow_beside_bytes_up", self.shadow_beside_bytes_up, QUARTER_BYTES_UP)?;
+        self.check_loads()?;
+        kept("quarter_bytes_up", self.quarter_bytes_up, &QUARTER_BYTES_UP)?;
+        kept(
+            "shadow_beside_bytes_up",
+            self.shadow_beside_bytes_up,
+            &QUARTER_BYTES_UP[..BESIDE as usize],
+        )?;
         for (name, value, least, most) in [
             ("payload_bytes_up", self.payload_bytes_up, 1, BYTES_MAX),
             ("payload_bytes", self.payload_bytes, 1, BYTES_MAX),
             ("interactive_bytes", self.interactive_bytes, 1, BYTES_MAX),
             ("interactive_bytes_up", self.interactive_bytes_up, 1, BYTES_MAX),
             ("interactive_quarters", self.interactive_quarters, 1, QUARTERS.into()),
-            ("shadow_load_seconds", self.shadow_load_seconds, 1, LOAD_SECONDS_MAX),
-            ("shadow_page_bytes", self.shadow_page_bytes, PAGE_BYTES_MIN, BYTES_MAX),
             // Without any, nothing is an embed.
             ("shadow_bytes", self.shadow_bytes, 0, BYTES_MAX),
             ("shadow_bytes_up", self.shadow_bytes_up, 1, BYTES_MAX),
@@ -283,10 +278,6 @@ impl Thresholds {
             (payload, interactive),
             // A connection that has as much is interactive in any quarter-hour.
             (("quarter_bytes_up", self.quarter_bytes_up), interactive_up),
-            (
-                ("shadow_seconds", self.shadow_seconds),
-                ("shadow_load_seconds", self.shadow_load_seconds),
-            ),
             (("sync_edge_hours", self.sync_edge_hours), ("sync_hours", self.sync_hours)),
         ] {
             Fault::unless_below(is_given, less, more)?;
@@ -295,13 +286,46 @@ impl Thresholds {
     }
 }
 
+impl Thresholds {
+    /// Whether what is taken for a load is one of [`LOAD_RULES`].
+    fn check_loads(&self) -> Result<(), Fault> {
+        let known = |of: fn(&LoadRule) -> u32| {
+            let mut values: Vec<u32> = LOAD_RULES.iter().map(of).collect();
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        let silence = known(|rule| rule.silence_seconds.into());
+        kept("shadow_seconds", self.shadow_seconds, &silence)?;
+        let load = known(|rule| rule.load_seconds.into());
+        kept("shadow_load_seconds", self.shadow_load_seconds, &load)?;
+        kept("shadow_page_bytes", self.shadow_page_bytes, &known(|rule| rule.page_bytes))?;
+        let usual = Thresholds::default();
+        let mut names = Vec::new();
+        for (name, value, default) in [
+            ("shadow_seconds", self.shadow_seconds, usual.shadow_seconds),
+            ("shadow_load_seconds", self.shadow_load_seconds, usual.shadow_load_seconds),
+            ("shadow_page_bytes", self.shadow_page_bytes, usual.shadow_page_bytes),
+        ] {
+            if value != default {
+                names.push(name);
+            }
+        }
+        if names.len() < 2 {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: the database keeps facts for one of these at a time that is not its default; \
+             leave out the others",
+            names.join(", ")
+        );
+        Err(Fault { names, entry: None, text })
+    }
+}
+
 /// Checks that a setting is one of the values that the database keeps facts for.
-fn kept<T: Copy + Into<u64>, const N: usize>(
-    name: &'static str,
-    value: u64,
-    known: [T; N],
-) -> Result<(), Fault> {
-    let known = known.map(Into::into);
+fn kept<T: Copy + Into<u64>>(name: &'static str, value: u64, known: &[T]) -> Result<(), Fault> {
+    let known: Vec<u64> = known.iter().copied().map(Into::into).collect();
     if known.contains(&value) {
         return Ok(());
     }
@@ -338,9 +362,17 @@ mod tests {
         assert!(wrong("[evidence]\nshadow_seconds = 3").contains("[1, 2, 5]"));
         assert!(wrong("[evidence]\nquarter_bytes_up = 600").contains("[350, 700, 1400, 3750]"));
         let text = "[evidence]\nshadow_beside_bytes_up = 600";
-        assert!(wrong(text).contains("[350, 700, 1400, 3750]"));
-        assert!(wrong("[evidence]\nshadow_page_bytes = 1999").contains("give 2000 to"));
-        assert!(wrong("[evidence]\nshadow_load_seconds = 0").contains("1 to 120"));
+        assert!(wrong(text).contains("[350, 700, 1400]"));
+        let text = "[evidence]\nshadow_page_bytes = 1999";
+        assert!(wrong(text).contains("[5000, 10000, 20000, 50000]"));
+        assert!(wrong("[evidence]\nshadow_load_seconds = 0").contains("[5, 15, 30, 60]"));
+        let told = wrong(
+            "[evidence]\nshadow_seconds = 2\nshadow_load_seconds = 30\nshadow_page_bytes = 20000",
+        );
+        assert!(
+            told.starts_with("line 3: [evidence] shadow_load_seconds, shadow_page_bytes: the"),
+            "{told}"
+        );
         let known = "[shared_sources]\nknown = [{ network = '10.0.0.0/40', is = 'server' }]";
         assert!(wrong(known).contains("10.0.0.0/40: not a network"));
         assert!(wrong("[evidence]\nsync_regular_percent = 101").contains("100"));
@@ -395,6 +427,43 @@ mod tests {
         }
         // Who asks for less than a default, means it.
         assert!(Settings::parse("[evidence]\ninteractive_bytes = 5000").is_ok());
+    }
+
+    #[test]
+    fn the_documentation_has_every_setting_with_its_default_and_its_values() {
+        let readme = include_str!("README.md");
+        let defaults = toml::Table::try_from(Settings::default()).unwrap();
+        let number = |text: &str| -> u64 { text.trim().replace(',', "").parse().unwrap() };
+        let told = |name: &str, value: u64| {
+            Settings::parse(&format!("[evidence]\n{name} = {value}")).err().unwrap_or_default()
+        };
+        // What only contradicts another value is within the range.
+        let is_taken = |name: &str, value: u64| {
+            let told = told(name, value);
+            told.is_empty() || told.contains("is more than")
+        };
+        for (name, default) in defaults["evidence"].as_table().unwrap() {
+            let begin = format!("| `{name}` | ");
+            let rows: Vec<_> = readme.lines().filter(|line| line.starts_with(&begin)).collect();
+            let row = rows.iter().find(|row| row.matches('|').count() == 5);
+            let row = row.unwrap_or_else(|| panic!("{name} has no row"));
+            let cells: Vec<&str> =
+                row.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+            assert!(!cells[1].is_empty(), "{name} has no unit");
+            assert_eq!(number(cells[2]).to_string(), default.to_string(), "{name}");
+            if let Some(values) = cells[3].strip_prefix("one of ") {
+                for value in values.split(", ").map(number) {
+                    assert!(is_taken(name, value), "{name} = {value}");
+                    assert!(!is_taken(name, value + 3), "{name} = {}", value + 3);
+                }
+            } else {
+                let (least, most) = cells[3].split_once(" to ").unwrap();
+                let (least, most) = (number(least), number(most));
+                assert!(is_taken(name, least) && is_taken(name, most), "{name}");
+                assert!(!is_taken(name, most + 1), "{name}");
+                assert!(least == 0 || !is_taken(name, least - 1), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -5,18 +5,18 @@ use super::bucket::BY_NAME;
 use super::ended::own_name;
 use super::part::{FlowStep, Step};
 use super::{Item, Worker};
-use crate::evidence::settings::PAGE_BYTES_MIN;
 use crate::flow::slot::{FREE, Hot, Side, mark};
 use crate::flow::table::FlowId;
+use crate::pipeline::loads::PAGE_BYTES_MIN;
 use crate::stats::Counter;
 use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
 use crate::usage::{Sums, UsageKey};
 
 /// A silence on a connection after which a request may be for another page: as long as the longest of
-/// [`crate::usage::FOLLOWED_SECONDS`], which ends a load for certain.
+/// [`crate::usage::LOAD_RULES`], which ends a load for certain.
 const SILENCE_NANOS: i64 = 5 * NANOS_PER_SECOND;
 /// The least answer to such a request that merge is told of.
-pub(super) const ANSWER_BYTES_MIN: u32 = PAGE_BYTES_MIN as u32;
+pub(super) const ANSWER_BYTES_MIN: u32 = PAGE_BYTES_MIN;
 
 /// How long after such a request its answer is told of: it is that of the minute.
 const ANSWER_SECONDS: i64 = 61;

@@ -95,8 +95,7 @@ fn interactive(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
 
 fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
     let directed = facts.directed();
-    let followed = directed.followed[t.followed_index()];
-    if followed == 0 {
+    if directed.followed >> t.load_rule() & 1 == 0 {
         return vec![format!(
             "No embed: none of {} connections began while another site's page loaded (shadow_seconds = {}).",
             directed.connections, t.shadow_seconds
@@ -112,7 +111,7 @@ fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
                 "nothing began otherwise (shadow_beside_bytes_up {})",
                 t.shadow_beside_bytes_up
             ),
-            format!("{followed} began so"),
+            "some began so",
             "shadow_seconds",
             t.shadow_seconds,
         ),
