@@ -452,9 +452,11 @@ mod tests {
             assert!(!cells[1].is_empty(), "{name} has no unit");
             assert_eq!(number(cells[2]).to_string(), default.to_string(), "{name}");
             if let Some(values) = cells[3].strip_prefix("one of ") {
-                for value in values.split(", ").map(number) {
-                    assert!(is_taken(name, value), "{name} = {value}");
-                    assert!(!is_taken(name, value + 3), "{name} = {}", value + 3);
+                let values: Vec<u64> = values.split(", ").map(number).collect();
+                for value in &values {
+                    assert!(is_taken(name, *value), "{name} = {value}");
+                    let next = value + 1;
+                    assert_eq!(is_taken(name, next), values.contains(&next), "{name} = {next}");
                 }
             } else {
                 let (least, most) = cells[3].split_once(" to ").unwrap();
