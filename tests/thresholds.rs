@@ -177,12 +177,18 @@ impl Office {
     }
 }
 
-/// Reads the capture under these settings, into a new database.
+/// Reads the capture under these settings, into a new database. By one worker: what is compared are
+/// settings.
 fn read(folder: &Path, capture: &Path, settings: &str) -> PathBuf {
     let (db, file) = (folder.join("usage.db"), folder.join("evidence.toml"));
     fs::write(&file, settings).unwrap();
     let mut command = support::program();
-    command.args(["read", "--quiet", "--db"]).arg(&db).arg("--evidence").arg(&file).arg(capture);
+    command
+        .args(["read", "--quiet", "--workers", "1", "--db"])
+        .arg(&db)
+        .arg("--evidence")
+        .arg(&file)
+        .arg(capture);
     support::Ended::from(command.output().unwrap()).expect(0);
     db
 }
