@@ -49,6 +49,17 @@ pub const LOAD_RULES: [LoadRule; 9] = {
         rule(2, 15, 50_000),
     ]
 };
+/// The least answer that is a page by any of them.
+pub const PAGE_BYTES_MIN: u32 = {
+    let (mut least, mut at) = (u32::MAX, 0);
+    while at < LOAD_RULES.len() {
+        if LOAD_RULES[at].page_bytes < least {
+            least = LOAD_RULES[at].page_bytes;
+        }
+        at += 1;
+    }
+    least
+};
 /// [`LOAD_RULES`].
 pub const RULES: u32 = LOAD_RULES.len() as u32;
 /// Where in [`Sums::followed`] the bits of flows begin that followed whatever the catalogue learns.

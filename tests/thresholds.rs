@@ -177,14 +177,13 @@ impl Office {
     }
 }
 
-/// Reads the capture under these settings, into a new database. By one worker: what is compared are
-/// settings.
+/// Reads the capture under these settings, into a new database.
 fn read(folder: &Path, capture: &Path, settings: &str) -> PathBuf {
     let (db, file) = (folder.join("usage.db"), folder.join("evidence.toml"));
     fs::write(&file, settings).unwrap();
     let mut command = support::program();
     command
-        .args(["read", "--quiet", "--workers", "1", "--db"])
+        .args(["read", "--quiet", "--workers", "3", "--db"])
         .arg(&db)
         .arg("--evidence")
         .arg(&file)

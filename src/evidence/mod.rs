@@ -380,17 +380,18 @@ mod tests {
             Sums { minutes_up: bit, minutes_down: bit, quarters, ..flow(up, 900) }
         };
         let both = |one, other| graded(&[(Side::Use, one), (Side::Use, other)]).0;
-        assert_eq!(both(at(0, 3800), at(20, 3800)), Evidence::Interactive);
-        // A sign-in that fails, tried again; somebody's request, and a connection that says nothing.
-        assert_eq!(both(at(0, 2600), at(20, 2600)), Evidence::TwoWayPayload);
+        assert_eq!(both(at(0, 800), at(20, 800)), Evidence::Interactive);
+        // Somebody's request, and a connection that says nothing.
         assert_eq!(both(at(0, 800), at(20, 300)), Evidence::TwoWayPayload);
         assert_eq!(both(at(0, 300), at(20, 300)), Evidence::Handshake);
-        assert_eq!(both(at(0, 3800), at(1, 3800)), Evidence::TwoWayPayload);
-        let laxer = Thresholds { quarter_bytes_up: 700, ..Thresholds::default() };
+        assert_eq!(both(at(0, 800), at(1, 800)), Evidence::TwoWayPayload);
+        // A sign-in that fails and is tried again may be told from use.
+        let stricter = Thresholds { quarter_bytes_up: 3750, ..Thresholds::default() };
         let mut facts = HourFacts::default();
-        facts.add(Side::Use, &at(0, 800));
-        facts.add(Side::Use, &at(20, 800));
-        assert_eq!(grade(&facts, &laxer).evidence, Evidence::Interactive);
+        facts.add(Side::Use, &at(0, 2600));
+        facts.add(Side::Use, &at(20, 2600));
+        assert_eq!(grade(&facts, &stricter).evidence, Evidence::TwoWayPayload);
+        assert_eq!(grade(&facts, &Thresholds::default()).evidence, Evidence::Interactive);
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Default for Thresholds {
             interactive_bytes: 20_000,
             interactive_bytes_up: 4_000,
             interactive_quarters: 2,
-            quarter_bytes_up: 3_750,
+            quarter_bytes_up: 700,
             shadow_seconds: 2,
             shadow_load_seconds: 15,
             shadow_page_bytes: 10_000,

@@ -7,10 +7,9 @@ use super::part::{FlowStep, Step};
 use super::{Item, Worker};
 use crate::flow::slot::{FREE, Hot, Side, mark};
 use crate::flow::table::FlowId;
-use crate::pipeline::loads::PAGE_BYTES_MIN;
 use crate::stats::Counter;
 use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
-use crate::usage::{Sums, UsageKey};
+use crate::usage::{PAGE_BYTES_MIN, Sums, UsageKey};
 
 /// A silence on a connection after which a request may be for another page: as long as the longest of
 /// [`crate::usage::LOAD_RULES`], which ends a load for certain.
