@@ -46,7 +46,6 @@ fn bench(criterion: &mut Criterion) {
                         || {
                             let settings = MergeSettings {
                                 own_domains: Vec::new(),
-                                loads: (&shadowscope::evidence::Thresholds::default()).into(),
                                 catalogue: Arc::clone(&catalogue),
                                 autonomous_systems: None,
                                 unmatched: false,

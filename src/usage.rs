@@ -19,14 +19,60 @@ pub const NAMES_MAX: usize = 65_536;
 /// Sums for which there is always room.
 const ROOM_MIN: usize = 1024;
 
-/// Silences, in seconds, that [`Sums::followed`] is kept for. A report takes one of them.
-pub const FOLLOWED_SECONDS: [u8; 3] = [1, 2, 5];
+/// What is taken for the load of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadRule {
+    /// A silence of so many seconds between two beginnings ends it.
+    pub silence_seconds: u8,
+    /// After so many seconds it is over, also where something always begins.
+    pub load_seconds: u8,
+    /// From so many bytes on an answer on a connection that was silent is a page.
+    pub page_bytes: u32,
+}
+
+/// The rules that [`Sums::followed`] is kept for, of which a report takes one: the usual one, and
+/// those that differ from it in one value. All of them are applied while traffic is read, since the
+/// moments of beginnings, of which they are made, are not kept.
+pub const LOAD_RULES: [LoadRule; 9] = {
+    const fn rule(silence_seconds: u8, load_seconds: u8, page_bytes: u32) -> LoadRule {
+        LoadRule { silence_seconds, load_seconds, page_bytes }
+    }
+    [
+        rule(1, 15, 10_000),
+        rule(2, 15, 10_000),
+        rule(5, 15, 10_000),
+        rule(2, 5, 10_000),
+        rule(2, 30, 10_000),
+        rule(2, 60, 10_000),
+        rule(2, 15, 5_000),
+        rule(2, 15, 20_000),
+        rule(2, 15, 50_000),
+    ]
+};
+/// The least answer that is a page by any of them.
+pub const PAGE_BYTES_MIN: u32 = {
+    let (mut least, mut at) = (u32::MAX, 0);
+    while at < LOAD_RULES.len() {
+        if LOAD_RULES[at].page_bytes < least {
+            least = LOAD_RULES[at].page_bytes;
+        }
+        at += 1;
+    }
+    least
+};
+/// [`LOAD_RULES`].
+pub const RULES: u32 = LOAD_RULES.len() as u32;
+/// Where in [`Sums::followed`] the bits of flows begin that followed whatever the catalogue learns.
+pub const FOLLOWED_ANYHOW: u32 = 16;
 /// Bytes from the client behind its hello that [`Sums::quarters`] is kept for; or ten times as many
 /// both ways. A report takes one of them.
-pub const QUARTER_BYTES_UP: [u16; 4] = [350, 700, 1400, 2800];
+pub const QUARTER_BYTES_UP: [u16; 4] = [350, 700, 1400, 3750];
 /// Where in [`Sums::unfollowed`] the bits of flows begin that followed nobody whatever the catalogue
 /// learns.
-pub const ANYHOW: u32 = LEVELS * FOLLOWED_SECONDS.len() as u32;
+pub const ANYHOW: u32 = BESIDE * RULES;
+/// Of [`QUARTER_BYTES_UP`], those that [`Sums::unfollowed`] is kept for: the first.
+pub const BESIDE: u32 = 3;
+const _: () = assert!(RULES <= FOLLOWED_ANYHOW && 2 * ANYHOW < 64);
 /// Values of [`QUARTER_BYTES_UP`].
 pub const LEVELS: u32 = QUARTER_BYTES_UP.len() as u32;
 /// Quarter-hours in an hour.
@@ -53,11 +99,11 @@ pub struct Sums {
     pub minutes_down: u64,
     /// Bit i: a flow began in that minute.
     pub minutes_begun: u64,
-    /// Flows that began while a page of another site was loading, by how long a silence between
-    /// two beginnings is taken for the end of the load: [`FOLLOWED_SECONDS`]. Those that had begun so
-    /// in an earlier hour, and went on in this, are among them.
-    pub followed: [u64; FOLLOWED_SECONDS.len()],
-    /// Bit `4 * i + l`: an answered flow that had not begun so, for [`FOLLOWED_SECONDS`]`[i]`, had
+    /// Bit i: a flow began while a page of another site was loading, by [`LOAD_RULES`]`[i]`; or had
+    /// begun so in an earlier hour, and went on in this. From [`FOLLOWED_ANYHOW`] on the same of flows
+    /// of which no name that is learned later can say otherwise.
+    pub followed: u64,
+    /// Bit `3 * i + l`: an answered flow that had not begun so, by [`LOAD_RULES`]`[i]`, had
     /// [`QUARTER_BYTES_UP`]`[l]` bytes from the client behind its hello in the hour, or ten times as
     /// many both ways. From [`ANYHOW`] on the same of flows of which no name that is learned later
     /// can say otherwise.
@@ -93,7 +139,7 @@ impl Default for Sums {
             minutes_up: 0,
             minutes_down: 0,
             minutes_begun: 0,
-            followed: [0; FOLLOWED_SECONDS.len()],
+            followed: 0,
             unfollowed: 0,
             flow_up_max: 0,
             flow_bytes_max: 0,
@@ -118,9 +164,7 @@ impl Sums {
         self.minutes_up |= other.minutes_up;
         self.minutes_down |= other.minutes_down;
         self.minutes_begun |= other.minutes_begun;
-        for (mine, theirs) in self.followed.iter_mut().zip(other.followed) {
-            *mine += theirs;
-        }
+        self.followed |= other.followed;
         self.unfollowed |= other.unfollowed;
         self.flow_up_max = self.flow_up_max.max(other.flow_up_max);
         self.flow_bytes_max = self.flow_bytes_max.max(other.flow_bytes_max);
@@ -164,12 +208,12 @@ pub fn levels(bytes_up: u64, bytes_both: u64) -> u8 {
     QUARTER_BYTES_UP.into_iter().map(u64::from).take_while(reached).count() as u8
 }
 
-/// The bits of [`Sums::unfollowed`] of a flow that reached so many levels, for the silences after
-/// which it did not follow.
-pub fn unfollowed_bits(levels: u8, followed: &[u64; FOLLOWED_SECONDS.len()]) -> u64 {
-    let bits = (1 << levels.min(LEVELS as u8)) - 1;
-    let not = followed.iter().zip(0..).filter(|(followed, _)| **followed == 0);
-    not.fold(0, |all, (_, at)| all | bits << (LEVELS * at))
+/// The bits of [`Sums::unfollowed`] of a flow that reached so many levels, for the rules by which it
+/// did not follow; `followed` has a bit for each by which it did.
+pub fn unfollowed_bits(levels: u8, followed: u64) -> u64 {
+    let bits = (1 << levels.min(BESIDE as u8)) - 1;
+    let not = (0..RULES).filter(|rule| followed >> rule & 1 == 0);
+    not.fold(0, |all, rule| all | bits << (BESIDE * rule))
 }
 
 /// The number of a name in a [`NameTable`].

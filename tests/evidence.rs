@@ -3,6 +3,7 @@
 //! that look like several.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -66,15 +67,22 @@ impl Day {
 
     /// Asks every five minutes whether there is something new.
     fn sync(&mut self, hours: i64) {
-        (0..12 * hours).for_each(|n| self.connect(n * 5 * MINUTE, Some((900, 1500))));
+        (0..12 * hours).for_each(|n| self.connect(n * 5 * MINUTE, Some((4200, 1500))));
     }
 
     /// Rows of `usage.csv` and `shared_sources.csv` of the day, and evidence by hour.
-    fn told(mut self) -> Told {
+    fn told(self) -> Told {
+        self.told_under("")
+    }
+
+    /// The same under these settings of evidence.
+    fn told_under(mut self, settings: &str) -> Told {
         self.traffic.sort();
         let folder = tempfile::tempdir().unwrap();
         let (capture, db) = (folder.path().join("made.pcap"), folder.path().join("usage.db"));
         self.traffic.write(&capture).unwrap();
+        let file = folder.path().join("evidence.toml");
+        fs::write(&file, settings).unwrap();
         let mut command = support::program();
         command.args(["read", "--quiet", "--db"]).arg(&db).arg(&capture);
         support::Ended::from(command.output().unwrap()).expect(0);
@@ -83,6 +91,7 @@ impl Day {
             let out = folder.path().join(format!("report-{from}-{to}"));
             let mut command = support::program();
             command.args(["report", "--db"]).arg(&db).arg("--out").arg(&out);
+            command.arg("--evidence").arg(&file);
             command.args(["--from", &moment(from).unwrap().to_string()]);
             command.args(["--to", &moment(to).unwrap().to_string()]);
             support::Ended::from(command.output().unwrap()).expect(0);
@@ -131,6 +140,43 @@ fn two_quarter_hours_need_payload_in_both() {
     assert_eq!(class(None), "two_way_payload");
     assert_eq!(class(Some((60, 60))), "two_way_payload");
     assert_eq!(class(Some((900, 1500))), "interactive");
+}
+
+#[test]
+fn a_sign_in_that_fails_again_need_be_no_use() {
+    let stricter = "[evidence]\nquarter_bytes_up = 3750\n";
+    for (up, down) in [(1200, 6000), (2600, 12_000)] {
+        for times in 2..=4 {
+            let mut day = Day::new();
+            (0..times).for_each(|n| day.connect((5 + 15 * n) * MINUTE, Some((up, down))));
+            let class = day.told_under(stricter);
+            assert_eq!(class.class(), ("two_way_payload", ""), "{up} {down} {times} times");
+        }
+    }
+}
+
+#[test]
+fn what_a_program_asks_every_minute_or_hour_is_synchronisation() {
+    for (minutes, hours, down) in [(1, 8, 1500), (2, 8, 1500), (60, 6, 30_000), (5, 10, 24_000)] {
+        let mut day = Day::new();
+        for at in (0..60 * hours).step_by(minutes as usize) {
+            day.connect(at * MINUTE, Some((4200, down)));
+        }
+        assert_eq!(day.told().class(), ("two_way_payload", "sync"), "every {minutes} minutes");
+    }
+}
+
+#[test]
+fn somebody_who_has_a_chat_open_all_day_uses_it() {
+    let mut day = Day::new();
+    // It says every minute that it is there, and saves what is written.
+    for minute in 0..8 * 60 {
+        day.connect(minute * MINUTE, Some((300, 300)));
+        if minute * minute % 61 < 9 + 4 * (minute / 60 % 3) {
+            day.connect(minute * MINUTE + 20 * SECOND, Some((4200, 2000)));
+        }
+    }
+    assert_eq!(day.told().class(), ("interactive", ""));
 }
 
 #[test]

@@ -163,7 +163,6 @@ pub(crate) fn merge_into(mut store: Store, kind: RunKind, identities: Identities
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
         own_domains: Vec::new(),
-        loads: (&shadowscope::evidence::Thresholds::default()).into(),
         autonomous_systems: None,
         live: kind == RunKind::Live,
         unmatched: false,

@@ -44,6 +44,7 @@ mod service;
 mod shadows;
 mod shared_sources;
 mod support;
+mod thresholds;
 mod tidy;
 mod truth;
 mod tunnels;

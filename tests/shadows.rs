@@ -114,11 +114,11 @@ impl Told {
 fn somebody_at_work_in_two_tenants_is_at_work_in_both() {
     let (acme, globex) = (("acme.slack.com", 3), ("globex.slack.com", 4));
     let mut scene = Scene::default();
-    scene.connect(5 * MINUTE, acme, &[Ask(900, 1500), Close]);
-    scene.connect(25 * MINUTE, globex, &[Ask(900, 1500), Close]);
+    scene.connect(5 * MINUTE, acme, &[Ask(3600, 1500), Close]);
+    scene.connect(25 * MINUTE, globex, &[Ask(3600, 1500), Close]);
     // A third one is only touched, and each alone in the next hour.
     scene.connect(26 * MINUTE, ("other.slack.com", 5), &[Close]);
-    scene.connect(65 * MINUTE, acme, &[Ask(900, 1500), Close]);
+    scene.connect(65 * MINUTE, acme, &[Ask(3600, 1500), Close]);
     let told = scene.told(&[(0, 1), (1, 2), (0, 12)]);
     let expected = [
         ("acme", "interactive", false),
@@ -227,7 +227,7 @@ fn a_page_on_a_kept_connection_leads_its_embeds() {
 /// Asks every five minutes whether there is something new.
 fn sync(scene: &mut Scene, hours: std::ops::Range<i64>) {
     for n in hours.start * 12..hours.end * 12 {
-        scene.connect(n * 5 * MINUTE, APP, &[Ask(900, 1500), Close]);
+        scene.connect(n * 5 * MINUTE, APP, &[Ask(4200, 1500), Close]);
     }
 }
 

@@ -104,7 +104,6 @@ fn packets_by_worker(capture: &Path, workers: usize) -> Vec<u64> {
     let files = signatures::read_folder(&support::signatures()).unwrap();
     let settings = MergeSettings {
         own_domains: Vec::new(),
-        loads: (&shadowscope::evidence::Thresholds::default()).into(),
         autonomous_systems: None,
         live: false,
         unmatched: false,

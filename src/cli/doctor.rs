@@ -17,7 +17,6 @@ use crate::capture::ring::{Polled, Ring};
 use crate::capture::{Block, interface, live};
 use crate::config::arguments::Given;
 use crate::config::{Config, setting};
-use crate::evidence::Thresholds;
 use crate::identity::Identities;
 use crate::ledger::Bucket;
 use crate::pipeline::merge::{Merge, MergeSettings};
@@ -197,7 +196,6 @@ fn sample(config: &Config, during: Duration) -> Result<Sample, Box<dyn Error>> {
     let mut merge = Merge::new(
         MergeSettings {
             own_domains: Vec::new(),
-            loads: (&Thresholds::default()).into(),
             catalogue: Arc::new(signatures::load(&reload::options(config))?),
             identities: Identities::default(),
             autonomous_systems: None,

@@ -173,7 +173,6 @@ pub(super) fn run(args: &ReadArgs) -> Result<ExitCode, Box<dyn Error>> {
         catalogue: Arc::clone(&usable.catalogue),
         autonomous_systems: usable.autonomous_systems,
         own_domains: usable.own_domains,
-        loads: (&usable.evidence.evidence).into(),
         unmatched: args.unmatched,
         identities: usable.identities,
         observations: args.observations.is_some(),
@@ -236,8 +235,6 @@ fn usable(args: &ReadArgs) -> Result<Usable, Box<dyn Error>> {
         "own_domain": own.list("networks.own_domain"),
         "own_server": own.list("networks.own_server"),
         "sinkhole": own.list("networks.sinkhole"),
-        "shadow_load_seconds": evidence.evidence.shadow_load_seconds,
-        "shadow_page_bytes": evidence.evidence.shadow_page_bytes,
         "site": site,
         "to": args.to, "zone": args.zone, "identities": format!("{identities:?}"),
     });

@@ -233,7 +233,6 @@ fn merge_settings(config: &Config, inputs: &Inputs) -> Result<MergeSettings, Box
         identities: inputs.identities.clone(),
         autonomous_systems: asn_db.as_deref().map(AutonomousSystems::open).transpose()?,
         own_domains: inputs.own_domains.clone(),
-        loads: (&inputs.evidence.evidence).into(),
         unmatched: true,
         observations: false,
         flows: false,

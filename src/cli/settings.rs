@@ -228,8 +228,6 @@ pub(super) fn inputs(config: &Config) -> Result<Inputs, Box<dyn Error>> {
         "known": evidence.shared_sources.known,
         "own_domain": config.list("networks.own_domain"),
         "own_server": config.list("networks.own_server"),
-        "shadow_load_seconds": evidence.evidence.shadow_load_seconds,
-        "shadow_page_bytes": evidence.evidence.shadow_page_bytes,
         "sinkhole": config.list("networks.sinkhole"),
         "site": site(config)?,
         "snap": config.number("capture.snap_bytes"),

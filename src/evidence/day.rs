@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::excess::Usual;
 use super::kept::{Counted, Kind};
-use super::pattern::{Pattern, Spacing};
+use super::pattern::{Evenness, Pattern, Spacing};
 use super::{Because, Evidence, Grade, HourFacts, Side, Thresholds, grade_part};
 use crate::usage::Sums;
 
@@ -117,25 +117,34 @@ impl DayFacts {
     /// What is usual in the hours of the day, as far as they are there: the middle one; or, where only
     /// that leaves hours with pauses that are alike, the one that a quarter does not exceed. So there
     /// may be more hours of work than others.
-    pub fn usual(&self) -> Usual {
+    pub fn usual(&self, thresholds: &Thresholds) -> Usual {
         let hours =
             || self.slots.iter().filter(|((_, kind), _)| kind.is_none()).map(|slot| &slot.1);
         let (middle, quarter) = (Usual::of(hours()), Usual::of_least(hours(), 4));
-        match middle != quarter && !self.steady(&middle).is_telling() {
-            true if self.steady(&quarter).is_telling() => quarter,
+        let is_telling = |usual| self.steady(usual, thresholds).is_telling(thresholds);
+        match middle != quarter && !is_telling(&middle) {
+            true if is_telling(&quarter) => quarter,
             _ => middle,
         }
     }
 
     /// How the minutes of hours are spread that do not stand out.
-    fn steady(&self, usual: &Usual) -> Spacing {
-        Spacing::of(&self.steady_minutes(usual), self.day.as_ref())
+    fn steady(&self, usual: &Usual, thresholds: &Thresholds) -> Spacing {
+        Spacing::of(&self.steady_minutes(usual, thresholds), self.day.as_ref(), thresholds)
     }
 
     /// How the minutes of the day are spread, by those of hosts that are not incidental, without
-    /// hours that stand out.
-    pub fn spacing(&self) -> Spacing {
-        let mut spacing = self.steady(&self.usual());
+    /// hours that stand out; and how even such hours are.
+    pub fn spacing(&self, thresholds: &Thresholds) -> Spacing {
+        let usual = self.usual(thresholds);
+        let mut spacing = self.steady(&usual, thresholds);
+        let even = |(slot, facts): &(Slot, HourFacts)| {
+            let sums = facts.all();
+            let is_steady = slot.1.is_none() && !usual.is_work(facts, thresholds);
+            is_steady.then_some((slot.0, sums.minutes_up & sums.minutes_down, sums.bytes()))
+        };
+        let hours: Vec<_> = self.slots.iter().filter_map(even).collect();
+        spacing.evenness = Evenness::of(&hours, thresholds);
         let counted = self.slots.iter().filter_map(|(_, facts)| facts.counted.as_ref());
         counted.for_each(|counted| spacing.add(&counted.spacing));
         spacing
@@ -145,19 +154,23 @@ impl DayFacts {
     pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
         // Most have too few hours to look further.
         if self.slots.iter().all(|((_, kind), _)| kind.is_none())
-            && (self.slots.len() as u64) < thresholds.sync_hours.min(thresholds.sync_edge_hours)
+            && (self.slots.len() as u64)
+                < thresholds
+                    .sync_hours
+                    .min(thresholds.sync_edge_hours)
+                    .min(thresholds.sync_even_hours)
         {
             return Pattern::None;
         }
-        self.spacing().pattern(thresholds)
+        self.spacing(thresholds).pattern(thresholds)
     }
 
     /// Hours, as far as they are there and do not stand out, with the minutes in which hosts that
     /// are not incidental had payload both ways.
-    fn steady_minutes(&self, usual: &Usual) -> Vec<(i64, u64)> {
+    fn steady_minutes(&self, usual: &Usual, thresholds: &Thresholds) -> Vec<(i64, u64)> {
         let mask = |((hour, kind), facts): &(Slot, HourFacts)| {
             let sums = facts.directed();
-            let is_steady = kind.is_none() && !usual.excess(facts).is_any();
+            let is_steady = kind.is_none() && !usual.is_work(facts, thresholds);
             is_steady.then_some((*hour, sums.minutes_up & sums.minutes_down))
         };
         self.slots.iter().filter_map(mask).collect()
@@ -181,7 +194,7 @@ impl DayFacts {
     ) -> impl Iterator<Item = (&'a Slot, &'a HourFacts, Grade)> + use<'a> {
         let thresholds = *thresholds;
         let is_sync = self.pattern(&thresholds) == Pattern::Sync;
-        let usual = if is_sync { self.usual() } else { Usual::default() };
+        let usual = if is_sync { self.usual(&thresholds) } else { Usual::default() };
         let mut whole = self.slots.iter();
         part.slots.iter().map(move |(slot, facts)| {
             // What a part has, the whole has.
@@ -190,8 +203,11 @@ impl DayFacts {
             if !is_sync || grade.evidence != Evidence::Interactive {
                 return (slot, facts, grade);
             }
-            let excess = slot.1.map_or_else(|| usual.excess(of_all), Kind::excess);
-            if excess.is_work(&thresholds) {
+            let is_work = match slot.1 {
+                None => usual.is_work(of_all, &thresholds),
+                Some(kind) => kind.excess().is_work(&thresholds),
+            };
+            if is_work {
                 return (slot, facts, grade);
             }
             let because = Because::Sync;

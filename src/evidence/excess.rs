@@ -37,18 +37,14 @@ impl Excess {
         (minutes < REACHED).then_some(Excess { bytes, minutes: minutes as u8 })
     }
 
-    /// Whether it reaches any of the values: the spacing of a day is that of its other hours.
-    pub fn is_any(self) -> bool {
-        self.bytes > 0 && self.minutes > 0
-    }
-
-    /// Whether synchronisation does not explain the hour.
+    /// Whether synchronisation does not explain the hour: as far as is kept, with the next less of
+    /// the values that are told apart, and at least the least.
     pub fn is_work(self, thresholds: &Thresholds) -> bool {
-        let fits = |value: &u8, setting: u64| u64::from(*value) <= setting;
-        let bytes = EXCESS_BYTES.iter().filter(|v| fits(v, thresholds.sync_excess_bytes)).count();
-        let minutes =
-            EXCESS_MINUTES.iter().filter(|v| fits(v, thresholds.sync_excess_minutes)).count();
-        self.bytes as usize >= bytes && self.minutes as usize >= minutes
+        let needed = |values: &[u8], setting: u64| {
+            values.iter().filter(|value| u64::from(**value) <= setting).count().max(1)
+        };
+        self.bytes as usize >= needed(&EXCESS_BYTES, thresholds.sync_excess_bytes)
+            && self.minutes as usize >= needed(&EXCESS_MINUTES, thresholds.sync_excess_minutes)
     }
 }
 
@@ -88,11 +84,25 @@ impl Usual {
         self.minutes
     }
 
-    /// How far an hour of the day stands out.
+    /// So many minutes more than the middle hour has, or all that an hour has room for: beside what
+    /// goes on in every minute, no work has more.
+    pub fn minutes_with(&self, more: u64) -> u64 {
+        (self.minutes + more).min(60)
+    }
+
+    /// Whether an hour stands out so far that synchronisation does not explain it.
+    pub fn is_work(&self, hour: &HourFacts, thresholds: &Thresholds) -> bool {
+        let (bytes, minutes) = measure(hour);
+        minutes > 0
+            && bytes >= self.bytes.saturating_mul(thresholds.sync_excess_bytes)
+            && minutes >= self.minutes_with(thresholds.sync_excess_minutes)
+    }
+
+    /// How far an hour of the day stands out, as it is kept.
     pub fn excess(&self, hour: &HourFacts) -> Excess {
         let (bytes, minutes) = measure(hour);
         let times = |times: &&u8| bytes >= self.bytes.saturating_mul(u64::from(**times));
-        let more = |more: &&u8| minutes >= self.minutes + u64::from(**more);
+        let more = |more: &&u8| minutes >= self.minutes_with(u64::from(**more));
         if minutes == 0 {
             return Excess::default();
         }
@@ -129,7 +139,12 @@ mod tests {
         let day = [hour(1000, 6), hour(1200, 6), hour(0, 0), hour(900, 5), hour(90_000, 20)];
         let usual = Usual::of(day.iter());
         assert_eq!(usual, Usual { bytes: 1000, minutes: 6 });
-        let is_work = |facts: &HourFacts| usual.excess(facts).is_work(&Thresholds::default());
+        let is_work = |facts: &HourFacts| {
+            let thresholds = Thresholds::default();
+            let is_work = usual.is_work(facts, &thresholds);
+            assert_eq!(usual.excess(facts).is_work(&thresholds), is_work);
+            is_work
+        };
         assert!(is_work(&day[4]) && is_work(&hour(3000, 9)));
         assert!(!is_work(&hour(90_000, 7)), "a file came");
         assert!(!is_work(&hour(2900, 30)), "kept alive");

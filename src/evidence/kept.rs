@@ -9,46 +9,45 @@
 use super::excess::{EXCESSES, Excess};
 use super::pattern::Spacing;
 use super::{HourFacts, Side};
-use crate::usage::{self, FOLLOWED_SECONDS, LEVELS, QUARTER_BYTES_UP, Sums};
+use crate::usage::{self, BESIDE, QUARTER_BYTES_UP, RULES, Sums};
 
 /// What hours have in common that are added up. Facts only, no thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind {
-    alike: u16,
+    alike: u32,
     parts: Parts,
 }
 
 /// Numbers of quarter-hours of an hour: none up to all.
-const QUARTERS: u16 = 5;
-/// What is known of a silence: that nothing followed; or how many levels of payload something had
-/// that did not.
-const STATES: u16 = 2 + LEVELS as u16;
-/// The same of all silences.
-const FOLLOWED: u16 = STATES.pow(FOLLOWED_SECONDS.len() as u32);
+const QUARTERS: u32 = 5;
+/// What is known by a rule of loads: that nothing followed; or how many levels of payload something
+/// had that did not.
+const STATES: u32 = 2 + BESIDE;
+/// The same of all rules.
+const FOLLOWED: u32 = STATES.pow(RULES);
 /// With and without traffic that is not incidental.
-const DIRECTED: u16 = 2;
+const DIRECTED: u32 = 2;
 /// Kinds that do not differ in how far they stand out.
-const ALIKE: u16 = QUARTERS * FOLLOWED * DIRECTED;
+const ALIKE: u32 = QUARTERS * FOLLOWED * DIRECTED;
 /// Kinds that do not differ in who took part.
-const KINDS: i64 = (ALIKE * EXCESSES) as i64;
+const KINDS: i64 = (ALIKE * EXCESSES as u32) as i64;
 
 impl Kind {
     /// The kind of an hour that stands out so far of its day, and in which these took part.
     pub fn of(facts: &HourFacts, excess: Excess, parts: Parts) -> Kind {
         let directed = facts.directed();
-        let state = |at: usize| match directed.followed[at] {
+        let state = |rule: u32| match directed.followed >> rule & 1 {
             0 => 0,
             _ => {
-                let bits = directed.unfollowed >> (LEVELS * at as u32) & 0xf;
-                1 + bits.count_ones() as u16
+                let bits = directed.unfollowed >> (BESIDE * rule) & ((1 << BESIDE) - 1);
+                1 + bits.count_ones()
             }
         };
-        let followed =
-            (0..FOLLOWED_SECONDS.len()).rev().fold(0, |all, at| STATES * all + state(at));
+        let followed = (0..RULES).rev().fold(0, |all, rule| STATES * all + state(rule));
         let quarters = quarters_with_minutes(facts.side(Side::Use));
-        let is_directed = u16::from(directed.has_traffic());
+        let is_directed = u32::from(directed.has_traffic());
         let alike = quarters + QUARTERS * (followed + FOLLOWED * is_directed);
-        Kind { alike: alike + ALIKE * excess.number(), parts }
+        Kind { alike: alike + ALIKE * u32::from(excess.number()), parts }
     }
 
     /// As it is stored.
@@ -58,14 +57,14 @@ impl Kind {
 
     /// From its number; none where that is no kind.
     pub fn from_number(number: i64) -> Option<Kind> {
-        let alike = u16::try_from(number.rem_euclid(KINDS)).ok()?;
+        let alike = u32::try_from(number.rem_euclid(KINDS)).ok()?;
         let parts = Parts(u32::try_from(number.div_euclid(KINDS)).ok()?);
-        Excess::from_number(alike / ALIKE).map(|_| Kind { alike, parts })
+        Excess::from_number((alike / ALIKE) as u16).map(|_| Kind { alike, parts })
     }
 
     /// How far such an hour stands out of its day.
     pub fn excess(self) -> Excess {
-        Excess::from_number(self.alike / ALIKE).unwrap_or_default()
+        Excess::from_number((self.alike / ALIKE) as u16).unwrap_or_default()
     }
 }
 
@@ -112,10 +111,10 @@ fn share(facts: &HourFacts) -> u8 {
 }
 
 /// Quarter-hours with minutes in which there was payload both ways, be it a handshake's.
-fn quarters_with_minutes(sums: &Sums) -> u16 {
+fn quarters_with_minutes(sums: &Sums) -> u32 {
     const QUARTER: u64 = (1 << 15) - 1;
     let both = sums.minutes_up & sums.minutes_down;
-    (0..4).filter(|quarter| both >> (15 * quarter) & QUARTER != 0).count() as u16
+    (0..4).filter(|quarter| both >> (15 * quarter) & QUARTER != 0).count() as u32
 }
 
 /// Bits of [`Sums::quarters`] without the places of the quarter-hours, only their numbers: then the

@@ -24,7 +24,7 @@ pub mod pattern;
 pub mod settings;
 pub mod source;
 
-use crate::usage::{FOLLOWED_SECONDS, LEVELS, QUARTER_BYTES_UP, QUARTERS, Sums};
+use crate::usage::{BESIDE, LOAD_RULES, LoadRule, QUARTER_BYTES_UP, QUARTERS, Sums};
 use kept::Counted;
 pub use settings::{Settings, Thresholds};
 
@@ -267,7 +267,7 @@ pub fn grade_part(part: &HourFacts, whole: &HourFacts, thresholds: &Thresholds) 
 /// embed; `sums` are those of the hosts that are not incidental by role, `loads` minutes in which
 /// connections to them began. What began otherwise and has nothing to say changes nothing.
 fn is_shadow(sums: &Sums, loads: u64, thresholds: &Thresholds) -> bool {
-    sums.followed[thresholds.followed_index()] > 0
+    sums.followed >> thresholds.load_rule() & 1 != 0
         && !thresholds.is_beside(sums)
         && sums.flow_up_max < thresholds.shadow_bytes_up
         && sums.bytes() <= thresholds.shadow_bytes.saturating_mul(loads)
@@ -296,23 +296,34 @@ fn interactive(sums: &Sums, by_quarters: bool, thresholds: &Thresholds) -> Becau
 }
 
 impl Thresholds {
-    /// Which of [`Sums::followed`] is looked at: the longest silence that is not over the setting.
-    pub fn followed_index(&self) -> usize {
-        let fits = |seconds: &u8| u64::from(*seconds) <= self.shadow_seconds;
-        FOLLOWED_SECONDS.iter().rposition(fits).unwrap_or_default()
+    /// Which of [`LOAD_RULES`] is looked at, and so which bit of [`Sums::followed`].
+    pub fn load_rule(&self) -> u32 {
+        let fits = |rule: &LoadRule| {
+            u64::from(rule.silence_seconds) == self.shadow_seconds
+                && u64::from(rule.load_seconds) == self.shadow_load_seconds
+                && u64::from(rule.page_bytes) == self.shadow_page_bytes
+        };
+        // Settings that are none of them have been refused.
+        LOAD_RULES.iter().position(fits).unwrap_or_default() as u32
     }
 
     /// Whether a connection that did not follow another site's page had payload.
     pub fn is_beside(&self, sums: &Sums) -> bool {
-        let bit = LEVELS * self.followed_index() as u32 + self.quarter_index() as u32;
+        let level = level(self.shadow_beside_bytes_up) as u32;
+        let bit = BESIDE * self.load_rule() + level;
         sums.unfollowed >> bit & 1 != 0
     }
 
     /// Which bits of [`Sums::quarters`] are looked at: those of the setting, or of the next less.
     pub fn quarter_index(&self) -> usize {
-        let fits = |bytes: &u16| u64::from(*bytes) <= self.quarter_bytes_up;
-        QUARTER_BYTES_UP.iter().rposition(fits).unwrap_or_default()
+        level(self.quarter_bytes_up)
     }
+}
+
+/// Which of [`QUARTER_BYTES_UP`] a setting is, or the next less.
+fn level(setting: u64) -> usize {
+    let fits = |bytes: &u16| u64::from(*bytes) <= setting;
+    QUARTER_BYTES_UP.iter().rposition(fits).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -321,6 +332,9 @@ mod tests {
 
     use super::*;
     use crate::usage::{levels, quarter_bits, unfollowed_bits};
+
+    /// By all rules.
+    const ALL: u64 = (1 << LOAD_RULES.len()) - 1;
 
     fn flow(up: u64, down: u64) -> Sums {
         Sums {
@@ -371,11 +385,13 @@ mod tests {
         assert_eq!(both(at(0, 800), at(20, 300)), Evidence::TwoWayPayload);
         assert_eq!(both(at(0, 300), at(20, 300)), Evidence::Handshake);
         assert_eq!(both(at(0, 800), at(1, 800)), Evidence::TwoWayPayload);
-        let stricter = Thresholds { quarter_bytes_up: 1400, ..Thresholds::default() };
+        // A sign-in that fails and is tried again may be told from use.
+        let stricter = Thresholds { quarter_bytes_up: 3750, ..Thresholds::default() };
         let mut facts = HourFacts::default();
-        facts.add(Side::Use, &at(0, 800));
-        facts.add(Side::Use, &at(20, 800));
+        facts.add(Side::Use, &at(0, 2600));
+        facts.add(Side::Use, &at(20, 2600));
         assert_eq!(grade(&facts, &stricter).evidence, Evidence::TwoWayPayload);
+        assert_eq!(grade(&facts, &Thresholds::default()).evidence, Evidence::Interactive);
     }
 
     #[test]
@@ -388,7 +404,7 @@ mod tests {
             facts.add(Side::Use, &sums);
             facts
         };
-        let parts = [facts(0, 800), facts(20, 800), facts(25, 300)];
+        let parts = [facts(0, 3800), facts(20, 3800), facts(25, 300)];
         let mut whole = HourFacts::default();
         parts.iter().for_each(|part| whole.add(Side::Use, part.side(Side::Use)));
         let t = Thresholds::default();
@@ -414,22 +430,16 @@ mod tests {
 
     #[test]
     fn a_shadow_is_followed_wholly_and_small() {
-        let shadow = |up, down| Sums { followed: [1, 1, 1], ..flow(up, down) };
+        let shadow = |up, down| Sums { followed: ALL, ..flow(up, down) };
         assert_eq!(graded(&[(Side::Use, shadow(1500, 40_000))]), (Evidence::TwoWayPayload, true));
         assert_eq!(graded(&[(Side::Use, shadow(1500, 900_000))]), (Evidence::Interactive, false));
         assert_eq!(graded(&[(Side::Use, shadow(9000, 40_000))]), (Evidence::Interactive, false));
         let mut twice = shadow(1500, 40_000);
-        twice.add(&Sums {
-            unfollowed: unfollowed_bits(levels(1500, 2500), &[0; 3]),
-            ..flow(1500, 1000)
-        });
+        twice.add(&Sums { unfollowed: unfollowed_bits(levels(1500, 2500), 0), ..flow(1500, 1000) });
         assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::Interactive, false));
         // One that says nothing changes nothing; and alone in the shadow, it is a shadow too.
         let mut twice = shadow(1500, 40_000);
-        twice.add(&Sums {
-            unfollowed: unfollowed_bits(levels(300, 3000), &[0; 3]),
-            ..flow(300, 2700)
-        });
+        twice.add(&Sums { unfollowed: unfollowed_bits(levels(300, 3000), 0), ..flow(300, 2700) });
         assert_eq!(graded(&[(Side::Use, twice)]), (Evidence::TwoWayPayload, true));
         assert_eq!(graded(&[(Side::Use, shadow(300, 2700))]), (Evidence::Handshake, true));
         // What went on in the next hour belongs to the load, until it grows.
@@ -450,9 +460,9 @@ mod tests {
                 minutes_up: minutes[0] >> 4,
                 minutes_down: minutes[1] >> 4,
                 minutes_begun: u64::from(connections > 0),
-                followed: [followed.min(connections); 3],
+                followed: if followed.min(connections) > 0 { ALL } else { 0 },
                 unfollowed: match followed.min(connections) < connections {
-                    true => unfollowed_bits(levels(up, up + down), &[0; 3]),
+                    true => unfollowed_bits(levels(up, up + down), 0),
                     false => 0,
                 },
                 flow_up_max: if handshakes > 0 { up } else { 0 },
@@ -526,8 +536,8 @@ mod tests {
         fn more_use_never_weakens(sides in prop::array::uniform4(any_sums()), more in any_sums()) {
             let mut facts = HourFacts { sides, counted: None };
             let before = grade(&facts, &Thresholds::default()).evidence;
-            let unfollowed = unfollowed_bits(levels(more.flow_up_max, more.flow_bytes_max), &[0; 3]);
-            facts.add(Side::Use, &Sums { followed: [0; 3], unfollowed, ..more });
+            let unfollowed = unfollowed_bits(levels(more.flow_up_max, more.flow_bytes_max), 0);
+            facts.add(Side::Use, &Sums { followed: 0, unfollowed, ..more });
             let after = grade(&facts, &Thresholds::default());
             prop_assert!(after.evidence >= before || after.incidental);
         }

@@ -16,17 +16,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::de::DeTable;
 
-use super::excess::{EXCESS_BYTES, EXCESS_MINUTES};
 use super::source::SourceSettings;
-use crate::usage::{FOLLOWED_SECONDS, QUARTER_BYTES_UP, QUARTERS};
+use crate::usage::{BESIDE, LOAD_RULES, LoadRule, QUARTER_BYTES_UP, QUARTERS};
 
-/// The longest load of a page that can be asked for, in seconds.
-const LOAD_SECONDS_MAX: u64 = 120;
 /// The most bytes that a threshold may ask for: what nobody moves in an hour.
 const BYTES_MAX: u64 = 1_000_000_000_000;
-
-/// The least answer that can be asked for, in bytes: smaller ones are not told of.
-pub const PAGE_BYTES_MIN: u64 = 2_000;
 
 /// Everything that decides what a report calls use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -55,23 +49,25 @@ pub struct Thresholds {
     /// Quarter-hours of one hour with payload both ways on such hosts, from which on it is.
     pub interactive_quarters: u64,
     /// Bytes from the client behind its hello, or a tenth of those both ways, from which on a
-    /// connection has payload in a quarter-hour; one of [`QUARTER_BYTES_UP`].
+    /// connection speaks for somebody in a quarter-hour; one of [`QUARTER_BYTES_UP`].
     pub quarter_bytes_up: u64,
-    /// A silence of so many seconds between two beginnings ends the load of a page; one of
-    /// [`FOLLOWED_SECONDS`].
+    /// A silence of so many seconds between two beginnings ends the load of a page. It and the next
+    /// two are those of one of [`LOAD_RULES`].
     pub shadow_seconds: u64,
-    /// Seconds after which the load of a page is over, also where something always begins. It and
-    /// `shadow_page_bytes` are applied when traffic is read; all others when a report is made.
+    /// Seconds after which the load of a page is over, also where something always begins.
     pub shadow_load_seconds: u64,
     /// Bytes that a server sends within a minute, from which on a request behind a silence on a
-    /// connection is taken for a page, as a connection that begins is. It is applied when traffic
-    /// is read, too.
+    /// connection is taken for a page, as a connection that begins is.
     pub shadow_page_bytes: u64,
     /// Bytes both ways, for each minute with loads, up to which an app that appeared only while
     /// other sites loaded was embedded by them.
     pub shadow_bytes: u64,
     /// Bytes from the client in one connection, from which on that is no embed.
     pub shadow_bytes_up: u64,
+    /// Bytes from the client behind its hello, or a tenth of those both ways, from which on a
+    /// connection that began otherwise shows that the app was no embed; one of the
+    /// first [`BESIDE`] of [`QUARTER_BYTES_UP`].
+    pub shadow_beside_bytes_up: u64,
     /// Hours of a day with payload, from which on there may be synchronisation.
     pub sync_hours: u64,
     /// The same where what may be synchronisation goes on over midnight.
@@ -80,15 +76,27 @@ pub struct Thresholds {
     pub sync_minutes: u64,
     /// Pauses between occasions, from which on it can be seen whether they are alike.
     pub sync_pauses: u64,
-    /// Per cent of the pauses that are as long as the middle one, within a fifth or a minute.
+    /// Per cent of the pauses that are as long as the middle one.
     pub sync_regular_percent: u64,
+    /// Per cent of the middle pause, by which another may differ and be as long; a minute, the grain
+    /// of what is kept, if that is more.
+    pub sync_slack_percent: u64,
     /// Per cent of those hours that such pauses cover.
     pub sync_covered_percent: u64,
     /// How many times the bytes of the day's middle hour an hour of such a day has that is none of
-    /// synchronisation alone; one of [`EXCESS_BYTES`].
+    /// synchronisation alone.
     pub sync_excess_bytes: u64,
-    /// And how many minutes with payload more than the middle hour; one of [`EXCESS_MINUTES`].
+    /// And how many minutes with payload more than the middle hour, as far as an hour has room for
+    /// them.
     pub sync_excess_minutes: u64,
+    /// Hours of a day with payload, from which on it can be seen whether they are all alike.
+    pub sync_even_hours: u64,
+    /// Per cent of the mean, up to which the standard deviation of the bytes of hours, and that of
+    /// their minutes with payload, is a machine's: their coefficients of variation.
+    pub sync_even_percent: u64,
+    /// Bytes both ways for each minute with payload, up to which such hours are a program's that
+    /// asks; more is a stream.
+    pub sync_even_bytes: u64,
 }
 
 impl Default for Thresholds {
@@ -105,14 +113,19 @@ impl Default for Thresholds {
             shadow_page_bytes: 10_000,
             shadow_bytes: 100_000,
             shadow_bytes_up: 4_000,
+            shadow_beside_bytes_up: 700,
             sync_hours: 4,
             sync_edge_hours: 1,
             sync_minutes: 20,
             sync_pauses: 7,
             sync_regular_percent: 80,
+            sync_slack_percent: 20,
             sync_covered_percent: 60,
             sync_excess_bytes: 3,
             sync_excess_minutes: 3,
+            sync_even_hours: 6,
+            sync_even_percent: 10,
+            sync_even_bytes: 100_000,
         }
     }
 }
@@ -170,6 +183,23 @@ impl Fault {
         })
     }
 
+    /// Checks that one setting is not over another, where somebody gave the former: what is more
+    /// than a default is as wrong as what is more than a value that was given.
+    fn unless_below(
+        is_given: &dyn Fn(&str) -> bool,
+        (less, low): (&'static str, u64),
+        (more, high): (&'static str, u64),
+    ) -> Result<(), Fault> {
+        let is_default = is_given(less) && !is_given(more);
+        Fault::unless_ordered(&|name| is_given(less) || is_given(name), (less, low), (more, high))
+            .map_err(|mut fault| {
+                if is_default {
+                    fault.text.push_str(&format!(", or {more} too: that is its default"));
+                }
+                fault
+            })
+    }
+
     /// Checks that one setting is not over another, where somebody gave both: else it is no
     /// contradiction that one of them decides nothing.
     pub(super) fn unless_ordered(
@@ -203,18 +233,19 @@ impl Thresholds {
     /// Whether the values can be used: facts are kept for them, they can be reached, and none makes
     /// another meaningless.
     fn check(&self, is_given: &dyn Fn(&str) -> bool) -> Result<(), Fault> {
-        kept("shadow_seconds", self.shadow_seconds, FOLLOWED_SECONDS)?;
-        kept("quarter_bytes_up", self.quarter_bytes_up, QUARTER_BYTES_UP)?;
-        kept("sync_excess_bytes", self.sync_excess_bytes, EXCESS_BYTES)?;
-        kept("sync_excess_minutes", self.sync_excess_minutes, EXCESS_MINUTES)?;
+        self.check_loads()?;
+        kept("quarter_bytes_up", self.quarter_bytes_up, &QUARTER_BYTES_UP)?;
+        kept(
+            "shadow_beside_bytes_up",
+            self.shadow_beside_bytes_up,
+            &QUARTER_BYTES_UP[..BESIDE as usize],
+        )?;
         for (name, value, least, most) in [
             ("payload_bytes_up", self.payload_bytes_up, 1, BYTES_MAX),
             ("payload_bytes", self.payload_bytes, 1, BYTES_MAX),
             ("interactive_bytes", self.interactive_bytes, 1, BYTES_MAX),
             ("interactive_bytes_up", self.interactive_bytes_up, 1, BYTES_MAX),
             ("interactive_quarters", self.interactive_quarters, 1, QUARTERS.into()),
-            ("shadow_load_seconds", self.shadow_load_seconds, 1, LOAD_SECONDS_MAX),
-            ("shadow_page_bytes", self.shadow_page_bytes, PAGE_BYTES_MIN, BYTES_MAX),
             // Without any, nothing is an embed.
             ("shadow_bytes", self.shadow_bytes, 0, BYTES_MAX),
             ("shadow_bytes_up", self.shadow_bytes_up, 1, BYTES_MAX),
@@ -223,35 +254,78 @@ impl Thresholds {
             ("sync_minutes", self.sync_minutes, 1, 60),
             ("sync_pauses", self.sync_pauses, 1, 24 * 60 / 2),
             ("sync_regular_percent", self.sync_regular_percent, 1, 100),
+            ("sync_slack_percent", self.sync_slack_percent, 1, 50),
+            ("sync_excess_bytes", self.sync_excess_bytes, 1, 1_000),
+            ("sync_excess_minutes", self.sync_excess_minutes, 1, 60),
+            // Fewer are alike by chance.
+            ("sync_even_hours", self.sync_even_hours, 4, 24),
+            ("sync_even_percent", self.sync_even_percent, 1, 100),
+            ("sync_even_bytes", self.sync_even_bytes, 1, BYTES_MAX),
             // Whatever they cover.
             ("sync_covered_percent", self.sync_covered_percent, 0, 100),
         ] {
             Fault::unless_within(name, value, least, most)?;
         }
+        let interactive_up = ("interactive_bytes_up", self.interactive_bytes_up);
+        let interactive = ("interactive_bytes", self.interactive_bytes);
+        let payload_up = ("payload_bytes_up", self.payload_bytes_up);
+        let payload = ("payload_bytes", self.payload_bytes);
         for (less, more) in [
-            (("payload_bytes_up", self.payload_bytes_up), ("payload_bytes", self.payload_bytes)),
-            (
-                ("interactive_bytes_up", self.interactive_bytes_up),
-                ("interactive_bytes", self.interactive_bytes),
-            ),
-            (
-                ("shadow_seconds", self.shadow_seconds),
-                ("shadow_load_seconds", self.shadow_load_seconds),
-            ),
+            (payload_up, payload),
+            (interactive_up, interactive),
+            // What is no payload is not interactive either.
+            (payload_up, interactive_up),
+            (payload, interactive),
+            // A connection that has as much is interactive in any quarter-hour.
+            (("quarter_bytes_up", self.quarter_bytes_up), interactive_up),
+            (("sync_edge_hours", self.sync_edge_hours), ("sync_hours", self.sync_hours)),
         ] {
-            Fault::unless_ordered(is_given, less, more)?;
+            Fault::unless_below(is_given, less, more)?;
         }
         Ok(())
     }
 }
 
+impl Thresholds {
+    /// Whether what is taken for a load is one of [`LOAD_RULES`].
+    fn check_loads(&self) -> Result<(), Fault> {
+        let known = |of: fn(&LoadRule) -> u32| {
+            let mut values: Vec<u32> = LOAD_RULES.iter().map(of).collect();
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        let silence = known(|rule| rule.silence_seconds.into());
+        kept("shadow_seconds", self.shadow_seconds, &silence)?;
+        let load = known(|rule| rule.load_seconds.into());
+        kept("shadow_load_seconds", self.shadow_load_seconds, &load)?;
+        kept("shadow_page_bytes", self.shadow_page_bytes, &known(|rule| rule.page_bytes))?;
+        let usual = Thresholds::default();
+        let mut names = Vec::new();
+        for (name, value, default) in [
+            ("shadow_seconds", self.shadow_seconds, usual.shadow_seconds),
+            ("shadow_load_seconds", self.shadow_load_seconds, usual.shadow_load_seconds),
+            ("shadow_page_bytes", self.shadow_page_bytes, usual.shadow_page_bytes),
+        ] {
+            if value != default {
+                names.push(name);
+            }
+        }
+        if names.len() < 2 {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: the database keeps facts for one of these at a time that is not its default; \
+             leave out the others",
+            names.join(", ")
+        );
+        Err(Fault { names, entry: None, text })
+    }
+}
+
 /// Checks that a setting is one of the values that the database keeps facts for.
-fn kept<T: Copy + Into<u64>, const N: usize>(
-    name: &'static str,
-    value: u64,
-    known: [T; N],
-) -> Result<(), Fault> {
-    let known = known.map(Into::into);
+fn kept<T: Copy + Into<u64>>(name: &'static str, value: u64, known: &[T]) -> Result<(), Fault> {
+    let known: Vec<u64> = known.iter().copied().map(Into::into).collect();
     if known.contains(&value) {
         return Ok(());
     }
@@ -286,11 +360,19 @@ mod tests {
         let wrong = |text: &str| Settings::parse(text).unwrap_err();
         assert!(wrong("[evidence]\ninteractive_byte = 7").contains("interactive_byte"));
         assert!(wrong("[evidence]\nshadow_seconds = 3").contains("[1, 2, 5]"));
-        assert!(wrong("[evidence]\nquarter_bytes_up = 600").contains("[350, 700, 1400, 2800]"));
-        assert!(wrong("[evidence]\nsync_excess_bytes = 4").contains("[3, 5, 10]"));
-        assert!(wrong("[evidence]\nsync_excess_minutes = 4").contains("[2, 3, 5]"));
-        assert!(wrong("[evidence]\nshadow_page_bytes = 1999").contains("give 2000 to"));
-        assert!(wrong("[evidence]\nshadow_load_seconds = 0").contains("1 to 120"));
+        assert!(wrong("[evidence]\nquarter_bytes_up = 600").contains("[350, 700, 1400, 3750]"));
+        let text = "[evidence]\nshadow_beside_bytes_up = 600";
+        assert!(wrong(text).contains("[350, 700, 1400]"));
+        let text = "[evidence]\nshadow_page_bytes = 1999";
+        assert!(wrong(text).contains("[5000, 10000, 20000, 50000]"));
+        assert!(wrong("[evidence]\nshadow_load_seconds = 0").contains("[5, 15, 30, 60]"));
+        let told = wrong(
+            "[evidence]\nshadow_seconds = 2\nshadow_load_seconds = 30\nshadow_page_bytes = 20000",
+        );
+        assert!(
+            told.starts_with("line 3: [evidence] shadow_load_seconds, shadow_page_bytes: the"),
+            "{told}"
+        );
         let known = "[shared_sources]\nknown = [{ network = '10.0.0.0/40', is = 'server' }]";
         assert!(wrong(known).contains("10.0.0.0/40: not a network"));
         assert!(wrong("[evidence]\nsync_regular_percent = 101").contains("100"));
@@ -321,6 +403,69 @@ mod tests {
             told.starts_with("line 4: [shared_sources] known: 10.1.2.3/8 is server and person")
         );
         assert!(Settings::parse(&text.replace("person", "server")).is_ok());
+    }
+
+    #[test]
+    fn what_contradicts_another_value_is_refused_with_place_and_remedy() {
+        for (text, line, more) in [
+            ("payload_bytes = 30000\ninteractive_bytes = 25000", 2, "interactive_bytes = 25000"),
+            ("payload_bytes = 30000", 2, "interactive_bytes = 20000"),
+            ("sync_hours = 5\npayload_bytes_up = 5000", 3, "interactive_bytes_up = 4000"),
+            (
+                "interactive_bytes_up = 2000\nquarter_bytes_up = 3750",
+                3,
+                "interactive_bytes_up = 2000",
+            ),
+            ("interactive_bytes_up = 30000", 2, "interactive_bytes = 20000"),
+            ("sync_edge_hours = 5", 2, "sync_hours = 4"),
+        ] {
+            let text = format!("[evidence]\n{text}");
+            let told = Settings::parse(&text).unwrap_err();
+            assert!(told.starts_with(&format!("line {line}: [evidence] ")), "{text}: {told}");
+            assert!(told.contains(&format!("is more than {more}")), "{text}: {told}");
+            assert!(told.contains("at most"), "{text}: {told}");
+        }
+        // Who asks for less than a default, means it.
+        assert!(Settings::parse("[evidence]\ninteractive_bytes = 5000").is_ok());
+    }
+
+    #[test]
+    fn the_documentation_has_every_setting_with_its_default_and_its_values() {
+        let readme = include_str!("README.md");
+        let defaults = toml::Table::try_from(Settings::default()).unwrap();
+        let number = |text: &str| -> u64 { text.trim().replace(',', "").parse().unwrap() };
+        let told = |name: &str, value: u64| {
+            Settings::parse(&format!("[evidence]\n{name} = {value}")).err().unwrap_or_default()
+        };
+        // What only contradicts another value is within the range.
+        let is_taken = |name: &str, value: u64| {
+            let told = told(name, value);
+            told.is_empty() || told.contains("is more than")
+        };
+        for (name, default) in defaults["evidence"].as_table().unwrap() {
+            let begin = format!("| `{name}` | ");
+            let rows: Vec<_> = readme.lines().filter(|line| line.starts_with(&begin)).collect();
+            let row = rows.iter().find(|row| row.matches('|').count() == 5);
+            let row = row.unwrap_or_else(|| panic!("{name} has no row"));
+            let cells: Vec<&str> =
+                row.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+            assert!(!cells[1].is_empty(), "{name} has no unit");
+            assert_eq!(number(cells[2]).to_string(), default.to_string(), "{name}");
+            if let Some(values) = cells[3].strip_prefix("one of ") {
+                let values: Vec<u64> = values.split(", ").map(number).collect();
+                for value in &values {
+                    assert!(is_taken(name, *value), "{name} = {value}");
+                    let next = value + 1;
+                    assert_eq!(is_taken(name, next), values.contains(&next), "{name} = {next}");
+                }
+            } else {
+                let (least, most) = cells[3].split_once(" to ").unwrap();
+                let (least, most) = (number(least), number(most));
+                assert!(is_taken(name, least) && is_taken(name, most), "{name}");
+                assert!(!is_taken(name, most + 1), "{name}");
+                assert!(least == 0 || !is_taken(name, least - 1), "{name}");
+            }
+        }
     }
 
     #[test]

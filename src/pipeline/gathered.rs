@@ -14,7 +14,7 @@ use crate::observation::NameSource;
 use crate::stats::{Counter, Counters};
 use crate::store::{HealthRow, RingRow, TotalsRow, VisibilityRow};
 use crate::time::Hour;
-use crate::usage::{ANYHOW, FOLLOWED_SECONDS, Sums, SumsTable, unfollowed_bits};
+use crate::usage::{ANYHOW, FOLLOWED_ANYHOW, Sums, SumsTable, unfollowed_bits};
 use crate::worker::detours::Detour;
 use crate::worker::part::{Books, Health, IntakeSums, RingSums};
 
@@ -36,8 +36,8 @@ pub(super) struct RowKey {
     pub(super) source: NameSource,
 }
 
-/// Of rows, the flows that these may have led, per silence, as far as the catalogue may yet decide
-/// otherwise; and what these add to [`Sums::unfollowed`], if it does.
+/// Of rows, whether there are flows that these may have led, by [`crate::usage::LOAD_RULES`], as far
+/// as the catalogue may yet decide otherwise; and what these add to [`Sums::unfollowed`], if it does.
 pub(super) type AllLeaders = HashMap<(RowKey, Leaders), (Followed, u64), RandomState>;
 
 /// See the module.
@@ -142,12 +142,12 @@ pub(super) fn told(
     may_change: bool,
 ) -> Sums {
     let mut sums =
-        Sums { unfollowed: unfollowed_bits(step.levels(), &told.followed), ..Sums::default() };
+        Sums { unfollowed: unfollowed_bits(step.levels(), told.followed), ..Sums::default() };
     let mut anyhow = sums.unfollowed;
-    if step.is_flow() {
-        sums.followed = told.followed;
-    }
-    if step.goes_on() && told.followed != Followed::default() {
+    let flow = if step.is_flow() { u64::MAX } else { 0 };
+    sums.followed = told.followed & flow;
+    let mut followed_anyhow = sums.followed;
+    if step.goes_on() && told.followed != 0 {
         // What it goes on from is the load of the hour's beginning.
         sums.minutes_begun = 1;
     }
@@ -155,15 +155,16 @@ pub(super) fn told(
         if *leaders == Leaders::default() {
             continue;
         }
-        let mut silence = [1; FOLLOWED_SECONDS.len()];
-        silence[at] = 0;
-        let bits = unfollowed_bits(step.levels(), &silence);
+        let rule = 1 << at;
+        let bits = unfollowed_bits(step.levels(), !rule);
         anyhow &= !bits;
+        followed_anyhow &= !rule;
         let (flows, said) = all_leaders.entry((key, *leaders)).or_default();
-        flows[at] += u64::from(step.is_flow());
+        *flows |= rule & flow;
         *said |= bits;
     }
     sums.unfollowed |= anyhow << ANYHOW;
+    sums.followed |= followed_anyhow << FOLLOWED_ANYHOW;
     sums
 }
 

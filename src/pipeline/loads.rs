@@ -7,7 +7,8 @@
 //! and neither do hosts of role `use`: who works with an app and opens another one uses both. Of
 //! several, the first one leads. On a connection that a browser keeps, a request behind a silence
 //! whose answer is as large as a page leads as well. Every flow to another site *followed*. How long a silence ends a
-//! load is a threshold, so that this is kept for several ([`FOLLOWED_SECONDS`]).
+//! load, how long one can be and what is a page are thresholds, so that this is kept for several
+//! ([`LOAD_RULES`]).
 //!
 //! A domain without signature may turn out to be an app one day, and lead no more: so it is told
 //! which sites would lead in its place ([`Leaders`]). What the catalogue knows decides who leads and
@@ -23,10 +24,9 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use crate::evidence::Thresholds;
 use crate::net::Address;
 use crate::time::{Hour, NANOS_PER_MINUTE, NANOS_PER_SECOND, Timestamp};
-use crate::usage::FOLLOWED_SECONDS;
+use crate::usage::{LOAD_RULES, LoadRule};
 pub use crate::worker::part::Step;
 
 /// How long a beginning waits for those before it, by sensor time.
@@ -88,8 +88,8 @@ pub struct Begun<K> {
     pub row: K,
 }
 
-/// Per silence of [`FOLLOWED_SECONDS`]: whether a flow followed.
-pub type Followed = [u64; FOLLOWED_SECONDS.len()];
+/// A bit for each of [`LOAD_RULES`] by which a flow followed.
+pub type Followed = u64;
 
 /// Who leads, and who would if those before did not, by number as targets. Ends behind the first
 /// that [always](Leads::Always) leads.
@@ -100,31 +100,12 @@ pub type Leaders = [Option<u32>; LEADERS_MAX];
 pub struct Told {
     /// Whether it followed.
     pub followed: Followed,
-    /// Per silence: the leaders, where the catalogue may yet decide otherwise; else none.
-    pub leaders: [Leaders; FOLLOWED_SECONDS.len()],
-}
-
-/// When a load begins and ends, as far as that is applied while traffic is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadSettings {
-    /// After so many seconds a page leads nothing more.
-    pub seconds: u64,
-    /// From so many bytes on an answer on a connection that was silent is a page.
-    pub page_bytes: u64,
-}
-
-impl From<&Thresholds> for LoadSettings {
-    fn from(thresholds: &Thresholds) -> LoadSettings {
-        let Thresholds { shadow_load_seconds, shadow_page_bytes, .. } = *thresholds;
-        LoadSettings { seconds: shadow_load_seconds, page_bytes: shadow_page_bytes }
-    }
+    /// By each of [`LOAD_RULES`]: the leaders, where the catalogue may yet decide otherwise; else none.
+    pub leaders: [Leaders; LOAD_RULES.len()],
 }
 
 /// See the module.
 pub struct Loads<K> {
-    /// After how long a page leads nothing more.
-    nanos_max: i64,
-    page_bytes: u64,
     waiting: Vec<Begun<K>>,
     /// Flows that followed, or may yet be told to have, by client and first stamp; with the last
     /// hour in which they are known to have had packets.
@@ -136,36 +117,54 @@ pub struct Loads<K> {
 /// A client's load, as far as it has gone.
 #[derive(Clone, Default)]
 struct Load {
-    last: Timestamp,
-    /// Per silence of [`FOLLOWED_SECONDS`]: the beginning after the last one.
-    since: [Timestamp; FOLLOWED_SECONDS.len()],
+    /// By each of [`LOAD_RULES`]: the last beginning, and that behind the last silence.
+    last: [Timestamp; LOAD_RULES.len()],
+    since: [Timestamp; LOAD_RULES.len()],
     /// Pages that may lead, in the order of their beginnings.
-    pages: VecDeque<(Timestamp, Site, Leads)>,
+    pages: VecDeque<Page>,
 }
 
-impl<K: Copy> Loads<K> {
+/// A page that may lead.
+#[derive(Clone, Copy)]
+struct Page {
+    time: Timestamp,
+    site: Site,
+    leads: Leads,
+    /// By a rule that asks for no more bytes.
+    bytes: u32,
+}
+
+/// The bytes of what is a page by all rules.
+const ANY_BYTES: u32 = u32::MAX;
+/// The least answer that is a page by any rule.
+pub const PAGE_BYTES_MIN: u32 = {
+    let (mut least, mut at) = (ANY_BYTES, 0);
+    while at < LOAD_RULES.len() {
+        if LOAD_RULES[at].page_bytes < least {
+            least = LOAD_RULES[at].page_bytes;
+        }
+        at += 1;
+    }
+    least
+};
+
+impl<K> Default for Loads<K> {
     /// Of nothing.
-    pub fn new(settings: LoadSettings) -> Loads<K> {
+    fn default() -> Loads<K> {
         Loads {
-            nanos_max: nanos(settings.seconds),
-            page_bytes: settings.page_bytes,
             waiting: Vec::new(),
             remembered: HashMap::default(),
             clients: HashMap::default(),
             dropped: 0,
         }
     }
+}
 
-    /// Takes other settings from now on.
-    pub fn exchange(&mut self, settings: LoadSettings) {
-        self.nanos_max = nanos(settings.seconds);
-        self.page_bytes = settings.page_bytes;
-    }
-
+impl<K: Copy> Loads<K> {
     /// Takes a step of a flow. Says whether there was room: a flow that is dropped followed nobody.
     pub fn take(&mut self, begun: Begun<K>) -> bool {
         if let Step::Resumed(bytes) = begun.step
-            && (begun.leads == Leads::No || u64::from(bytes) < self.page_bytes)
+            && (begun.leads == Leads::No || bytes < PAGE_BYTES_MIN)
         {
             return true;
         }
@@ -262,31 +261,34 @@ impl<K: Copy> Loads<K> {
 
     fn step(&mut self, begun: &Begun<K>) -> Told {
         let load = self.clients.entry(begun.client).or_default();
-        let silence = begun.time.nanos_since(load.last);
-        for (since, seconds) in load.since.iter_mut().zip(FOLLOWED_SECONDS) {
-            if !(0..=i64::from(seconds) * NANOS_PER_SECOND).contains(&silence) {
-                *since = begun.time;
+        let bytes = match begun.step {
+            Step::Resumed(bytes) => bytes,
+            _ => ANY_BYTES,
+        };
+        let mut from = [begun.time; LOAD_RULES.len()];
+        for (at, rule) in LOAD_RULES.iter().enumerate() {
+            // What is no page by a rule has not happened, as far as that is concerned.
+            if bytes >= rule.page_bytes {
+                let silence = begun.time.nanos_since(load.last[at]);
+                if silence < 0 {
+                    load.pages.clear();
+                }
+                if !(0..=nanos(rule.silence_seconds)).contains(&silence) {
+                    load.since[at] = begun.time;
+                }
+                load.last[at] = begun.time;
             }
+            from[at] = load.since[at].max(begun.time.offset(-nanos(rule.load_seconds)));
         }
-        load.last = begun.time;
-        let leads_from = begun.time.offset(-self.nanos_max);
-        // Of the longest silence, the load is the longest.
-        let longest = load.since.iter().copied().min().unwrap_or(begun.time).max(leads_from);
-        if silence < 0 {
-            load.pages.clear();
-        }
-        while load.pages.front().is_some_and(|&(time, ..)| time < longest) {
+        let longest = from.iter().copied().min().unwrap_or(begun.time);
+        while load.pages.front().is_some_and(|page| page.time < longest) {
             load.pages.pop_front();
         }
-        let mut told = Told::default();
-        for (at, since) in load.since.iter().enumerate() {
-            let from = leads_from.max(*since);
-            let pages = load.pages.iter().filter(|(time, ..)| *time >= from);
-            (told.followed[at], told.leaders[at]) = judge(begun.site, pages);
-        }
+        let told = load.told(begun.site, &from);
         if begun.leads != Leads::No {
+            let Begun { time, site, leads, .. } = *begun;
             match load.pages.len() < PAGES_MAX {
-                true => load.pages.push_back((begun.time, begun.site, begun.leads)),
+                true => load.pages.push_back(Page { time, site, leads, bytes }),
                 false => self.dropped += 1,
             }
         }
@@ -294,18 +296,43 @@ impl<K: Copy> Loads<K> {
     }
 }
 
-fn nanos(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_SECOND)
+impl Load {
+    /// What becomes of a flow to `site` by each of [`LOAD_RULES`], of which the load began then.
+    fn told(&self, site: Site, from: &[Timestamp; LOAD_RULES.len()]) -> Told {
+        let mut told = Told::default();
+        if self.pages.is_empty() {
+            return told;
+        }
+        let is_any_size = self.pages.iter().all(|page| page.bytes == ANY_BYTES);
+        let mut before: Option<((usize, u32), (bool, Leaders))> = None;
+        for (at, LoadRule { page_bytes, .. }) in LOAD_RULES.iter().enumerate() {
+            let first = self.pages.partition_point(|page| page.time < from[at]);
+            let key = (first, if is_any_size { 0 } else { *page_bytes });
+            // Rules are mostly of one mind.
+            let judged = match before {
+                Some((known, judged)) if known == key => judged,
+                _ => {
+                    let pages = self.pages.range(first..);
+                    judge(site, pages.filter(|page| page.bytes >= *page_bytes))
+                }
+            };
+            before = Some((key, judged));
+            told.followed |= u64::from(judged.0) << at;
+            told.leaders[at] = judged.1;
+        }
+        told
+    }
+}
+
+fn nanos(seconds: u8) -> i64 {
+    i64::from(seconds) * NANOS_PER_SECOND
 }
 
 /// Whether a flow to `site` behind these pages followed, and who leads, where that may change.
-fn judge<'a>(
-    site: Site,
-    pages: impl Iterator<Item = &'a (Timestamp, Site, Leads)>,
-) -> (u64, Leaders) {
+fn judge<'a>(site: Site, pages: impl Iterator<Item = &'a Page>) -> (bool, Leaders) {
     let mut found: arrayvec::ArrayVec<Site, LEADERS_MAX> = arrayvec::ArrayVec::new();
     let mut leaders = Leaders::default();
-    for &(_, page, leads) in pages {
+    for &Page { site: page, leads, .. } in pages {
         if found.contains(&page) {
             continue;
         }
@@ -323,7 +350,7 @@ fn judge<'a>(
     if *found == [site] {
         leaders = Leaders::default();
     }
-    (found.first().is_some_and(|first| *first != site).into(), leaders)
+    (found.first().is_some_and(|first| *first != site), leaders)
 }
 
 #[cfg(test)]
@@ -333,7 +360,6 @@ mod tests {
     const PAGE: Site = Site::Domain(1);
     const APP: Site = Site::App(1);
     const OTHER: Site = Site::App(2);
-    const SETTINGS: LoadSettings = LoadSettings { seconds: 15, page_bytes: 10_000 };
 
     fn leads_as(site: Site, leads: bool) -> Leads {
         match site {
@@ -343,9 +369,14 @@ mod tests {
         }
     }
 
+    /// Whether it followed by silences of 1, 2 and 5 seconds: the first of the rules.
+    fn by_silence(told: &Told) -> [u64; 3] {
+        [0, 1, 2].map(|rule| told.followed >> rule & 1)
+    }
+
     /// What followed of (milliseconds, site, leads), by place in the list.
-    fn followed(flows: &[(i64, Site, bool)]) -> Vec<Followed> {
-        told(flows).into_iter().map(|told| told.followed).collect()
+    fn followed(flows: &[(i64, Site, bool)]) -> Vec<[u64; 3]> {
+        told(flows).into_iter().map(|told| by_silence(&told)).collect()
     }
 
     fn begun(time: Timestamp, row: usize) -> Begun<usize> {
@@ -355,7 +386,7 @@ mod tests {
     }
 
     fn told(flows: &[(i64, Site, bool)]) -> Vec<Told> {
-        let mut loads = Loads::new(SETTINGS);
+        let mut loads = Loads::default();
         // In no order: they come as workers hand them on.
         for (row, &(millis, site, leads)) in flows.iter().enumerate().rev() {
             let time = Timestamp(1_000_000_000_000 + millis * 1_000_000);
@@ -426,7 +457,7 @@ mod tests {
 
     #[test]
     fn what_a_flow_does_later_belongs_to_the_load_in_which_it_began() {
-        let mut loads = Loads::new(SETTINGS);
+        let mut loads = Loads::default();
         let at = |seconds: i64| {
             Timestamp(1_000_000_800 * NANOS_PER_SECOND).offset(seconds * NANOS_PER_SECOND)
         };
@@ -441,7 +472,7 @@ mod tests {
         let told = |loads: &mut Loads<usize>, horizon: Timestamp| {
             let mut found = Vec::new();
             loads.settle(Some(horizon), usize::cmp, |row, told, step| {
-                found.push((row, told.followed[1], step));
+                found.push((row, told.followed >> 1 & 1, step));
             });
             found
         };
@@ -462,19 +493,53 @@ mod tests {
     #[test]
     fn a_page_on_a_connection_that_is_kept_leads() {
         let followed = |step, leads| {
-            let mut loads = Loads::new(SETTINGS);
+            let mut loads = Loads::default();
             let at = |seconds: i64| Timestamp(seconds * NANOS_PER_SECOND);
             let page = Begun { site: PAGE, leads: leads_as(PAGE, leads), ..begun(at(0), 0) };
             loads.take(page);
             loads.take(Begun { time: at(60), step, ..page });
             loads.take(begun(at(61), 1));
             let mut found = Vec::new();
-            loads.settle(None, usize::cmp, |row, told, _| found.push((row, told.followed)));
+            loads.settle(None, usize::cmp, |row, told, _| found.push((row, by_silence(told))));
             found
         };
         assert_eq!(followed(Step::Resumed(10_000), true), [(1, [1; 3])]);
-        assert_eq!(followed(Step::Resumed(9_999), true), []);
+        assert_eq!(followed(Step::Resumed(9_999), true), [(1, [0; 3])]);
+        assert_eq!(followed(Step::Resumed(4_999), true), []);
         assert_eq!(followed(Step::Resumed(90_000), false), []);
+    }
+
+    #[test]
+    fn each_rule_is_judged_by_itself() {
+        let by = |told: &Told, rule: LoadRule| {
+            let at = LOAD_RULES.iter().position(|known| *known == rule).unwrap();
+            told.followed >> at & 1 != 0
+        };
+        let usual = LOAD_RULES[1];
+        // A chain of beginnings, of which the first is a page.
+        let flows: Vec<_> =
+            (0..70).map(|n| (n * 1000, if n == 0 { PAGE } else { APP }, n == 0)).collect();
+        let found = told(&flows);
+        for load_seconds in [5, 15, 30, 60] {
+            let rule = LoadRule { load_seconds, ..usual };
+            let last = (1..70).filter(|n| by(&found[*n], rule)).max();
+            assert_eq!(last, Some(usize::from(load_seconds)));
+        }
+        // An answer of so many bytes on a connection that is kept.
+        for answer in [4_999, 5_000, 10_000, 20_000, 50_000] {
+            let mut loads = Loads::default();
+            let at = |seconds: i64| Timestamp(seconds * NANOS_PER_SECOND);
+            let page = Begun { site: PAGE, leads: leads_as(PAGE, true), ..begun(at(0), 0) };
+            loads.take(page);
+            loads.take(Begun { time: at(60), step: Step::Resumed(answer), ..page });
+            loads.take(begun(at(61), 1));
+            let mut found = Told::default();
+            loads.settle(None, usize::cmp, |_, told, _| found = *told);
+            for page_bytes in [5_000, 10_000, 20_000, 50_000] {
+                let rule = LoadRule { page_bytes, ..usual };
+                assert_eq!(by(&found, rule), answer >= page_bytes, "{answer} {page_bytes}");
+            }
+        }
     }
 
     #[test]
@@ -483,10 +548,10 @@ mod tests {
             .map(|n| (n * 700 + n * n * 13 % 997, [PAGE, APP, OTHER][(n * n % 3) as usize]))
             .collect();
         let run = |ticks: bool| {
-            let mut loads = Loads::new(SETTINGS);
+            let mut loads = Loads::default();
             let mut sum = [0; 3];
             let mut add = |_: usize, told: &Told, _: Step| {
-                sum.iter_mut().zip(told.followed).for_each(|(sum, one)| *sum += one);
+                sum.iter_mut().zip(by_silence(told)).for_each(|(sum, one)| *sum += one);
             };
             for (row, &(millis, site)) in flows.iter().enumerate() {
                 let time = Timestamp(millis * 1_000_000);

@@ -21,7 +21,7 @@ use foldhash::fast::RandomState;
 use super::calls::{Calls, OpenFlow};
 use super::clocks::Clocks;
 use super::gathered::{Gathered, RowKey, SubjectNumber};
-use super::loads::{LoadSettings, Loads, Step};
+use super::loads::{Loads, Step};
 use super::naming::{Named, Offers, Suspects};
 use super::openings::Openings;
 use super::possible::Opaque;
@@ -72,8 +72,6 @@ pub struct MergeSettings {
     pub autonomous_systems: Option<AutonomousSystems>,
     /// The organisation's own domains: traffic below them is `private`.
     pub own_domains: Vec<String>,
-    /// When the load of a page begins and is over, see [`super::loads`].
-    pub loads: LoadSettings,
     /// Whether the names that no signature knows are wanted one by one.
     pub unmatched: bool,
     /// Whether names are wanted as records, and flows.
@@ -210,7 +208,7 @@ impl Merge {
             balance: (0, 0),
             two_way: Vec::new(),
             held_failures: BTreeMap::new(),
-            loads: Loads::new(settings.loads),
+            loads: Loads::default(),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,

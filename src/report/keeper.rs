@@ -84,7 +84,7 @@ mod tests {
         VisibilityRow,
     };
     use crate::time::{Hour, Timestamp};
-    use crate::usage::{levels, quarter_bits, unfollowed_bits};
+    use crate::usage::{RULES, levels, quarter_bits, unfollowed_bits};
 
     const DAY_SECONDS: i64 = 86_400;
 
@@ -153,10 +153,16 @@ mod tests {
                 minutes_up: (up | 1) >> 4,
                 minutes_down: (down | 1) >> 4,
                 minutes_begun: connections.min(1) << (bytes % 60),
-                followed: if is_followed { [connections; 3] } else { [0, 0, connections / 2] },
+                followed: match (is_followed, connections) {
+                    (true, 1..) => (1 << RULES) - 1,
+                    (false, 2..) => 0b100,
+                    _ => 0,
+                },
                 unfollowed: match is_followed {
                     true => 0,
-                    false => unfollowed_bits(levels(bytes / 5, bytes), &[0, 0, connections / 2]),
+                    false => {
+                        unfollowed_bits(levels(bytes / 5, bytes), u64::from(connections > 1) << 2)
+                    }
                 },
                 flow_up_max: bytes / 5 * connections.min(1),
                 flow_bytes_max: bytes * connections.min(1),

@@ -140,8 +140,6 @@ impl Tender {
             if let Some(inputs) = inputs {
                 merge.reconfigured(inputs.config_sha256.clone());
                 self.take(inputs);
-                let thresholds = &self.keeper.settings.evidence;
-                merge.exchange_loads(thresholds.into());
             }
         }
         if let Some(catalogue) = &self.pending.catalogue

@@ -141,9 +141,9 @@ fn add_usage(
              hour, run, subject, target, name_source, catalogue,
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
              minutes_up, minutes_down, minutes_begun, first_seen, last_seen,
-             followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
+             followed, flow_up_max, flow_bytes_max,
              elsewhere_flows, elsewhere_bytes, quarters, unfollowed
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              connections = connections + excluded.connections,
              attempts_failed = attempts_failed + excluded.attempts_failed,
@@ -156,9 +156,7 @@ fn add_usage(
              minutes_begun = minutes_begun | excluded.minutes_begun,
              first_seen = min(first_seen, excluded.first_seen),
              last_seen = max(last_seen, excluded.last_seen),
-             followed_1s = followed_1s + excluded.followed_1s,
-             followed_2s = followed_2s + excluded.followed_2s,
-             followed_5s = followed_5s + excluded.followed_5s,
+             followed = followed | excluded.followed,
              flow_up_max = max(flow_up_max, excluded.flow_up_max),
              flow_bytes_max = max(flow_bytes_max, excluded.flow_bytes_max),
              elsewhere_flows = elsewhere_flows + excluded.elsewhere_flows,
@@ -186,9 +184,7 @@ fn add_usage(
             number(sums.minutes_begun),
             sums.first_seen.0,
             sums.last_seen.0,
-            number(sums.followed[0]),
-            number(sums.followed[1]),
-            number(sums.followed[2]),
+            number(sums.followed),
             number(sums.flow_up_max),
             number(sums.flow_bytes_max),
             number(sums.elsewhere_flows),
@@ -216,12 +212,10 @@ fn add_followed(
     let mut upsert = connection.prepare_cached(
         "INSERT INTO followed (
              hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3,
-             flows_1s, flows_2s, flows_5s, levels
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             flows, levels
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
-             flows_1s = flows_1s + excluded.flows_1s,
-             flows_2s = flows_2s + excluded.flows_2s,
-             flows_5s = flows_5s + excluded.flows_5s,
+             flows = flows | excluded.flows,
              levels = levels | excluded.levels",
     )?;
     let mut rows: Vec<&FollowedRow> = rows.iter().collect();
@@ -240,9 +234,7 @@ fn add_followed(
             first,
             second,
             third,
-            number(row.flows[0]),
-            number(row.flows[1]),
-            number(row.flows[2]),
+            number(row.flows),
             number(row.levels),
         ])?;
     }
@@ -499,7 +491,7 @@ mod tests {
                 minutes_begun: 1 << (2 * sequence),
                 first_seen: stamp(sequence as i32, 0),
                 last_seen: stamp(10 - sequence as i32, 0),
-                followed: [sequence, 1, 2],
+                followed: 1 << sequence,
                 flow_up_max: 100 - sequence,
                 flow_bytes_max: 200 + sequence,
                 quarters: 1 << sequence,

@@ -13,11 +13,11 @@ use super::commit::number;
 use super::query::{Window, unsigned};
 use super::rows::Sums;
 use super::sources::numbers_of_hours;
-use crate::evidence::Side;
 use crate::evidence::day::DayFacts;
 use crate::evidence::kept::{Counted, Kind, Parts};
 use crate::evidence::pattern::Spacing;
 use crate::evidence::source::Trait;
+use crate::evidence::{Side, Thresholds};
 use crate::time::Timestamp;
 
 /// In place of a trait's number in `sources_daily`: accepted connections.
@@ -162,7 +162,7 @@ fn take(connection: &Connection, hours: &[Hour], subject: i64) -> rusqlite::Resu
         "SELECT hour, run, target, name_source, catalogue,
              connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
              minutes_up, minutes_down, minutes_begun,
-             followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
+             followed, flow_up_max, flow_bytes_max,
              elsewhere_flows, elsewhere_bytes, quarters, unfollowed
          FROM usage WHERE hour = ? AND run = ? AND subject = ?",
     )?;
@@ -201,13 +201,13 @@ fn hour_row(row: &Row<'_>) -> rusqlite::Result<HourRow> {
             minutes_up: unsigned(row, 11)?,
             minutes_down: unsigned(row, 12)?,
             minutes_begun: unsigned(row, 13)?,
-            followed: [unsigned(row, 14)?, unsigned(row, 15)?, unsigned(row, 16)?],
-            flow_up_max: unsigned(row, 17)?,
-            flow_bytes_max: unsigned(row, 18)?,
-            elsewhere_flows: unsigned(row, 19)?,
-            elsewhere_bytes: unsigned(row, 20)?,
-            quarters: unsigned(row, 21)?,
-            unfollowed: unsigned(row, 22)?,
+            followed: unsigned(row, 14)?,
+            flow_up_max: unsigned(row, 15)?,
+            flow_bytes_max: unsigned(row, 16)?,
+            elsewhere_flows: unsigned(row, 17)?,
+            elsewhere_bytes: unsigned(row, 18)?,
+            quarters: unsigned(row, 19)?,
+            unfollowed: unsigned(row, 20)?,
             first_seen: Timestamp::MAX,
             last_seen: Timestamp::MIN,
         },
@@ -233,8 +233,10 @@ fn fold_subject(
         let mut whole = DayFacts::default();
         whole.set_day(day.from..day.to);
         parts.values().for_each(|part| whole.merge(part));
-        let usual = whole.usual();
-        let mut spacing = Some(whole.spacing());
+        // What is kept is as the defaults have it: settings are applied where a report is made.
+        let thresholds = Thresholds::default();
+        let usual = whole.usual(&thresholds);
+        let mut spacing = Some(whole.spacing(&thresholds));
         let mut hours: BTreeMap<i64, (Kind, u64)> = BTreeMap::new();
         let mut counts: BTreeMap<(i64, &Part), Counted> = BTreeMap::new();
         for ((hour, _), facts) in whole.slots() {
@@ -290,11 +292,11 @@ fn of_target(
 const UPSERT: &str = "INSERT INTO usage_daily (
         day, run, subject, target, catalogue, kind, name_source,
         connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
-        followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
+        followed, flow_up_max, flow_bytes_max,
         elsewhere_flows, elsewhere_bytes, active_minutes, loads,
         spaced_hours, spaced_minutes, gaps, gaps_regular, spaced_regularly, quarters, unfollowed,
-        spaced_edges
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        spaced_edges, even_hours, even_bytes, even_minutes, even_gaps, even_regular, even_variation
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
         name_source = min(name_source, excluded.name_source),
         connections = connections + excluded.connections,
@@ -303,9 +305,7 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         dns_queries = dns_queries + excluded.dns_queries,
         bytes_up = bytes_up + excluded.bytes_up,
         bytes_down = bytes_down + excluded.bytes_down,
-        followed_1s = followed_1s + excluded.followed_1s,
-        followed_2s = followed_2s + excluded.followed_2s,
-        followed_5s = followed_5s + excluded.followed_5s,
+        followed = followed | excluded.followed,
         flow_up_max = max(flow_up_max, excluded.flow_up_max),
         flow_bytes_max = max(flow_bytes_max, excluded.flow_bytes_max),
         elsewhere_flows = elsewhere_flows + excluded.elsewhere_flows,
@@ -319,7 +319,13 @@ const UPSERT: &str = "INSERT INTO usage_daily (
         spaced_regularly = spaced_regularly + excluded.spaced_regularly,
         quarters = quarters | excluded.quarters,
         unfollowed = unfollowed | excluded.unfollowed,
-        spaced_edges = max(spaced_edges, excluded.spaced_edges)";
+        spaced_edges = max(spaced_edges, excluded.spaced_edges),
+        even_hours = even_hours + excluded.even_hours,
+        even_bytes = even_bytes + excluded.even_bytes,
+        even_minutes = even_minutes + excluded.even_minutes,
+        even_gaps = even_gaps + excluded.even_gaps,
+        even_regular = even_regular + excluded.even_regular,
+        even_variation = max(even_variation, excluded.even_variation)";
 
 fn add(
     upsert: &mut CachedStatement<'_>,
@@ -329,7 +335,8 @@ fn add(
     counted: &Counted,
 ) -> rusqlite::Result<()> {
     let sums = &row.sums;
-    let Spacing { hours, minutes, gaps, regular, regular_minutes, edges } = counted.spacing;
+    let Spacing { hours, minutes, gaps, regular, regular_minutes, edges, evenness } =
+        counted.spacing;
     upsert.execute(params![
         day,
         row.run,
@@ -344,9 +351,7 @@ fn add(
         number(sums.dns_queries),
         number(sums.bytes_up),
         number(sums.bytes_down),
-        number(sums.followed[0]),
-        number(sums.followed[1]),
-        number(sums.followed[2]),
+        number(sums.followed),
         number(sums.flow_up_max),
         number(sums.flow_bytes_max),
         number(sums.elsewhere_flows),
@@ -361,6 +366,12 @@ fn add(
         number(counted.quarters),
         number(sums.unfollowed),
         number(edges),
+        number(evenness.hours),
+        number(evenness.bytes),
+        number(evenness.minutes),
+        number(evenness.gaps),
+        number(evenness.regular),
+        number(evenness.variation),
     ])?;
     Ok(())
 }

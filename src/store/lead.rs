@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
-use crate::usage::ANYHOW;
+use crate::usage::{ANYHOW, FOLLOWED_ANYHOW};
 
 /// What a target is, as far as loads are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +55,10 @@ impl Sites {
     }
 }
 
-/// Moves what followed, in rows of usage, to what it is now that the targets `changed` have names.
+/// Says anew what followed, in rows of usage, now that the targets `changed` have names.
 pub(super) fn judge_again(
     connection: &Connection,
     changed: &[i64],
-    before: &Sites,
     now: &Sites,
 ) -> rusqlite::Result<()> {
     if changed.is_empty() {
@@ -68,68 +67,49 @@ pub(super) fn judge_again(
     let ids: Vec<String> = changed.iter().map(ToString::to_string).collect();
     let ids = ids.join(", ");
     let sql = format!(
-        "SELECT hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3,
-             flows_1s, flows_2s, flows_5s
+        "SELECT DISTINCT hour, run, subject, target, name_source, catalogue
          FROM followed
-         WHERE leader_1 IN ({ids}) OR leader_2 IN ({ids}) OR leader_3 IN ({ids})
-         ORDER BY hour, run, subject, target, name_source, catalogue"
+         WHERE leader_1 IN ({ids}) OR leader_2 IN ({ids}) OR leader_3 IN ({ids})"
     );
     let mut statement = connection.prepare(&sql)?;
-    let both = 1_i64 << ANYHOW | 1;
+    let (both, both_followed) = (1_i64 << ANYHOW | 1, 1_i64 << FOLLOWED_ANYHOW | 1);
     let mut update = connection.prepare_cached(&format!(
-        "UPDATE usage SET followed_1s = followed_1s + ?7, followed_2s = followed_2s + ?8,
-             followed_5s = followed_5s + ?9, unfollowed = (unfollowed >> {ANYHOW}) * {both} | ?10
+        "UPDATE usage SET followed = (followed >> {FOLLOWED_ANYHOW}) * {both_followed} | ?7,
+             unfollowed = (unfollowed >> {ANYHOW}) * {both} | ?8
          WHERE hour = ?1 AND run = ?2 AND subject = ?3 AND target = ?4 AND name_source = ?5
              AND catalogue = ?6"
     ))?;
-    let mut write = |key: &[i64; 6], change: &[i64; 3]| {
-        if *change == [0; 3] {
-            return Ok(());
-        }
-        let [hour, run, subject, target, source, catalogue] = key;
-        let [one, two, five] = change;
-        let said = said_beside(connection, key, now)?;
-        update
-            .execute(params![hour, run, subject, target, source, catalogue, one, two, five, said])
-            .map(|_| ())
-    };
-    let mut open: ([i64; 6], [i64; 3]) = ([i64::MIN; 6], [0; 3]);
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let mut key = [0; 6];
         for (at, cell) in key.iter_mut().enumerate() {
             *cell = row.get(at)?;
         }
-        if key != open.0 {
-            write(&open.0, &open.1)?;
-            open = (key, [0; 3]);
-        }
-        let leaders = [row.get(6)?, row.get(7)?, row.get(8)?];
-        let target = key[3];
-        let sign =
-            i64::from(now.followed(target, leaders)) - i64::from(before.followed(target, leaders));
-        for (at, change) in open.1.iter_mut().enumerate() {
-            *change += sign * row.get::<_, i64>(9 + at)?;
-        }
+        let [hour, run, subject, target, source, catalogue] = key;
+        let (followed, said) = judged(connection, &key, now)?;
+        update.execute(params![hour, run, subject, target, source, catalogue, followed, said])?;
     }
-    write(&open.0, &open.1)
+    Ok(())
 }
 
-/// What flows of a row said that did not follow, as names are now: bits of [`Sums::unfollowed`].
+/// As names are now: which flows of a row followed, and what those said that did not; bits of
+/// [`Sums::followed`] and of [`Sums::unfollowed`].
 ///
+/// [`Sums::followed`]: crate::usage::Sums::followed
 /// [`Sums::unfollowed`]: crate::usage::Sums::unfollowed
-fn said_beside(connection: &Connection, key: &[i64; 6], now: &Sites) -> rusqlite::Result<i64> {
+fn judged(connection: &Connection, key: &[i64; 6], now: &Sites) -> rusqlite::Result<(i64, i64)> {
     let mut statement = connection.prepare_cached(
-        "SELECT leader_1, leader_2, leader_3, levels FROM followed
+        "SELECT leader_1, leader_2, leader_3, flows, levels FROM followed
          WHERE hour = ? AND run = ? AND subject = ? AND target = ? AND name_source = ?
              AND catalogue = ?",
     )?;
     let mut rows = statement.query(*key)?;
-    let mut said = 0;
+    let (mut followed, mut said) = (0, 0);
     while let Some(row) = rows.next()? {
-        if !now.followed(key[3], [row.get(0)?, row.get(1)?, row.get(2)?]) {
-            said |= row.get::<_, i64>(3)?;
+        match now.followed(key[3], [row.get(0)?, row.get(1)?, row.get(2)?]) {
+            true => followed |= row.get::<_, i64>(3)?,
+            false => said |= row.get::<_, i64>(4)?,
         }
     }
-    Ok(said)
+    Ok((followed, said))
 }

@@ -280,7 +280,6 @@ fn rename(
     let (moves, first_seen) = moves(&transaction, &known)?;
     move_books(&transaction, &moves)?;
     tell_detours(&transaction, &known)?;
-    let before = lead::Sites::read(&transaction)?;
     // Names of one domain are told together: by those that are an app's, if any are.
     let mut renamed: BTreeMap<&str, Renamed> = BTreeMap::new();
     for (&id, change) in &known {
@@ -307,7 +306,7 @@ fn rename(
         }
     }
     let changed: Vec<i64> = known.keys().copied().collect();
-    lead::judge_again(&transaction, &changed, &before, &lead::Sites::read(&transaction)?)?;
+    lead::judge_again(&transaction, &changed, &lead::Sites::read(&transaction)?)?;
     transaction.commit()?;
     let mut renamed: Vec<Renamed> = renamed.into_values().collect();
     renamed.sort_by(|one, other| (&one.app_id, &one.domain).cmp(&(&other.app_id, &other.domain)));

@@ -10,7 +10,6 @@ use crate::ledger::Bucket;
 use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::time::{Hour, Timestamp};
-use crate::usage::FOLLOWED_SECONDS;
 pub use crate::usage::Sums;
 use crate::worker::detours::Detour;
 use crate::worker::part::{Health, RingSums};
@@ -195,8 +194,8 @@ pub struct FollowedRow {
     pub name_source: NameSource,
     /// Who leads: the first of these that shows pages to everybody.
     pub leaders: [Option<TargetId>; 3],
-    /// How many flows, per silence of [`crate::usage::FOLLOWED_SECONDS`].
-    pub flows: [u64; FOLLOWED_SECONDS.len()],
+    /// A bit for each of [`crate::usage::LOAD_RULES`] by which there are such flows.
+    pub flows: u64,
     /// What they would add to [`Sums::unfollowed`], if they did not follow.
     pub levels: u64,
 }

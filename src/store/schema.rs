@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 13;
+pub const SCHEMA_VERSION: i64 = 14;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { to: 11, sql: include_str!("migrations/11.sql") },
     Migration { to: 12, sql: include_str!("migrations/12.sql") },
     Migration { to: 13, sql: include_str!("migrations/13.sql") },
+    Migration { to: 14, sql: include_str!("migrations/14.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that
@@ -237,7 +238,7 @@ mod tests {
         prepare(&mut connection, Path::new("old.db"), "UTC").unwrap();
         check(&connection, Path::new("old.db")).unwrap();
         assert_eq!(columns(&connection), columns(&fresh()));
-        let sql = "SELECT flow_up_max, flow_bytes_max, followed_2s FROM usage ORDER BY subject";
+        let sql = "SELECT flow_up_max, flow_bytes_max, followed FROM usage ORDER BY subject";
         let mut statement = connection.prepare(sql).unwrap();
         let facts: Vec<(i64, i64, i64)> = statement
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -310,16 +311,14 @@ mod tests {
         }
         migrate(&mut connection, MIGRATIONS, 10).unwrap();
         let thresholds = |seconds| Thresholds { shadow_seconds: seconds, ..Thresholds::default() };
-        let mut statement = connection
-            .prepare("SELECT followed_1s, followed_2s, followed_5s, unfollowed FROM usage ORDER BY subject")
-            .unwrap();
+        let mut statement =
+            connection.prepare("SELECT followed, unfollowed FROM usage ORDER BY subject").unwrap();
         let is_shadow = |row: &rusqlite::Row<'_>| {
             let number = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
-            let followed = [number(0)?, number(1)?, number(2)?];
-            let sums = Sums { followed, unfollowed: number(3)?, ..Sums::default() };
+            let sums = Sums { followed: number(0)?, unfollowed: number(1)?, ..Sums::default() };
             Ok([1, 2, 5].map(|seconds| {
                 let thresholds = thresholds(seconds);
-                sums.followed[thresholds.followed_index()] > 0 && !thresholds.is_beside(&sums)
+                sums.followed >> thresholds.load_rule() & 1 != 0 && !thresholds.is_beside(&sums)
             }))
         };
         let shadows: Vec<[bool; 3]> =
@@ -333,10 +332,17 @@ mod tests {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        // As `Kind` has it: 1 where all followed, 5 where something of any size did not.
-        let kind =
-            |one: i64, two: i64, five: i64| 2 + 5 * (one + 6 * two + 36 * five + 216 * (1 + 2 * 6));
-        let expected = [(kind(5, 5, 1), 0xff), (kind(5, 5, 1), 0xff), (kind(5, 1, 1), 0xf)];
+        // As `Kind` has it: 1 where all followed, 4 where something of any size did not.
+        let kind = |one: i64, two: i64, five: i64| {
+            let of_two: i64 = [1, 3, 4, 5, 6, 7, 8].map(|rule| 5_i64.pow(rule) * two).iter().sum();
+            2 + 5 * (one + of_two + 25 * five + 1_953_125 * (1 + 2 * 6))
+        };
+        let levels = |two: i64| {
+            let of_two: i64 = [1, 3, 4, 5, 6, 7, 8].map(|rule| two << (3 * rule)).iter().sum();
+            7 + of_two
+        };
+        let expected =
+            [(kind(4, 4, 1), levels(7)), (kind(4, 4, 1), levels(7)), (kind(4, 1, 1), levels(0))];
         assert_eq!(kinds, expected);
         for (number, _) in kinds {
             assert_eq!(Kind::from_number(number).unwrap().excess().number(), 6);

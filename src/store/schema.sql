@@ -142,12 +142,11 @@ CREATE TABLE usage (
     minutes_begun   INTEGER NOT NULL,  -- bit i: a flow began in that minute
     first_seen      INTEGER NOT NULL,
     last_seen       INTEGER NOT NULL,
-    followed_1s     INTEGER NOT NULL DEFAULT 0,  -- of the connections, also of those that went on
-                                                 -- from an earlier hour, those that began while a
-                                                 -- page of another site was loading, where a
-                                                 -- silence of 1 s ends a load
-    followed_2s     INTEGER NOT NULL DEFAULT 0,  -- the same for 2 s
-    followed_5s     INTEGER NOT NULL DEFAULT 0,  -- the same for 5 s
+    followed        INTEGER NOT NULL DEFAULT 0,  -- bit r: a connection began while a page of another
+                                                 -- site was loading, by rule r of LOAD_RULES in
+                                                 -- src/usage.rs, or had begun so in an earlier hour;
+                                                 -- from bit 16 on the same of those of which no name
+                                                 -- that is learned later can say otherwise
     flow_up_max     INTEGER NOT NULL DEFAULT 0,  -- the most bytes that the client sent behind its
                                                  -- hello in one answered connection
     flow_bytes_max  INTEGER NOT NULL DEFAULT 0,  -- the same for bytes both ways
@@ -155,14 +154,13 @@ CREATE TABLE usage (
     elsewhere_bytes INTEGER NOT NULL DEFAULT 0,  -- books have in another bucket than the target's
     quarters        INTEGER NOT NULL DEFAULT 0,  -- bit q: payload both ways in quarter-hour q, in a
                                                  -- connection with 350 bytes up or 3,500 both ways
-                                                 -- behind its hello; bit 4 + q: twice as many, and
-                                                 -- so on to bit 12 + q
-    unfollowed      INTEGER NOT NULL DEFAULT 0,  -- bit l: a connection that did not begin while such
-                                                 -- a page was loading, where 1 s ends a load, had
-                                                 -- 350 bytes up or 3,500 both ways behind its hello,
-                                                 -- doubled l times; from bit 4 on for 2 s, 8 for 5 s;
-                                                 -- from bit 12 on the same of those of which no name
-                                                 -- that is learned later can say otherwise
+                                                 -- behind its hello; from bit 4 on with 700 up, 8
+                                                 -- 1,400, 12 3,750 (2,800 before version 13)
+    unfollowed      INTEGER NOT NULL DEFAULT 0,  -- bit 3 r + l: a connection that did not begin while
+                                                 -- such a page was loading, by rule r, had 350 bytes
+                                                 -- up or 3,500 both ways behind its hello, doubled l
+                                                 -- times; from bit 27 on the same of those of which
+                                                 -- no name that is learned later can say otherwise
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue)
 ) STRICT, WITHOUT ROWID;
 
@@ -179,9 +177,7 @@ CREATE TABLE followed (
     leader_1    INTEGER NOT NULL,  -- of targets: who began first,
     leader_2    INTEGER NOT NULL,  -- then, or 0,
     leader_3    INTEGER NOT NULL,  -- and then, or 0
-    flows_1s    INTEGER NOT NULL,  -- how many, where a silence of 1 s ends a load
-    flows_2s    INTEGER NOT NULL,  -- the same for 2 s
-    flows_5s    INTEGER NOT NULL,  -- the same for 5 s
+    flows       INTEGER NOT NULL,  -- bit r: there are such, by rule r
     levels      INTEGER NOT NULL   -- what they would add to `unfollowed`, if they did not follow
                 DEFAULT 0,
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3)
@@ -222,16 +218,17 @@ CREATE TABLE usage_daily (
     target          INTEGER NOT NULL REFERENCES targets (id),
     catalogue       INTEGER NOT NULL REFERENCES catalogues (id),
     kind            INTEGER NOT NULL,  -- of hour: quarter-hours with payload both ways on hosts of
-                                       -- role use, 0 to 4; and 5 times, for 1 s, 30 times, for 2 s,
-                                       -- and 180 times, for 5 s: 0 if nothing followed, else 1 more
-                                       -- than levels in `unfollowed`; and 1,080 times: 1 if
-                                       -- there was traffic with hosts that are not incidental; and
-                                       -- 2,160 times: for how many of 3, 5 and 10 times the bytes of
-                                       -- the day's middle hour it had as many, 0 to 3; and 8,640
-                                       -- times: for how many of 2, 3 and 5 minutes it had as many
-                                       -- more than the middle one, 0 to 3; and 34,560 times: which
-                                       -- tenants and editions of the app took part, as a hash; 0
-                                       -- where it has none
+                                       -- role use, 0 to 4; and 5 times, for rule 0 of loads, 25
+                                       -- times, for rule 1, and so on to 1,953,125 times, for rule 8:
+                                       -- 0 if nothing followed, else 1 more than levels in
+                                       -- `unfollowed`; and 9,765,625 times: 1 if there was traffic
+                                       -- with hosts that are not incidental; and 19,531,250 times:
+                                       -- for how many of 3, 5 and 10 times the bytes of the day's
+                                       -- middle hour it had as many, 0 to 3; and 78,125,000 times:
+                                       -- for how many of 2, 3 and 5 minutes it had as many more than
+                                       -- the middle one, 0 to 3; and 312,500,000 times: which tenants
+                                       -- and editions of the app took part, as a hash; 0 where it
+                                       -- has none
     name_source     INTEGER NOT NULL,  -- the most trusted
     connections     INTEGER NOT NULL,
     attempts_failed INTEGER NOT NULL,
@@ -239,9 +236,7 @@ CREATE TABLE usage_daily (
     dns_queries     INTEGER NOT NULL,
     bytes_up        INTEGER NOT NULL,
     bytes_down      INTEGER NOT NULL,
-    followed_1s     INTEGER NOT NULL,
-    followed_2s     INTEGER NOT NULL,
-    followed_5s     INTEGER NOT NULL,
+    followed        INTEGER NOT NULL,  -- as in usage
     flow_up_max     INTEGER NOT NULL,
     flow_bytes_max  INTEGER NOT NULL,
     elsewhere_flows INTEGER NOT NULL,
@@ -260,6 +255,16 @@ CREATE TABLE usage_daily (
     unfollowed      INTEGER NOT NULL DEFAULT 0,  -- as in usage
     spaced_edges    INTEGER NOT NULL DEFAULT 0,  -- ends of the day over which such pauses go on,
                                                  -- where most are alike
+    even_hours      INTEGER NOT NULL DEFAULT 0,  -- hours with payload both ways on any host of the app
+                                                 -- that do not stand out; in one row likewise, as
+                                                 -- what follows
+    even_bytes      INTEGER NOT NULL DEFAULT 0,  -- their bytes,
+    even_minutes    INTEGER NOT NULL DEFAULT 0,  -- their minutes,
+    even_gaps       INTEGER NOT NULL DEFAULT 0,  -- pauses between them,
+    even_regular    INTEGER NOT NULL DEFAULT 0,  -- those as long as the middle one,
+    even_variation  INTEGER NOT NULL DEFAULT 0,  -- and how much the hours differ: the larger
+                                                 -- coefficient of variation of bytes and of minutes,
+                                                 -- in thousandths
     PRIMARY KEY (day, run, subject, target, catalogue, kind)
 ) STRICT, WITHOUT ROWID;
 
@@ -433,21 +438,24 @@ SELECT
     hour, run, subject, target, name_source, catalogue, NULL AS kind,
     connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
     minutes_up, minutes_down, minutes_begun, first_seen, last_seen,
-    followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
+    followed, flow_up_max, flow_bytes_max,
     elsewhere_flows, elsewhere_bytes,
     0 AS active_minutes, 0 AS loads,
     0 AS spaced_hours, 0 AS spaced_minutes, 0 AS gaps, 0 AS gaps_regular,
-    0 AS spaced_regularly, quarters, unfollowed, 0 AS spaced_edges
+    0 AS spaced_regularly, quarters, unfollowed, 0 AS spaced_edges,
+    0 AS even_hours, 0 AS even_bytes, 0 AS even_minutes, 0 AS even_gaps, 0 AS even_regular,
+    0 AS even_variation
 FROM usage
 UNION ALL
 SELECT
     day, run, subject, target, name_source, catalogue, kind,
     connections, attempts_failed, handshakes, dns_queries, bytes_up, bytes_down,
     0, 0, 0, day * 1000000000, day * 1000000000,
-    followed_1s, followed_2s, followed_5s, flow_up_max, flow_bytes_max,
+    followed, flow_up_max, flow_bytes_max,
     elsewhere_flows, elsewhere_bytes,
     active_minutes, loads, spaced_hours, spaced_minutes, gaps, gaps_regular,
-    spaced_regularly, quarters, unfollowed, spaced_edges
+    spaced_regularly, quarters, unfollowed, spaced_edges,
+    even_hours, even_bytes, even_minutes, even_gaps, even_regular, even_variation
 FROM usage_daily;
 
 -- Usage of targets, whoever it was: by hour, by day, and totals of days. `subject` is null in the

@@ -9,7 +9,7 @@ use super::rows::Sums;
 use crate::evidence::Side;
 use crate::evidence::day::DayFacts;
 use crate::evidence::kept::{Counted, Kind};
-use crate::evidence::pattern::Spacing;
+use crate::evidence::pattern::{Evenness, Spacing};
 use crate::observation::NameSource;
 use crate::time::Timestamp;
 
@@ -133,15 +133,23 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
         Some(number) => {
             let kind = Kind::from_number(number).ok_or_else(|| refused(15, number))?;
             let spacing = Spacing {
-                hours: unsigned(row, 36)?,
-                minutes: unsigned(row, 37)?,
-                gaps: unsigned(row, 38)?,
-                regular: unsigned(row, 39)?,
-                regular_minutes: unsigned(row, 40)?,
-                edges: unsigned(row, 43)?,
+                hours: unsigned(row, 34)?,
+                minutes: unsigned(row, 35)?,
+                gaps: unsigned(row, 36)?,
+                regular: unsigned(row, 37)?,
+                regular_minutes: unsigned(row, 38)?,
+                edges: unsigned(row, 41)?,
+                evenness: Evenness {
+                    hours: unsigned(row, 42)?,
+                    bytes: unsigned(row, 43)?,
+                    minutes: unsigned(row, 44)?,
+                    gaps: unsigned(row, 45)?,
+                    regular: unsigned(row, 46)?,
+                    variation: unsigned(row, 47)?,
+                },
             };
-            let (active_minutes, loads) = (unsigned(row, 34)?, unsigned(row, 35)?);
-            let quarters = unsigned(row, 41)?;
+            let (active_minutes, loads) = (unsigned(row, 32)?, unsigned(row, 33)?);
+            let quarters = unsigned(row, 39)?;
             Some((kind, Counted { active_minutes, loads, quarters, spacing }))
         }
     };
@@ -158,7 +166,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
         hour: row.get(9)?,
         kept,
         name_source,
-        catalogue_version: text(row, 44)?,
+        catalogue_version: text(row, 48)?,
         sums: Sums {
             connections: unsigned(row, 16)?,
             attempts_failed: unsigned(row, 17)?,
@@ -171,13 +179,13 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
             minutes_begun: unsigned(row, 24)?,
             first_seen: Timestamp(row.get(25)?),
             last_seen: Timestamp(row.get(26)?),
-            followed: [unsigned(row, 27)?, unsigned(row, 28)?, unsigned(row, 29)?],
-            flow_up_max: unsigned(row, 30)?,
-            flow_bytes_max: unsigned(row, 31)?,
-            elsewhere_flows: unsigned(row, 32)?,
-            elsewhere_bytes: unsigned(row, 33)?,
-            quarters: if kept.is_none() { unsigned(row, 41)? } else { 0 },
-            unfollowed: unsigned(row, 42)?,
+            followed: unsigned(row, 27)?,
+            flow_up_max: unsigned(row, 28)?,
+            flow_bytes_max: unsigned(row, 29)?,
+            elsewhere_flows: unsigned(row, 30)?,
+            elsewhere_bytes: unsigned(row, 31)?,
+            quarters: if kept.is_none() { unsigned(row, 39)? } else { 0 },
+            unfollowed: unsigned(row, 40)?,
         },
     })
 }

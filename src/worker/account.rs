@@ -518,11 +518,11 @@ impl Worker {
     /// Looks at flows whose time has come, at most `budget` of them.
     pub(super) fn expire(&mut self, now: Timestamp, budget: usize) {
         self.sensor = now;
-        let now_seconds = now.seconds();
         for _ in 0..budget {
-            let Some(flow) = self.table.next_due(now_seconds) else { break };
+            let Some(flow) = self.table.next_due(now.seconds()) else { break };
             self.look_again(flow, now);
         }
+        self.hand_on_resumed(now);
         self.expire_fragments(now);
     }
 

@@ -43,7 +43,7 @@ mod sources;
 mod steps;
 mod tunnels;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -162,6 +162,8 @@ pub struct Worker {
     inspector: Inspector,
     fragments: Fragments,
     gaps: Gaps,
+    /// Flows that resumed, and in which second their answers are told of.
+    resumed: VecDeque<(i64, FlowId)>,
     /// Where copies of packets are looked for.
     windows: Option<Box<Windows>>,
     /// Hashes of flows inside tunnels that came in fragments: see `fragments`.
@@ -188,6 +190,7 @@ impl Worker {
             inspector: Inspector::default(),
             fragments: Fragments::default(),
             gaps: Gaps::default(),
+            resumed: VecDeque::new(),
             windows: match settings.copies {
                 Copies::Kept => None,
                 Copies::LeftOut | Copies::Sampled(_) => Some(Box::default()),
@@ -251,6 +254,7 @@ impl Worker {
             // Nothing that is open can be told from what comes with stamps of the past.
             self.close_all(part::End::Idle);
             self.table.wheel.restart();
+            self.resumed.clear();
             self.sensor = step.after;
         }
     }

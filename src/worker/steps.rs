@@ -5,17 +5,22 @@ use super::bucket::BY_NAME;
 use super::ended::own_name;
 use super::part::{FlowStep, Step};
 use super::{Item, Worker};
-use crate::evidence::settings::PAGE_BYTES_MIN;
-use crate::flow::slot::{Hot, Side, mark};
+use crate::flow::slot::{FREE, Hot, Side, mark};
 use crate::flow::table::FlowId;
+use crate::stats::Counter;
 use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
-use crate::usage::{Sums, UsageKey};
+use crate::usage::{PAGE_BYTES_MIN, Sums, UsageKey};
 
 /// A silence on a connection after which a request may be for another page: as long as the longest of
-/// [`crate::usage::FOLLOWED_SECONDS`], which ends a load for certain.
+/// [`crate::usage::LOAD_RULES`], which ends a load for certain.
 const SILENCE_NANOS: i64 = 5 * NANOS_PER_SECOND;
 /// The least answer to such a request that merge is told of.
-pub(super) const ANSWER_BYTES_MIN: u32 = PAGE_BYTES_MIN as u32;
+pub(super) const ANSWER_BYTES_MIN: u32 = PAGE_BYTES_MIN;
+
+/// How long after such a request its answer is told of: it is that of the minute.
+const ANSWER_SECONDS: i64 = 61;
+/// Requests whose answers are awaited.
+const RESUMED_MAX: usize = 65_536;
 
 impl Worker {
     /// The packet's minute is another one than the slot's, or the flow was silent before it: what
@@ -37,6 +42,31 @@ impl Worker {
         }
         if is_resumed {
             self.table.cold(flow).exchange_resumed(true);
+            self.await_answer(flow, item);
+        }
+    }
+
+    /// Has the answer told of soon. Else nobody might look at the flow for as long as it may be silent,
+    /// and merge does not wait so long for what leads a load.
+    fn await_answer(&mut self, flow: FlowId, item: &Item) {
+        if self.resumed.len() < RESUMED_MAX {
+            self.resumed.push_back((item.sensor.seconds().saturating_add(ANSWER_SECONDS), flow));
+        } else {
+            self.count_event(Counter::BeginningDropped);
+        }
+    }
+
+    /// Hands on what flows hold that resumed a while ago.
+    pub(super) fn hand_on_resumed(&mut self, now: Timestamp) {
+        while let Some(&(due, flow)) = self.resumed.front()
+            && due <= now.seconds()
+        {
+            self.resumed.pop_front();
+            // It may be another flow by now, which loses nothing by being told of.
+            let hot = self.table.hot(flow);
+            if hot.protocol != FREE && hot.packets > 0 && hot.minute < now.minute() {
+                self.hand_on(flow);
+            }
         }
     }
 

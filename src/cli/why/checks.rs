@@ -1,7 +1,7 @@
 //! The facts that decided, each beside the setting that it is compared with.
 
 use crate::evidence::day::{DayFacts, Slot};
-use crate::evidence::pattern::Pattern;
+use crate::evidence::pattern::{Evenness, Pattern};
 use crate::evidence::{Because, Grade, HourFacts, Side, Thresholds};
 
 /// The hour, or hours of a day that are alike, that speaks for the day: of several that are as
@@ -95,8 +95,7 @@ fn interactive(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
 
 fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
     let directed = facts.directed();
-    let followed = directed.followed[t.followed_index()];
-    if followed == 0 {
+    if directed.followed >> t.load_rule() & 1 == 0 {
         return vec![format!(
             "No embed: none of {} connections began while another site's page loaded (shadow_seconds = {}).",
             directed.connections, t.shadow_seconds
@@ -109,10 +108,10 @@ fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
         check(
             !t.is_beside(&directed),
             &format!(
-                "nothing with payload began otherwise (quarter_bytes_up {})",
-                t.quarter_bytes_up
+                "nothing began otherwise (shadow_beside_bytes_up {})",
+                t.shadow_beside_bytes_up
             ),
-            format!("{followed} began so"),
+            "some began so",
             "shadow_seconds",
             t.shadow_seconds,
         ),
@@ -133,15 +132,49 @@ fn shadow(facts: &HourFacts, t: &Thresholds) -> Vec<String> {
     ]
 }
 
+/// What tells that hours are all alike.
+fn even(evenness: &Evenness, t: &Thresholds) -> Vec<String> {
+    let a_minute = evenness.bytes / evenness.minutes.max(1);
+    let variation = evenness.variation.div_ceil(10);
+    let mut lines = vec![
+        "Background synchronisation, if all hold for hours that do not stand out:".into(),
+        check(true, "hours with payload", evenness.hours, "sync_even_hours", t.sync_even_hours),
+        check(
+            true,
+            "per cent by which they differ, at most",
+            variation,
+            "sync_even_percent",
+            t.sync_even_percent,
+        ),
+        check(
+            true,
+            "bytes a minute with payload, at most",
+            a_minute,
+            "sync_even_bytes",
+            t.sync_even_bytes,
+        ),
+    ];
+    if !evenness.is_dense(t) {
+        lines.push(check(
+            true,
+            "per cent of the pauses as long as the middle one",
+            (100 * evenness.regular).checked_div(evenness.gaps).unwrap_or(100),
+            "sync_regular_percent",
+            t.sync_regular_percent,
+        ));
+    }
+    lines
+}
+
 fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<String> {
-    let spacing = day.spacing();
+    let spacing = day.spacing(t);
     let hours = spacing.hours;
     // Over midnight, part of it is on another day.
     let (name, least) = match spacing.edges {
         0 => ("sync_hours", t.sync_hours),
         _ => ("sync_edge_hours", t.sync_hours.min(t.sync_edge_hours)),
     };
-    if hours < least {
+    if hours < least && !spacing.evenness.is_sync(t) {
         return vec![format!(
             "No background synchronisation: {hours} of the day's hours have steady payload ({name} = {least})."
         )];
@@ -150,40 +183,45 @@ fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<S
     let minutes = spacing.minutes.div_ceil(hours.max(1));
     let regular = percent(spacing.regular, spacing.gaps);
     let covered = percent(spacing.regular_minutes, 60 * hours);
-    let mut lines = vec![
-        "Background synchronisation, if all hold for the day without hours that stand out:".into(),
-        check(true, "hours with payload", hours, name, least),
-        check(
-            spacing.minutes <= hours * t.sync_minutes,
-            "minutes with payload in an hour, at most",
-            minutes,
-            "sync_minutes",
-            t.sync_minutes,
-        ),
-        check(
-            spacing.gaps >= t.sync_pauses,
-            "pauses between them",
-            spacing.gaps,
-            "sync_pauses",
-            t.sync_pauses,
-        ),
-        check(
-            regular >= t.sync_regular_percent,
-            "per cent of the pauses as long as the middle one",
-            regular,
-            "sync_regular_percent",
-            t.sync_regular_percent,
-        ),
-        check(
-            covered >= t.sync_covered_percent,
-            "per cent of the hours covered by these",
-            covered,
-            "sync_covered_percent",
-            t.sync_covered_percent,
-        ),
-    ];
+    let mut lines = if spacing.evenness.is_sync(t) {
+        even(&spacing.evenness, t)
+    } else {
+        vec![
+            "Background synchronisation, if all hold for the day without hours that stand out:"
+                .into(),
+            check(true, "hours with payload", hours, name, least),
+            check(
+                spacing.minutes <= hours * t.sync_minutes,
+                "minutes with payload in an hour, at most",
+                minutes,
+                "sync_minutes",
+                t.sync_minutes,
+            ),
+            check(
+                spacing.gaps >= t.sync_pauses,
+                "pauses between them",
+                spacing.gaps,
+                "sync_pauses",
+                t.sync_pauses,
+            ),
+            check(
+                regular >= t.sync_regular_percent,
+                "per cent of the pauses as long as the middle one",
+                regular,
+                "sync_regular_percent",
+                t.sync_regular_percent,
+            ),
+            check(
+                covered >= t.sync_covered_percent,
+                "per cent of the hours covered by these",
+                covered,
+                "sync_covered_percent",
+                t.sync_covered_percent,
+            ),
+        ]
+    };
     if day.pattern(t) == Pattern::Sync && slot.1.is_none() {
-        let usual = day.usual();
+        let usual = day.usual(t);
         let (bytes, minutes) = (facts.directed().bytes(), facts.directed().active_minutes());
         lines.push("Work beside it, if both hold for the hour:".into());
         lines.push(check(
@@ -194,7 +232,7 @@ fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<S
             t.sync_excess_bytes,
         ));
         lines.push(check(
-            minutes >= usual.minutes() + t.sync_excess_minutes,
+            minutes >= usual.minutes_with(t.sync_excess_minutes),
             &format!("minutes more than the {} of the middle hour", usual.minutes()),
             minutes.saturating_sub(usual.minutes()),
             "sync_excess_minutes",

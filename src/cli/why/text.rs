@@ -160,15 +160,19 @@ impl Text {
         let Some((slot, facts, decided)) = decisive(&found.facts, thresholds) else {
             return Ok(());
         };
-        let used = if grade.is_used() { "USED" } else { "NOT USED" };
+        self.shared(question, found, device);
+        let used = match (&found.shared, grade.is_used()) {
+            (Some(_), _) => "Nobody's use; as traffic it is",
+            (None, true) => "USED:",
+            (None, false) => "NOT USED:",
+        };
         let incidental = if grade.incidental { ", incidental" } else { "" };
         let pattern = match grade.pattern.as_str() {
             "" => String::new(),
             pattern => format!(", pattern {pattern}"),
         };
-        self.line(format!("{used}: {}{incidental}{pattern}", grade.evidence.as_str()));
+        self.line(format!("{used} {}{incidental}{pattern}", grade.evidence.as_str()));
         self.line(format!("because {}.", decided.because.as_str()));
-        self.shared(question, found, device);
         let is_alone = !self.has_rows;
         let checks = checks(&found.facts, (slot, facts, decided), thresholds, is_alone);
         let mut names = self.names(question, found);

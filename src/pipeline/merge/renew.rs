@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::super::loads::LoadSettings;
 use super::Merge;
 use crate::catalogue::Catalogue;
 use crate::identity::Identities;
@@ -72,11 +71,6 @@ impl Merge {
             self.held_failures.clear();
         }
         Ok(may)
-    }
-
-    /// Takes other settings of loads of pages from now on.
-    pub fn exchange_loads(&mut self, settings: LoadSettings) {
-        self.loads.exchange(settings);
     }
 
     /// Notes that what comes from now on is made under another configuration, which is told with the
