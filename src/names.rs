@@ -132,6 +132,8 @@ pub struct NameCache {
     dropped: u64,
     /// The latest answers that are not in the index.
     unindexed: usize,
+    /// Answers that held later than this are all remembered.
+    complete_since: Timestamp,
     /// The latest answers that nobody's memory of [`Anybody`] has.
     untold: usize,
     /// Answers that came since all were tidied, and how many may come before they are again.
@@ -167,6 +169,7 @@ impl NameCache {
             evicted: 0,
             dropped: 0,
             unindexed: 0,
+            complete_since: Timestamp::default(),
             untold: 0,
             untidy: 0,
             untidy_max: UNTIDY_MAX,
@@ -248,6 +251,7 @@ impl NameCache {
         self.ring.sort_by_key(|known| known.time);
         self.absorb(now.offset(-EXACT_NANOS));
         let forgotten = now.offset(-FORGOTTEN_NANOS);
+        self.complete_since = self.complete_since.max(forgotten);
         let (ring, names) = (&mut self.ring, &mut self.names);
         ring.retain(|known| {
             let is_kept = known.older != ABSORBED && known.until() >= forgotten;
@@ -386,6 +390,24 @@ impl NameCache {
         (self.cut(found), Step::Forwarder)
     }
 
+    /// Whether a client was told any name for `server` that holds at this first packet, at whichever
+    /// of its addresses.
+    pub fn is_told(&mut self, client: Address, server: Address, first: Timestamp) -> bool {
+        let (found, step) = self.candidates(client, server, first);
+        !found.is_empty() && step != Step::Forwarder
+    }
+
+    /// Whether anybody was told any name for `server` within a day before this first packet.
+    pub fn is_anybodys(&mut self, server: Address, first: Timestamp) -> bool {
+        self.catch_up();
+        self.anybody.names(server, first).next().is_some()
+    }
+
+    /// Of flows that began before, it may have been forgotten what their clients were told.
+    pub fn complete_since(&self) -> Timestamp {
+        self.complete_since
+    }
+
     /// The names that anybody was given for `server` within a day before this first packet, by name:
     /// what it may serve.
     pub fn of_anybody(&mut self, server: Address, first: Timestamp) -> Vec<Box<str>> {
@@ -505,6 +527,7 @@ impl NameCache {
     fn forget(&mut self, at: usize) {
         let old = self.ring[at];
         self.evicted += 1;
+        self.complete_since = self.complete_since.max(old.until());
         self.names.release(old.name);
         let hash = self.hasher.hash_one((old.client, old.address));
         // Where it was the newest of its chain, the chain is gone: all others in it are older and

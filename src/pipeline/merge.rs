@@ -22,6 +22,7 @@ use super::calls::{Calls, OpenFlow};
 use super::clocks::Clocks;
 use super::gathered::{Gathered, RowKey, SubjectNumber};
 use super::loads::{Loads, Step};
+use super::lookups::Lookups;
 use super::naming::{Named, Offers, Suspects};
 use super::openings::Openings;
 use super::possible::Opaque;
@@ -90,6 +91,7 @@ pub struct Merge {
     names: NameCache,
     offers: Offers,
     suspects: Suspects,
+    lookups: Lookups,
     /// What flows without a certain name may have been.
     opaque: Opaque,
     /// Verdicts on anonymous flows that are open, by worker and flow.
@@ -184,6 +186,7 @@ impl Merge {
             names: NameCache::default(),
             offers: Offers::default(),
             suspects: Suspects::default(),
+            lookups: Lookups::default(),
             opaque: Opaque::default(),
             open: HashMap::default(),
             ended: Vec::new(),
@@ -257,6 +260,7 @@ impl Merge {
         counters.add(Counter::AnswerEvicted, self.names.take_evicted());
         counters.add(Counter::CandidateDropped, self.names.take_dropped());
         counters.add(Counter::CandidateDropped, self.opaque.take_dropped());
+        counters.add(Counter::CandidateDropped, self.lookups.take_dropped());
         counters.add(Counter::CandidateDropped, self.verdicts.take_dropped());
         counters.add(Counter::OfferEvicted, self.offers.take_evicted());
         self.settle_calls(horizon);

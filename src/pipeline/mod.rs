@@ -24,6 +24,7 @@ mod feed;
 mod gathered;
 pub mod live;
 pub mod loads;
+mod lookups;
 pub mod merge;
 pub mod naming;
 pub mod openings;

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::lookups::Lookups;
 use super::verdicts::{Outcome, TargetNumber, Verdict, Verdicts, decide};
 use crate::dissect::tunnel::{self, Oddness, TunnelProtocol};
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
-use crate::names::{CANDIDATES_MAX, Candidate, LATE_NANOS, NameCache};
+use crate::names::{CANDIDATES_MAX, Candidate, LATE_NANOS, NameCache, Step};
 use crate::net::Address;
 use crate::observation::{Ech, NameSource};
 use crate::store::{Grounds, Rule, Target};
@@ -104,6 +105,12 @@ impl Named {
         self.held = verdicts.held(now, grounds);
     }
 
+    /// Of any of the candidates, or of something else.
+    fn undecided(candidates: &[Candidate], bucket: Bucket) -> Named {
+        let candidates = candidates.iter().map(|candidate| candidate.name.clone()).collect();
+        Named { bucket, candidates, ..Named::nobody_knows() }
+    }
+
     fn nobody_knows() -> Named {
         Named {
             verdict: None,
@@ -185,7 +192,7 @@ pub fn name_flow(
     outer: Option<&str>,
     names: &mut NameCache,
     offers: &Offers,
-    suspects: &Suspects,
+    (suspects, lookups): (&Suspects, &Lookups),
     verdicts: &mut Verdicts,
 ) -> Named {
     let shown = outer.zip(flow.outer.and_then(|outer| outer.name).map(|(_, source)| source));
@@ -209,13 +216,21 @@ pub fn name_flow(
     if let (Some((outer, source)), false) = (shown, hidden) {
         return Named { ech: state, ..named(outer, source, verdicts) };
     }
-    let (candidates, _) =
-        names.candidates(flow.client.address, flow.server.address, flow.first_seen);
+    let (client, first) = (flow.client.address, flow.first_seen);
+    let (candidates, step) = names.candidates(client, flow.server.address, first);
+    // Whoever is offered Encrypted ClientHello was told so by DNS, and whose own questions are seen
+    // has no need of a forwarder's: where they were not, other names may be missing, too, so that
+    // those that are known are possible and not certain, whatever they are.
+    let is_doubtful = !candidates.is_empty()
+        && (state == Some(EchState::Likely)
+            || step == Step::Forwarder && names.is_answered(client, first)
+            || lookups.are_missing(client, first, names));
     let others = match candidates.is_empty() && !hidden {
         true => Vec::new(),
         false => names.of_anybody(flow.server.address, flow.first_seen),
     };
     let mut result = match by_candidates(&candidates, &others, NameSource::Dns, verdicts) {
+        Some(_) if is_doubtful => Named::undecided(&candidates, Bucket::Ambiguous),
         Some(result) => result,
         None => {
             let server = flow.server;
@@ -230,7 +245,7 @@ pub fn name_flow(
             }
         }
     };
-    if !candidates.is_empty() && !verdicts.is_resolver(flow.server) {
+    if !candidates.is_empty() && !is_doubtful && !verdicts.is_resolver(flow.server) {
         let rule = if hidden { Rule::Hidden } else { Rule::Dns };
         result.hold(rule, &candidates, &others, verdicts);
     }
@@ -400,11 +415,7 @@ fn by_candidates(
     let others: Vec<_> = others.iter().map(|name| verdicts.member(name)).collect();
     Some(match decide(Rule::Dns, &own, &others) {
         Outcome::Agreed(_) => named(&best.name, source, verdicts),
-        Outcome::Open(bucket) => Named {
-            bucket,
-            candidates: candidates.iter().map(|candidate| candidate.name.clone()).collect(),
-            ..Named::nobody_knows()
-        },
+        Outcome::Open(bucket) => Named::undecided(candidates, bucket),
     })
 }
 

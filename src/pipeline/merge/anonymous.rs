@@ -19,12 +19,19 @@ use crate::store::Target;
 use crate::time::Timestamp;
 use crate::usage::Sums;
 use crate::worker::detours::Detour;
-use crate::worker::part::{AnonymousSums, Part};
+use crate::worker::part::{AnonymousSums, FlowStep, Part, Step};
 
 impl Merge {
-    /// Notes names that may be made up, before any flow of a tick is named.
+    /// Notes names that may be made up, and which flows say their name, before any flow of a tick is
+    /// named.
     pub(super) fn suspect(&mut self, parts: &[(usize, Part)]) {
         for (_, part) in parts {
+            for &FlowStep { key, server, time, step } in &part.steps {
+                let is_private = key.at_home || Bucket::from_number(key.bucket).is_some();
+                if matches!(step, Step::Began(_)) && !is_private {
+                    self.lookups.note(key.client, server, time);
+                }
+            }
             for flow in &part.anonymous {
                 if let Some((name, _)) = flow.outer.and_then(|outer| outer.name) {
                     let name = part.names.get(name);
@@ -89,7 +96,7 @@ impl Merge {
                     outer,
                     &mut self.names,
                     &self.offers,
-                    &self.suspects,
+                    (&self.suspects, &self.lookups),
                     &mut self.verdicts,
                 );
                 let is_call = flow.is_media && flow.bucket.is_none() && named.is_nobodys();
