@@ -193,3 +193,36 @@ fn a_port_of_a_service_hides_nothing_else() {
     ];
     assert_eq!(buckets, expected.map(|(bucket, bytes)| (bucket.to_owned(), bytes)).into());
 }
+
+#[test]
+fn a_share_that_moves_by_more_than_five_points_in_a_week_is_a_break() {
+    let mut traffic = Traffic::default();
+    // Days, and how many in a hundred bytes stay at home; on those between nothing was captured.
+    let days = [(0, 50), (1, 60), (2, 50), (3, 50), (6, 61), (7, 56), (15, 20), (16, 20), (17, 20)];
+    for (day, at_home) in days {
+        let start = START + day * 86_400 * SECOND;
+        for (server, percent) in [("10.3.0.9:7000", at_home), ("198.18.9.9:7000", 100 - at_home)] {
+            let client: std::net::SocketAddr = "10.3.1.1:40000".parse().expect("an end");
+            let server = server.parse().expect("an end");
+            let mut talk = Talk::tcp(&mut traffic, client, server, start);
+            talk.open();
+            talk.send(Side::Down, &vec![0xfe; 1_000 * percent as usize]);
+            talk.close();
+        }
+    }
+    traffic.sort();
+    let rows = Made::read(&traffic, &[]).rows("visibility.csv");
+    for bucket in ["private", "no_name"] {
+        let breaks: Vec<_> = rows
+            .iter()
+            .filter(|row| row["bucket"] == bucket)
+            .map(|row| row["visibility_break"] == "true")
+            .collect();
+        // One day before is no mean, nor are days of more than a week ago; then the mean of 50, 60, 50
+        // and 50 is left by 8.5 points, and that with 61 by 2.
+        let expected = [false, false, false, false, true, false, false, false, false];
+        assert_eq!(breaks, expected, "{bucket}");
+    }
+    let untouched = rows.iter().filter(|row| row["bucket"] == "tunnel");
+    assert!(untouched.into_iter().all(|row| row["visibility_break"] == "false"));
+}
