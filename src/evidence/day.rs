@@ -152,17 +152,23 @@ impl DayFacts {
 
     /// The pattern of the day.
     pub fn pattern(&self, thresholds: &Thresholds) -> Pattern {
-        // Most have too few hours to look further.
-        if self.slots.iter().all(|((_, kind), _)| kind.is_none())
-            && (self.slots.len() as u64)
-                < thresholds
-                    .sync_hours
-                    .min(thresholds.sync_edge_hours)
-                    .min(thresholds.sync_even_hours)
+        // Most have too few hours and minutes to look further.
+        if !self.may_be_spaced(thresholds)
+            && (self.slots.len() as u64) < thresholds.sync_even_hours
+            && self.slots.iter().all(|((_, kind), _)| kind.is_none())
         {
             return Pattern::None;
         }
         self.spacing(thresholds).pattern(thresholds)
+    }
+
+    /// Whether there are as many minutes as pauses between them are asked for, and one more.
+    fn may_be_spaced(&self, thresholds: &Thresholds) -> bool {
+        let minutes = |(_, facts): &(Slot, HourFacts)| {
+            let (up, down) = facts.directed_minutes();
+            u64::from((up & down).count_ones())
+        };
+        self.slots.iter().map(minutes).sum::<u64>() > thresholds.sync_pauses
     }
 
     /// Hours, as far as they are there and do not stand out, with the minutes in which hosts that

@@ -130,6 +130,14 @@ impl HourFacts {
         self.sides_summed(|side| side != Side::Incidental)
     }
 
+    /// Minutes with payload from the client, and from the server, of what is not incidental by its role.
+    pub fn directed_minutes(&self) -> (u64, u64) {
+        let sides = Side::ALL.into_iter().filter(|side| *side != Side::Incidental);
+        sides
+            .map(|side| self.side(side))
+            .fold((0, 0), |(up, down), sums| (up | sums.minutes_up, down | sums.minutes_down))
+    }
+
     /// Minutes with payload both ways.
     pub fn active_minutes(&self) -> u64 {
         self.counted.map_or_else(|| self.all().active_minutes(), |counted| counted.active_minutes)

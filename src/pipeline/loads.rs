@@ -196,24 +196,31 @@ impl<K: Copy> Loads<K> {
         order: impl Fn(&K, &K) -> std::cmp::Ordering,
         mut each: impl FnMut(K, &Told, Step),
     ) {
-        let mut due = match horizon {
+        let due: Vec<Begun<K>> = match horizon {
             None => std::mem::take(&mut self.waiting),
             Some(horizon) => {
                 let until = horizon.offset(-WAIT_NANOS);
                 self.waiting.extract_if(.., |begun| begun.time < until).collect()
             }
         };
-        due.sort_by(|one, other| {
-            let key = |begun: &Begun<K>| {
-                let is_later = !matches!(begun.step, Step::Began(_) | Step::Resumed(_));
-                (begun.client, begun.time, is_later, begun.leads == Leads::No)
-            };
-            key(one).cmp(&key(other)).then_with(|| order(&one.row, &other.row))
+        // What decides mostly is sorted, and not what it stands for, which is much larger.
+        let key = |(at, begun): (usize, &Begun<K>)| {
+            let is_later = !matches!(begun.step, Step::Began(_) | Step::Resumed(_));
+            let follows = u8::from(is_later) << 1 | u8::from(begun.leads == Leads::No);
+            (begun.client, begun.time, follows, at as u32)
+        };
+        let mut sorted: Vec<_> = due.iter().enumerate().map(key).collect();
+        let row = |at: u32| &due[at as usize].row;
+        sorted.sort_unstable_by(|&(client, time, follows, at), other| {
+            (client, time, follows)
+                .cmp(&(other.0, other.1, other.2))
+                .then_with(|| order(row(at), row(other.3)))
+                .then_with(|| at.cmp(&other.3))
         });
         if self.clients.len() > CLIENTS_MAX {
             self.clients.clear();
         }
-        for begun in due {
+        for begun in sorted.into_iter().map(|(.., at)| due[at as usize]) {
             let told = match begun.step {
                 Step::Began(_) => {
                     let told = self.step(&begun);
