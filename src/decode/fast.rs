@@ -36,7 +36,7 @@ pub(super) fn ethernet(frame: &[u8], wire_length: u32, packet: &mut Packet) -> O
     let (header, mut rest) = frame.split_first_chunk::<ETHERNET_HEADER>()?;
     let mut kind = u16::from_be_bytes([header[12], header[13]]);
     for _ in 0..2 {
-        if matches!(kind, ether_type::IPV4 | ether_type::IPV6) || !ether_type::is_vlan(kind) {
+        if kind == ether_type::IPV4 || !ether_type::is_vlan(kind) {
             break;
         }
         let (&[_, _, high, low], behind) = rest.split_first_chunk::<4>()?;
