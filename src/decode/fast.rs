@@ -1,5 +1,5 @@
-//! The common case in straight code: Ethernet, at most two VLAN tags, IPv4 with or without options
-//! or IPv6 without extension headers, whole TCP segments and UDP datagrams outside tunnels.
+//! The common case in straight code: Ethernet, at most two VLAN tags, IPv4 without options or IPv6
+//! without extension headers, whole TCP segments and UDP datagrams outside tunnels.
 //!
 //! One piece of code without calls, inlined into the loop over a block's records.
 //!
@@ -13,6 +13,10 @@ use crate::packet::{Fragment, Packet, TcpFlags};
 
 /// Bytes of an Ethernet header (IEEE 802.3, 3.1.1).
 const ETHERNET_HEADER: usize = 14;
+/// Bytes of an IPv4 header without options (RFC 791, 3.1).
+const IPV4_HEADER: usize = 20;
+/// The first byte of such a header: the version, and the header's length in words.
+const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 /// Bytes of an IPv6 header (RFC 8200, 3).
 const IPV6_HEADER: usize = 40;
 /// Bytes of a UDP header (RFC 768).
@@ -33,17 +37,12 @@ struct Body<'a> {
 /// Fills in `packet`, or leaves the frame to `walk`.
 #[inline(always)]
 pub(super) fn ethernet(frame: &[u8], wire_length: u32, packet: &mut Packet) -> Option<()> {
-    let (header, mut rest) = frame.split_first_chunk::<ETHERNET_HEADER>()?;
-    let mut kind = u16::from_be_bytes([header[12], header[13]]);
-    for _ in 0..2 {
-        if kind == ether_type::IPV4 || !ether_type::is_vlan(kind) {
-            break;
-        }
-        let (&[_, _, high, low], behind) = rest.split_first_chunk::<4>()?;
-        kind = u16::from_be_bytes([high, low]);
-        rest = behind;
-    }
-    let offset = frame.len() - rest.len();
+    let header = frame.first_chunk::<ETHERNET_HEADER>()?;
+    let (kind, offset) = match u16::from_be_bytes([header[12], header[13]]) {
+        kind @ (ether_type::IPV4 | ether_type::IPV6) => (kind, ETHERNET_HEADER),
+        kind => behind_tags(kind, frame)?,
+    };
+    let rest = frame.get(offset..)?;
     let wire = (wire_length as usize).max(frame.len()) - offset;
     match kind {
         ether_type::IPV4 => ipv4(rest, offset, wire, packet),
@@ -52,26 +51,34 @@ pub(super) fn ethernet(frame: &[u8], wire_length: u32, packet: &mut Packet) -> O
     }
 }
 
-/// The stated length, or the wire's where that is 0 or more than there is.
-#[inline]
-fn corrected(stated: usize, is_unset: bool, wire: usize) -> usize {
-    if is_unset || stated > wire { wire } else { stated }
+/// What stands behind one or two VLAN tags, and where.
+#[inline(never)]
+fn behind_tags(mut kind: u16, frame: &[u8]) -> Option<(u16, usize)> {
+    let mut offset = ETHERNET_HEADER;
+    for _ in 0..2 {
+        if !ether_type::is_vlan(kind) {
+            break;
+        }
+        let &[_, _, high, low] = frame.get(offset..)?.first_chunk::<4>()?;
+        kind = u16::from_be_bytes([high, low]);
+        offset += 4;
+    }
+    Some((kind, offset))
 }
 
 #[inline(always)]
 fn ipv4(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option<()> {
-    let header = bytes.first_chunk::<20>()?;
-    let header_length = usize::from(header[0] & 0x0f) * 4;
+    let header = bytes.first_chunk::<IPV4_HEADER>()?;
     let fragment = u16::from_be_bytes([header[6], header[7]]) & IPV4_FRAGMENT_MASK;
-    if header[0] >> 4 != 4 || header_length < 20 || fragment != 0 {
+    let stated = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    // A length that is unset (0) or contradicts the wire is for `walk` to correct.
+    if header[0] != IPV4_WITHOUT_OPTIONS || fragment != 0 || stated > wire {
         return None;
     }
-    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let stated = corrected(total, total == 0, wire);
     let body = Body {
-        bytes: bytes.get(header_length..stated.min(bytes.len()))?,
-        length: stated.checked_sub(header_length)?,
-        offset: offset + header_length,
+        bytes: bytes.get(IPV4_HEADER..stated.min(bytes.len()))?,
+        length: stated - IPV4_HEADER,
+        offset: offset + IPV4_HEADER,
     };
     // Each field is written once, where it stays: a packet put together elsewhere and copied would
     // cost as much as reading it.
@@ -92,10 +99,13 @@ fn ipv6(bytes: &[u8], offset: usize, wire: usize, packet: &mut Packet) -> Option
     let (_, addresses) = header.split_first_chunk::<8>()?;
     let (source, destination) = addresses.split_first_chunk::<16>()?;
     let payload = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let stated = corrected(IPV6_HEADER + payload, payload == 0, wire);
+    let stated = IPV6_HEADER + payload;
+    if payload == 0 || stated > wire {
+        return None;
+    }
     let body = Body {
         bytes: bytes.get(IPV6_HEADER..stated.min(bytes.len()))?,
-        length: stated.checked_sub(IPV6_HEADER)?,
+        length: payload,
         offset: offset + IPV6_HEADER,
     };
     packet.source = Address::v6(*source);
@@ -152,7 +162,10 @@ fn udp(body: &Body<'_>, packet: &mut Packet) -> Option<()> {
     {
         return None;
     }
-    let payload_length = corrected(length, length == 0, body.length).checked_sub(UDP_HEADER)?;
+    if length > body.length {
+        return None;
+    }
+    let payload_length = length.checked_sub(UDP_HEADER)?;
     packet.source_port = source_port;
     packet.destination_port = destination_port;
     packet.sequence = 0;

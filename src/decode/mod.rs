@@ -112,12 +112,18 @@ impl Undecodable {
 ///
 /// A TCP header that the capture cut behind its flags (14 bytes), or a UDP header cut behind its
 /// ports (4 bytes), still gives a packet, with fields that are not there at 0.
-#[inline(always)]
+#[inline]
 pub fn decode(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Packet) -> Outcome {
-    if link == LinkType::ETHERNET && fast::ethernet(frame, wire_length, packet).is_some() {
+    if common(link, frame, wire_length, packet) {
         return Outcome::Packet;
     }
     walk::decode(link, frame, wire_length, packet)
+}
+
+/// Decodes what most frames are, outside tunnels, as [`decode`] does, and says whether it was that.
+#[inline(always)]
+pub fn common(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Packet) -> bool {
+    link == LinkType::ETHERNET && fast::ethernet(frame, wire_length, packet).is_some()
 }
 
 /// Decodes a datagram that was put together from fragments.

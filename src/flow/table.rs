@@ -110,10 +110,11 @@ impl FlowTable {
         }
     }
 
-    /// Whether slot `flow` holds the flow of `packet`, and from which side the packet comes.
+    /// Slot `flow`, where it holds the flow of `packet`, and from which side the packet comes.
     #[inline]
-    pub fn side_in(&self, flow: FlowId, packet: &Packet) -> Option<Side> {
-        self.hot.get(flow as usize)?.side_of(packet)
+    pub fn side_in(&self, flow: FlowId, packet: &Packet) -> Option<(&Hot, Side)> {
+        let hot = self.hot.get(flow as usize)?;
+        hot.side_of(packet).map(|side| (hot, side))
     }
 
     /// The flow of `packet`, by a full search.
@@ -128,7 +129,7 @@ impl FlowTable {
             }
             if tag_of(found) == tag {
                 let flow = flow_of(found);
-                if let Some(side) = self.side_in(flow, packet) {
+                if let Some((_, side)) = self.side_in(flow, packet) {
                     return Some((flow, side));
                 }
             }

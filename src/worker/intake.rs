@@ -11,7 +11,7 @@ use crate::decode::{self, Outcome};
 use crate::dissect::presence;
 use crate::ledger::Bucket;
 use crate::net::NetworkSet;
-use crate::packet::LinkType;
+use crate::packet::{LinkType, Packet};
 use crate::stats::Counter;
 use crate::time::{Hour, Minute, NANOS_PER_MINUTE, Timestamp};
 
@@ -69,12 +69,13 @@ impl Intake {
         if frame.time.0.wrapping_sub(self.minute_start) as u64 >= NANOS_PER_MINUTE as u64 {
             self.turn_minute(frame.time);
         }
-        let outcome = decode::decode(frame.link, frame.bytes, frame.wire_length, &mut item.packet);
         if frame.bytes.len() < frame.wire_length as usize {
             self.part.counters.count(Counter::SnapCut);
         }
-        if outcome != Outcome::Packet {
-            self.without_owner(outcome, frame);
+        let Frame { time, link, wire_length, bytes } = frame;
+        if !decode::common(link, bytes, wire_length, &mut item.packet)
+            && !self.uncommon(time, link, wire_length, bytes, &mut item.packet)
+        {
             return false;
         }
         let packet = &item.packet;
@@ -119,13 +120,21 @@ impl Intake {
         sums.last_seen = sums.last_seen.max(time);
     }
 
-    #[cold]
-    fn without_owner(&mut self, outcome: Outcome, frame: Frame<'_>) {
-        let (bucket, bytes) = match outcome {
-            Outcome::Packet => return,
+    /// Decodes what is not of the most common kind. Of what is no IP packet, the books are kept here.
+    #[inline(never)]
+    fn uncommon(
+        &mut self,
+        time: Timestamp,
+        link: LinkType,
+        wire_length: u32,
+        frame: &[u8],
+        packet: &mut Packet,
+    ) -> bool {
+        let (bucket, bytes) = match decode::decode(link, frame, wire_length, packet) {
+            Outcome::Packet => return true,
             Outcome::NonIp { bytes } => {
-                let sender = match frame.link {
-                    LinkType::ETHERNET => presence::arp_sender(frame.bytes),
+                let sender = match link {
+                    LinkType::ETHERNET => presence::arp_sender(frame),
                     _ => None,
                 };
                 if let Some((sender, link)) = sender
@@ -141,8 +150,9 @@ impl Intake {
                 (Bucket::Undecodable, bytes)
             }
         };
-        self.count(frame.time, u64::from(bytes));
+        self.count(time, u64::from(bytes));
         self.part.books.add(self.hour, bucket, 0, u64::from(bytes));
+        false
     }
 
     #[cold]

@@ -313,15 +313,11 @@ impl Worker {
             self.fragment(item, frames.frame(item.record));
             return;
         }
-        let found = match candidate {
-            NONE => None,
-            flow => self.table.side_in(flow, &item.packet).map(|side| (flow, side)),
-        };
-        match found {
-            Some((flow, side)) if !self.is_over(flow, side, item) => {
-                self.count(flow, side, item, frames);
+        match self.table.side_in(candidate, &item.packet) {
+            Some((hot, side)) if !hot.is_over(item.sensor) && !item.packet.flags.is_opening() => {
+                self.count(candidate, side, item, frames);
             }
-            // Perhaps a packet of the same batch opened it.
+            // It opens a flow, or a packet of the same batch has opened it.
             _ => {
                 self.packet_of(item, frames);
             }
@@ -341,28 +337,18 @@ impl Worker {
     }
 
     /// Adds a packet to its flow.
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, flow: FlowId, side: Side, item: &Item, frames: &impl Frames) {
         let packet = &item.packet;
         let hot = self.table.hot(flow);
-        if (hot.minute != item.minute) | is_silent(hot, item) {
-            self.turn(flow, side, item);
-        }
-        if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
-            self.tcp_event(flow, side, packet);
-        }
-        if Gaps::follows(packet) {
-            self.gaps.segment(flow, side, packet);
-        }
-        if packet.payload_captured > 0
-            && self.table.hot(flow).is_marked(mark::WANTED_0, side)
-            && !self.says_nothing(flow, packet, frames.frame(item.record))
-        {
-            match payload(packet, frames.frame(item.record)) {
-                Some(payload) if self.is_beside_hello(flow, payload) => {}
-                Some(payload) => self.inspect(flow, side, item, payload),
-                None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),
-            }
+        // What few packets do is asked for together: one branch, which is seldom taken.
+        let is_event = (hot.minute != item.minute)
+            | is_silent(hot, item)
+            | (packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0)
+            | Gaps::follows(packet)
+            | ((packet.payload_captured > 0) & hot.is_marked(mark::WANTED_0, side));
+        if is_event {
+            self.heed(flow, side, item, frames);
         }
         let hot = self.table.hot(flow);
         let mut marks = mark::SENT_0 << side;
@@ -385,6 +371,32 @@ impl Worker {
         }
         if first_of_side | is_fresh | is_late {
             self.note_rare(flow, side, item, first_of_side, is_fresh, frames);
+        }
+    }
+
+    /// What comes before a packet is added, where something may have happened: see `count`.
+    #[inline(never)]
+    fn heed(&mut self, flow: FlowId, side: Side, item: &Item, frames: &impl Frames) {
+        let packet = &item.packet;
+        let hot = self.table.hot(flow);
+        if (hot.minute != item.minute) | is_silent(hot, item) {
+            self.turn(flow, side, item);
+        }
+        if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
+            self.tcp_event(flow, side, packet);
+        }
+        if Gaps::follows(packet) {
+            self.gaps.segment(flow, side, packet);
+        }
+        if packet.payload_captured > 0
+            && self.table.hot(flow).is_marked(mark::WANTED_0, side)
+            && !self.says_nothing(flow, packet, frames.frame(item.record))
+        {
+            match payload(packet, frames.frame(item.record)) {
+                Some(payload) if self.is_beside_hello(flow, payload) => {}
+                Some(payload) => self.inspect(flow, side, item, payload),
+                None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),
+            }
         }
     }
 
