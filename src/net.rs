@@ -21,8 +21,9 @@ impl Address {
     /// From the four bytes of an IPv4 address.
     #[inline]
     pub const fn v4(bytes: [u8; 4]) -> Address {
-        let [a, b, c, d] = bytes;
-        Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        // As one number: put together of bytes in memory, it could not be read again at once.
+        let low = (u32::from_le_bytes(bytes) as u64) << 32 | 0xffff << 16;
+        Address(((low as u128) << 64).to_le_bytes())
     }
 
     /// From the sixteen bytes of an IPv6 address.

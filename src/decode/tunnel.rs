@@ -38,22 +38,31 @@ mod port {
     /// TZSP, TaZmen Sniffer Protocol: how some routers and access points send what they hear.
     pub(super) const TZSP: u16 = 37_008;
 
-    /// Whether `port` is one of these.
+    /// All of them; the last is repeated, so that they fill whole vectors.
+    const ALL: [u16; 16] = [
+        L2TP,
+        GTP_U,
+        TEREDO,
+        VXLAN,
+        VXLAN_GPE,
+        AYIYA,
+        CAPWAP_DATA,
+        GENEVE,
+        MPLS,
+        VXLAN_LINUX,
+        TZSP,
+        TZSP,
+        TZSP,
+        TZSP,
+        TZSP,
+        TZSP,
+    ];
+
+    /// Whether one of two ports is one of these. All are compared: which way a branch on a client's
+    /// port goes, nobody can guess.
     #[inline]
-    pub(super) fn is_tunnel(port: u16) -> bool {
-        matches!(
-            port,
-            L2TP | GTP_U
-                | TEREDO
-                | VXLAN
-                | VXLAN_GPE
-                | AYIYA
-                | CAPWAP_DATA
-                | GENEVE
-                | MPLS
-                | VXLAN_LINUX
-                | TZSP
-        )
+    pub(super) fn are_tunnel(one: u16, other: u16) -> bool {
+        ALL.iter().fold(false, |found, &port| found | (port == one) | (port == other))
     }
 }
 
@@ -85,7 +94,7 @@ pub(super) fn is_ip_tunnel(number: u8) -> bool {
 /// Whether the ports of a UDP datagram are a tunnel's.
 #[inline]
 pub(super) fn may_be_udp_tunnel(source: u16, destination: u16) -> bool {
-    port::is_tunnel(destination) || port::is_tunnel(source)
+    port::are_tunnel(source, destination)
 }
 
 /// Whether a UDP payload is an IPv6 packet from or to a Teredo address (RFC 4380, 2.6) and nothing
@@ -128,7 +137,7 @@ impl Walk {
         let outer = self.found;
         let tunnel_port = [outer.packet.destination_port, outer.packet.source_port]
             .into_iter()
-            .find(|&port| port::is_tunnel(port));
+            .find(|&port| port::are_tunnel(port, port));
         let step = match tunnel_port {
             Some(port::VXLAN | port::VXLAN_LINUX) => self.vxlan(payload),
             Some(port::VXLAN_GPE) => self.vxlan_gpe(payload),

@@ -139,9 +139,9 @@ impl FlowTable {
 
     /// Takes in a new flow. The caller has made room (see [`FlowTable::is_full`]).
     pub fn insert(&mut self, hash: u64, hot: Hot, cold: Cold) -> FlowId {
-        // At most half full: most searches end where they begin, which branch prediction likes.
-        // (2^20 flows, the most there are, fill 2^21 entries.)
-        if (self.live + 1) * 2 > self.index.len() {
+        // At most a quarter full: nearly all searches end where they begin, which branch prediction
+        // likes. (2^20 flows, the most there are, fill 2^22 entries.)
+        if (self.live + 1) * 4 > self.index.len() {
             self.grow();
         }
         let flow = match self.free.pop() {
