@@ -22,7 +22,7 @@ const PACKETS_PER_TICK: usize = 1 << 19;
 /// Blocks that are held to see whether there are copies among their packets: 64 MiB.
 const SAMPLE_BLOCKS_MAX: usize = 256;
 /// Blocks on their way, for each worker.
-const BLOCKS_PER_WORKER: usize = 3;
+const BLOCKS_PER_WORKER: usize = 6;
 
 impl Frames for Block {
     #[inline]
@@ -418,22 +418,32 @@ pub(super) fn together(
             lists.give_back(mine);
             next += 1;
         }
-        let idle = if reads { &lists.idle.1 } else { &crossbeam_channel::never() };
-        select! {
-            recv(inbox) -> received => match received {
-                Ok(received) => { keep(&mut waiting, received, lists); }
-                Err(_) => return,
-            },
-            recv(idle) -> taken => {
-                let Ok(mut taken) = taken else { return };
-                cursor.take(&mut taken);
-                reads = !taken.is_end;
-                if reads {
-                    sort(&mut taken, lists.workers, &mut intake, &settings);
-                }
-                lists.hand_out(*taken);
-            }
+        // Nobody is to sleep, and be woken, who has something to do.
+        if let Ok(received) = inbox.try_recv() {
+            keep(&mut waiting, received, lists);
+            continue;
         }
+        let idle = if reads { &lists.idle.1 } else { &crossbeam_channel::never() };
+        let mut taken = match idle.try_recv() {
+            Ok(taken) => taken,
+            Err(_) => select! {
+                recv(inbox) -> received => {
+                    let Ok(received) = received else { return };
+                    keep(&mut waiting, received, lists);
+                    continue;
+                }
+                recv(idle) -> taken => {
+                    let Ok(taken) = taken else { return };
+                    taken
+                }
+            },
+        };
+        cursor.take(&mut taken);
+        reads = !taken.is_end;
+        if reads {
+            sort(&mut taken, lists.workers, &mut intake, &settings);
+        }
+        lists.hand_out(*taken);
     }
 }
 
