@@ -3,7 +3,7 @@
 
 /// Asks for the cache line at `value`. Never faults, changes nothing.
 #[inline(always)]
-pub(super) fn prefetch<T>(value: &T) {
+pub(crate) fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint; any address is allowed, and this one is a valid reference.
     unsafe {

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::{MergeGone, Outbox};
 use crate::capture::{self, Block};
+use crate::flow::prefetch::prefetch;
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
 use crate::worker::clock::{SensorClock, TimeStep};
@@ -21,6 +22,8 @@ use crate::worker::{BATCH, Frames, Item, Settings, Worker};
 const PACKETS_PER_TICK: usize = 1 << 19;
 /// Blocks that are held to see whether there are copies among their packets: 64 MiB.
 const SAMPLE_BLOCKS_MAX: usize = 256;
+/// How many frames ahead of the one that is decoded memory is asked for.
+const FRAMES_AHEAD: usize = 4;
 /// Blocks on their way, for each worker.
 const BLOCKS_PER_WORKER: usize = 6;
 
@@ -144,7 +147,12 @@ pub(super) fn decode_block(
     take: &mut impl Take,
 ) {
     let records = block.records.get(range.clone()).unwrap_or_default();
-    for (number, record) in range.zip(records) {
+    for (number, (at, record)) in range.zip(records.iter().enumerate()) {
+        if let Some(later) = records.get(at + FRAMES_AHEAD)
+            && let [first, ..] = block.frame(later)
+        {
+            prefetch(first);
+        }
         let bytes = block.frame(record);
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
