@@ -162,7 +162,7 @@ const CURVES: [(&str, &[u64]); 24] = [
     ("sync_even_bytes", &[1_000, 10_000, 100_000, 1_000_000]),
 ];
 /// Likewise for addresses that are no person.
-const SOURCE_CURVES: [(&str, &[u64]); 17] = [
+const SOURCE_CURVES: [(&str, &[u64]); 18] = [
     ("resolver_clients", &[1, 2, 5, 10]),
     ("proxy_clients", &[1, 2, 3]),
     ("proxy_forwarded_for", &[1, 2, 4, 8]),
@@ -175,6 +175,7 @@ const SOURCE_CURVES: [(&str, &[u64]); 17] = [
     ("nat_clocks", &[1, 4, 8, 16]),
     ("nat_push_channels", &[1, 8, 16, 32]),
     ("nat_port_runs", &[4, 8, 16, 32]),
+    ("nat_passed_on_connections", &[1, 16, 32, 64]),
     ("nat_passed_on_times", &[1, 4, 16, 64]),
     ("nat_passed_on_percent", &[0, 50, 75, 100]),
     ("server_clients", &[2, 4, 8, 16]),

@@ -87,13 +87,31 @@ fn less_is_enough_of_who_passes_on() {
 }
 
 #[test]
-fn one_machine_behind_a_router_of_its_own_is_a_person() {
+fn who_passes_on_all_that_it_sends_is_a_gateway_whatever_is_behind_it() {
     for system in [System::NewLinux, System::Linux, System::Windows, System::Apple] {
         let mut scene = Scene::new();
         scene.work(machine(system, 1, 1), 0..12);
         arp(&mut scene, [10, 6, 0, 1], HERE_LINK);
+        assert_eq!(scene.reason().as_deref(), Some("nat_gateway"));
+        // The same without a router between.
+        let mut scene = Scene::new();
+        scene.work(machine(system, 1, 0), 0..12);
+        arp(&mut scene, [10, 6, 0, 1], HERE_LINK);
         assert_eq!(scene.reason(), None);
     }
+}
+
+#[test]
+fn machines_of_one_kind_need_not_connect_at_the_same_time() {
+    let mut scene = Scene::new();
+    for number in 0..30 {
+        let after = i64::from(number) * 90 * SECOND;
+        scene.visit(machine(System::NewLinux, number, 1), after, "a.slack.com", 1, 0);
+    }
+    arp(&mut scene, [10, 6, 0, 1], HERE_LINK);
+    let (reason, facts) = scene.shared().remove(HERE).unwrap();
+    assert_eq!(reason, "nat_gateway");
+    assert!(facts.contains("16 or more connections within an hour that it passed on"), "{facts}");
 }
 
 #[test]

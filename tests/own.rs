@@ -118,9 +118,12 @@ fn what_a_sinkhole_answers_is_a_failed_attempt_and_no_use() {
 
 #[test]
 fn what_cannot_be_an_own_network_is_refused_with_its_place() {
-    for (option, value) in
-        [("--own-domain", "acme..example"), ("--own-server", "198.18.6.0/33"), ("--sinkhole", "x")]
-    {
+    for (option, value) in [
+        ("--own-domain", "acme..example"),
+        ("--own-domain", "-"),
+        ("--own-server", "198.18.6.0/33"),
+        ("--sinkhole", "x"),
+    ] {
         let ended = support::read(["none.pcap", option, value]);
         let ended = ended.expect(2);
         assert!(ended.stderr.contains(value), "{option}: {}", ended.stderr);

@@ -255,7 +255,13 @@ fn domains(option: &str, texts: &[String]) -> Result<Vec<String>, Mistake> {
     let parse = |text: &String| {
         let bare = text.trim_matches('.').to_ascii_lowercase();
         let is_wrong = |byte: u8| !byte.is_ascii_alphanumeric() && !b"-_.".contains(&byte);
-        if bare.bytes().any(is_wrong) || Hostname::from_wire(bare.as_bytes()).is_err() {
+        // RFC 1123, 2.1.
+        let is_no_label =
+            |label: &str| label.is_empty() || label.starts_with('-') || label.ends_with('-');
+        if bare.bytes().any(is_wrong)
+            || bare.split('.').any(is_no_label)
+            || Hostname::from_wire(bare.as_bytes()).is_err()
+        {
             let remedy = "give acme.example, which means all names below it, too";
             return Err(Mistake(format!("{option} {text}: not a domain; {remedy}")));
         }

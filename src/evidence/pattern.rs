@@ -379,6 +379,18 @@ mod tests {
                 .collect()
         }
 
+        /// Somebody with a chat that keeps its connection alive every ten seconds, who writes or gets
+        /// one to eight messages in an hour, and nothing else of it.
+        fn hours_of_chat(&mut self) -> Vec<(i64, u64, u64)> {
+            let (hours, alive) = (self.between(5, 12), 360 * self.between(60, 300));
+            let messages = |draw: &mut Draw| {
+                (0..draw.between(1, 9)).map(|_| draw.between(300, 3_000)).sum::<i64>()
+            };
+            (0..hours)
+                .map(|hour| (3600 * hour, (1 << 60) - 1, (alive + messages(self)).unsigned_abs()))
+                .collect()
+        }
+
         /// A program that asks once an hour or every one to five minutes, now and then not at all, and
         /// mostly for as much.
         fn hours_of_program(&mut self) -> Vec<(i64, u64, u64)> {
@@ -489,7 +501,7 @@ mod tests {
         type Set = fn(&mut Thresholds, u64);
         let curves: [(&str, Set, &[u64]); 3] = [
             ("sync_even_hours", |t, value| t.sync_even_hours = value, &[4, 5, 6, 8, 10]),
-            ("sync_even_percent", |t, value| t.sync_even_percent = value, &[2, 5, 10, 15, 20, 30]),
+            ("sync_even_percent", |t, value| t.sync_even_percent = value, &[2, 3, 5, 10, 20, 30]),
             (
                 "sync_even_bytes",
                 |t, value| t.sync_even_bytes = value,
@@ -515,6 +527,18 @@ mod tests {
             let cells: Vec<String> = values.iter().map(measure).collect();
             table.push_str(&format!("| `{name}` | {} |\n", cells.join("; ")));
         }
+        let chats: Vec<_> =
+            (0..DAYS).map(|_| Evenness::of(&draw.hours_of_chat(), &defaults)).collect();
+        let (_, set, values) = curves[1];
+        let cells = values.iter().map(|value| {
+            let mut thresholds = defaults;
+            set(&mut thresholds, *value);
+            let mark = if thresholds == defaults { "**" } else { "" };
+            let taken = chats.iter().filter(|day| day.is_sync(&thresholds)).count();
+            format!("{mark}{value}{mark}: {taken}")
+        });
+        let cells: Vec<String> = cells.collect();
+        table.push_str(&format!("| `sync_even_percent`, chats | {} |\n", cells.join("; ")));
         assert!(include_str!("README.md").contains(&table), "README.md has not the table\n{table}");
     }
 

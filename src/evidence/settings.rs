@@ -124,7 +124,7 @@ impl Default for Thresholds {
             sync_excess_bytes: 3,
             sync_excess_minutes: 3,
             sync_even_hours: 6,
-            sync_even_percent: 10,
+            sync_even_percent: 5,
             sync_even_bytes: 100_000,
         }
     }

@@ -245,10 +245,12 @@ pub struct SourceSettings {
     /// Runs of source ports of an address towards one server within ten seconds, from which on there
     /// are.
     pub nat_port_runs: u64,
+    /// Connections within an hour that an address passes on, from which on that tells anything.
+    pub nat_passed_on_connections: u64,
     /// How many connections an address passes on for each of its own, from which on nobody works at
-    /// it, and what tells of several machines behind it need tell less,
+    /// it.
     pub nat_passed_on_times: u64,
-    /// namely by so many per cent.
+    /// How much of what is enough that is, in per cent.
     pub nat_passed_on_percent: u64,
     /// Clients that an address serves, from which on it is a server if it accepts more than it
     /// opens.
@@ -276,8 +278,9 @@ impl Default for SourceSettings {
             nat_clocks: 8,
             nat_push_channels: 16,
             nat_port_runs: 16,
+            nat_passed_on_connections: 16,
             nat_passed_on_times: 16,
-            nat_passed_on_percent: 75,
+            nat_passed_on_percent: 100,
             server_clients: 8,
             server_hello_shapes: 5,
             server_sessions: 4,
@@ -486,7 +489,9 @@ impl SourceSettings {
             }
         };
         let times = ("nat_passed_on_times", self.nat_passed_on_times);
-        tell(passes_on, &[times, ("nat_passed_on_percent", self.nat_passed_on_percent)]);
+        let connections = ("nat_passed_on_connections", self.nat_passed_on_connections);
+        let percent = ("nat_passed_on_percent", self.nat_passed_on_percent);
+        tell(passes_on, &[connections, times, percent]);
         let strongest = match machines {
             0 => None,
             _ if kinds == machines => {
@@ -507,7 +512,8 @@ impl SourceSettings {
     fn passes_on(&self, facts: &SourceFacts) -> bool {
         let [passed_on, own] =
             [Trait::PassesOn, Trait::OpensItself].map(|what| doubled(facts.of(what)));
-        passed_on > 0 && passed_on >= own.saturating_mul(self.nat_passed_on_times)
+        passed_on >= self.nat_passed_on_connections
+            && passed_on >= own.saturating_mul(self.nat_passed_on_times)
     }
 
     /// Whether the values can be used; `is_given` tells whether somebody gave a setting its value.
@@ -531,6 +537,7 @@ impl SourceSettings {
             ("nat_clocks", self.nat_clocks, OF_HOUR),
             ("nat_push_channels", self.nat_push_channels, OF_HOUR),
             ("nat_port_runs", self.nat_port_runs, OF_HOUR),
+            ("nat_passed_on_connections", self.nat_passed_on_connections, OF_DAY),
             ("nat_passed_on_times", self.nat_passed_on_times, OF_DAY),
             ("server_clients", self.server_clients, OF_DAY),
             ("server_hello_shapes", self.server_hello_shapes, OF_HOUR),
@@ -622,7 +629,7 @@ mod tests {
 
     #[test]
     fn signs_of_several_machines_add_up() {
-        let settings = SourceSettings::default();
+        let settings = SourceSettings { nat_passed_on_percent: 75, ..SourceSettings::default() };
         let reason = |traits: &[_]| settings.reason("10.0.0.1", &facts(traits, 0, 300));
         // Of who passes on 64 and more, and has 2 of its own: what else is enough, and what is not.
         let beside = |what, number| {
@@ -659,13 +666,29 @@ mod tests {
     }
 
     #[test]
+    fn who_passes_on_many_connections_and_opens_few_is_a_gateway() {
+        let settings = SourceSettings::default();
+        let reason = |passed_on, own| {
+            let traits = [(Trait::PassesOn, passed_on), (Trait::OpensItself, own)];
+            settings.reason("10.0.0.1", &facts(&traits, 0, 300))
+        };
+        // 16 and none, 64 and 4; 8 and none, 32 and 4.
+        assert_eq!(
+            [(5, 0), (7, 3)].map(|(on, own)| reason(on, own)),
+            [Some(Reason::NatGateway); 2]
+        );
+        assert_eq!([(4, 0), (6, 3)].map(|(on, own)| reason(on, own)), [None; 2]);
+    }
+
+    #[test]
     fn what_decided_is_told() {
         let settings = SourceSettings::default();
         let facts = facts(&[(Trait::PassesOn, 6), (Trait::PortRun, 7)], 0, 9);
         let told = settings.settings_of("10.0.0.1", &facts, Reason::NatGateway);
         assert_eq!(
             told,
-            "nat_passed_on_times = 16; nat_passed_on_percent = 75; nat_port_runs = 16"
+            "nat_passed_on_connections = 16; nat_passed_on_times = 16; nat_passed_on_percent = 100; \
+             nat_port_runs = 16"
         );
         let words = facts.in_words();
         assert_eq!(words[0], "32 or more connections within an hour that it passed on");
