@@ -151,7 +151,7 @@ pub(super) fn told(
         // What it goes on from is the load of the hour's beginning.
         sums.minutes_begun = 1;
     }
-    for (at, leaders) in told.leaders.iter().enumerate().filter(|_| may_change) {
+    for (at, leaders) in told.leaders().iter().enumerate().filter(|_| may_change) {
         if *leaders == Leaders::default() {
             continue;
         }

@@ -21,6 +21,7 @@
 //! before they are looked at, in the order of their stamps.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -95,13 +96,24 @@ pub type Followed = u64;
 /// that [always](Leads::Always) leads.
 pub type Leaders = [Option<u32>; LEADERS_MAX];
 
+/// [`Leaders`] by each of [`LOAD_RULES`].
+type AllLeaders = [Leaders; LOAD_RULES.len()];
+
 /// What became of a flow that began within a load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// Whether it followed.
     pub followed: Followed,
+    /// None where there are none by any rule, as of most flows.
+    leaders: Option<Arc<AllLeaders>>,
+}
+
+impl Told {
     /// By each of [`LOAD_RULES`]: the leaders, where the catalogue may yet decide otherwise; else none.
-    pub leaders: [Leaders; LOAD_RULES.len()],
+    pub fn leaders(&self) -> &AllLeaders {
+        const NOBODY: AllLeaders = [[None; LEADERS_MAX]; LOAD_RULES.len()];
+        self.leaders.as_deref().unwrap_or(&NOBODY)
+    }
 }
 
 /// See the module.
@@ -111,6 +123,7 @@ pub struct Loads<K> {
     /// hour in which they are known to have had packets.
     remembered: HashMap<(Address, Timestamp), (Told, Hour), RandomState>,
     clients: HashMap<u32, Load, RandomState>,
+    tells_leaders: bool,
     dropped: u64,
 }
 
@@ -148,19 +161,22 @@ pub const PAGE_BYTES_MIN: u32 = {
     least
 };
 
-impl<K> Default for Loads<K> {
-    /// Of nothing.
-    fn default() -> Loads<K> {
+/// Bits of a place among the beginnings that wait.
+const PLACE_BITS: u32 = WAITING_MAX.ilog2();
+const _: () = assert!(WAITING_MAX.is_power_of_two());
+
+impl<K: Copy> Loads<K> {
+    /// Of nothing. `tells_leaders`: whether it is asked who led, or only whether somebody did.
+    pub fn new(tells_leaders: bool) -> Loads<K> {
         Loads {
             waiting: Vec::new(),
             remembered: HashMap::default(),
             clients: HashMap::default(),
+            tells_leaders,
             dropped: 0,
         }
     }
-}
 
-impl<K: Copy> Loads<K> {
     /// Takes a step of a flow. Says whether there was room: a flow that is dropped followed nobody.
     pub fn take(&mut self, begun: Begun<K>) -> bool {
         if let Step::Resumed(bytes) = begun.step
@@ -185,7 +201,7 @@ impl<K: Copy> Loads<K> {
     /// Forgets what clients have loaded: numbers are given anew. What open flows followed stays.
     pub fn forget(&mut self) {
         self.clients.clear();
-        self.remembered.values_mut().for_each(|(told, _)| told.leaders = Default::default());
+        self.remembered.values_mut().for_each(|(told, _)| told.leaders = None);
     }
 
     /// Tells `each` of the steps that have waited long enough at `horizon`, or all without one.
@@ -196,35 +212,37 @@ impl<K: Copy> Loads<K> {
         order: impl Fn(&K, &K) -> std::cmp::Ordering,
         mut each: impl FnMut(K, &Told, Step),
     ) {
-        let due: Vec<Begun<K>> = match horizon {
-            None => std::mem::take(&mut self.waiting),
-            Some(horizon) => {
-                let until = horizon.offset(-WAIT_NANOS);
-                self.waiting.extract_if(.., |begun| begun.time < until).collect()
-            }
-        };
-        // What decides mostly is sorted, and not what it stands for, which is much larger.
+        let until = horizon.map(|horizon| horizon.offset(-WAIT_NANOS));
+        let is_due = |begun: &Begun<K>| until.is_none_or(|until| begun.time < until);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        // What decides mostly is sorted, and not what it stands for, which is much larger: the
+        // client, the time, whether it follows at that time, and then the place.
         let key = |(at, begun): (usize, &Begun<K>)| {
             let is_later = !matches!(begun.step, Step::Began(_) | Step::Resumed(_));
-            let follows = u8::from(is_later) << 1 | u8::from(begun.leads == Leads::No);
-            (begun.client, begun.time, follows, at as u32)
+            let follows = u128::from(is_later) << 1 | u128::from(begun.leads == Leads::No);
+            let time = u128::from(begun.time.0.abs_diff(i64::MIN));
+            let key = (u128::from(begun.client) << 64 | time) << 2 | follows;
+            key << PLACE_BITS | at as u128
         };
-        let mut sorted: Vec<_> = due.iter().enumerate().map(key).collect();
-        let row = |at: u32| &due[at as usize].row;
-        sorted.sort_unstable_by(|&(client, time, follows, at), other| {
-            (client, time, follows)
-                .cmp(&(other.0, other.1, other.2))
-                .then_with(|| order(row(at), row(other.3)))
-                .then_with(|| at.cmp(&other.3))
+        let all = waiting.iter().enumerate();
+        let mut sorted: Vec<u128> = Vec::with_capacity(waiting.len());
+        sorted.extend(all.filter(|(_, begun)| is_due(begun)).map(key));
+        let place = |key: u128| (key & (WAITING_MAX as u128 - 1)) as usize;
+        sorted.sort_unstable_by(|&one, &other| {
+            (one >> PLACE_BITS)
+                .cmp(&(other >> PLACE_BITS))
+                .then_with(|| order(&waiting[place(one)].row, &waiting[place(other)].row))
+                .then_with(|| one.cmp(&other))
         });
         if self.clients.len() > CLIENTS_MAX {
             self.clients.clear();
         }
-        for begun in sorted.into_iter().map(|(.., at)| due[at as usize]) {
+        for key in sorted {
+            let begun = waiting[place(key)];
             let told = match begun.step {
                 Step::Began(_) => {
                     let told = self.step(&begun);
-                    self.remember(&begun, told);
+                    self.remember(&begun, &told);
                     told
                 }
                 // It leads and follows nobody: its flow did what it did when it began.
@@ -238,6 +256,8 @@ impl<K: Copy> Loads<K> {
                 each(begun.row, &told, begun.step);
             }
         }
+        waiting.retain(|begun| !is_due(begun));
+        self.waiting = waiting;
         if let Some(horizon) = horizon {
             self.remembered.retain(|_, (_, hour)| {
                 let end = Timestamp(i64::from(hour.0 + 60) * NANOS_PER_MINUTE);
@@ -246,13 +266,13 @@ impl<K: Copy> Loads<K> {
         }
     }
 
-    fn remember(&mut self, begun: &Begun<K>, told: Told) {
+    fn remember(&mut self, begun: &Begun<K>, told: &Told) {
         let key = (begun.address, begun.time);
-        if told == Told::default() {
+        if *told == Told::default() {
             return;
         }
         if self.remembered.len() < REMEMBERED_MAX || self.remembered.contains_key(&key) {
-            self.remembered.insert(key, (told, begun.hour));
+            self.remembered.insert(key, (told.clone(), begun.hour));
         } else {
             self.dropped += 1;
         }
@@ -263,7 +283,7 @@ impl<K: Copy> Loads<K> {
             return Told::default();
         };
         *hour = begun.hour.max(*hour);
-        *told
+        told.clone()
     }
 
     fn step(&mut self, begun: &Begun<K>) -> Told {
@@ -291,7 +311,7 @@ impl<K: Copy> Loads<K> {
         while load.pages.front().is_some_and(|page| page.time < longest) {
             load.pages.pop_front();
         }
-        let told = load.told(begun.site, &from);
+        let told = load.told(begun.site, &from, self.tells_leaders);
         if begun.leads != Leads::No {
             let Begun { time, site, leads, .. } = *begun;
             match load.pages.len() < PAGES_MAX {
@@ -305,13 +325,19 @@ impl<K: Copy> Loads<K> {
 
 impl Load {
     /// What becomes of a flow to `site` by each of [`LOAD_RULES`], of which the load began then.
-    fn told(&self, site: Site, from: &[Timestamp; LOAD_RULES.len()]) -> Told {
+    fn told(
+        &self,
+        site: Site,
+        from: &[Timestamp; LOAD_RULES.len()],
+        tells_leaders: bool,
+    ) -> Told {
         let mut told = Told::default();
         if self.pages.is_empty() {
             return told;
         }
         let is_any_size = self.pages.iter().all(|page| page.bytes == ANY_BYTES);
         let mut before: Option<((usize, u32), (bool, Leaders))> = None;
+        let mut all_leaders = AllLeaders::default();
         for (at, LoadRule { page_bytes, .. }) in LOAD_RULES.iter().enumerate() {
             let first = self.pages.partition_point(|page| page.time < from[at]);
             let key = (first, if is_any_size { 0 } else { *page_bytes });
@@ -325,7 +351,10 @@ impl Load {
             };
             before = Some((key, judged));
             told.followed |= u64::from(judged.0) << at;
-            told.leaders[at] = judged.1;
+            all_leaders[at] = judged.1;
+        }
+        if tells_leaders && all_leaders != AllLeaders::default() {
+            told.leaders = Some(Arc::new(all_leaders));
         }
         told
     }
@@ -393,14 +422,14 @@ mod tests {
     }
 
     fn told(flows: &[(i64, Site, bool)]) -> Vec<Told> {
-        let mut loads = Loads::default();
+        let mut loads = Loads::new(true);
         // In no order: they come as workers hand them on.
         for (row, &(millis, site, leads)) in flows.iter().enumerate().rev() {
             let time = Timestamp(1_000_000_000_000 + millis * 1_000_000);
             loads.take(Begun { site, leads: leads_as(site, leads), ..begun(time, row) });
         }
         let mut found = vec![Told::default(); flows.len()];
-        loads.settle(None, usize::cmp, |row, told, _| found[row] = *told);
+        loads.settle(None, usize::cmp, |row, told, _| found[row] = told.clone());
         found
     }
 
@@ -440,7 +469,7 @@ mod tests {
         const THIRD: Site = Site::Domain(2);
         const FOURTH: Site = Site::Domain(4);
         let flows = [(0, PAGE, true), (100, THIRD, true), (200, OTHER, true), (300, APP, false)];
-        let leaders = |flows: &[(i64, Site, bool)], at: usize| told(flows)[at].leaders[0];
+        let leaders = |flows: &[(i64, Site, bool)], at: usize| told(flows)[at].leaders()[0];
         assert_eq!(leaders(&flows, 0), [None; 3]);
         assert_eq!(leaders(&flows, 1), [Some(1), None, None]);
         assert_eq!(leaders(&flows, 3), [Some(1), Some(2), Some(102)]);
@@ -464,7 +493,7 @@ mod tests {
 
     #[test]
     fn what_a_flow_does_later_belongs_to_the_load_in_which_it_began() {
-        let mut loads = Loads::default();
+        let mut loads = Loads::new(true);
         let at = |seconds: i64| {
             Timestamp(1_000_000_800 * NANOS_PER_SECOND).offset(seconds * NANOS_PER_SECOND)
         };
@@ -500,7 +529,7 @@ mod tests {
     #[test]
     fn a_page_on_a_connection_that_is_kept_leads() {
         let followed = |step, leads| {
-            let mut loads = Loads::default();
+            let mut loads = Loads::new(true);
             let at = |seconds: i64| Timestamp(seconds * NANOS_PER_SECOND);
             let page = Begun { site: PAGE, leads: leads_as(PAGE, leads), ..begun(at(0), 0) };
             loads.take(page);
@@ -534,14 +563,14 @@ mod tests {
         }
         // An answer of so many bytes on a connection that is kept.
         for answer in [4_999, 5_000, 10_000, 20_000, 50_000] {
-            let mut loads = Loads::default();
+            let mut loads = Loads::new(true);
             let at = |seconds: i64| Timestamp(seconds * NANOS_PER_SECOND);
             let page = Begun { site: PAGE, leads: leads_as(PAGE, true), ..begun(at(0), 0) };
             loads.take(page);
             loads.take(Begun { time: at(60), step: Step::Resumed(answer), ..page });
             loads.take(begun(at(61), 1));
             let mut found = Told::default();
-            loads.settle(None, usize::cmp, |_, told, _| found = *told);
+            loads.settle(None, usize::cmp, |_, told, _| found = told.clone());
             for page_bytes in [5_000, 10_000, 20_000, 50_000] {
                 let rule = LoadRule { page_bytes, ..usual };
                 assert_eq!(by(&found, rule), answer >= page_bytes, "{answer} {page_bytes}");
@@ -555,7 +584,7 @@ mod tests {
             .map(|n| (n * 700 + n * n * 13 % 997, [PAGE, APP, OTHER][(n * n % 3) as usize]))
             .collect();
         let run = |ticks: bool| {
-            let mut loads = Loads::default();
+            let mut loads = Loads::new(true);
             let mut sum = [0; 3];
             let mut add = |_: usize, told: &Told, _: Step| {
                 sum.iter_mut().zip(by_silence(told)).for_each(|(sum, one)| *sum += one);

@@ -211,7 +211,7 @@ impl Merge {
             balance: (0, 0),
             two_way: Vec::new(),
             held_failures: BTreeMap::new(),
-            loads: Loads::default(),
+            loads: Loads::new(keep.is_some()),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
             sequence: 0,

@@ -5,7 +5,7 @@ use crate::net::{Address, Endpoint, Mac};
 use crate::time::{Hour, Timestamp};
 
 /// One value of a trait of an address at home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraitSeen {
     /// Whose.
     pub address: Address,

@@ -4,6 +4,10 @@
 //! on: never for a packet. What was told before is not told again as long as a small memory lasts;
 //! merge keeps distinct values, so that telling it again changes nothing.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
 use super::ended::own_name;
 use super::links::source_link;
 use super::part::{HINTS_MAX, OPENINGS_MAX};
@@ -49,32 +53,27 @@ fn is_push_service(name: &str) -> bool {
     })
 }
 
-/// What was told last.
-pub(super) struct Told(Box<[TraitSeen; Told::PLACES]>);
+/// What was told last: the hash of each, by its place.
+pub(super) struct Told {
+    hashes: Box<[u64; Told::PLACES]>,
+    /// Of its own for each run, so that nobody can tell whose hashes are the same.
+    hasher: RandomState,
+}
 
 impl Told {
-    const PLACES: usize = 1024;
+    /// Enough for what some thousands of machines tell of themselves in an hour: 128 KiB.
+    const PLACES: usize = 16_384;
 
     pub(super) fn new() -> Told {
-        let nothing = TraitSeen {
-            address: Address::default(),
-            hour: Hour(i32::MIN),
-            what: Trait::AnswersDns,
-            value: 0,
-        };
-        Told(Box::new([nothing; Told::PLACES]))
+        Told { hashes: Box::new([0; Told::PLACES]), hasher: RandomState::default() }
     }
 
     /// Whether this was not among it; then it is from now on.
     fn is_news(&mut self, seen: TraitSeen) -> bool {
-        // A clash costs nothing but telling it again, so that a quick mix will do.
-        let address = u128::from_ne_bytes(seen.address.0);
-        let mixed = (address >> 64) as u64 ^ (address as u64).rotate_left(32) ^ seen.value;
-        let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let place = &mut self.0[(mixed >> 32) as usize % Told::PLACES];
-        let is_news = *place != seen;
-        *place = seen;
-        is_news
+        // None is 0, which stands for nothing. A clash of places costs nothing but telling it again.
+        let hash = self.hasher.hash_one(seen) | 1;
+        let place = &mut self.hashes[(hash >> 32) as usize % Told::PLACES];
+        std::mem::replace(place, hash) != hash
     }
 }
 
