@@ -8,6 +8,7 @@
 
 mod anybody;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
@@ -91,6 +92,28 @@ impl Remembered {
     }
 }
 
+/// One or more: most have one, which needs no memory of its own.
+enum Few<T> {
+    One(T),
+    More(Vec<T>),
+}
+
+impl<T: Copy> Few<T> {
+    fn as_slice(&self) -> &[T] {
+        match self {
+            Few::One(one) => std::slice::from_ref(one),
+            Few::More(all) => all,
+        }
+    }
+
+    fn push(&mut self, next: T) {
+        match self {
+            Few::One(one) => *self = Few::More(vec![*one, next]),
+            Few::More(all) => all.push(next),
+        }
+    }
+}
+
 /// A name that a flow may have had in mind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -118,8 +141,8 @@ pub struct NameCache {
     index: HashTable<u32>,
     names: NameTable,
     hasher: RandomState,
-    links: HashMap<Address, Vec<Mac>, RandomState>,
-    addresses: HashMap<Mac, Vec<Address>, RandomState>,
+    links: HashMap<Address, Few<Mac>, RandomState>,
+    addresses: HashMap<Mac, Few<Address>, RandomState>,
     resolvers: HashSet<Address, RandomState>,
     /// When each address was answered first.
     askers: HashMap<Address, Timestamp, RandomState>,
@@ -246,11 +269,12 @@ impl NameCache {
             return;
         }
         self.tell_anybody();
-        self.anybody.forget_old(now.offset(-EXACT_NANOS), &mut self.names);
         // The oldest first; what is told late is so rare that there is nearly nothing to do.
         self.ring.sort_by_key(|known| known.time);
         self.absorb(now.offset(-EXACT_NANOS));
         let forgotten = now.offset(-FORGOTTEN_NANOS);
+        // Whatever is in the ring is there, too: a name counts longer than any answer holds.
+        self.anybody.forget_old(forgotten, &mut self.names);
         self.complete_since = self.complete_since.max(forgotten);
         let (ring, names) = (&mut self.ring, &mut self.names);
         ring.retain(|known| {
@@ -342,15 +366,24 @@ impl NameCache {
             self.dropped += 1;
             return;
         }
-        let links = self.links.entry(address).or_default();
-        // One more than may be, to know that there are too many.
-        if links.len() > LINK_ADDRESSES_MAX || links.contains(&mac) {
-            return;
+        match self.links.entry(address) {
+            Entry::Vacant(entry) => _ = entry.insert(Few::One(mac)),
+            Entry::Occupied(mut entry) => {
+                let links = entry.get().as_slice();
+                // One more than may be, to know that there are too many.
+                if links.len() > LINK_ADDRESSES_MAX || links.contains(&mac) {
+                    return;
+                }
+                entry.get_mut().push(mac);
+            }
         }
-        links.push(mac);
-        let addresses = self.addresses.entry(mac).or_default();
-        if addresses.len() <= LINK_ADDRESSES_MAX {
-            addresses.push(address);
+        match self.addresses.entry(mac) {
+            Entry::Vacant(entry) => _ = entry.insert(Few::One(address)),
+            Entry::Occupied(mut entry) => {
+                if entry.get().as_slice().len() <= LINK_ADDRESSES_MAX {
+                    entry.get_mut().push(address);
+                }
+            }
         }
     }
 
@@ -362,14 +395,19 @@ impl NameCache {
         server: Address,
         first: Timestamp,
     ) -> (Vec<Candidate>, Step) {
-        self.catch_up();
+        self.tell_anybody();
         let mut found = Vec::new();
+        // So it is with most servers that a flow without a name goes to.
+        if self.anybody.is_nobodys(server) {
+            return (found, Step::Forwarder);
+        }
+        self.catch_up();
         self.collect(client, server, first, &mut found);
         if !found.is_empty() {
             return (self.cut(found), Step::Client);
         }
-        let links = self.links.get(&client).map(Vec::as_slice).unwrap_or_default();
-        let links = links.iter().filter_map(|mac| self.addresses.get(mac));
+        let links = self.links.get(&client).map(Few::as_slice).unwrap_or_default();
+        let links = links.iter().filter_map(|mac| self.addresses.get(mac).map(Few::as_slice));
         let mut others: Vec<Address> = links
             .filter(|addresses| addresses.len() <= LINK_ADDRESSES_MAX)
             .flatten()
@@ -399,7 +437,7 @@ impl NameCache {
 
     /// Whether anybody was told any name for `server` within a day before this first packet.
     pub fn is_anybodys(&mut self, server: Address, first: Timestamp) -> bool {
-        self.catch_up();
+        self.tell_anybody();
         self.anybody.names(server, first).next().is_some()
     }
 
@@ -411,7 +449,7 @@ impl NameCache {
     /// The names that anybody was given for `server` within a day before this first packet, by name:
     /// what it may serve.
     pub fn of_anybody(&mut self, server: Address, first: Timestamp) -> Vec<Box<str>> {
-        self.catch_up();
+        self.tell_anybody();
         let names = self.anybody.names(server, first).map(|name| self.names.text(name).into());
         let mut names: Vec<Box<str>> = names.collect();
         names.sort_unstable();
@@ -426,7 +464,7 @@ impl NameCache {
         from: Timestamp,
         to: Timestamp,
     ) -> Vec<Box<str>> {
-        self.catch_up();
+        self.tell_anybody();
         let names = self.anybody.names_between(server, from, to);
         let mut names: Vec<Box<str>> = names.map(|name| self.names.text(name).into()).collect();
         names.sort_unstable();

@@ -4,6 +4,7 @@
 //! serves both families. A real IPv6 packet between mapped addresses would fold into IPv4; such
 //! packets are not sent on a network (RFC 4038, 4.2).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -13,9 +14,24 @@ use ipnet::IpNet;
 const MAPPED_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 /// An IP address, 16 bytes in network order, IPv4 in its mapped form.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct Address(pub [u8; 16]);
+
+impl Ord for Address {
+    /// As their bytes; but two numbers are compared faster than two pieces of memory.
+    #[inline]
+    fn cmp(&self, other: &Address) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Address {
+    #[inline]
+    fn partial_cmp(&self, other: &Address) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Address {
     /// From the four bytes of an IPv4 address.

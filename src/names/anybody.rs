@@ -31,6 +31,10 @@ struct Told {
 #[derive(Default)]
 pub(super) struct Anybody {
     addresses: HashMap<Address, Vec<Told>, RandomState>,
+    /// Addresses that had another name for which there was no room, and until when that holds.
+    crowded: HashMap<Address, Timestamp, RandomState>,
+    /// Whether there was no room for an address.
+    was_full: bool,
     /// The latest answer.
     latest: Timestamp,
 }
@@ -48,6 +52,7 @@ impl Anybody {
     ) -> bool {
         self.latest = self.latest.max(time);
         if self.addresses.len() >= limit && !self.addresses.contains_key(&address) {
+            self.was_full = true;
             self.forget_old(self.latest, names);
             if self.addresses.len() >= limit {
                 return false;
@@ -67,10 +72,24 @@ impl Anybody {
             return true;
         }
         if told.len() >= NAMES_MAX {
+            if self.crowded.len() < limit || self.crowded.contains_key(&address) {
+                let known = self.crowded.entry(address).or_insert(until);
+                *known = until.max(*known);
+            } else {
+                self.was_full = true;
+            }
             return false;
         }
         told.push(Told { name: names.hold_again(name), spans: [(time, until); 2] });
         true
+    }
+
+    /// Whether nobody was given an address for any name, as far as was not
+    /// [forgotten](Anybody::forget_old).
+    pub(super) fn is_nobodys(&self, address: Address) -> bool {
+        !self.was_full
+            && !self.addresses.contains_key(&address)
+            && !self.crowded.contains_key(&address)
     }
 
     /// The names that anybody was given for an address before a flow's first packet.
@@ -104,6 +123,7 @@ impl Anybody {
 
     /// Forgets names that no flow may have that begins after `now`.
     pub(super) fn forget_old(&mut self, now: Timestamp, names: &mut NameTable) {
+        self.crowded.retain(|_, until| *until >= now);
         self.addresses.retain(|_, told| {
             told.retain(|told| {
                 let holds = told.spans[0].1 >= now;
@@ -146,5 +166,33 @@ mod tests {
         assert!(tell(&mut anybody, 2, 70) && tell(&mut anybody, 3, 71));
         assert_eq!((known(&anybody, 1, 50), known(&anybody, 2, 71)), (0, 1));
         assert!(!tell(&mut anybody, 4, 72));
+    }
+
+    #[test]
+    fn an_address_that_was_told_is_nobodys_once_all_its_names_are_too_old() {
+        let (mut anybody, mut names) = (Anybody::default(), NameTable::default());
+        let mut tell = |anybody: &mut Anybody, n, name: usize, hours| {
+            let name = names.hold(&format!("{name}.example"));
+            anybody.answer(address(n), name, at(hours), 8, &mut names)
+        };
+        assert!(anybody.is_nobodys(address(1)));
+        for name in 0..NAMES_MAX {
+            assert!(tell(&mut anybody, 1, name, 0));
+        }
+        // There is no room for this one, but somebody was told it.
+        assert!(!tell(&mut anybody, 1, NAMES_MAX, 10));
+        assert!(tell(&mut anybody, 2, 0, 0));
+        let nobodys = |anybody: &Anybody| [1, 2, 3].map(|n| anybody.is_nobodys(address(n)));
+        assert_eq!(nobodys(&anybody), [false, false, true]);
+        anybody.forget_old(at(25), &mut names);
+        assert_eq!(nobodys(&anybody), [false, true, true]);
+        anybody.forget_old(at(35), &mut names);
+        assert_eq!(nobodys(&anybody), [true; 3]);
+        // Where there was no room for addresses, nothing can be said of any.
+        for n in 0..9 {
+            let name = names.hold("a.example");
+            assert_eq!(anybody.answer(address(n), name, at(40), 8, &mut names), n < 8);
+        }
+        assert!(!anybody.is_nobodys(address(200)));
     }
 }

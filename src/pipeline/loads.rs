@@ -228,12 +228,12 @@ impl<K: Copy> Loads<K> {
         let mut sorted: Vec<u128> = Vec::with_capacity(waiting.len());
         sorted.extend(all.filter(|(_, begun)| is_due(begun)).map(key));
         let place = |key: u128| (key & (WAITING_MAX as u128 - 1)) as usize;
-        sorted.sort_unstable_by(|&one, &other| {
-            (one >> PLACE_BITS)
-                .cmp(&(other >> PLACE_BITS))
-                .then_with(|| order(&waiting[place(one)].row, &waiting[place(other)].row))
-                .then_with(|| one.cmp(&other))
-        });
+        sorted.sort_unstable();
+        for same in sorted.chunk_by_mut(|one, next| one >> PLACE_BITS == next >> PLACE_BITS) {
+            same.sort_by(|&one, &other| {
+                order(&waiting[place(one)].row, &waiting[place(other)].row)
+            });
+        }
         if self.clients.len() > CLIENTS_MAX {
             self.clients.clear();
         }
@@ -325,12 +325,7 @@ impl<K: Copy> Loads<K> {
 
 impl Load {
     /// What becomes of a flow to `site` by each of [`LOAD_RULES`], of which the load began then.
-    fn told(
-        &self,
-        site: Site,
-        from: &[Timestamp; LOAD_RULES.len()],
-        tells_leaders: bool,
-    ) -> Told {
+    fn told(&self, site: Site, from: &[Timestamp; LOAD_RULES.len()], tells_leaders: bool) -> Told {
         let mut told = Told::default();
         if self.pages.is_empty() {
             return told;

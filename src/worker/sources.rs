@@ -218,4 +218,22 @@ mod tests {
         let not = ["google.com", "xmtalk.google.com", "push.apple.com.example", "windows.com"];
         assert!(!not.into_iter().any(is_push_service));
     }
+
+    #[test]
+    fn what_was_told_in_the_hour_is_no_news() {
+        let mut told = Told::new();
+        let seen = |client: u8, hour, value| TraitSeen {
+            address: Address::v4([10, 0, 0, client]),
+            hour: Hour(hour),
+            what: Trait::TimeToLive,
+            value,
+        };
+        let all = || (0..8).flat_map(|client| [64, 128].map(|value| (client, value)));
+        assert!(all().all(|(client, value)| told.is_news(seen(client, 0, value))));
+        // Two in one place take it from one another, and nothing else.
+        let again = all().filter(|&(client, value)| told.is_news(seen(client, 0, value)));
+        assert!(again.count() < 8);
+        assert!(told.is_news(seen(0, 60, 64)));
+        assert!(!told.is_news(seen(0, 60, 64)));
+    }
 }

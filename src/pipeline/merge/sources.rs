@@ -71,7 +71,12 @@ impl Merge {
     }
 
     fn add_traits(&mut self, mut values: Vec<(SubjectNumber, Hour, Trait, u64)>) {
-        values.sort_unstable();
+        // One number for most of the key: there are fewer subjects than 24 bits tell apart.
+        let key = |&(subject, Hour(hour), what, value): &(SubjectNumber, Hour, Trait, u64)| {
+            let hour = u64::from(hour.abs_diff(i32::MIN));
+            (u64::from(subject) << 40 | hour << 8 | what as u64, value)
+        };
+        values.sort_unstable_by_key(key);
         values.dedup();
         let (counter, dropped) = self.summary.sources.add(values);
         self.summary.bound(counter, dropped);
