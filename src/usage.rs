@@ -323,35 +323,80 @@ pub struct UsageKey {
     pub at_home: bool,
 }
 
+/// What questions are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QuestionKey {
+    /// The client's address.
+    pub client: Address,
+    /// The name, in the worker's table.
+    pub name: NameId,
+    /// The hour.
+    pub hour: Hour,
+}
+
+/// Questions for a name: of [`Sums`] what they have. There are as many sums of them as of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Questions {
+    /// How many.
+    pub count: u64,
+    /// Stamp of the first.
+    pub first_seen: Timestamp,
+    /// Stamp of the last.
+    pub last_seen: Timestamp,
+}
+
+impl Default for Questions {
+    /// None, which changes no sum that it is added to.
+    fn default() -> Questions {
+        Questions { count: 0, first_seen: Timestamp::MAX, last_seen: Timestamp::MIN }
+    }
+}
+
+impl Questions {
+    /// Adds a question.
+    pub fn add(&mut self, time: Timestamp) {
+        self.count += 1;
+        self.first_seen = self.first_seen.min(time);
+        self.last_seen = self.last_seen.max(time);
+    }
+
+    /// Adds them to a sum of traffic, of which they have none.
+    pub fn add_to(&self, sums: &mut Sums) {
+        sums.dns_queries += self.count;
+        sums.first_seen = self.first_seen.min(sums.first_seen);
+        sums.last_seen = self.last_seen.max(sums.last_seen);
+    }
+}
+
 /// Sums by key, in the order in which their keys came. The table of places is apart from the rows,
 /// so that it stays small, and no row moves when it grows.
-pub struct SumsTable<K> {
+pub struct SumsTable<K, S = Sums> {
     index: HashTable<u32>,
-    rows: Vec<(K, Sums)>,
+    rows: Vec<(K, S)>,
     hasher: RandomState,
 }
 
-impl<K> Default for SumsTable<K> {
-    fn default() -> SumsTable<K> {
+impl<K, S> Default for SumsTable<K, S> {
+    fn default() -> SumsTable<K, S> {
         SumsTable { index: HashTable::new(), rows: Vec::new(), hasher: RandomState::default() }
     }
 }
 
-impl<K: Copy + Eq + Hash> SumsTable<K> {
+impl<K: Copy + Eq + Hash, S: Default> SumsTable<K, S> {
     /// A table without sums. Those to come are kept in `room`, which is empty.
-    pub fn with_room(room: Vec<(K, Sums)>) -> SumsTable<K> {
+    pub fn with_room(room: Vec<(K, S)>) -> SumsTable<K, S> {
         debug_assert!(room.is_empty());
         SumsTable { rows: room, ..SumsTable::default() }
     }
 
     /// The sum of `key`, and whether it is new.
-    pub fn entry(&mut self, key: K) -> (&mut Sums, bool) {
+    pub fn entry(&mut self, key: K) -> (&mut S, bool) {
         let hash = self.hasher.hash_one(key);
         let rows = &self.rows;
         let known = self.index.find(hash, |&at| rows[at as usize].0 == key).copied();
         let at = known.unwrap_or_else(|| {
             let at = self.rows.len() as u32;
-            self.rows.push((key, Sums::default()));
+            self.rows.push((key, S::default()));
             let (rows, hasher) = (&self.rows, &self.hasher);
             self.index.insert_unique(hash, at, |&at| hasher.hash_one(rows[at as usize].0));
             at
@@ -360,7 +405,7 @@ impl<K: Copy + Eq + Hash> SumsTable<K> {
     }
 
     /// All sums.
-    pub fn rows(&self) -> &[(K, Sums)] {
+    pub fn rows(&self) -> &[(K, S)] {
         &self.rows
     }
 
@@ -375,7 +420,7 @@ impl<K: Copy + Eq + Hash> SumsTable<K> {
     }
 
     /// Takes all sums out. Those to come are kept in `room`, which is empty.
-    pub fn take(&mut self, room: Vec<(K, Sums)>) -> Vec<(K, Sums)> {
+    pub fn take(&mut self, room: Vec<(K, S)>) -> Vec<(K, S)> {
         debug_assert!(room.is_empty());
         self.index.clear();
         std::mem::replace(&mut self.rows, room)
@@ -392,7 +437,7 @@ impl<K: Copy + Eq + Hash> SumsTable<K> {
     }
 
     /// Takes out those whose key `wanted` takes.
-    pub fn take_if(&mut self, mut wanted: impl FnMut(&K) -> bool) -> Vec<(K, Sums)> {
+    pub fn take_if(&mut self, mut wanted: impl FnMut(&K) -> bool) -> Vec<(K, S)> {
         let taken = self.rows.extract_if(.., |(key, _)| wanted(key)).collect();
         let (rows, hasher) = (&self.rows, &self.hasher);
         let hash_of = |&at: &u32| hasher.hash_one(rows[at as usize].0);
@@ -425,7 +470,7 @@ mod tests {
 
     #[test]
     fn sums_are_kept_by_key() {
-        let mut table = SumsTable::default();
+        let mut table = SumsTable::<UsageKey>::default();
         let key = |name| UsageKey {
             client: Address::v4([10, 0, 0, 1]),
             name,

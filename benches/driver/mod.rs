@@ -78,7 +78,8 @@ impl Driver {
     /// Ends all flows; how many sums there are.
     pub fn finish(&mut self) -> usize {
         self.worker.finish(self.clock.now());
-        self.worker.take_part(Part::default()).usage.len()
+        let part = self.worker.take_part(Part::default());
+        part.usage.len() + part.questions.len()
     }
 
     /// Flows held now.

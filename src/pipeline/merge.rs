@@ -10,6 +10,7 @@ mod anonymous;
 mod detours;
 mod keeping;
 mod renew;
+mod rows;
 mod sources;
 mod steps;
 
@@ -30,6 +31,7 @@ use super::presence::{Presence, Sign};
 use super::progress::Progress;
 use super::records::{FlowLine, ObservationLine, Records};
 use super::services::Services;
+use super::sources::Sources;
 use super::summary::{ClientTraffic, Summary};
 use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
@@ -94,6 +96,8 @@ pub struct Merge {
     lookups: Lookups,
     /// What flows without a certain name may have been.
     opaque: Opaque,
+    /// The verdict on all anonymous flows of which nothing is known.
+    unknown: Arc<Named>,
     /// Verdicts on anonymous flows that are open, by worker and flow.
     open: HashMap<OpenFlow, Arc<Named>, RandomState>,
     ended: Vec<OpenFlow>,
@@ -180,6 +184,10 @@ impl Merge {
         if keep.is_some() {
             verdicts = verdicts.hold();
         }
+        let mut summary = Summary::new(settings.unmatched);
+        if keep.is_none() && !settings.live {
+            summary.sources = Sources::taken_once();
+        }
         Merge {
             verdicts,
             identities: settings.identities,
@@ -188,6 +196,7 @@ impl Merge {
             suspects: Suspects::default(),
             lookups: Lookups::default(),
             opaque: Opaque::default(),
+            unknown: Arc::new(Named::nobody_knows()),
             open: HashMap::default(),
             ended: Vec::new(),
             deferred: Vec::new(),
@@ -221,7 +230,7 @@ impl Merge {
             day: None,
             refused: None,
             progress: Progress::default(),
-            summary: Summary::new(settings.unmatched),
+            summary,
             records: Records::new(settings.observations, settings.flows),
         }
     }
@@ -355,6 +364,7 @@ impl Merge {
         let Part {
             names,
             usage,
+            questions,
             anonymous,
             books,
             two_way,
@@ -390,11 +400,7 @@ impl Merge {
         for (key, sums) in usage.iter() {
             let verdict = verdicts[key.name as usize];
             let bucket = Bucket::from_number(key.bucket);
-            // Questions have no bytes of their own: their flow is in the books as it is.
-            if bucket != Some(Bucket::NetworkService) {
-                let bucket = bucket.unwrap_or(verdict.bucket);
-                self.book(key.hour, bucket, sums);
-            }
+            self.book(key.hour, bucket.unwrap_or(verdict.bucket), sums);
             if bucket.is_none() {
                 self.detour_by_name(key.client, key.hour, verdict, Detour::DnsOverHttps, sums);
             }
@@ -409,6 +415,12 @@ impl Merge {
             }
             let standing = Standing::of(bucket, key.at_home);
             self.row(key.client, verdict.target, standing, key.hour, key.source, sums);
+        }
+        // They have no bytes of their own: their flow is in the books as it is.
+        for (key, questions) in questions.iter() {
+            if let Some(target) = verdicts[key.name as usize].target {
+                self.asked(key, target, questions);
+            }
         }
         for &FlowStep { key, server, time, step } in steps.iter() {
             let UsageKey { client, name, hour, source, bucket, at_home } = key;
@@ -468,108 +480,15 @@ impl Merge {
     }
 
     fn remember(&mut self, key: OpenFlow, named: Named) -> Arc<Named> {
-        let named = Arc::new(named);
+        let named = match named == *self.unknown {
+            true => Arc::clone(&self.unknown),
+            false => Arc::new(named),
+        };
         if self.open.len() < VERDICTS_MAX * (key.0 + 1) {
             self.open.insert(key, Arc::clone(&named));
         } else {
             self.summary.bound(Counter::AnonymousOverflow, 1);
         }
         named
-    }
-
-    /// Adds to a row of usage, where there is something to be told of it.
-    fn row(
-        &mut self,
-        client: Address,
-        target: Option<TargetNumber>,
-        standing: Standing,
-        hour: Hour,
-        source: NameSource,
-        sums: &Sums,
-    ) {
-        // What is at home is no blind spot of the catalogue. Questions are kept: the domain may turn
-        // out to be an app one day.
-        let is_told = |target: &TargetNumber| {
-            standing != Standing::AtHome || !self.verdicts.is_domain(*target)
-        };
-        let target = target.filter(is_told);
-        if target.is_none() && sums.bytes_down == 0 {
-            return;
-        }
-        let subject = self.subject(client);
-        // Whoever is answered by anybody is seen both ways.
-        if sums.bytes_down > 0 {
-            self.note_two_way(subject);
-        }
-        let Some(target) = target else { return };
-        self.tell(subject, hour);
-        if sums.has_traffic() && !self.verdicts.is_domain(target) {
-            self.presence.note(client, hour, Sign::Active);
-        }
-        let key = RowKey { hour, subject, target, source };
-        let mut sums = *sums;
-        if standing != Standing::ByName {
-            (sums.elsewhere_flows, sums.elsewhere_bytes) = (sums.connections, sums.bytes());
-        }
-        if sums.attempts_failed > 0 && !self.is_two_way(subject) {
-            *self.held_failures.entry(key).or_default() += sums.attempts_failed;
-            sums.attempts_failed = 0;
-        }
-        let is_domain = self.verdicts.is_domain(target);
-        let is_held = is_domain && self.verdicts.grounds(target).is_some();
-        if is_domain && !is_held && !self.unmatched.contains(&target) {
-            *self.fresh_domains.entry(target).or_default() += sums.bytes();
-        }
-        let is_told = !is_held || !self.verdicts.is_undecided(target);
-        if is_told && !self.live {
-            let place = subject as usize;
-            if self.client_totals.len() <= place {
-                self.client_totals.resize(self.subjects.len(), None);
-            }
-            self.client_totals[place].get_or_insert_default().add(&sums);
-        }
-        self.sums_of(key).add(&sums);
-    }
-
-    /// Keeps with a subject's hour what the operator says of its address.
-    fn tell(&mut self, subject: SubjectNumber, hour: Hour) {
-        if let Some(Some(verdict)) = self.told.get(subject as usize) {
-            self.summary.sources.tell(subject, hour, *verdict);
-        }
-    }
-
-    fn is_two_way(&self, subject: SubjectNumber) -> bool {
-        self.two_way.get(subject as usize) == Some(&true)
-    }
-
-    fn note_two_way(&mut self, subject: SubjectNumber) {
-        let place = subject as usize;
-        if self.two_way.len() <= place {
-            self.two_way.resize(place + 1, false);
-        }
-        self.two_way[place] = true;
-    }
-
-    fn subject(&mut self, client: Address) -> SubjectNumber {
-        if let Some(&known) = self.subject_numbers.get(&client) {
-            return known;
-        }
-        let subject = if self.subjects.len() < CLIENTS_MAX {
-            self.identities.subject(client)
-        } else {
-            self.summary.bound(Counter::ClientFolded, 1);
-            if self.subjects.last() == Some(&Subject::other()) {
-                return (self.subjects.len() - 1) as SubjectNumber;
-            }
-            Subject::other()
-        };
-        let number = self.subjects.len() as SubjectNumber;
-        let is_other = subject == Subject::other();
-        self.told.push(self.identities.told(client).filter(|_| !is_other));
-        self.subjects.push(subject);
-        if self.subject_numbers.len() < CLIENTS_MAX {
-            self.subject_numbers.insert(client, number);
-        }
-        number
     }
 }

@@ -111,7 +111,8 @@ impl Named {
         Named { bucket, candidates, ..Named::nobody_knows() }
     }
 
-    fn nobody_knows() -> Named {
+    /// Of which nothing at all is known, as of most flows without a name.
+    pub(super) fn nobody_knows() -> Named {
         Named {
             verdict: None,
             held: None,

@@ -14,6 +14,8 @@ const VALUES_MAX: usize = 1 << 21;
 /// What is known of addresses, by the number of their subject.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
+    /// Whether nobody takes what has come since the last time.
+    is_taken_once: bool,
     values: BTreeMap<(u32, Hour, Trait), BTreeSet<u64>>,
     accepted: BTreeMap<(u32, Hour), u64>,
     kept: usize,
@@ -31,30 +33,41 @@ pub struct Fresh<I> {
 }
 
 impl Sources {
+    /// Of which what has come is asked for once, at the end: [`Sources::fresh`] has nothing.
+    pub(super) fn taken_once() -> Sources {
+        Sources { is_taken_once: true, ..Sources::default() }
+    }
+
     /// Takes values in ascending order, so that those that find room are always the same. Answers
     /// the counter of those that found none in the run, and how many.
     pub fn add(&mut self, seen: Vec<(u32, Hour, Trait, u64)>) -> (Counter, u64) {
         let mut dropped = 0;
-        for (subject, hour, what, value) in seen {
-            let known = self.values.entry((subject, hour, what)).or_default();
-            // Enough of an address is enough; too much of a run is a bound.
-            if known.len() >= Trait::VALUES_MAX || known.contains(&value) {
-                continue;
+        let key = |&(subject, hour, what, _): &(u32, Hour, Trait, u64)| (subject, hour, what);
+        for same in seen.chunk_by(|one, next| key(one) == key(next)) {
+            let known = self.values.entry(key(&same[0])).or_default();
+            for &(subject, hour, what, value) in same {
+                // Enough of an address is enough; too much of a run is a bound.
+                if known.len() >= Trait::VALUES_MAX || known.contains(&value) {
+                    continue;
+                }
+                if self.kept >= VALUES_MAX {
+                    dropped += 1;
+                    continue;
+                }
+                known.insert(value);
+                self.kept += 1;
+                if !self.is_taken_once {
+                    self.fresh.insert((subject, hour, what, value));
+                }
             }
-            if self.kept >= VALUES_MAX {
-                dropped += 1;
-                continue;
-            }
-            known.insert(value);
-            self.kept += 1;
-            self.fresh.insert((subject, hour, what, value));
         }
         (Counter::HintDropped, dropped)
     }
 
     /// Notes what the operator says of a subject that has something in an hour.
     pub fn tell(&mut self, subject: u32, hour: Hour, verdict: Verdict) {
-        if self.values.entry((subject, hour, Trait::Told)).or_default().insert(verdict.number()) {
+        let known = self.values.entry((subject, hour, Trait::Told)).or_default();
+        if known.insert(verdict.number()) && !self.is_taken_once {
             self.fresh.insert((subject, hour, Trait::Told, verdict.number()));
         }
     }
@@ -62,7 +75,9 @@ impl Sources {
     /// Adds flows that a subject accepted.
     pub fn accept(&mut self, subject: u32, hour: Hour, flows: u64) {
         *self.accepted.entry((subject, hour)).or_default() += flows;
-        *self.fresh_accepted.entry((subject, hour)).or_default() += flows;
+        if !self.is_taken_once {
+            *self.fresh_accepted.entry((subject, hour)).or_default() += flows;
+        }
     }
 
     /// What has come since [`Sources::forget_fresh`], for the store; `id` gives a subject's number

@@ -124,10 +124,19 @@ pub struct ClientTraffic {
 }
 
 impl ClientTraffic {
-    pub(super) fn add(&mut self, sums: &Sums) {
-        self.connections += sums.connections;
-        self.bytes_up += sums.bytes_up;
-        self.bytes_down += sums.bytes_down;
+    pub(super) fn of(sums: &Sums) -> ClientTraffic {
+        let &Sums { connections, bytes_up, bytes_down, .. } = sums;
+        ClientTraffic { connections, bytes_up, bytes_down }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes_up + self.bytes_down
+    }
+
+    pub(super) fn add(&mut self, other: ClientTraffic) {
+        self.connections += other.connections;
+        self.bytes_up += other.bytes_up;
+        self.bytes_down += other.bytes_down;
     }
 }
 

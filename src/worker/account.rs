@@ -549,6 +549,8 @@ impl Worker {
     pub(super) fn number_names(&mut self, part: &mut Part) {
         // By the worker's number, the part's and one; 0 for names that the part has not met.
         let mut numbers = vec![0_u32; self.names.numbers()];
+        let Part { usage, questions, answers, .. } = &*part;
+        let mut held = Vec::with_capacity(usage.len() + questions.len() + answers.len());
         let names = &self.names;
         let all = &mut part.names;
         let mut number = |name: &mut NameId| {
@@ -558,14 +560,12 @@ impl Worker {
             }
             *name = *known - 1;
         };
-        let mut held = Vec::new();
-        for (key, _) in &mut part.usage {
-            held.push(key.name);
-            number(&mut key.name);
-        }
-        for answer in &mut part.answers {
-            held.push(answer.name);
-            number(&mut answer.name);
+        let usage = part.usage.iter_mut().map(|(key, _)| &mut key.name);
+        let questions = part.questions.iter_mut().map(|(key, _)| &mut key.name);
+        let answers = part.answers.iter_mut().map(|answer| &mut answer.name);
+        for name in usage.chain(questions).chain(answers) {
+            held.push(*name);
+            number(name);
         }
         let outer = part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut());
         for (name, _) in outer.filter_map(|outer| outer.name.as_mut()) {

@@ -57,7 +57,7 @@ use crate::net::{NetworkSet, protocol};
 use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
-use crate::usage::{NameTable, SUMS_MAX, SumsTable, UsageKey};
+use crate::usage::{NameTable, QuestionKey, Questions, SUMS_MAX, SumsTable, UsageKey};
 use account::Pending;
 use clock::TimeStep;
 use duplicates::{Copies, Windows};
@@ -155,6 +155,7 @@ pub struct Worker {
     table: FlowTable,
     names: NameTable,
     usage: SumsTable<UsageKey>,
+    questions: SumsTable<QuestionKey, Questions>,
     pending: Pending,
     totals: Totals,
     links: Links,
@@ -183,6 +184,7 @@ impl Worker {
             table: FlowTable::new(settings.flows_max),
             names: NameTable::default(),
             usage: SumsTable::with_room(std::mem::take(&mut part.usage)),
+            questions: SumsTable::with_room(std::mem::take(&mut part.questions)),
             pending: Pending::default(),
             totals: Totals::new(settings.flows),
             links: Links::new(),
@@ -273,7 +275,7 @@ impl Worker {
 
     /// Whether an early part should be sent, to keep memory bounded.
     pub fn is_part_full(&self) -> bool {
-        self.usage.len() >= SUMS_MAX
+        self.usage.len() + self.questions.len() >= SUMS_MAX
             || self.part.anonymous.len() >= part::ANONYMOUS_MAX / 2
             || self.part.answers.len() >= part::ANSWERS_MAX / 2
             || self.part.books.hours() >= part::HOURS_MAX
@@ -284,6 +286,7 @@ impl Worker {
     pub fn take_part(&mut self, room: Part) -> Part {
         let mut part = std::mem::replace(&mut self.part, room.with_room());
         part.usage = self.usage.take(std::mem::take(&mut self.part.usage));
+        part.questions = self.questions.take(std::mem::take(&mut self.part.questions));
         self.number_names(&mut part);
         part
     }

@@ -16,7 +16,7 @@ use crate::net::{Address, Endpoint, Mac};
 use crate::observation::{Ech, NameSource, Seen};
 use crate::stats::{Counter, Counters};
 use crate::time::{Hour, Timestamp};
-use crate::usage::{Sums, UsageKey};
+use crate::usage::{QuestionKey, Questions, Sums, UsageKey};
 
 /// Anonymous flows in a part; the bytes of more go to `no_name`.
 pub const ANONYMOUS_MAX: usize = 262_144;
@@ -43,8 +43,10 @@ pub const STEPS_MAX: usize = 262_144;
 pub struct Part {
     /// The hostnames that this part's keys number.
     pub names: PartNames,
-    /// Sums of named flows and of DNS questions.
+    /// Sums of named flows.
     pub usage: Vec<(UsageKey, Sums)>,
+    /// DNS questions.
+    pub questions: Vec<(QuestionKey, Questions)>,
     /// Sums of flows without a name of their own, in the order of hand-over.
     pub anonymous: Vec<AnonymousSums>,
     /// Bytes whose bucket no name can change: (hour, bucket, flows, bytes).
@@ -100,6 +102,7 @@ impl Part {
                 ends: emptied(self.names.ends),
             },
             usage: emptied(self.usage),
+            questions: emptied(self.questions),
             anonymous: emptied(self.anonymous),
             answers: emptied(self.answers),
             steps: emptied(self.steps),
@@ -113,6 +116,7 @@ impl Part {
     /// that grows is copied again and again.
     pub fn with_room(mut self) -> Part {
         self.usage.reserve_exact(ROOM);
+        self.questions.reserve_exact(ROOM);
         self.answers.reserve_exact(2 * ROOM);
         self.steps.reserve_exact(ROOM);
         self.openings.reserve_exact(ROOM);

@@ -14,13 +14,12 @@ use crate::evidence::source::{Trait, value_of};
 use crate::flow::slot::Side;
 use crate::flow::table::FlowId;
 use crate::hostname::NotAHostname;
-use crate::ledger::Bucket;
 use crate::net::Address;
 use crate::observation::{NameSource, Seen};
 use crate::packet::Packet;
 use crate::stats::Counter;
 use crate::time::{Hour, Timestamp};
-use crate::usage::{Sums, UsageKey};
+use crate::usage::QuestionKey;
 
 impl Worker {
     /// Takes a DNS message that `side` sent; says whether it was one.
@@ -76,10 +75,8 @@ impl Worker {
 
     fn count_question(&mut self, client: Address, name: &str, hour: Hour, time: Timestamp) {
         let name = self.intern(name);
-        let bucket = Bucket::NetworkService as u8;
-        let key = UsageKey { client, name, hour, source: NameSource::Dns, bucket, at_home: false };
-        let (sums, is_new) = self.usage.entry(key);
-        sums.add(&Sums { dns_queries: 1, first_seen: time, last_seen: time, ..Sums::default() });
+        let (questions, is_new) = self.questions.entry(QuestionKey { client, name, hour });
+        questions.add(time);
         if !is_new {
             self.names.release(name);
         }

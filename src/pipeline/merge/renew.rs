@@ -117,6 +117,9 @@ impl Merge {
         self.opaque.forget_numbers();
         let old = self.verdicts.forget(catalogue);
         for named in self.open.values_mut() {
+            if named.target().is_none() {
+                continue;
+            }
             let named = Arc::make_mut(named);
             let target = named.verdict.as_mut().and_then(|verdict| verdict.target.as_mut());
             for target in target.into_iter().chain(&mut named.held) {

@@ -1,0 +1,135 @@
+//! Rows of usage: what is added to them, and whose they are.
+
+use super::super::gathered::{RowKey, SubjectNumber};
+use super::super::presence::Sign;
+use super::super::summary::ClientTraffic;
+use super::super::verdicts::TargetNumber;
+use super::{CLIENTS_MAX, Merge, Standing};
+use crate::identity::Subject;
+use crate::net::Address;
+use crate::observation::NameSource;
+use crate::stats::Counter;
+use crate::time::Hour;
+use crate::usage::{QuestionKey, Questions, Sums};
+
+impl Merge {
+    /// Adds to a row of usage, where there is something to be told of it.
+    pub(super) fn row(
+        &mut self,
+        client: Address,
+        target: Option<TargetNumber>,
+        standing: Standing,
+        hour: Hour,
+        source: NameSource,
+        sums: &Sums,
+    ) {
+        // What is at home is no blind spot of the catalogue. Questions are kept: the domain may turn
+        // out to be an app one day.
+        let is_told = |target: &TargetNumber| {
+            standing != Standing::AtHome || !self.verdicts.is_domain(*target)
+        };
+        let target = target.filter(is_told);
+        if target.is_none() && sums.bytes_down == 0 {
+            return;
+        }
+        let subject = self.subject(client);
+        // Whoever is answered by anybody is seen both ways.
+        if sums.bytes_down > 0 {
+            self.note_two_way(subject);
+        }
+        let Some(target) = target else { return };
+        self.tell(subject, hour);
+        if sums.has_traffic() && !self.verdicts.is_domain(target) {
+            self.presence.note(client, hour, Sign::Active);
+        }
+        let key = RowKey { hour, subject, target, source };
+        let is_held = sums.attempts_failed > 0 && !self.is_two_way(subject);
+        if is_held {
+            *self.held_failures.entry(key).or_default() += sums.attempts_failed;
+        }
+        self.note_target(subject, target, ClientTraffic::of(sums));
+        let row = self.sums_of(key);
+        row.add(sums);
+        if standing != Standing::ByName {
+            row.elsewhere_flows += sums.connections;
+            row.elsewhere_bytes += sums.bytes();
+        }
+        if is_held {
+            row.attempts_failed -= sums.attempts_failed;
+        }
+    }
+
+    /// Adds DNS questions to a row of usage.
+    pub(super) fn asked(&mut self, key: &QuestionKey, target: TargetNumber, questions: &Questions) {
+        let subject = self.subject(key.client);
+        self.tell(subject, key.hour);
+        self.note_target(subject, target, ClientTraffic::default());
+        let key = RowKey { hour: key.hour, subject, target, source: NameSource::Dns };
+        questions.add_to(self.sums_of(key));
+    }
+
+    /// Notes traffic, or questions, with what has a row: which domains there are, and for the summary
+    /// what a client did.
+    fn note_target(
+        &mut self,
+        subject: SubjectNumber,
+        target: TargetNumber,
+        traffic: ClientTraffic,
+    ) {
+        let is_domain = self.verdicts.is_domain(target);
+        let is_held = is_domain && self.verdicts.grounds(target).is_some();
+        if is_domain && !is_held && !self.unmatched.contains(&target) {
+            *self.fresh_domains.entry(target).or_default() += traffic.bytes();
+        }
+        let is_told = !is_held || !self.verdicts.is_undecided(target);
+        if is_told && !self.live {
+            let place = subject as usize;
+            if self.client_totals.len() <= place {
+                self.client_totals.resize(self.subjects.len(), None);
+            }
+            self.client_totals[place].get_or_insert_default().add(traffic);
+        }
+    }
+
+    /// Keeps with a subject's hour what the operator says of its address.
+    pub(super) fn tell(&mut self, subject: SubjectNumber, hour: Hour) {
+        if let Some(Some(verdict)) = self.told.get(subject as usize) {
+            self.summary.sources.tell(subject, hour, *verdict);
+        }
+    }
+
+    pub(super) fn is_two_way(&self, subject: SubjectNumber) -> bool {
+        self.two_way.get(subject as usize) == Some(&true)
+    }
+
+    pub(super) fn note_two_way(&mut self, subject: SubjectNumber) {
+        let place = subject as usize;
+        if self.two_way.len() <= place {
+            self.two_way.resize(place + 1, false);
+        }
+        self.two_way[place] = true;
+    }
+
+    pub(super) fn subject(&mut self, client: Address) -> SubjectNumber {
+        if let Some(&known) = self.subject_numbers.get(&client) {
+            return known;
+        }
+        let subject = if self.subjects.len() < CLIENTS_MAX {
+            self.identities.subject(client)
+        } else {
+            self.summary.bound(Counter::ClientFolded, 1);
+            if self.subjects.last() == Some(&Subject::other()) {
+                return (self.subjects.len() - 1) as SubjectNumber;
+            }
+            Subject::other()
+        };
+        let number = self.subjects.len() as SubjectNumber;
+        let is_other = subject == Subject::other();
+        self.told.push(self.identities.told(client).filter(|_| !is_other));
+        self.subjects.push(subject);
+        if self.subject_numbers.len() < CLIENTS_MAX {
+            self.subject_numbers.insert(client, number);
+        }
+        number
+    }
+}
