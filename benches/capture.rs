@@ -7,6 +7,7 @@
 //! cargo bench --bench capture -- quic 50000 quic.pcap           connections
 //! cargo bench --bench capture -- syn 10000000 syn.pcap          packets; likewise five-tuples,
 //!                                                               half-hellos, questions, initials
+//! cargo bench --bench capture -- flows-1000000 20000000 many.pcap   packets, after as many flows
 //! ```
 
 mod generator;
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
 }
 
 fn write(kind: &str, count: usize, path: &Path) -> std::io::Result<()> {
+    if let Some(flows) = kind.strip_prefix("flows-").and_then(|flows| flows.parse().ok()) {
+        return generator::write_pcap(path, load::open_flows(flows, count as u64, 1));
+    }
     let flood = match kind {
         "office" => {
             let chapters = (0..count.div_ceil(CHAPTER)).flat_map(|chapter| {

@@ -307,7 +307,7 @@
 //! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
 //! | stamps of use of apps for calls, pieces of media that wait for them | [`USES_MAX`](pipeline::calls::USES_MAX), [`WAITING_MAX`](pipeline::calls::WAITING_MAX) | left out, `call_dropped` |
-//! | TCP connections that clients opened, a part; addresses with any, addresses that ARP showed, servers with runs of ports, of hours that are not over | [`OPENINGS_MAX`](worker::part::OPENINGS_MAX); 262,144 each | no more are noted, `hint_dropped` |
+//! | TCP connections that clients opened, a part; addresses with any, addresses that ARP showed, servers with runs of ports, of hours that are not over | [`OPENINGS_MAX`](worker::allowance::OPENINGS_MAX) a tick; 229,376 each | no more are noted, `hint_dropped` |
 //! | who served whom, a part and of hours that are not over; clients of a port | [`HINTS_MAX`](worker::part::HINTS_MAX), 262,144; 64 | no more are noted, `hint_dropped`; more are not counted |
 //! | devices that ARP and DHCP showed, or that had traffic of apps, of days not judged yet | [`PRESENT_MAX`](pipeline::presence::PRESENT_MAX) | no more are noted, `hint_dropped` |
 //! | pages of a client that may lead loads, and leaders of a flow | [`PAGES_MAX`](pipeline::loads::PAGES_MAX), [`LEADERS_MAX`](pipeline::loads::LEADERS_MAX) | no more are looked at, `beginning_dropped`; those behind are not told |
@@ -315,9 +315,11 @@
 //! | pieces of flows whose candidates may become more, servers of which it is known what was used there, apps and domains of one, candidates of a flow | 65,536, 262,144, 64, 96 | learn nothing more; left out, `candidate_dropped` |
 //! | clients with names that may be Tor's, names of one | 4,096, 8 | all are forgotten; the oldest goes |
 //! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
-//! | clients with rows | 1,048,576 | client "other", `client_folded` |
+//! | bytes a worker gathers in a tick, in all its parts | [`GATHERED_BYTES_MAX`](worker::allowance::GATHERED_BYTES_MAX) | sums of new keys go to the books: `usage_overflow`, `anonymous_overflow`; the rest is counted by what it is |
+//! | of these, sums of anonymous flows in which not both sides spoke; of questions | [`UNANSWERED_MAX`](worker::allowance::UNANSWERED_MAX), [`QUESTIONS_MAX`](worker::allowance::QUESTIONS_MAX) | bytes go to `no_name`, `anonymous_overflow`; `question_dropped` |
+//! | clients with rows; of these, by which time no question or trait alone makes one | 1,048,576; 229,376 | client "other", `client_folded`; traits `hint_dropped` |
 //! | unmatched domains | 65,536 | those with most bytes stay, ties by name; domain "other", `unmatched_folded` |
-//! | parts waiting for merge, a worker | 8 | workers wait; live, they go on |
+//! | parts waiting for merge, a worker | 2 | workers wait; live, they go on |
 //! | rows of usage while a disk refuses them, live | 64 MiB | those of the oldest hour go, `row_dropped` |
 //! | frames that wait in a ring | [`RING_BYTES`](capture::live::RING_BYTES) as a rule | the kernel drops and counts them, `rings` |
 //! | workers | [`WORKERS_MAX`](pipeline::WORKERS_MAX) | refused |

@@ -41,8 +41,8 @@ pub const CANDIDATES_MAX: usize = 16;
 const CHAIN_MAX: usize = 256;
 /// Addresses of which it is remembered what anybody was told.
 const SHARED_MAX: usize = 1 << 18;
-/// Clients whose link addresses are known.
-const LINKS_MAX: usize = 1 << 18;
+/// Clients whose link addresses are known: what a table of 2^18 places takes.
+const LINKS_MAX: usize = 7 << 15;
 /// Addresses for which a link address may stand; a router stands for more.
 const LINK_ADDRESSES_MAX: usize = 8;
 /// Addresses that ask DNS for others, looked through for one flow.

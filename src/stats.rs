@@ -76,7 +76,11 @@ counters! {
     NameFolded => "name_folded",
     /// Bound: hostnames folded into "other".
     NameOther => "name_other",
-    /// Bound: anonymous flows that no verdict could be remembered for.
+    /// Bound: sums of named flows that found no room; their bytes are in `no_name`.
+    UsageOverflow => "usage_overflow",
+    /// Bound: DNS questions that found no room.
+    QuestionDropped => "question_dropped",
+    /// Bound: sums of anonymous flows that found no room, or no memory for a verdict on them.
     AnonymousOverflow => "anonymous_overflow",
     /// Bound: DNS answers dropped from a part.
     AnswerDropped => "answer_dropped",

@@ -278,6 +278,12 @@ impl NameTable {
         id
     }
 
+    /// The number of `name`, where anybody holds it.
+    pub fn find(&self, name: &str) -> Option<NameId> {
+        let is_it = |&id: &NameId| &*self.names[id as usize].0 == name;
+        self.index.find(self.hasher.hash_one(name), is_it).copied()
+    }
+
     /// The text of a name that somebody holds.
     pub fn text(&self, id: NameId) -> &str {
         &self.names[id as usize].0
@@ -402,6 +408,14 @@ impl<K: Copy + Eq + Hash, S: Default> SumsTable<K, S> {
             at
         });
         (&mut self.rows[at as usize].1, known.is_none())
+    }
+
+    /// The sum of `key`, where there is one.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut S> {
+        let rows = &self.rows;
+        let is_it = |&at: &u32| rows[at as usize].0 == *key;
+        let at = *self.index.find(self.hasher.hash_one(key), is_it)?;
+        Some(&mut self.rows[at as usize].1)
     }
 
     /// All sums.

@@ -95,6 +95,42 @@ pub fn quic_connections(flows: u32, datagrams: usize, seed: u64) -> Traffic {
     traffic
 }
 
+/// `flows` TLS connections that are opened and stay open, and then `packets` small packets of theirs,
+/// each of any of them: nobody can foresee which memory the next one needs.
+pub fn open_flows(flows: u32, packets: u64, seed: u64) -> impl Iterator<Item = Record> {
+    let mut random = Random::new(seed);
+    let mut time = START_SECONDS * SECOND;
+    // What the two sides send next.
+    let mut sequences = vec![[1_u32; 2]; flows.max(1) as usize];
+    let openings = (0..flows).flat_map(move |number| {
+        let name = format!("host{}.site{}.example", number % 7, number % 5000);
+        let hello = Hello { server_name: Some(&name), alpn: &["h2"], ..Hello::default() };
+        let records =
+            tls::records(&tls::client_hello(&hello, &mut Random::new(number.into())), 16_384);
+        let ends = [client(number), server(number)];
+        [
+            (0, flag::SYN, Vec::new()),
+            (1, flag::SYN | flag::ACK, Vec::new()),
+            (0, flag::ACK, records),
+        ]
+        .map(|(side, flags, payload)| (ends, number, side, flags, payload))
+    });
+    let data = (0..packets).map(move |_| {
+        let number = random.below(flows.max(1).into()) as u32;
+        let side = random.below(2) as usize;
+        ([client(number), server(number)], number, side, flag::ACK, vec![0xfe; 20])
+    });
+    openings.chain(data).map(move |(ends, number, side, flags, payload)| {
+        let way = Way { source: ends[side], destination: ends[1 - side], vlan: None };
+        let sent = &mut sequences[number as usize];
+        let segment = frame::tcp(way, flags, sent[side], sent[1 - side], &payload);
+        let taken = u32::from(flags & flag::SYN != 0) + payload.len() as u32;
+        sent[side] = sent[side].wrapping_add(taken);
+        time += SECOND / 1_000_000;
+        Record { time_nanos: time, frame: frame::whole(way, frame::TCP, number as u16, &segment) }
+    })
+}
+
 /// What somebody may flood a sensor with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {

@@ -15,12 +15,14 @@ pub struct Wheel {
     /// The second that is being emptied; all before it are empty.
     at_seconds: Option<i64>,
     entries: usize,
+    /// No flow is to be looked at before this second, as far as they were entered since.
+    earliest: i64,
 }
 
 impl Default for Wheel {
     /// An empty wheel.
     fn default() -> Wheel {
-        Wheel { heads: vec![NONE; SPAN as usize], at_seconds: None, entries: 0 }
+        Wheel { heads: vec![NONE; SPAN as usize], at_seconds: None, entries: 0, earliest: i64::MAX }
     }
 }
 
@@ -32,6 +34,7 @@ impl Wheel {
         let due = due_seconds.clamp(at, at.saturating_add(SPAN - 1));
         let head = &mut self.heads[due.rem_euclid(SPAN) as usize];
         self.entries += 1;
+        self.earliest = self.earliest.min(due);
         std::mem::replace(head, flow)
     }
 
@@ -69,12 +72,16 @@ impl Wheel {
         if self.entries == 0 {
             return None;
         }
-        (0..SPAN).find_map(|ahead| {
-            let head = &mut self.heads[at.saturating_add(ahead).rem_euclid(SPAN) as usize];
+        // What was found empty is not searched again for each flow.
+        let begin = self.earliest.saturating_sub(at).clamp(0, SPAN);
+        (begin..SPAN).find_map(|ahead| {
+            let second = at.saturating_add(ahead);
+            let head = &mut self.heads[second.rem_euclid(SPAN) as usize];
             let flow = *head;
             (flow != NONE).then(|| {
                 *head = next(flow);
                 self.entries -= 1;
+                self.earliest = second;
                 flow
             })
         })
@@ -84,6 +91,7 @@ impl Wheel {
     pub fn restart(&mut self) {
         assert!(self.entries == 0, "a wheel with flows in it cannot be set anew");
         self.at_seconds = None;
+        self.earliest = i64::MAX;
     }
 }
 

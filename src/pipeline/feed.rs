@@ -236,7 +236,7 @@ pub(super) fn alone(
         decode_block(&block, 0..block.records.len(), &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full()
-            && outbox.early(place.of_tick, worker.take_part(outbox.room())).is_err()
+            && outbox.early(place.of_tick, worker.take_early_part(outbox.room())).is_err()
         {
             return walk.run;
         }
@@ -491,7 +491,7 @@ fn take_lists(
     }
     worker.process(mine.items.get(done..).unwrap_or_default(), &lists.block);
     if worker.is_part_full() {
-        outbox.early(lists.place.of_tick, worker.take_part(outbox.room()))?;
+        outbox.early(lists.place.of_tick, worker.take_early_part(outbox.room()))?;
     }
     Ok(())
 }

@@ -212,7 +212,7 @@ impl<R: Ring> Driven<R> {
             from = until;
         }
         if self.worker.is_part_full() && self.may_send() {
-            let part = self.worker.take_part(self.outbox.room());
+            let part = self.worker.take_early_part(self.outbox.room());
             self.outbox.early(self.tick.unwrap_or(0), part)?;
         }
         Ok(())

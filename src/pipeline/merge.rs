@@ -13,6 +13,7 @@ mod renew;
 mod rows;
 mod sources;
 mod steps;
+mod subjects;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -49,8 +50,6 @@ use crate::usage::{NameId, Sums, SumsTable, UsageKey};
 use crate::worker::detours::Detour;
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, FlowStep, Part};
 
-/// Clients with rows; those beyond are one client "other".
-const CLIENTS_MAX: usize = 1 << 20;
 /// Verdicts on anonymous flows remembered, for each worker.
 const VERDICTS_MAX: usize = 262_144;
 
@@ -119,6 +118,8 @@ pub struct Merge {
     /// What the operator says of each of them, where that is to be kept.
     told: Vec<Option<source::Verdict>>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
+    /// The subject of clients for whom there was no room.
+    other: Option<SubjectNumber>,
     unmatched: HashSet<TargetNumber, RandomState>,
     /// Domains that are not among those, and their bytes in this tick.
     fresh_domains: HashMap<TargetNumber, u64, RandomState>,
@@ -209,6 +210,7 @@ impl Merge {
             subjects: Vec::new(),
             told: Vec::new(),
             subject_numbers: HashMap::default(),
+            other: None,
             unmatched: HashSet::default(),
             fresh_domains: HashMap::default(),
             gathered: Gathered::default(),

@@ -54,7 +54,7 @@ use feed::{Cursor, Lists};
 use merge::Merge;
 
 /// Parts waiting for merge, for each worker; a worker waits when there are more.
-const PARTS_WAITING_MAX: usize = 8;
+const PARTS_WAITING_MAX: usize = 2;
 /// Emptied parts waiting for each worker: it fills one while merge is at another.
 const ROOMS_WAITING_MAX: usize = 2;
 /// How long merge waits for parts before it looks after other things.

@@ -46,7 +46,8 @@ const RUNS_OF_ONE: u32 = 2;
 /// Addresses that seem to pass on, of one network, from which on it may be the way that takes away.
 const WAY_MIN: usize = 3;
 /// Addresses and hours with connections, those with an owner, and servers with runs: kept of each.
-const KEPT_MAX: usize = 1 << 18;
+/// What a table of 2^18 places takes.
+const KEPT_MAX: usize = 7 << 15;
 /// How long after its end an hour is told of.
 const WAIT_SECONDS: i64 = 60;
 

@@ -16,9 +16,8 @@ const VALUES_MAX: usize = 1 << 21;
 pub struct Sources {
     /// Whether nobody takes what has come since the last time.
     is_taken_once: bool,
-    values: BTreeMap<(u32, Hour, Trait), BTreeSet<u64>>,
+    values: BTreeSet<(u32, Hour, Trait, u64)>,
     accepted: BTreeMap<(u32, Hour), u64>,
-    kept: usize,
     /// What has come since the last time it was taken.
     fresh: BTreeSet<(u32, Hour, Trait, u64)>,
     fresh_accepted: BTreeMap<(u32, Hour), u64>,
@@ -42,23 +41,24 @@ impl Sources {
     /// the counter of those that found none in the run, and how many.
     pub fn add(&mut self, seen: Vec<(u32, Hour, Trait, u64)>) -> (Counter, u64) {
         let mut dropped = 0;
-        let key = |&(subject, hour, what, _): &(u32, Hour, Trait, u64)| (subject, hour, what);
-        for same in seen.chunk_by(|one, next| key(one) == key(next)) {
-            let known = self.values.entry(key(&same[0])).or_default();
-            for &(subject, hour, what, value) in same {
-                // Enough of an address is enough; too much of a run is a bound.
-                if known.len() >= Trait::VALUES_MAX || known.contains(&value) {
-                    continue;
-                }
-                if self.kept >= VALUES_MAX {
-                    dropped += 1;
-                    continue;
-                }
-                known.insert(value);
-                self.kept += 1;
-                if !self.is_taken_once {
-                    self.fresh.insert((subject, hour, what, value));
-                }
+        for value in seen {
+            if self.values.contains(&value) {
+                continue;
+            }
+            let (subject, hour, what, _) = value;
+            let of_same = (subject, hour, what, 0)..=(subject, hour, what, u64::MAX);
+            let known = self.values.range(of_same).take(Trait::VALUES_MAX).count();
+            // Enough of an address is enough; too much of a run is a bound.
+            if known >= Trait::VALUES_MAX {
+                continue;
+            }
+            if self.values.len() >= VALUES_MAX {
+                dropped += 1;
+                continue;
+            }
+            self.values.insert(value);
+            if !self.is_taken_once {
+                self.fresh.insert(value);
             }
         }
         (Counter::HintDropped, dropped)
@@ -66,9 +66,9 @@ impl Sources {
 
     /// Notes what the operator says of a subject that has something in an hour.
     pub fn tell(&mut self, subject: u32, hour: Hour, verdict: Verdict) {
-        let known = self.values.entry((subject, hour, Trait::Told)).or_default();
-        if known.insert(verdict.number()) && !self.is_taken_once {
-            self.fresh.insert((subject, hour, Trait::Told, verdict.number()));
+        let value = (subject, hour, Trait::Told, verdict.number());
+        if self.values.insert(value) && !self.is_taken_once {
+            self.fresh.insert(value);
         }
     }
 
@@ -113,15 +113,17 @@ impl Sources {
         let mut distinct: [BTreeSet<u64>; Trait::ALL.len()] = Default::default();
         let mut of_hour = [0; Trait::ALL.len()];
         let [first, .., last] = Trait::ALL;
-        let hours = (subject, Hour(i32::MIN), first)..=(subject, Hour(i32::MAX), last);
-        for ((.., what), values) in self.values.range(hours) {
-            match what.is_of_hour() {
-                true => {
-                    let most = &mut of_hour[*what as usize];
-                    *most = values.len().max(*most);
-                }
-                false => distinct[*what as usize].extend(values),
+        let all = (subject, Hour(i32::MIN), first, 0)..=(subject, Hour(i32::MAX), last, u64::MAX);
+        let mut same = (Hour(i32::MIN), first, 0);
+        for &(_, hour, what, value) in self.values.range(all) {
+            if !what.is_of_hour() {
+                distinct[what as usize].insert(value);
+                continue;
             }
+            let before = if (same.0, same.1) == (hour, what) { same.2 } else { 0 };
+            same = (hour, what, before + 1);
+            let most = &mut of_hour[what as usize];
+            *most = same.2.max(*most);
         }
         let numbers =
             |what: Trait| distinct[what as usize].len().max(of_hour[what as usize]) as u64;

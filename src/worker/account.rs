@@ -13,18 +13,17 @@ use super::bucket::{BY_NAME, apply_tunnel, fixed_bucket, is_at_home};
 use super::ended::own_name;
 use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowStep, HINTS_MAX, Outer, Part, Step};
 use super::steps::ANSWER_BYTES_MIN;
-use super::{Item, Worker, detours, tunnels};
+use super::{BATCH, Item, Worker, detours, tunnels};
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::flow::slot::{Cold, Hot, NONE, Patience, Side, first_patience, mark, told};
 use crate::flow::table::FlowId;
-use crate::hostname::registrable_domain;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, protocol};
 use crate::observation::NameSource;
 use crate::packet::{Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NAMES_MAX, NameId, Sums, UsageKey, levels, quarter_bits};
+use crate::usage::{Sums, UsageKey, levels, quarter_bits};
 
 /// A flow whose sums have not been handed on is looked at again after this many seconds.
 const HAND_ON_SECONDS: i64 = 60;
@@ -32,20 +31,14 @@ const HAND_ON_SECONDS: i64 = 60;
 /// is padded to 1,200 bytes (RFC 9000, 14.1), and there are two more to acknowledge and, where
 /// something is slow, to probe.
 const QUIC_PADDING_BYTES: u32 = 2 * 1280;
-/// The name of everything that no longer fits.
-pub(super) const OTHER: &str = "other";
-
 /// Sums of undecided flows, of minutes that are over.
 pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
 
 impl Worker {
     /// Takes in a new flow, of which `item` is the first packet from side 0, in `frame`.
     pub(super) fn open(&mut self, item: &Item, frame: &[u8]) -> FlowId {
-        if self.table.is_full()
-            && let Some(oldest) = self.table.first_due()
-        {
-            self.count_event(Counter::FlowEvicted);
-            self.end(oldest, End::Evicted);
+        if self.table.is_full() {
+            self.make_room();
         }
         let (hot, cold) = self.new_flow(item);
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
@@ -58,6 +51,34 @@ impl Worker {
             self.count_event(Counter::IpcompOpaque);
         }
         flow
+    }
+
+    /// Ends the flows nearest their time-out: several, whose memory is asked for together.
+    #[cold]
+    fn make_room(&mut self) {
+        let together = (self.table.len() / BATCH).clamp(1, BATCH);
+        let mut oldest = [(0, NONE); BATCH];
+        let mut found = 0;
+        for place in oldest.iter_mut().take(together) {
+            let Some(flow) = self.table.first_due() else { break };
+            *place = (self.hash_of(flow), flow);
+            self.expect(place.0);
+            found += 1;
+        }
+        for &(hash, flow) in oldest.iter().take(found) {
+            self.count_event(Counter::FlowEvicted);
+            self.close(flow, End::Evicted);
+            self.table.remove(hash, flow);
+        }
+    }
+
+    /// The hash with which a flow is in the table, which it leaves.
+    fn hash_of(&mut self, flow: FlowId) -> u64 {
+        let tunnelled = match self.tunnelled.is_empty() {
+            true => None,
+            false => self.tunnelled.remove(&flow),
+        };
+        tunnelled.unwrap_or_else(|| self.settings.seed.flow_of(self.table.hot(flow)))
     }
 
     /// Whether the flow ended before this packet: by its time-out, or because a new one begins.
@@ -335,24 +356,6 @@ impl Worker {
         cold.behind_hello = before.map(|bytes| 0i32.saturating_sub_unsigned(bytes));
     }
 
-    /// Holds a name; where too many are held, its registrable domain, or "other".
-    pub(super) fn intern(&mut self, name: &str) -> NameId {
-        let held = self.names.len();
-        if held < NAMES_MAX {
-            return self.names.hold(name);
-        }
-        match registrable_domain(name) {
-            Some(domain) if held < 2 * NAMES_MAX => {
-                self.count_event(Counter::NameFolded);
-                self.names.hold(domain)
-            }
-            _ => {
-                self.count_event(Counter::NameOther);
-                self.names.hold(OTHER)
-            }
-        }
-    }
-
     /// Adds sums where they belong, and tells of the step that they are.
     pub(super) fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums, step: Option<Step>) {
         self.note_channel(flow, hour);
@@ -393,19 +396,28 @@ impl Worker {
             let client = client.address;
             let bucket = hot.bucket;
             let key = UsageKey { client, name, hour, source, bucket, at_home: both_at_home };
-            let (known, is_new) = self.usage.entry(key);
-            known.add(&sums);
-            if is_new {
+            if let Some(known) = self.usage.get_mut(&key) {
+                known.add(&sums);
+            } else if self.allowance.row() {
+                self.usage.entry(key).0.add(&sums);
                 self.names.hold_again(key.name);
+            } else {
+                self.part.counters.count(Counter::UsageOverflow);
+                return self.book_as_it_is(flow, hour, &sums);
             }
-            let (server, time) = (server.address, cold.first_seen);
-            self.part.steps.extend(step.map(|step| FlowStep { key, server, time, step }));
+            let Some(step) = step else { return };
+            if self.allowance.step() {
+                let (server, time) = (server.address, cold.first_seen);
+                self.part.steps.push(FlowStep { key, server, time, step });
+            } else {
+                self.part.counters.count(Counter::BeginningDropped);
+            }
             return;
         }
-        if self.part.anonymous.len() >= ANONYMOUS_MAX {
+        let is_answered = cold.told & told::HANDSHAKE != 0;
+        if self.part.anonymous.len() >= ANONYMOUS_MAX || !self.allowance.anonymous(is_answered) {
             self.part.counters.count(Counter::AnonymousOverflow);
-            self.part.books.add(hour, Bucket::NoName, sums.connections, sums.bytes());
-            return;
+            return self.book_as_it_is(flow, hour, &sums);
         }
         let begins = cold.told & told::ANONYMOUS == 0;
         cold.told |= told::ANONYMOUS;
@@ -432,6 +444,12 @@ impl Worker {
         });
     }
 
+    /// Adds sums to the books without a name, since there is no room for them elsewhere.
+    fn book_as_it_is(&mut self, flow: FlowId, hour: Hour, sums: &Sums) {
+        let bucket = Bucket::from_number(self.table.hot(flow).bucket).unwrap_or(Bucket::NoName);
+        self.part.books.add(hour, bucket, sums.connections, sums.bytes());
+    }
+
     /// Tells merge that it need not remember the verdict on this flow any longer.
     pub(super) fn end_anonymous(&mut self, flow: FlowId) {
         let (hot, cold) = self.table.both(flow);
@@ -442,6 +460,7 @@ impl Worker {
         match self.part.anonymous.last_mut() {
             Some(last) if last.flow == flow => last.ended = true,
             _ => {
+                self.allowance.ended();
                 let (client, server) = (hot.client(), 1 - hot.client());
                 self.part.anonymous.push(AnonymousSums {
                     flow,
@@ -501,8 +520,7 @@ impl Worker {
 
     /// Ends a flow that is out of the wheel already, and takes it out of the table.
     fn end(&mut self, flow: FlowId, end: End) {
-        let tunnelled = self.tunnelled.remove(&flow);
-        let hash = tunnelled.unwrap_or_else(|| self.settings.seed.flow_of(self.table.hot(flow)));
+        let hash = self.hash_of(flow);
         // At hand by the time the flow is closed.
         self.expect(hash);
         self.close(flow, end);
@@ -543,48 +561,6 @@ impl Worker {
         let soon = now.seconds().saturating_add(HAND_ON_SECONDS);
         let due = if hot.packets > 0 { over.min(soon) } else { over };
         self.table.schedule(flow, due.max(now.seconds().saturating_add(1)));
-    }
-
-    /// Replaces the worker's numbers of names in `part` by the part's own.
-    pub(super) fn number_names(&mut self, part: &mut Part) {
-        // By the worker's number, the part's and one; 0 for names that the part has not met.
-        let mut numbers = vec![0_u32; self.names.numbers()];
-        let Part { usage, questions, answers, .. } = &*part;
-        let mut held = Vec::with_capacity(usage.len() + questions.len() + answers.len());
-        let names = &self.names;
-        let all = &mut part.names;
-        let mut number = |name: &mut NameId| {
-            let known = &mut numbers[*name as usize];
-            if *known == 0 {
-                *known = all.push(names.text(*name)) + 1;
-            }
-            *name = *known - 1;
-        };
-        let usage = part.usage.iter_mut().map(|(key, _)| &mut key.name);
-        let questions = part.questions.iter_mut().map(|(key, _)| &mut key.name);
-        let answers = part.answers.iter_mut().map(|answer| &mut answer.name);
-        for name in usage.chain(questions).chain(answers) {
-            held.push(*name);
-            number(name);
-        }
-        let outer = part.anonymous.iter_mut().filter_map(|flow| flow.outer.as_mut());
-        for (name, _) in outer.filter_map(|outer| outer.name.as_mut()) {
-            held.push(*name);
-            number(name);
-        }
-        // Each is in the part's usage too, which holds its name.
-        for step in &mut part.steps {
-            number(&mut step.key.name);
-        }
-        for record in &mut part.flows {
-            if let Some((name, _)) = &mut record.name {
-                held.push(*name);
-                number(name);
-            }
-        }
-        for name in held {
-            self.names.release(name);
-        }
     }
 }
 

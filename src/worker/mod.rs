@@ -7,12 +7,14 @@
 //!
 //! - `intake`: from frame to item, before a packet has an owner
 //! - `mod`: the packet path
+//! - `allowance`: how much a tick may bring
 //! - `account`: where sums go, and when a flow begins, is named and ends
 //! - `bucket`: buckets that no name changes
 //! - `detours`: ways around, and what each was known by
 //! - `ended`: what is told of a flow once it has ended
 //! - `questions`: what DNS tells
 //! - `sources`: what tells that an address is no person
+//! - `interned`: names that are held
 //! - `links`: link addresses that were told
 //! - `steps`: what is handed on before its time, and which step of the flow that is
 //! - `inspect`: what dissectors are shown, and what follows from their findings
@@ -24,6 +26,7 @@
 //! - `gaps`: what is missing between TCP segments
 
 mod account;
+pub mod allowance;
 mod bucket;
 pub mod clock;
 mod datagrams;
@@ -35,6 +38,7 @@ mod fragments;
 mod gaps;
 mod inspect;
 pub mod intake;
+mod interned;
 mod links;
 pub mod part;
 mod questions;
@@ -59,6 +63,7 @@ use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
 use crate::usage::{NameTable, QuestionKey, Questions, SUMS_MAX, SumsTable, UsageKey};
 use account::Pending;
+use allowance::Allowance;
 use clock::TimeStep;
 use duplicates::{Copies, Windows};
 use ended::Totals;
@@ -170,6 +175,7 @@ pub struct Worker {
     /// Hashes of flows inside tunnels that came in fragments: see `fragments`.
     tunnelled: HashMap<FlowId, u64, RandomState>,
     part: Part,
+    allowance: Allowance,
     sensor: Timestamp,
     hour_of_minute: (Minute, Hour),
     packets: u64,
@@ -199,6 +205,7 @@ impl Worker {
             },
             tunnelled: HashMap::default(),
             part,
+            allowance: Allowance::default(),
             sensor: Timestamp::MIN,
             hour_of_minute: (Minute(0), hour),
             packets: 0,
@@ -282,8 +289,15 @@ impl Worker {
             || self.part.steps.len() >= part::STEPS_MAX
     }
 
-    /// What was gathered since the last part. What comes is gathered in `room`, an empty part.
+    /// What was gathered since the last part, the last one of a tick. What comes is gathered in
+    /// `room`, an empty part.
     pub fn take_part(&mut self, room: Part) -> Part {
+        self.allowance = Allowance::default();
+        self.take_early_part(room)
+    }
+
+    /// What was gathered since the last part; there will be more of the tick.
+    pub fn take_early_part(&mut self, room: Part) -> Part {
         let mut part = std::mem::replace(&mut self.part, room.with_room());
         part.usage = self.usage.take(std::mem::take(&mut self.part.usage));
         part.questions = self.questions.take(std::mem::take(&mut self.part.questions));

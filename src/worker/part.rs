@@ -33,8 +33,6 @@ pub const HINTS_MAX: usize = 65_536;
 const ROOM_MIN: usize = 1024;
 /// Rows and steps that a part has room for from the beginning.
 const ROOM: usize = 32_768;
-/// TCP connections in a part that addresses at home opened.
-pub const OPENINGS_MAX: usize = 262_144;
 /// Steps of flows in a part; one with more is sent early.
 pub const STEPS_MAX: usize = 262_144;
 

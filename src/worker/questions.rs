@@ -74,11 +74,24 @@ impl Worker {
     }
 
     fn count_question(&mut self, client: Address, name: &str, hour: Hour, time: Timestamp) {
-        let name = self.intern(name);
-        let (questions, is_new) = self.questions.entry(QuestionKey { client, name, hour });
-        questions.add(time);
-        if !is_new {
-            self.names.release(name);
+        // Names that nobody has need not be taken in where there is no room for their sums.
+        if !self.allowance.may_question() {
+            let key = |name| QuestionKey { client, name, hour };
+            let known = self.names.find(name).and_then(|name| self.questions.get_mut(&key(name)));
+            return match known {
+                Some(questions) => questions.add(time),
+                None => self.count_event(Counter::QuestionDropped),
+            };
+        }
+        let key = QuestionKey { client, name: self.intern_question(name), hour };
+        if let Some(questions) = self.questions.get_mut(&key) {
+            questions.add(time);
+            self.names.release(key.name);
+        } else if self.allowance.question() {
+            self.questions.entry(key).0.add(time);
+        } else {
+            self.count_event(Counter::QuestionDropped);
+            self.names.release(key.name);
         }
     }
 
@@ -95,7 +108,7 @@ impl Worker {
         let mut text = dns::NameText::new();
         let mut last: Option<(u8, u32)> = None;
         for answer in &answers.addresses {
-            if self.part.answers.len() >= ANSWERS_MAX {
+            if self.part.answers.len() >= ANSWERS_MAX || !self.allowance.answer() {
                 self.count_event(Counter::AnswerDropped);
                 break;
             }

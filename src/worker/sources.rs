@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::ended::own_name;
 use super::links::source_link;
-use super::part::{HINTS_MAX, OPENINGS_MAX};
+use super::part::HINTS_MAX;
 use super::seen::{Opening, Served, TraitSeen};
 use super::{Item, Worker};
 use crate::decode::is_inflated;
@@ -115,7 +115,7 @@ impl Worker {
         if order != 0 {
             self.note_trait(packet.source, hour, Trait::OptionOrder, order.into());
         }
-        if self.part.openings.len() >= OPENINGS_MAX {
+        if !self.allowance.opening() {
             self.count_event(Counter::HintDropped);
             return;
         }

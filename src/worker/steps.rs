@@ -99,7 +99,12 @@ impl Worker {
         if let Some((name, source)) = own_name(cold) {
             let key = UsageKey { client, name, hour, source, bucket: BY_NAME, at_home: false };
             let server = hot.addresses[1 - hot.client()];
-            self.part.steps.push(FlowStep { key, server, time, step: Step::Resumed(answer) });
+            // Its name is held by its sums.
+            if self.usage.get_mut(&key).is_some() && self.allowance.step() {
+                self.part.steps.push(FlowStep { key, server, time, step: Step::Resumed(answer) });
+            } else {
+                self.count_event(Counter::BeginningDropped);
+            }
         }
     }
 }

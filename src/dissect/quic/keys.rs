@@ -2,6 +2,7 @@
 //!
 //! Only the client's keys are ever derived: a server's Initials tell no name.
 
+use std::cell::OnceCell;
 use std::sync::LazyLock;
 
 use ring::{aead, hkdf};
@@ -31,9 +32,28 @@ pub(super) trait InitialKeys: Sized {
 
 /// [`InitialKeys`] by `ring`.
 pub(super) struct RingKeys {
-    packet: aead::LessSafeKey,
-    iv: [u8; aead::NONCE_LEN],
+    scheme: Scheme,
+    client: hkdf::Prk,
     header: aead::quic::HeaderProtectionKey,
+    /// Made when a header turns out to be one: what is not is a quarter cheaper.
+    packet: OnceCell<Option<PacketKeys>>,
+}
+
+/// What opens payloads.
+struct PacketKeys {
+    key: aead::LessSafeKey,
+    iv: [u8; aead::NONCE_LEN],
+}
+
+impl PacketKeys {
+    fn derive(scheme: Scheme, client: &hkdf::Prk) -> Option<PacketKeys> {
+        let labels = scheme.labels();
+        let (mut key, mut iv) = ([0; 16], [0; aead::NONCE_LEN]);
+        expand(client, labels.key, &mut key)?;
+        expand(client, labels.iv, &mut iv)?;
+        let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_128_GCM, &key).ok()?);
+        Some(PacketKeys { key, iv })
+    }
 }
 
 impl InitialKeys for RingKeys {
@@ -42,16 +62,10 @@ impl InitialKeys for RingKeys {
         let mut secret = [0; 32];
         expand(&initial, CLIENT_LABEL, &mut secret)?;
         let client = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &secret);
-        let labels = scheme.labels();
-        let (mut key, mut iv, mut header) = ([0; 16], [0; aead::NONCE_LEN], [0; 16]);
-        expand(&client, labels.key, &mut key)?;
-        expand(&client, labels.iv, &mut iv)?;
-        expand(&client, labels.header, &mut header)?;
-        Some(RingKeys {
-            packet: aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_128_GCM, &key).ok()?),
-            iv,
-            header: aead::quic::HeaderProtectionKey::new(&aead::quic::AES_128, &header).ok()?,
-        })
+        let mut header = [0; 16];
+        expand(&client, scheme.labels().header, &mut header)?;
+        let header = aead::quic::HeaderProtectionKey::new(&aead::quic::AES_128, &header).ok()?;
+        Some(RingKeys { scheme, client, header, packet: OnceCell::new() })
     }
 
     fn header_mask(&self, sample: &[u8; SAMPLE_LENGTH]) -> Option<[u8; 5]> {
@@ -64,13 +78,15 @@ impl InitialKeys for RingKeys {
         header: &[u8],
         payload: &'a mut [u8],
     ) -> Option<&'a mut [u8]> {
-        let mut nonce = self.iv;
+        let derive = || PacketKeys::derive(self.scheme, &self.client);
+        let packet = self.packet.get_or_init(derive).as_ref()?;
+        let mut nonce = packet.iv;
         // RFC 9001, 5.3: the packet number, right-aligned, over the IV.
         for (byte, number) in nonce.iter_mut().rev().zip(packet_number.to_le_bytes()) {
             *byte ^= number;
         }
         let nonce = aead::Nonce::assume_unique_for_key(nonce);
-        self.packet.open_in_place(nonce, aead::Aad::from(header), payload).ok()
+        packet.key.open_in_place(nonce, aead::Aad::from(header), payload).ok()
     }
 }
 

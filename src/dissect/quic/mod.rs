@@ -64,6 +64,8 @@ pub const CONNECTIONS_MAX: usize = 4;
 
 /// Type of a ClientHello among handshake messages (RFC 8446, 4).
 const CLIENT_HELLO: u8 = 1;
+/// Bits of a long header's first byte that are 0 below the protection (RFC 9000, 17.2).
+const RESERVED_BITS: u8 = 0x0c;
 
 /// Whether a UDP payload may hold a client's Initial: a few compares on its first bytes, for
 /// every datagram of a flow that is not understood yet.
@@ -396,18 +398,23 @@ fn complete(message: &[u8], fingerprint: bool) -> Progress<ClientHello> {
 }
 
 /// Removes a packet's protection (RFC 9001, 5.4.1 and 5.3) in a copy. Answers where in `buffer`
-/// the frames are; `None` if the tag does not fit.
+/// the frames are; `None` if the tag does not fit, or a bit is set that has to be 0.
 fn unprotect<K: InitialKeys>(
     keys: &K,
     initial: &Initial<'_>,
     buffer: &mut Vec<u8>,
 ) -> Option<Range<usize>> {
     let mask = keys.header_mask(initial.sample()?)?;
+    let first_byte = initial.bytes.first()? ^ mask[0] & 0x0f;
+    // No peer takes a packet with these bits set (RFC 9000, 17.2): so three of four that only look
+    // like an Initial are known before the tag.
+    if first_byte & RESERVED_BITS != 0 {
+        return None;
+    }
     buffer.clear();
     buffer.extend_from_slice(initial.bytes);
-    let first = buffer.first_mut()?;
-    *first ^= mask[0] & 0x0f;
-    let number_length = usize::from(*first & 0x03) + 1;
+    *buffer.first_mut()? = first_byte;
+    let number_length = usize::from(first_byte & 0x03) + 1;
     let header_length = initial.number_offset + number_length;
     let mut number = 0;
     for (byte, mask) in

@@ -107,6 +107,7 @@ impl Merge {
         self.subjects.clear();
         self.told.clear();
         self.subject_numbers.clear();
+        self.other = None;
         self.stored_subjects.clear();
         self.two_way.clear();
         self.held_failures.clear();

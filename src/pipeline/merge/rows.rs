@@ -4,11 +4,9 @@ use super::super::gathered::{RowKey, SubjectNumber};
 use super::super::presence::Sign;
 use super::super::summary::ClientTraffic;
 use super::super::verdicts::TargetNumber;
-use super::{CLIENTS_MAX, Merge, Standing};
-use crate::identity::Subject;
+use super::{Merge, Standing};
 use crate::net::Address;
 use crate::observation::NameSource;
-use crate::stats::Counter;
 use crate::time::Hour;
 use crate::usage::{QuestionKey, Questions, Sums};
 
@@ -61,7 +59,7 @@ impl Merge {
 
     /// Adds DNS questions to a row of usage.
     pub(super) fn asked(&mut self, key: &QuestionKey, target: TargetNumber, questions: &Questions) {
-        let subject = self.subject(key.client);
+        let subject = self.asking_subject(key.client);
         self.tell(subject, key.hour);
         self.note_target(subject, target, ClientTraffic::default());
         let key = RowKey { hour: key.hour, subject, target, source: NameSource::Dns };
@@ -108,28 +106,5 @@ impl Merge {
             self.two_way.resize(place + 1, false);
         }
         self.two_way[place] = true;
-    }
-
-    pub(super) fn subject(&mut self, client: Address) -> SubjectNumber {
-        if let Some(&known) = self.subject_numbers.get(&client) {
-            return known;
-        }
-        let subject = if self.subjects.len() < CLIENTS_MAX {
-            self.identities.subject(client)
-        } else {
-            self.summary.bound(Counter::ClientFolded, 1);
-            if self.subjects.last() == Some(&Subject::other()) {
-                return (self.subjects.len() - 1) as SubjectNumber;
-            }
-            Subject::other()
-        };
-        let number = self.subjects.len() as SubjectNumber;
-        let is_other = subject == Subject::other();
-        self.told.push(self.identities.told(client).filter(|_| !is_other));
-        self.subjects.push(subject);
-        if self.subject_numbers.len() < CLIENTS_MAX {
-            self.subject_numbers.insert(client, number);
-        }
-        number
     }
 }

@@ -15,7 +15,7 @@ impl Merge {
         let mut values = Vec::new();
         for seen in parts.iter().flat_map(|(_, part)| &part.traits) {
             let value = self.identities.trait_value(seen.value);
-            let subject = self.subject(seen.address);
+            let Some(subject) = self.hinted_subject(seen.address) else { continue };
             self.tell(subject, seen.hour);
             values.push((subject, seen.hour, seen.what, value));
         }
@@ -24,7 +24,7 @@ impl Merge {
         for opening in openings {
             self.openings.see(opening);
             let Some(ticks) = opening.ticks else { continue };
-            let subject = self.subject(opening.client.address);
+            let Some(subject) = self.hinted_subject(opening.client.address) else { continue };
             let hour = opening.hour;
             match self.clocks.see(subject, opening, ticks) {
                 Ok(Some(number)) => {
@@ -53,7 +53,7 @@ impl Merge {
     pub(super) fn settle_sources(&mut self, horizon: Option<Timestamp>) {
         let mut values = Vec::new();
         for told in self.openings.settle(horizon) {
-            let subject = self.subject(told.address);
+            let Some(subject) = self.hinted_subject(told.address) else { continue };
             self.tell(subject, told.hour);
             let numbers = 1..=told.number.min(Trait::VALUES_MAX as u64);
             let value = |number| self.identities.trait_value(number);

@@ -1,0 +1,58 @@
+//! Numbers of subjects, within a bound that leaves room for those who do more than ask.
+
+use super::super::gathered::SubjectNumber;
+use super::Merge;
+use crate::identity::Subject;
+use crate::net::Address;
+use crate::stats::Counter;
+
+/// Clients with rows; those beyond are one client "other".
+const CLIENTS_MAX: usize = 1 << 20;
+/// Of these, how many there may be for which nothing but a question or a trait makes a client: both
+/// come from made-up addresses, too. What a table of 2^18 places takes.
+const CLIENTS_HINTED_MAX: usize = 7 << 15;
+impl Merge {
+    /// The subject of a client with rows.
+    pub(super) fn subject(&mut self, client: Address) -> SubjectNumber {
+        if let Some(&known) = self.subject_numbers.get(&client) {
+            return known;
+        }
+        if self.subjects.len() >= CLIENTS_MAX {
+            return self.other_subject();
+        }
+        let number = self.subjects.len() as SubjectNumber;
+        self.told.push(self.identities.told(client));
+        self.subjects.push(self.identities.subject(client));
+        self.subject_numbers.insert(client, number);
+        number
+    }
+
+    /// The subject of somebody of whom there is nothing but a hint; none where there is no room.
+    pub(super) fn hinted_subject(&mut self, client: Address) -> Option<SubjectNumber> {
+        if self.subjects.len() < CLIENTS_HINTED_MAX {
+            return Some(self.subject(client));
+        }
+        let known = self.subject_numbers.get(&client).copied();
+        if known.is_none() {
+            self.summary.bound(Counter::HintDropped, 1);
+        }
+        known
+    }
+
+    /// The subject of somebody who has asked for a name, and perhaps no more.
+    pub(super) fn asking_subject(&mut self, client: Address) -> SubjectNumber {
+        if self.subjects.len() < CLIENTS_HINTED_MAX || self.subject_numbers.contains_key(&client) {
+            return self.subject(client);
+        }
+        self.other_subject()
+    }
+
+    fn other_subject(&mut self) -> SubjectNumber {
+        self.summary.bound(Counter::ClientFolded, 1);
+        *self.other.get_or_insert_with(|| {
+            self.told.push(None);
+            self.subjects.push(Subject::other());
+            (self.subjects.len() - 1) as SubjectNumber
+        })
+    }
+}
