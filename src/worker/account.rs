@@ -336,7 +336,10 @@ impl Worker {
             self.end_anonymous(flow);
             self.table.cold(flow).behind_hello = [0; 2];
         }
-        let name = self.intern(name);
+        let name = match source {
+            NameSource::Dns => self.intern_question(name),
+            _ => self.intern(name),
+        };
         let cold = self.table.cold(flow);
         cold.name = name;
         cold.set_name_source(source as u8);
@@ -414,7 +417,8 @@ impl Worker {
             }
             return;
         }
-        let is_answered = cold.told & told::HANDSHAKE != 0;
+        let both_spoke = mark::SPOKE_0 | mark::SPOKE_0 << 1;
+        let is_answered = cold.told & told::HANDSHAKE != 0 || hot.marks & both_spoke == both_spoke;
         if self.part.anonymous.len() >= ANONYMOUS_MAX || !self.allowance.anonymous(is_answered) {
             self.part.counters.count(Counter::AnonymousOverflow);
             return self.book_as_it_is(flow, hour, &sums);

@@ -13,7 +13,7 @@ use crate::usage::{QuestionKey, Questions, Sums, UsageKey};
 /// Bytes that a worker gathers in a tick.
 pub const GATHERED_BYTES_MAX: usize = 48 << 20;
 /// Sums in a tick of anonymous flows in which not both sides spoke.
-pub const UNANSWERED_MAX: usize = 65_536;
+pub const UNANSWERED_MAX: usize = 32_768;
 /// Sums in a tick of questions to DNS.
 pub const QUESTIONS_MAX: usize = 65_536;
 /// TCP connections in a tick that addresses at home opened.

@@ -12,21 +12,22 @@ const OTHER: &str = "other";
 impl Worker {
     /// Holds a name; where too many are held, its registrable domain, or "other".
     pub(super) fn intern(&mut self, name: &str) -> NameId {
-        self.intern_within(name, NAMES_MAX)
+        self.intern_within(name, NAMES_MAX, 2 * NAMES_MAX)
     }
 
-    /// The same for names that were only asked for: they leave half of the room to those of flows.
+    /// The same for names that were only asked for: they leave half of the room to those of flows, and
+    /// their domains a quarter.
     pub(super) fn intern_question(&mut self, name: &str) -> NameId {
-        self.intern_within(name, NAMES_MAX / 2)
+        self.intern_within(name, NAMES_MAX / 2, NAMES_MAX / 4 * 3)
     }
 
-    fn intern_within(&mut self, name: &str, names_max: usize) -> NameId {
+    fn intern_within(&mut self, name: &str, names_max: usize, domains_max: usize) -> NameId {
         let held = self.names.len();
         if held < names_max {
             return self.names.hold(name);
         }
         match registrable_domain(name) {
-            Some(domain) if held < 2 * names_max => {
+            Some(domain) if held < domains_max => {
                 self.count_event(Counter::NameFolded);
                 self.names.hold(domain)
             }
