@@ -112,11 +112,16 @@ impl Undecodable {
 ///
 /// A TCP header that the capture cut behind its flags (14 bytes), or a UDP header cut behind its
 /// ports (4 bytes), still gives a packet, with fields that are not there at 0.
-#[inline]
+#[inline(always)]
 pub fn decode(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Packet) -> Outcome {
     if common(link, frame, wire_length, packet) {
         return Outcome::Packet;
     }
+    uncommon(link, frame, wire_length, packet)
+}
+
+/// Decodes a frame of any kind, as [`decode`] does where the frame is not [`common`].
+pub fn uncommon(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Packet) -> Outcome {
     walk::decode(link, frame, wire_length, packet)
 }
 

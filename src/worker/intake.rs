@@ -130,7 +130,7 @@ impl Intake {
         frame: &[u8],
         packet: &mut Packet,
     ) -> bool {
-        let (bucket, bytes) = match decode::decode(link, frame, wire_length, packet) {
+        let (bucket, bytes) = match decode::uncommon(link, frame, wire_length, packet) {
             Outcome::Packet => return true,
             Outcome::NonIp { bytes } => {
                 let sender = match link {
