@@ -367,18 +367,25 @@ fn conversation(said: &[(Side, &[u8])]) -> Made {
 
 #[test]
 fn requests_that_begin_a_tunnel_are_known_whatever_their_path() {
-    let told = |request: &str| {
-        let said = [
+    const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    let answered = |request: &str, answer: &str| {
+        let page = "GET /page HTTP/1.1\r\nHost: x.example\r\n\r\n";
+        let said: [(Side, &[u8]); 6] = [
+            (Side::Up, page.as_bytes()),
+            (Side::Down, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
             (Side::Up, request.as_bytes()),
-            (Side::Down, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+            (Side::Down, answer.as_bytes()),
             (Side::Up, &[0x5a; 900]),
             (Side::Down, &[0xa5; 9_000]),
         ];
-        let made = conversation(&said);
+        // Also behind a page on the same connection.
+        let [behind, made] = [conversation(&said), conversation(&said[2..])];
+        assert_eq!(behind.rows("detours.csv").len(), made.rows("detours.csv").len(), "{request}");
         let rows = made.rows("detours.csv");
         assert_eq!(rows.is_empty(), made.flow_to(8080)["tunnel"].is_null(), "{request}");
         rows.first().map(|row| row["what"].clone())
     };
+    let told = |request: &str| answered(request, ACCEPTED);
     let upgrade = |path: &str, to: &str| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: x.example\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\n"
@@ -388,6 +395,10 @@ fn requests_that_begin_a_tunnel_are_known_whatever_their_path() {
     assert_eq!(told(&upgrade("/vpn?t=*", "Connect-IP")).as_deref(), Some("masque"));
     assert_eq!(told(&upgrade("/t/192.0.2.6/25", "connect-tcp")).as_deref(), Some("masque"));
     assert_eq!(told(&upgrade("/chat", "websocket")), None);
+    let refused = "HTTP/1.1 404 Not Found\r\nContent-Length: 9000\r\n\r\n";
+    assert_eq!(answered(&upgrade("/proxy/192.0.2.6/443/", "connect-udp"), refused), None);
+    let page = "GET /.well-known/masque/udp/192.0.2.6/443/ HTTP/1.1\r\nHost: x.example\r\n\r\n";
+    assert_eq!(answered(page, refused), None);
     let sstp = "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n\
         Host: vpn.x.example\r\nContent-Length: 18446744073709551615\r\n\r\n";
     assert_eq!(told(sstp).as_deref(), Some("sstp"));

@@ -25,6 +25,9 @@ const HEADERS_MAX: usize = 64;
 /// Method Registry").
 const METHOD_LENGTH_MAX: usize = 24;
 
+/// How a server agrees to another protocol; HTTP/1.0 has no such answer.
+pub(crate) const UPGRADED: &[u8] = b"HTTP/1.1 101";
+
 /// The longest name of a header behind a sloppy request line.
 const HEADER_NAME_LENGTH_MAX: usize = 64;
 
@@ -57,6 +60,8 @@ pub struct Head {
     pub bad_name: bool,
     /// The tunnel that it begins, if any.
     pub tunnel: Option<TunnelProtocol>,
+    /// The tunnel that it asks for, and that begins where the server agrees (RFC 9110, 7.8).
+    pub upgrade: Option<TunnelProtocol>,
 }
 
 /// None of [`METHODS`] is longer, in bytes.
@@ -171,6 +176,11 @@ fn names_other_protocol(line: &[u8]) -> bool {
         && word.iter().all(u8::is_ascii_uppercase)
 }
 
+/// Whether a line, without its end, says that a server agrees to another protocol (RFC 9110, 15.2.2).
+pub(crate) fn is_upgraded(line: &[u8]) -> bool {
+    line.starts_with(UPGRADED) && matches!(line.get(UPGRADED.len()), None | Some(b' '))
+}
+
 /// Where the head of a request ends: the length up to and with its empty line.
 ///
 /// `scanned` says how many bytes of the beginning are known to hold no end; the line that they
@@ -233,6 +243,7 @@ pub(crate) struct Fields {
     request: Request,
     bad_name: bool,
     tunnel: Option<TunnelProtocol>,
+    upgrade: Option<TunnelProtocol>,
     host_seen: bool,
     content_length: Option<Option<u64>>,
     chunked: bool,
@@ -298,7 +309,7 @@ impl Fields {
             }
             6 if name.eq_ignore_ascii_case(b"expect") => self.expects = true,
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.tunnel = self.tunnel.or_else(|| tunnel::of_upgrade(value));
+                self.upgrade = self.upgrade.or_else(|| tunnel::of_upgrade(value));
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // A list of the same value is that value (RFC 9112, 6.3).
@@ -317,10 +328,16 @@ impl Fields {
                 self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
             }
             22 if name.eq_ignore_ascii_case(b"sec-websocket-protocol") => {
-                self.tunnel = self.tunnel.or_else(|| tunnel::of_subprotocol(value));
+                self.upgrade = self.upgrade.or_else(|| tunnel::of_subprotocol(value));
             }
             _ => {}
         }
+    }
+
+    /// Takes the protocol of an extended CONNECT (RFC 8441, 4): a server has said before that it knows
+    /// such requests (3).
+    pub(crate) fn extended_connect(&mut self, protocol: &[u8]) {
+        self.tunnel = tunnel::of_upgrade(protocol);
     }
 
     /// The host of an authority; what is no hostname is remembered.
@@ -353,8 +370,8 @@ impl Fields {
                 Some(None) => Body::Unknown,
             }
         };
-        let Fields { request, bad_name, tunnel, .. } = self;
-        Head { request, length, body, bad_name, tunnel }
+        let Fields { request, bad_name, tunnel, upgrade, .. } = self;
+        Head { request, length, body, bad_name, tunnel, upgrade }
     }
 }
 

@@ -173,7 +173,7 @@ impl Block {
             }
             Name::Authority => *authority = fields.host_of(value),
             Name::Host => fields.header(b"host", value),
-            Name::Protocol => fields.header(b"upgrade", value),
+            Name::Protocol => fields.extended_connect(value),
             Name::ForwardedFor => fields.header(b"x-forwarded-for", value),
             Name::Other => {}
         });

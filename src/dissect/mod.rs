@@ -74,6 +74,10 @@ pub enum Finding<'a> {
         /// Whether it is the answer: the sender is the server.
         is_reply: bool,
     },
+    /// The sender asks for a tunnel by an upgrade of HTTP: one, where the other side agrees.
+    UpgradeAsked(TunnelProtocol),
+    /// The sender agrees to an upgrade of HTTP.
+    Upgraded,
     /// The flow carries media of a call.
     Media(media::MediaKind),
     /// A packet that may be OpenVPN's: to be held against those of the other side.

@@ -208,6 +208,7 @@ impl SideStream {
             Some(22) => tls::may_be_hello(segment),
             Some(b'A'..=b'Z') => {
                 http::begins_with_method(segment)
+                    || segment.starts_with(http::UPGRADED)
                     || segment.starts_with(b"PROXY ")
                     || segment.starts_with(http2::PREFACE)
             }
@@ -436,6 +437,9 @@ impl SideStream {
                 emit(Finding::Refused(Counter::HttpMalformed));
             }
             return Step::Done;
+        }
+        if http::is_upgraded(line) {
+            emit(Finding::Upgraded);
         }
         // What follows a response is no hello; a server behind a proxy begins a new segment.
         if line.starts_with(b"HTTP/") || !is_line || self.in_midst {

@@ -33,6 +33,8 @@ pub(super) enum Found {
     Dns(Vec<u8>),
     Tunnel { protocol: TunnelProtocol, by_client: bool },
     Socks4 { is_reply: bool },
+    UpgradeAsked(TunnelProtocol),
+    Upgraded,
     Media(MediaKind),
     OpenVpn(openvpn::Packet),
     NotDns,
@@ -57,6 +59,8 @@ impl Found {
             Finding::DnsMessage(message) => Found::Dns(message.to_vec()),
             Finding::Tunnel { protocol, by_client } => Found::Tunnel { protocol, by_client },
             Finding::Socks4 { is_reply } => Found::Socks4 { is_reply },
+            Finding::UpgradeAsked(protocol) => Found::UpgradeAsked(protocol),
+            Finding::Upgraded => Found::Upgraded,
             Finding::Media(kind) => Found::Media(kind),
             Finding::OpenVpn(packet) => Found::OpenVpn(packet),
             Finding::NotDns => Found::NotDns,
@@ -100,6 +104,8 @@ impl Worker {
                     self.tunnel_in_stream(flow, side, protocol, by_client);
                 }
                 Found::Socks4 { is_reply } => self.socks4(flow, side, is_reply),
+                Found::UpgradeAsked(protocol) => self.upgrade_asked(flow, protocol),
+                Found::Upgraded => self.upgraded(flow, side),
                 Found::Media(kind) => self.mark_media(flow, kind),
                 Found::OpenVpn(packet) => self.openvpn_packet(flow, side, packet),
                 Found::NotDns => self.leave_service(flow),

@@ -21,7 +21,7 @@ use crate::dissect::media;
 use crate::dissect::presence;
 use crate::dissect::quic::{self, Initials};
 use crate::dissect::stream::SideStream;
-use crate::dissect::tunnel::Datagrams;
+use crate::dissect::tunnel::{Datagrams, TunnelProtocol};
 use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
 use crate::flow::table::FlowId;
@@ -59,6 +59,8 @@ pub(super) struct Inspector {
     pub(super) outer: HashMap<FlowId, Doubt, RandomState>,
     /// What was seen of flows that may be tunnels.
     pub(super) tunnels: HashMap<FlowId, Datagrams, RandomState>,
+    /// What connections of HTTP are asked to be upgraded to.
+    pub(super) upgrades: HashMap<FlowId, TunnelProtocol, RandomState>,
     /// What was seen of flows that may carry media of calls.
     pub(super) media: HashMap<FlowId, media::Seen, RandomState>,
     /// Marks of QUIC that flows with several connections have besides their latest.

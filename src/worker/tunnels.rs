@@ -118,6 +118,22 @@ impl Worker {
         }
     }
 
+    /// Remembers what HTTP is asked to be upgraded to.
+    pub(super) fn upgrade_asked(&mut self, flow: FlowId, protocol: TunnelProtocol) {
+        if self.inspector.upgrades.len() < INSPECTIONS_MAX {
+            self.inspector.upgrades.insert(flow, protocol);
+        } else {
+            self.count_event(Counter::TunnelOverflow);
+        }
+    }
+
+    /// Takes an agreement to an upgrade, by the server.
+    pub(super) fn upgraded(&mut self, flow: FlowId, side: Side) {
+        if let Some(protocol) = self.inspector.upgrades.remove(&flow) {
+            self.tunnel_in_stream(flow, 1 - side, protocol, true);
+        }
+    }
+
     /// Holds a packet that may be OpenVPN's against those of the flow's other side.
     pub(super) fn openvpn_packet(&mut self, flow: FlowId, side: Side, packet: OpenVpnPacket) {
         let fresh = || Datagrams::OpenVpn(Default::default());
@@ -179,6 +195,9 @@ impl Worker {
         }
         if !self.inspector.media.is_empty() {
             self.inspector.media.remove(&flow);
+        }
+        if !self.inspector.upgrades.is_empty() {
+            self.inspector.upgrades.remove(&flow);
         }
     }
 

@@ -142,5 +142,7 @@ pub(super) fn emit_head(head: Head, emit: &mut Emit<'_>) {
     emit(Finding::Request(head.request));
     if let Some(protocol) = head.tunnel {
         emit(Finding::Tunnel { protocol, by_client: true });
+    } else if let Some(protocol) = head.upgrade {
+        emit(Finding::UpgradeAsked(protocol));
     }
 }

@@ -72,6 +72,8 @@ fn show(finding: &Finding<'_>) -> String {
         Finding::Media(kind) => format!("media {}", kind.as_str()),
         Finding::OpenVpn(packet) => format!("openvpn {packet:?}"),
         Finding::NotDns => "no dns".to_owned(),
+        Finding::UpgradeAsked(protocol) => format!("asks for {}", protocol.as_str()),
+        Finding::Upgraded => "agreed".to_owned(),
         Finding::Refused(counter) => format!("refused {}", counter.name()),
     }
 }
@@ -179,6 +181,14 @@ fn conversations() -> Vec<(Vec<u8>, Vec<&'static str>)> {
             b"GET /tor/server/authority HTTP/1.0\r\nHost: a.example\r\n\r\n".to_vec(),
             vec!["request a.example -", "tunnel tor"],
         ),
+        (
+            b"GET /t HTTP/1.1\r\nHost: a.example\r\nUpgrade: connect-udp\r\n\r\n".to_vec(),
+            vec!["request a.example -", "asks for masque"],
+        ),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(), vec!["agreed"]),
+        (b"HTTP/1.1 101\r\n\r\n".to_vec(), vec!["agreed"]),
+        (b"HTTP/1.1 1010 Other\r\n\r\n".to_vec(), vec![]),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec(), vec![]),
         (b"# a log\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), vec![]),
         (b"\r\n\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), vec![
             "request a.example -",

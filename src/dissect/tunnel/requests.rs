@@ -2,19 +2,11 @@
 //! takes TLS off in front of the sensor.
 //!
 //! MASQUE is known by what it asks to be upgraded to (RFC 9298, 3.2; RFC 9484, 4.2; the drafts
-//! draft-ietf-httpbis-connect-tcp and draft-ietf-masque-connect-ethernet), whatever the template of
-//! its target is, and by the default templates; VPNs over HTTPS by a method or a path of
-//! their own; Chisel by its subprotocol of WebSocket.
+//! draft-ietf-httpbis-connect-tcp and draft-ietf-masque-connect-ethernet), whatever its target is;
+//! VPNs over HTTPS by a method or a path of their own; Chisel by its subprotocol of WebSocket.
 
 use super::{TunnelProtocol, tor};
 
-/// The default templates (RFC 9298, 2; RFC 9484, 3; and those of the drafts).
-const MASQUE: [&[u8]; 4] = [
-    b"/.well-known/masque/udp/",
-    b"/.well-known/masque/ip/",
-    b"/.well-known/masque/tcp/",
-    b"/.well-known/masque/ethernet/",
-];
 /// What is to be upgraded to.
 const MASQUE_PROTOCOLS: [&[u8]; 4] =
     [b"connect-udp", b"connect-ip", b"connect-tcp", b"connect-ethernet"];
@@ -41,14 +33,11 @@ pub(crate) fn of_request(method: &[u8], target: &[u8]) -> Option<TunnelProtocol>
     }
     match method {
         b"GET" | b"POST" if tor::is_target(target) => Some(TunnelProtocol::Tor),
-        b"GET" | b"POST" if MASQUE.iter().any(|path| target.starts_with(path)) => {
-            Some(TunnelProtocol::Masque)
-        }
         _ => None,
     }
 }
 
-/// Which tunnel a connection is to become, by the protocols of `Upgrade` (RFC 9110, 7.8) or by
+/// Which tunnel a connection is to become where the server agrees, by the protocols of `Upgrade` (RFC 9110, 7.8) or by
 /// `:protocol` (RFC 8441, 4).
 pub(crate) fn of_upgrade(value: &[u8]) -> Option<TunnelProtocol> {
     value.split(|&byte| byte == b',').find_map(|protocol| {
@@ -90,9 +79,6 @@ mod tests {
             of_request(method.as_bytes(), target.as_bytes()).map(TunnelProtocol::as_str)
         };
         assert_eq!(of("GET /tor/status-vote/current/consensus.z"), Some("tor"));
-        assert_eq!(of("GET /.well-known/masque/udp/192.0.2.6/443/"), Some("masque"));
-        assert_eq!(of("GET /.well-known/masque/ip/*/*/"), Some("masque"));
-        assert_eq!(of("GET /.well-known/masque/tcp/192.0.2.6/443/"), Some("masque"));
         let sstp = "/sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/";
         assert_eq!(of(&format!("SSTP_DUPLEX_POST {sstp}")), Some("sstp"));
         assert_eq!(of("POST /vpnsvc/connect.cgi"), Some("softether"));
@@ -102,7 +88,7 @@ mod tests {
         for other in [
             "GET /tor/",
             "GET /torrents/",
-            "PUT /.well-known/masque/udp/x",
+            "GET /.well-known/masque/udp/192.0.2.6/443/",
             &format!("POST {sstp}"),
             "GET /vpnsvc/connect.cgi",
             "CONNECT tunnel.example:443",
