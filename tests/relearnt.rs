@@ -27,6 +27,8 @@ const UNKNOWN: [&str; 6] = [
 ];
 /// Tenants below a public suffix, which is an app's.
 const TENANTS: [&str; 2] = ["docs.first-tenant.github.io", "second-tenant.github.io"];
+/// What no host is called: DNS is asked for it, and it is nobody's but its domain's.
+const SERVICES: [&str; 2] = ["lb._dns-sd._udp.north-desk.com", "_xmpp._tcp.west-meet.com"];
 const FRONT: &str = "cloudflare-ech.com";
 const CLIENTS: u64 = 5;
 const ADDRESSES: u64 = 3;
@@ -37,7 +39,7 @@ fn end(text: String) -> SocketAddr {
 
 /// Clients that ask for names, use them, hide them, and call; names share addresses.
 fn traffic(random: &mut Random) -> Traffic {
-    let names = || KNOWN.iter().chain(&UNKNOWN).chain(&TENANTS);
+    let names = || KNOWN.iter().chain(&UNKNOWN).chain(&TENANTS).chain(&SERVICES);
     let count = names().count() as u64;
     let mut traffic = Traffic::default();
     let mut time = START;
@@ -55,7 +57,7 @@ fn traffic(random: &mut Random) -> Traffic {
             talk.send(Side::Down, &dns::response(7, name, &[server.ip()], 300));
         }
         let kind = random.below(6);
-        if kind == 0 {
+        if kind == 0 || SERVICES.contains(name) && kind != 2 {
             continue;
         }
         if kind == 1 {

@@ -14,24 +14,17 @@ use crate::worker::detours::Detour;
 /// All targets of a database.
 pub type Stored = BTreeMap<TargetId, StoredTarget>;
 
+/// How deep targets hang on others: media on what their client called with, that on what DNS told it,
+/// and that on the tenant of a suffix.
+const DEPTH_MAX: usize = 4;
+
 /// The targets that are something else now, and what.
 pub fn decide_anew(stored: &Stored, verdicts: &mut Verdicts) -> Vec<NewTarget> {
     let mut changed = Vec::new();
     for (&id, target) in stored {
         let Some(grounds) = &target.grounds else { continue };
-        let mut all = |ids: &[TargetId]| -> Vec<Member> {
-            ids.iter().filter_map(|id| member(stored, *id, verdicts)).collect()
-        };
-        let own = match grounds.rule {
-            Rule::Suffix => all(&[id]),
-            _ => all(&grounds.own),
-        };
-        let others = all(&grounds.others);
-        // Where a member is not known any more, nothing is.
-        if own.is_empty() || own.len() < grounds.own.len() || others.len() < grounds.others.len() {
-            continue;
-        }
-        let (now, bucket, verdict) = match decide(grounds.rule, &own, &others) {
+        let Some(outcome) = outcome(stored, id, grounds, DEPTH_MAX, verdicts) else { continue };
+        let (now, bucket, verdict) = match outcome {
             Outcome::Agreed(verdict) => {
                 let now = verdict.target.map(|number| verdicts.target(number).clone());
                 (now, verdict.bucket, Some(verdict))
@@ -50,26 +43,56 @@ pub fn decide_anew(stored: &Stored, verdicts: &mut Verdicts) -> Vec<NewTarget> {
             None => Bucket::Infrastructure,
         };
         let detour = verdict.and_then(|verdict| verdicts.detour(verdict, Detour::DnsOverHttps));
-        let is_new = is_of_domain(stored, grounds);
+        let is_new = is_of_domain(stored, grounds, DEPTH_MAX);
         changed.push(NewTarget { id, target: now, from, bucket, detour, is_new });
     }
     changed
 }
 
+/// What flows of a target are now; none where something on which it hangs is not kept any more.
+fn outcome(
+    stored: &Stored,
+    id: TargetId,
+    grounds: &Grounds<TargetId>,
+    depth: usize,
+    verdicts: &mut Verdicts,
+) -> Option<Outcome> {
+    let depth = depth.checked_sub(1)?;
+    let mut all = |ids: &[TargetId]| -> Option<Vec<Member>> {
+        ids.iter().map(|id| member(stored, *id, depth, verdicts)).collect()
+    };
+    let own = match grounds.rule {
+        Rule::Suffix => all(&[id]),
+        _ => all(&grounds.own),
+    };
+    let (own, others) = (own.filter(|own| !own.is_empty())?, all(&grounds.others)?);
+    Some(decide(grounds.rule, &own, &others))
+}
+
 /// What a target is now, as something that a flow may be of; none where it is not kept any more.
-fn member(stored: &Stored, id: TargetId, verdicts: &mut Verdicts) -> Option<Member> {
+fn member(stored: &Stored, id: TargetId, depth: usize, verdicts: &mut Verdicts) -> Option<Member> {
     let target = stored.get(&id)?;
-    if let Some(Grounds { rule: Rule::Suffix, own, .. }) = &target.grounds {
-        let tenant = stored.get(own.first()?)?;
-        if let Some(verdict) = verdicts.whole_domain(&tenant.domain, &tenant.label) {
-            let is_same = target.target().is_some_and(|before| {
-                let now = verdict.target.map(|number| verdicts.target(number));
-                is_same(Some(&before), now)
-            });
-            if !is_same {
-                return Some(Member { verdict, domain: Some(tenant.domain.as_str().into()) });
+    match &target.grounds {
+        Some(Grounds { rule: Rule::Suffix, own, .. }) => {
+            let tenant = stored.get(own.first()?)?;
+            if let Some(verdict) = verdicts.whole_domain(&tenant.domain, &tenant.label) {
+                let is_same = target.target().is_some_and(|before| {
+                    let now = verdict.target.map(|number| verdicts.target(number));
+                    is_same(Some(&before), now)
+                });
+                if !is_same {
+                    return Some(Member { verdict, domain: Some(tenant.domain.as_str().into()) });
+                }
             }
         }
+        Some(grounds) => {
+            let verdict = match outcome(stored, id, grounds, depth, verdicts)? {
+                Outcome::Agreed(verdict) => verdict,
+                Outcome::Open(bucket) => Verdict { bucket, ..Verdict::nobodys() },
+            };
+            return Some(Member { verdict, domain: None });
+        }
+        None => {}
     }
     let domain: Option<Box<str>> =
         (!target.domain.is_empty()).then(|| target.domain.as_str().into());
@@ -92,9 +115,12 @@ fn member(stored: &Stored, id: TargetId, verdicts: &mut Verdicts) -> Option<Memb
 }
 
 /// Whether the first of those on which something hangs had no name once.
-fn is_of_domain(stored: &Stored, grounds: &Grounds<TargetId>) -> bool {
-    let first = grounds.own.first().and_then(|id| stored.get(id));
-    first.is_some_and(|first| !first.domain.is_empty())
+fn is_of_domain(stored: &Stored, grounds: &Grounds<TargetId>, depth: usize) -> bool {
+    let Some(first) = grounds.own.first().and_then(|id| stored.get(id)) else { return false };
+    match (&first.grounds, depth.checked_sub(1)) {
+        (Some(deeper), Some(depth)) => is_of_domain(stored, deeper, depth),
+        _ => !first.domain.is_empty(),
+    }
 }
 
 /// Whether nothing has changed: an app keeps what is told of its tenants.

@@ -4,7 +4,9 @@
 //! over connections that have names. Candidates for a flow of media are names of apps with which one
 //! can call ([`super::verdicts::Verdict::calls`]), in role `use`, of flows of the same client that
 //! began at most [`PRECEDES_NANOS`] before it, or had payload in a minute that ended within that
-//! time. If they are all one app, the media are its; else nobody knows which of them it was.
+//! time. If they are all one app, the media are its; else nobody knows which of them it was. Where what
+//! a flow was hangs on others, so does what its media are: it is remembered by its target, also as
+//! long as it is undecided.
 //!
 //! Such flows are heard of late, so media wait for [`WAIT_NANOS`] before they are
 //! told of. Stamps are those of packets and whole minutes of them, so that what is said depends
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::verdicts::TargetNumber;
 use crate::flow::table::FlowId;
 use crate::names::Candidate;
 use crate::net::Address;
@@ -40,11 +43,27 @@ pub(super) type OpenFlow = (usize, FlowId, Timestamp);
 /// lies within [`PRECEDES_NANOS`], which is many minutes, can be told from these as from all.
 type Uses = BTreeMap<Minute, (Timestamp, Timestamp)>;
 
+/// When a client used what.
+#[derive(Default)]
+struct Used {
+    names: BTreeMap<Arc<str>, Uses>,
+    /// By the target that hangs on others, with the name that it has now, or an empty one.
+    held: BTreeMap<TargetNumber, (Arc<str>, Uses)>,
+}
+
+/// Something that a client used before its media.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Preceding {
+    /// By what name, and when last; empty where nobody knows.
+    pub(super) candidate: Candidate,
+    /// The target that hangs on others, if it does.
+    pub(super) held: Option<TargetNumber>,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Calls {
-    /// When each client used what.
-    uses: HashMap<Address, BTreeMap<Arc<str>, Uses>, RandomState>,
+    uses: HashMap<Address, Used, RandomState>,
     /// Minutes in `uses`.
     minutes: usize,
     waiting: BTreeMap<OpenFlow, Vec<AnonymousSums>>,
@@ -53,17 +72,33 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Notes that a flow began by whose name one can call.
+    /// Notes that a flow began by whose name one can call; `held` is its target where that hangs on
+    /// others.
     /// What may turn out to be such a name (not `calls`) takes half of the room at most.
-    pub(super) fn began(&mut self, client: Address, name: &str, time: Timestamp, calls: bool) {
+    pub(super) fn began(
+        &mut self,
+        client: Address,
+        (name, held): (&str, Option<TargetNumber>),
+        time: Timestamp,
+        calls: bool,
+    ) {
         if self.minutes >= if calls { USES_MAX } else { USES_MAX / 2 } {
             self.dropped += 1;
             return;
         }
-        let names = self.uses.entry(client).or_default();
-        let uses = match names.get_mut(name) {
-            Some(uses) => uses,
-            None => names.entry(name.into()).or_default(),
+        let Used { names, held: by_target } = self.uses.entry(client).or_default();
+        let uses = match (held, names.get_mut(name)) {
+            (Some(target), _) => {
+                let (known, uses) =
+                    by_target.entry(target).or_insert_with(|| (name.into(), Uses::new()));
+                // Of several the first, whichever was heard of first.
+                if *name < **known {
+                    *known = name.into();
+                }
+                uses
+            }
+            (None, Some(uses)) => uses,
+            (None, None) => names.entry(name.into()).or_default(),
         };
         let before = uses.len();
         let (first, last) = uses.entry(time.minute()).or_insert((time, time));
@@ -75,32 +110,47 @@ impl Calls {
     pub(super) fn went_on(
         &mut self,
         client: Address,
-        name: &str,
+        used: (&str, Option<TargetNumber>),
         hour: Hour,
         minutes: u64,
         calls: bool,
     ) {
         let ends = (0..60).filter(|&bit| minutes & 1 << bit != 0);
         for end in ends.map(|bit| Minute(hour.0 + bit + 1)) {
-            self.began(client, name, Timestamp(i64::from(end.0) * NANOS_PER_MINUTE), calls);
+            self.began(client, used, Timestamp(i64::from(end.0) * NANOS_PER_MINUTE), calls);
         }
     }
 
-    /// What the client used before `first`, by name.
-    pub(super) fn candidates(&mut self, client: Address, first: Timestamp) -> Vec<Candidate> {
-        let Some(names) = self.uses.get(&client) else { return Vec::new() };
-        let mut found: Vec<Candidate> = Vec::new();
+    /// What the client used before `first`.
+    pub(super) fn candidates(&mut self, client: Address, first: Timestamp) -> Vec<Preceding> {
+        let Some(used) = self.uses.get(&client) else { return Vec::new() };
         let earliest = first.offset(-PRECEDES_NANOS);
-        for (name, uses) in names {
+        let latest = |uses: &Uses| {
             let minutes = uses.range(earliest.minute()..=first.minute());
             let mut stamps = minutes.rev().flat_map(|(_, &(first, last))| [last, first]);
-            if let Some(time) = stamps.find(|stamp| (earliest..=first).contains(stamp)) {
-                found.push(Candidate { name: (**name).into(), time });
-            }
-        }
+            stamps.find(|stamp| (earliest..=first).contains(stamp))
+        };
+        let names = used.names.iter().map(|(name, uses)| (name, uses, None));
+        let held = used.held.iter().map(|(&target, (name, uses))| (name, uses, Some(target)));
+        let mut found: Vec<Preceding> = names
+            .chain(held)
+            .filter_map(|(name, uses, held)| {
+                let candidate = Candidate { name: (**name).into(), time: latest(uses)? };
+                Some(Preceding { candidate, held })
+            })
+            .collect();
         self.dropped += found.len().saturating_sub(CANDIDATES_MAX) as u64;
         found.truncate(CANDIDATES_MAX);
         found
+    }
+
+    /// Targets have other numbers from now on.
+    pub(super) fn renumber(&mut self, mut number: impl FnMut(TargetNumber) -> TargetNumber) {
+        for used in self.uses.values_mut() {
+            let held = std::mem::take(&mut used.held);
+            used.held = held.into_iter().map(|(target, uses)| (number(target), uses)).collect();
+        }
+        self.minutes = self.uses.values().map(Used::minutes).sum();
     }
 
     /// Whether a flow waits.
@@ -140,13 +190,15 @@ impl Calls {
     pub(super) fn forget(&mut self, horizon: Timestamp) {
         let until = horizon.offset(-(PRECEDES_NANOS + 2 * WAIT_NANOS)).minute();
         let mut minutes = 0;
-        self.uses.retain(|_, names| {
-            names.retain(|_, uses| {
+        self.uses.retain(|_, used| {
+            let is_left = |uses: &mut Uses| {
                 uses.retain(|minute, _| *minute >= until);
-                minutes += uses.len();
                 !uses.is_empty()
-            });
-            !names.is_empty()
+            };
+            used.names.retain(|_, uses| is_left(uses));
+            used.held.retain(|_, (_, uses)| is_left(uses));
+            minutes += used.minutes();
+            !(used.names.is_empty() && used.held.is_empty())
         });
         self.minutes = minutes;
     }
@@ -154,6 +206,13 @@ impl Calls {
     /// Uses, candidates and flows left out since the last time this was asked.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
+    }
+}
+
+impl Used {
+    fn minutes(&self) -> usize {
+        let held = self.held.values().map(|(_, uses)| uses.len());
+        self.names.values().map(Uses::len).chain(held).sum()
     }
 }
 
@@ -172,7 +231,10 @@ mod tests {
 
     fn names(calls: &mut Calls, seconds: i64) -> Vec<(String, Timestamp)> {
         let found = calls.candidates(CLIENT, at(seconds));
-        found.into_iter().map(|found| (found.name.into(), found.time)).collect()
+        found
+            .into_iter()
+            .map(|Preceding { candidate, .. }| (candidate.name.into(), candidate.time))
+            .collect()
     }
 
     fn piece(first: i64) -> AnonymousSums {
@@ -199,9 +261,9 @@ mod tests {
     #[test]
     fn what_began_up_to_ten_minutes_before_is_a_candidate() {
         let mut calls = Calls::default();
-        calls.began(CLIENT, "a.example", at(0), true);
-        calls.began(CLIENT, "b.example", at(100), true);
-        calls.began(Address::v4([10, 0, 0, 2]), "c.example", at(0), true);
+        calls.began(CLIENT, ("a.example", None), at(0), true);
+        calls.began(CLIENT, ("b.example", None), at(100), true);
+        calls.began(Address::v4([10, 0, 0, 2]), ("c.example", None), at(0), true);
         assert!(names(&mut calls, -1).is_empty());
         assert_eq!(names(&mut calls, 0), [("a.example".to_owned(), at(0))]);
         assert_eq!(names(&mut calls, 100).len(), 2);
@@ -216,11 +278,34 @@ mod tests {
         let minute = at(0).minute();
         let hour = Hour(minute.0 - 5);
         let mut calls = Calls::default();
-        calls.went_on(CLIENT, "a.example", hour, 1 << 5, true);
+        calls.went_on(CLIENT, ("a.example", None), hour, 1 << 5, true);
         assert!(names(&mut calls, 19).is_empty());
         assert_eq!(names(&mut calls, 20).len(), 1);
         assert_eq!(names(&mut calls, 620).len(), 1);
         assert!(names(&mut calls, 621).is_empty());
+    }
+
+    #[test]
+    fn what_hangs_on_others_is_remembered_by_its_target() {
+        let mut calls = Calls::default();
+        calls.began(CLIENT, ("b.example", Some(7)), at(0), true);
+        calls.began(CLIENT, ("a.example", Some(7)), at(60), true);
+        calls.began(CLIENT, ("", Some(9)), at(30), false);
+        calls.began(CLIENT, ("a.example", None), at(20), true);
+        let told = |calls: &mut Calls| {
+            let found = calls.candidates(CLIENT, at(90)).into_iter();
+            found.map(|found| (found.candidate.name, found.held)).collect::<Vec<_>>()
+        };
+        let expected = |other: u32, undecided: u32| {
+            let name: Box<str> = "a.example".into();
+            [(name.clone(), None), (name, Some(other)), ("".into(), Some(undecided))]
+        };
+        assert_eq!(told(&mut calls), expected(7, 9));
+        calls.renumber(|target| target - 5);
+        assert_eq!(told(&mut calls), expected(2, 4));
+        assert_eq!(calls.minutes, 4);
+        calls.forget(at(5000));
+        assert!(calls.uses.is_empty() && calls.minutes == 0);
     }
 
     #[test]
@@ -245,8 +330,8 @@ mod tests {
     #[test]
     fn what_is_long_ago_is_forgotten() {
         let mut calls = Calls::default();
-        calls.began(CLIENT, "a.example", at(0), true);
-        calls.began(CLIENT, "a.example", at(900), true);
+        calls.began(CLIENT, ("a.example", None), at(0), true);
+        calls.began(CLIENT, ("a.example", None), at(900), true);
         // 1,000,000,000 s is 40 s into its minute.
         let kept = at(0).offset(PRECEDES_NANOS + 2 * WAIT_NANOS);
         calls.forget(kept.offset(19 * NANOS_PER_SECOND));

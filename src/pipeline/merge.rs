@@ -413,7 +413,8 @@ impl Merge {
                 && let Some(name) = self.calling(verdict, names.get(key.name))
             {
                 let minutes = sums.minutes_up | sums.minutes_down;
-                self.calls.went_on(key.client, &name, key.hour, minutes, verdict.calls);
+                let used = (&*name, None);
+                self.calls.went_on(key.client, used, key.hour, minutes, verdict.calls);
             }
             let standing = Standing::of(bucket, key.at_home);
             self.row(key.client, verdict.target, standing, key.hour, key.source, sums);
@@ -432,7 +433,7 @@ impl Merge {
                 && Bucket::from_number(bucket).is_none()
                 && let Some(name) = self.calling(verdict, names.get(name))
             {
-                self.calls.began(client, &name, time, verdict.calls);
+                self.calls.began(client, (&name, None), time, verdict.calls);
             }
             if began && verdict.target.is_some() && !at_home {
                 self.serves(server, names.get(name), time);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::calls::Preceding;
 use super::lookups::Lookups;
 use super::verdicts::{Outcome, TargetNumber, Verdict, Verdicts, decide};
 use crate::dissect::tunnel::{self, Oddness, TunnelProtocol};
@@ -57,11 +58,12 @@ impl Named {
         self.held.or_else(|| self.verdict?.target)
     }
 
-    /// Keeps on what it hangs what a flow is, where that is not certain for good.
+    /// Keeps on what it hangs what a flow is, where that is not certain for good: on the targets of its
+    /// candidates, the one that speaks for all first, and on what others had.
     fn hold(
         &mut self,
         rule: Rule,
-        candidates: &[Candidate],
+        candidates: &[Option<TargetNumber>],
         others: &[Box<str>],
         verdicts: &mut Verdicts,
     ) {
@@ -69,9 +71,9 @@ impl Named {
             return;
         }
         let mut own: Vec<TargetNumber> = Vec::new();
-        for candidate in in_order(candidates) {
+        for &target in candidates {
             // What is shared has no target: it agrees with nobody, whatever the others are.
-            let Some(target) = verdicts.name(&candidate.name).target else { return };
+            let Some(target) = target else { return };
             if !own.contains(&target) && own.len() < CANDIDATES_MAX {
                 own.push(target);
             }
@@ -88,12 +90,13 @@ impl Named {
             }
         }
         beside.sort_by(|&one, &other| verdicts.target(one).cmp(verdicts.target(other)));
-        // What is one domain's stays together.
-        let mut sites = own.iter().chain(&beside).map(|&target| verdicts.target(target).domain());
-        let first = sites.next().flatten();
-        if own.is_empty()
-            || first.is_some() && rule != Rule::Media && sites.all(|site| site == first)
-        {
+        // What is one domain's stays together, but for names that are never an app's.
+        let mut sites = own.iter().chain(&beside).map(|&target| {
+            let target = verdicts.target(target);
+            (target.domain(), target.is_no_host())
+        });
+        let Some(first) = sites.next().filter(|_| !own.is_empty()) else { return };
+        if first.0.is_some() && rule != Rule::Media && sites.all(|site| site == first) {
             return;
         }
         let now = match self.verdict {
@@ -248,7 +251,9 @@ pub fn name_flow(
     };
     if !candidates.is_empty() && !is_doubtful && !verdicts.is_resolver(flow.server) {
         let rule = if hidden { Rule::Hidden } else { Rule::Dns };
-        result.hold(rule, &candidates, &others, verdicts);
+        let own: Vec<_> =
+            in_order(&candidates).iter().map(|own| verdicts.name(&own.name).target).collect();
+        result.hold(rule, &own, &others, verdicts);
     }
     // What one product alone speaks is its app's, also on a server of one's own.
     if result.verdict.is_none_or(|verdict| verdict.app.is_none())
@@ -394,12 +399,21 @@ fn named(name: &str, source: NameSource, verdicts: &mut Verdicts) -> Named {
 
 /// Names a flow of media by what its client used before it; see [`super::calls`]. Domains among that
 /// say nothing, until they turn out to be an app's with which one can call.
-pub(super) fn name_media(candidates: &[Candidate], verdicts: &mut Verdicts) -> Named {
-    let mut calling = candidates.to_vec();
-    calling.retain(|candidate| verdicts.name(&candidate.name).calls);
+pub(super) fn name_media(mut preceding: Vec<Preceding>, verdicts: &mut Verdicts) -> Named {
+    let calling: Vec<_> = preceding
+        .iter()
+        .filter(|used| !used.candidate.name.is_empty())
+        .filter(|used| verdicts.name(&used.candidate.name).calls)
+        .map(|used| used.candidate.clone())
+        .collect();
     let named = by_candidates(&calling, &[], NameSource::Media, verdicts);
     let mut named = named.unwrap_or_else(Named::nobody_knows);
-    named.hold(Rule::Media, candidates, &[], verdicts);
+    named.source = NameSource::Media;
+    let target =
+        |used: &Preceding| used.held.or_else(|| verdicts.name(&used.candidate.name).target);
+    preceding.sort_by_key(|used| std::cmp::Reverse(used.candidate.time));
+    let own: Vec<_> = preceding.iter().map(target).collect();
+    named.hold(Rule::Media, &own, &[], verdicts);
     named
 }
 

@@ -15,7 +15,7 @@ use crate::feeds::autonomous_systems::AutonomousSystems;
 use crate::hostname::{is_private_suffix_below, registrable_domain};
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint};
-use crate::store::{AppFacts, Grounds, Rule, Target};
+use crate::store::{AppFacts, Grounds, NO_HOST, Rule, Target};
 use crate::worker::detours::Detour;
 
 /// Names remembered; when there are more, all are forgotten and matched anew.
@@ -348,8 +348,11 @@ impl Verdicts {
     }
 
     /// What all names below a registrable domain stand for, or those of a label that says less; none
-    /// where nothing is known of them, or where single names decide.
+    /// where nothing is known of them, or never will be, or where single names decide.
     pub fn whole_domain(&mut self, domain: &str, label: &str) -> Option<Verdict> {
+        if label == NO_HOST {
+            return None;
+        }
         // No rule names this host, so that only one for all of the domain matches it.
         let below = self.name(&format!("{ANY_HOST}.{domain}"));
         let itself = self.name(domain);
@@ -419,7 +422,11 @@ impl Verdicts {
     /// The target of a name of whose registrable domain nothing is known.
     fn domain(&mut self, name: &str, domain: &str) -> TargetNumber {
         let catalogue = Arc::clone(&self.catalogue);
-        self.number(match catalogue.label_below(name, domain) {
+        let label = match Catalogue::normalise(name) {
+            Some(_) => catalogue.label_below(name, domain),
+            None => Some(NO_HOST),
+        };
+        self.number(match label {
             Some(label) => Target::Labelled { domain: domain.into(), label: label.into() },
             None => Target::Domain(domain.into()),
         })

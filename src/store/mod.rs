@@ -49,8 +49,8 @@ pub use query::{
 pub use rename::{NamedLater, NewName, NewTarget, Renamed, StoredTarget};
 pub use rows::{
     AppFacts, CandidatesId, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit,
-    DetourRow, FollowedRow, Grounds, HealthRow, Plan, PossibleRow, PossibleSums, RingRow, Rule,
-    RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
+    DetourRow, FollowedRow, Grounds, HealthRow, NO_HOST, Plan, PossibleRow, PossibleSums, RingRow,
+    Rule, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
     TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;

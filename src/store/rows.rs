@@ -29,6 +29,10 @@ pub struct AppFacts {
     pub category: String,
 }
 
+/// The label of names that no signature applies to, whatever is learnt of their domain: those of
+/// services (`_xmpp._tcp`, RFC 8552), and what is no hostname.
+pub const NO_HOST: &str = "_";
+
 /// What was used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
@@ -46,7 +50,8 @@ pub enum Target {
     },
     /// A registrable domain that no signature knows.
     Domain(String),
-    /// Names below such a domain that would say less about use than others, if it were an app's.
+    /// Names below such a domain that would say less about use than others, if it were an app's; or
+    /// nothing at all ([`NO_HOST`]).
     Labelled {
         /// The registrable domain.
         domain: String,
@@ -67,6 +72,11 @@ impl Target {
             Target::Domain(domain) | Target::Labelled { domain, .. } => Some(domain),
             Target::App { .. } | Target::Undecided { .. } => None,
         }
+    }
+
+    /// Whether it stands for names that no signature applies to.
+    pub fn is_no_host(&self) -> bool {
+        matches!(self, Target::Labelled { label, .. } if label == NO_HOST)
     }
 }
 

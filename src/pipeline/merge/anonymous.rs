@@ -66,6 +66,19 @@ impl Merge {
         }
     }
 
+    /// The same of a flow that does not say its name, and whether one can call with it by what is known:
+    /// no name where that is yet to be decided.
+    fn calling_unsaid<'n>(&self, named: &'n Named) -> Option<(Cow<'n, str>, bool)> {
+        match (named.verdict, &named.name, named.held) {
+            (Some(verdict), Some(name), None) => {
+                Some((self.calling(verdict, name)?, verdict.calls))
+            }
+            (Some(verdict), Some(name), Some(_)) => Some((Cow::Borrowed(name), verdict.calls)),
+            (None, _, Some(_)) => Some((Cow::Borrowed(""), false)),
+            _ => None,
+        }
+    }
+
     /// Takes an anonymous flow's sums; `outer` is the name that goes with Encrypted
     /// ClientHello.
     pub(super) fn anonymous(
@@ -133,15 +146,16 @@ impl Merge {
             self.step(client, verdict, flow.at_home, row, flow.first_seen, step);
         }
         // What media say of an app says nothing of the next media.
-        if let (Some(verdict), NameSource::Dns, Some(name), None) =
-            (named.verdict, named.source, &named.name, flow.bucket)
-            && let Some(name) = self.calling(verdict, name)
+        if named.source == NameSource::Dns
+            && flow.bucket.is_none()
+            && let Some((name, calls)) = self.calling_unsaid(named)
         {
+            let used = (&*name, named.held);
             if flow.sums.connections > 0 {
-                self.calls.began(client, &name, flow.first_seen, verdict.calls);
+                self.calls.began(client, used, flow.first_seen, calls);
             }
             let minutes = flow.sums.minutes_up | flow.sums.minutes_down;
-            self.calls.went_on(client, &name, flow.hour, minutes, verdict.calls);
+            self.calls.went_on(client, used, flow.hour, minutes, calls);
         }
         // What it says that it is was told already.
         if flow.bucket.is_none() && flow.spoken.is_none() {
@@ -190,8 +204,8 @@ impl Merge {
         for (key, pieces) in self.calls.due(horizon) {
             let (.., first_seen) = key;
             let Some(client) = pieces.first().map(|piece| piece.client.address) else { continue };
-            let candidates = self.calls.candidates(client, first_seen);
-            let named = name_media(&candidates, &mut self.verdicts);
+            let preceding = self.calls.candidates(client, first_seen);
+            let named = name_media(preceding, &mut self.verdicts);
             let named = self.remember(key, named);
             for piece in &pieces {
                 self.named_flow(key, &named, piece);

@@ -127,6 +127,7 @@ impl Merge {
                 *target = self.verdicts.renumber(&old, *target);
             }
         }
+        self.calls.renumber(|target| self.verdicts.renumber(&old, target));
         self.loads.forget();
         self.unmatched.clear();
         self.stored_targets.clear();
