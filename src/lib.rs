@@ -219,8 +219,8 @@
 //! included, so that [`store::Store::rename`] only has to point the domain's target at the app and to
 //! move its bytes in the books. That holds for rules of whole registrable domains: a row does not
 //! know which host below the domain it was, but for [labels](store::Target::Labelled) that say less
-//! about use. Who leads loads is [kept apart](store::FollowedRow), since a domain with a name may lead
-//! no more. What has no certain name has a target of its own with [what it hangs on](store::Grounds), as far
+//! about use, and for names that are no host's. Who may lead loads is [kept apart](store::FollowedRow),
+//! since a domain with a name may lead no more, and what had none may lead. What has no certain name has a target of its own with [what it hangs on](store::Grounds), as far
 //! as domains are among that: [`pipeline::anew`] applies the same rule again. It is a target however
 //! certain it was, so that it can become open as well, and what it may have been is kept beside it.
 //!

@@ -174,16 +174,14 @@ fn assert_names_like_reading_again(
         Ended::from(command.args(captures).output().unwrap())
     };
     let code = read("before.db", false).code;
-    // What several names may stand for is not told anew from rows, and of what is at home there are
-    // none.
+    // Of what is at home there are no rows.
     let flows = support::json_lines(&desk.path("flows.jsonl"));
     let is_home = |flow: &&Value| match text(&flow["server_ip"]).parse().unwrap() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local(),
         IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
     };
     let at_home = flows.iter().filter(is_home).filter_map(|flow| flow["name"].as_str());
-    let candidates = flows.iter().filter_map(|flow| flow["candidates"].as_array());
-    let left_out: BTreeSet<&str> = candidates.flatten().map(text).chain(at_home).collect();
+    let left_out: BTreeSet<&str> = at_home.collect();
     let before = desk.report("before.db");
     let domains: Vec<String> = before["unmatched.csv"]
         .lines()
@@ -259,12 +257,34 @@ fn two_names_of_one_app_are_certain() {
     let signature = app("wetransfer", "file-sharing", "use", &domains);
     fs::write(desk.path("extra/wetransfer.toml"), signature).unwrap();
     desk.read("before.db", false);
-    desk.reclassify("before.db");
-    let apps = desk.report("before.db");
+    let told = desk.reclassify("before.db").stdout;
+    for domain in domains {
+        assert!(told.contains(&format!("wetransfer ({domain}): first seen ")), "{told}");
+    }
+    desk.read("again.db", true);
+    let (apps, again) = (desk.report("before.db"), desk.report("again.db"));
+    assert_eq!(apps["apps.csv"], again["apps.csv"]);
     let line = apps["apps.csv"].lines().find(|line| line.contains(",wetransfer,")).unwrap();
     // All of it is certain, whichever of the two it was, and nothing is only possible.
     let none_certain = format!(",0,0,{bytes},");
     assert!(line.contains(&format!(",{bytes},")) && !line.contains(&none_certain), "{line}");
+}
+
+#[test]
+fn what_the_catalogue_said_of_names_below_a_domain_of_ones_own_is_told_to_stay() {
+    let desk = Desk::new();
+    let signature = app("wetransfer", "file-sharing", "use", &[&"dropboxapi.com".to_owned()]);
+    fs::write(desk.path("extra/wetransfer.toml"), signature).unwrap();
+    desk.read("before.db", false);
+    let before = desk.report("before.db");
+    let line =
+        "dropboxapi.com: what the catalogue says of notify.dropboxapi.com stays as it was read";
+    let told = desk.reclassify("before.db").stdout;
+    assert!(told.contains(line) && !told.contains("for names below it"), "{told}");
+    assert_eq!(desk.report("before.db"), before);
+    // Once.
+    let told = desk.reclassify("before.db").stdout;
+    assert!(!told.contains("dropboxapi.com"), "{told}");
 }
 
 #[test]

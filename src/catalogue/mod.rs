@@ -337,13 +337,17 @@ impl Catalogue {
         name::normalise(host, &mut NameBuffer::new()).map(str::to_owned)
     }
 
-    /// How many rules are for names below a domain, and not for all of it.
-    pub fn rules_below(&self, domain: &str) -> usize {
-        let is_below = |rule: &&Rule| {
-            let rest = self.rule_text(rule).strip_suffix(domain);
-            rest.is_some_and(|rest| rest.ends_with('.'))
-        };
-        self.rules.iter().filter(is_below).count()
+    /// The rules for names below each domain, and not for all of it: as they stand in their files, and
+    /// whether they are the operator's own.
+    pub fn rules_below(&self) -> BTreeMap<&str, Vec<(&str, bool)>> {
+        let mut below: BTreeMap<&str, Vec<(&str, bool)>> = BTreeMap::new();
+        for rule in &self.rules {
+            let text = self.rule_text(rule);
+            for (dot, _) in text.match_indices('.') {
+                below.entry(&text[dot + 1..]).or_default().push((text, rule.is_local));
+            }
+        }
+        below
     }
 
     /// Whether a name is the outer one of Encrypted ClientHello: then it does not tell the server.

@@ -10,9 +10,10 @@
 //! load, how long one can be and what is a page are thresholds, so that this is kept for several
 //! ([`LOAD_RULES`]).
 //!
-//! A domain without signature may turn out to be an app one day, and lead no more: so it is told
-//! which sites would lead in its place ([`Leaders`]). What the catalogue knows decides who leads and
-//! never when a load ends, so that this can be judged again from what is stored.
+//! A domain without signature may turn out to be an app one day, and lead no more; what nobody could
+//! name, or a tenant's, may turn out to be one that leads. So it is told which sites would lead in whose
+//! place ([`Leaders`]). What the catalogue knows decides who leads and never when a load ends, so that
+//! this can be judged again from what is stored.
 //!
 //! What a flow does later, also in the hours after, belongs to the load in which it began: of flows
 //! that followed that is remembered, as long as they may go on.
@@ -21,6 +22,7 @@
 //! before they are looked at, in the order of their stamps.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -44,7 +46,7 @@ const CLIENTS_MAX: usize = 1 << 20;
 /// Beginnings of pages of one client within these seconds; no more are looked at.
 pub const PAGES_MAX: usize = 256;
 /// Sites told of that would lead one after the other.
-pub const LEADERS_MAX: usize = 3;
+pub const LEADERS_MAX: usize = 8;
 
 /// What belongs together as one site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,8 @@ pub enum Leads {
     No,
     /// As long as it has no signature; its number as a target.
     UntilNamed(u32),
+    /// Not before it is known what it is; its number as a target.
+    OnceNamed(u32),
     /// Whatever the catalogue learns; its number as a target.
     Always(u32),
 }
@@ -92,9 +96,25 @@ pub struct Begun<K> {
 /// A bit for each of [`LOAD_RULES`] by which a flow followed.
 pub type Followed = u64;
 
-/// Who leads, and who would if those before did not, by number as targets. Ends behind the first
-/// that [always](Leads::Always) leads.
-pub type Leaders = [Option<u32>; LEADERS_MAX];
+/// A target that leads or may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Leader(NonZeroU32);
+
+impl Leader {
+    /// The target with this number.
+    pub fn new(target: u32) -> Leader {
+        Leader(NonZeroU32::MIN.saturating_add(target))
+    }
+
+    /// Its number.
+    pub fn target(self) -> u32 {
+        self.0.get() - 1
+    }
+}
+
+/// Who may lead, in the order of their beginnings: the first that does. Ends behind the first that
+/// [always](Leads::Always) does.
+pub type Leaders = [Option<Leader>; LEADERS_MAX];
 
 /// [`Leaders`] by each of [`LOAD_RULES`].
 type AllLeaders = [Leaders; LOAD_RULES.len()];
@@ -311,7 +331,7 @@ impl<K: Copy> Loads<K> {
         while load.pages.front().is_some_and(|page| page.time < longest) {
             load.pages.pop_front();
         }
-        let told = load.told(begun.site, &from, self.tells_leaders);
+        let told = load.told(begun, &from, self.tells_leaders);
         if begun.leads != Leads::No {
             let Begun { time, site, leads, .. } = *begun;
             match load.pages.len() < PAGES_MAX {
@@ -324,8 +344,13 @@ impl<K: Copy> Loads<K> {
 }
 
 impl Load {
-    /// What becomes of a flow to `site` by each of [`LOAD_RULES`], of which the load began then.
-    fn told(&self, site: Site, from: &[Timestamp; LOAD_RULES.len()], tells_leaders: bool) -> Told {
+    /// What becomes of a flow by each of [`LOAD_RULES`], of which the load began then.
+    fn told<K>(
+        &self,
+        begun: &Begun<K>,
+        from: &[Timestamp; LOAD_RULES.len()],
+        tells_leaders: bool,
+    ) -> Told {
         let mut told = Told::default();
         if self.pages.is_empty() {
             return told;
@@ -341,7 +366,7 @@ impl Load {
                 Some((known, judged)) if known == key => judged,
                 _ => {
                     let pages = self.pages.range(first..);
-                    judge(site, pages.filter(|page| page.bytes >= *page_bytes))
+                    judge(begun, pages.filter(|page| page.bytes >= *page_bytes))
                 }
             };
             before = Some((key, judged));
@@ -359,29 +384,44 @@ fn nanos(seconds: u8) -> i64 {
     i64::from(seconds) * NANOS_PER_SECOND
 }
 
-/// Whether a flow to `site` behind these pages followed, and who leads, where that may change.
-fn judge<'a>(site: Site, pages: impl Iterator<Item = &'a Page>) -> (bool, Leaders) {
-    let mut found: arrayvec::ArrayVec<Site, LEADERS_MAX> = arrayvec::ArrayVec::new();
-    let mut leaders = Leaders::default();
-    for &Page { site: page, leads, .. } in pages {
-        if found.contains(&page) {
+/// Whether a flow behind these pages followed, and who may lead, where that may change.
+fn judge<'a, K>(begun: &Begun<K>, pages: impl Iterator<Item = &'a Page>) -> (bool, Leaders) {
+    let (mut leaders, mut count) = (Leaders::default(), 0);
+    let mut leader: Option<Site> = None;
+    // Of a domain alone: then it did not follow itself, whatever it turns out to be.
+    let mut is_alone = matches!(begun.site, Site::Domain(_));
+    let mut is_certain = false;
+    for page in pages {
+        let (target, leads, always) = match page.leads {
+            Leads::No => continue,
+            Leads::OnceNamed(target) => (target, false, false),
+            Leads::UntilNamed(target) => (target, true, false),
+            Leads::Always(target) => (target, true, true),
+        };
+        let one = Some(Leader::new(target));
+        if leaders[..count].contains(&one) {
             continue;
         }
-        let (Leads::UntilNamed(target) | Leads::Always(target)) = leads else { continue };
-        leaders[found.len()] = Some(target);
-        found.push(page);
-        if found.is_full() || matches!(leads, Leads::Always(_)) {
-            if found.len() == 1 && matches!(leads, Leads::Always(_)) {
-                leaders = Leaders::default();
-            }
+        // The last place is that of who leads as names are.
+        if count < LEADERS_MAX || leads && leader.is_none() {
+            count = (count + 1).min(LEADERS_MAX);
+            leaders[count - 1] = one;
+        }
+        is_alone &= !always && page.site == begun.site;
+        is_certain = always && count == 1;
+        if leads {
+            leader.get_or_insert(page.site);
+        }
+        if always || count == LEADERS_MAX && leader.is_some() {
             break;
         }
     }
-    // Nobody but the site itself: then it did not follow, whatever it turns out to be.
-    if *found == [site] {
+    // Who always leads may turn out to be of the same app as a domain that followed.
+    let may_change = matches!(begun.leads, Leads::UntilNamed(_) | Leads::OnceNamed(_));
+    if is_alone || is_certain && !may_change {
         leaders = Leaders::default();
     }
-    (found.first().is_some_and(|first| *first != site), leaders)
+    (leader.is_some_and(|leader| leader != begun.site), leaders)
 }
 
 #[cfg(test)]
@@ -464,20 +504,51 @@ mod tests {
         const THIRD: Site = Site::Domain(2);
         const FOURTH: Site = Site::Domain(4);
         let flows = [(0, PAGE, true), (100, THIRD, true), (200, OTHER, true), (300, APP, false)];
-        let leaders = |flows: &[(i64, Site, bool)], at: usize| told(flows)[at].leaders()[0];
-        assert_eq!(leaders(&flows, 0), [None; 3]);
-        assert_eq!(leaders(&flows, 1), [Some(1), None, None]);
-        assert_eq!(leaders(&flows, 3), [Some(1), Some(2), Some(102)]);
+        let leaders = |flows: &[(i64, Site, bool)], at: usize| {
+            let leaders = told(flows)[at].leaders()[0];
+            leaders.into_iter().flatten().map(Leader::target).collect::<Vec<_>>()
+        };
+        assert!(leaders(&flows, 0).is_empty());
+        assert_eq!(leaders(&flows, 1), [1]);
+        assert_eq!(leaders(&flows, 3), [1, 2, 102]);
         // Behind what always leads, nobody would.
         let flows = [(0, OTHER, true), (100, PAGE, true), (200, APP, false)];
-        assert_eq!((leaders(&flows, 2), followed(&flows)[2]), ([None; 3], [1; 3]));
+        assert_eq!((leaders(&flows, 2), followed(&flows)[2]), (vec![], [1; 3]));
+        // But what followed may be the same app one day.
+        assert_eq!((leaders(&flows, 1), followed(&flows)[1]), (vec![102], [1; 3]));
         // The domain itself did not follow; whoever led before it might turn out to be an app.
         let flows = [(0, PAGE, true), (100, PAGE, true), (200, THIRD, true), (300, PAGE, true)];
-        assert_eq!(leaders(&flows, 1), [None; 3]);
-        assert_eq!((leaders(&flows, 3), followed(&flows)[3]), ([Some(1), Some(2), None], [0; 3]));
+        assert!(leaders(&flows, 1).is_empty());
+        assert_eq!((leaders(&flows, 3), followed(&flows)[3]), (vec![1, 2], [0; 3]));
         let flows = [PAGE, THIRD, FOURTH, OTHER, APP];
         let flows: Vec<_> = flows.iter().zip(0..).map(|(site, n)| (n * 100, *site, true)).collect();
-        assert_eq!(leaders(&flows, 4), [Some(1), Some(2), Some(4)]);
+        assert_eq!(leaders(&flows, 4), [1, 2, 4, 102]);
+        let many: Vec<_> = (1..20).map(|n| (i64::from(n) * 10, Site::Domain(n), true)).collect();
+        assert_eq!(leaders(&many, 18), (1..=LEADERS_MAX as u32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_nobody_could_name_may_lead_one_day() {
+        let mut loads = Loads::new(true);
+        let at = |millis: i64| Timestamp(1_000_000_000_000 + millis * 1_000_000);
+        for n in 0..12 {
+            let (site, leads) = (Site::Domain(50 + n), Leads::OnceNamed(50 + n));
+            loads.take(Begun { site, leads, ..begun(at(i64::from(n)), 0) });
+        }
+        loads.take(begun(at(500), 1));
+        loads.take(Begun { site: PAGE, leads: leads_as(PAGE, true), ..begun(at(600), 2) });
+        loads.take(begun(at(900), 3));
+        let mut found = vec![Told::default(); 4];
+        loads.settle(None, usize::cmp, |row, told, _| found[row] = told.clone());
+        let leaders = |row: usize| {
+            let leaders = found[row].leaders()[0].into_iter().flatten();
+            leaders.map(Leader::target).collect::<Vec<_>>()
+        };
+        let undecided: Vec<u32> = (50..).take(LEADERS_MAX).collect();
+        assert_eq!((leaders(1), by_silence(&found[1])), (undecided.clone(), [0; 3]));
+        // The first that leads as names are has a place in any case.
+        let expected = [&undecided[..LEADERS_MAX - 1], &[1]].concat();
+        assert_eq!((leaders(3), by_silence(&found[3])), (expected, [1; 3]));
     }
 
     #[test]

@@ -82,17 +82,17 @@ pub(super) struct Opaque {
 }
 
 impl Opaque {
-    /// Takes a piece of a flow to `server`, whose client was told the names `own` for it.
+    /// Takes a piece of a flow to `server`, which its client may have had in mind as one of `own`, in
+    /// ascending order.
     pub(super) fn take(
         &mut self,
         rows: &mut Possible,
         (server, hour, sums, target): (Address, Hour, &Sums, Option<TargetNumber>),
-        own: &[Box<str>],
+        own: Candidates,
         names: &mut NameCache,
         verdicts: &mut Verdicts,
     ) {
         let sums = PossibleSums::of(sums);
-        let own = own_candidates(own, verdicts);
         self.latest = self.latest.max(hour.start_seconds());
         let pieces = self.held.get_mut(&server).map(Vec::as_mut_slice).unwrap_or_default();
         if let Some(known) = pieces
@@ -246,7 +246,7 @@ fn add(
 }
 
 /// Of each app and domain among the names, its first target, and how many of the names are its.
-fn own_candidates(names: &[Box<str>], verdicts: &mut Verdicts) -> Candidates {
+pub(super) fn own_candidates(names: &[Box<str>], verdicts: &mut Verdicts) -> Candidates {
     let mut found: BTreeMap<(Site, Option<TargetNumber>), (TargetNumber, u32)> = BTreeMap::new();
     for name in names {
         let verdict = verdicts.name(name);

@@ -40,7 +40,7 @@ const TEAM_CHAT: (&str, &str) = ("collaboration", "chat");
 const ENCRYPTED_DNS_PORTS: [u16; 2] = [443, 853];
 
 /// A label that no signature has.
-const ANY_HOST: &str = "shadowscope-any-host";
+pub(crate) const ANY_HOST: &str = "shadowscope-any-host";
 /// A number that no label of a signature has.
 const ANY_NUMBER: u32 = 900_719_925;
 
@@ -205,6 +205,27 @@ impl Verdicts {
     /// Whether what a target is may change when domains get names.
     pub fn may_be_named(&self, number: TargetNumber) -> bool {
         self.is_domain(number) || self.grounds.contains_key(&number)
+    }
+
+    /// What media may be of that hang on several: each by itself, as far as one can call with it or may
+    /// one day. None of what does not hang on what its client called with.
+    pub fn callers(&mut self, held: TargetNumber) -> Vec<TargetNumber> {
+        let Some(grounds) = self.grounds.get(&held) else { return Vec::new() };
+        if grounds.rule != Rule::Media {
+            return Vec::new();
+        }
+        let own = grounds.own.clone();
+        let alone = own.iter().filter_map(|&target| {
+            let now = self.target(target).clone();
+            let calls = self.of_app(&now).is_some_and(|verdict| verdict.calls);
+            if !self.may_be_named(target) {
+                return calls.then_some(target);
+            }
+            let now = if calls { now } else { Target::Undecided { bucket: Bucket::NoName } };
+            let (rule, own) = (Rule::Media, [target].into());
+            self.held(now, Grounds { rule, own, others: Box::default() })
+        });
+        alone.collect()
     }
 
     /// The number of what had another before it was [forgotten](Verdicts::forget).

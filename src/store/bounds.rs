@@ -50,7 +50,10 @@ impl Snapshot<'_> {
                 FROM candidates AS c
                 JOIN targets AS t ON t.id = c.target
                 JOIN (
-                    SELECT id, count(*) AS members, sum(weight) AS weight FROM candidates GROUP BY id
+                    SELECT m.id, count(*) AS members, sum(m.weight) AS weight
+                    FROM candidates AS m JOIN targets AS k ON k.id = m.target
+                    WHERE k.app IS NOT NULL OR k.role = ''
+                    GROUP BY m.id
                 ) AS w ON w.id = c.id
                 WHERE t.app IS NOT NULL
                 GROUP BY c.id, t.app
@@ -95,8 +98,10 @@ impl Snapshot<'_> {
     pub fn unbounded(&self, window: Window) -> Result<(u64, u64), StoreError> {
         let sql = "SELECT ifnull(sum(p.flows), 0), ifnull(sum(p.bytes), 0)
             FROM possible AS p
-            JOIN candidate_sets AS s ON s.id = p.candidates AND s.members = ''
-            WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
+            WHERE NOT EXISTS (
+                    SELECT 1 FROM candidates AS m JOIN targets AS k ON k.id = m.target
+                    WHERE m.id = p.candidates AND (k.app IS NOT NULL OR k.role = ''))
+                AND p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
                 AND (p.held = 0 OR EXISTS (
                     SELECT 1 FROM targets AS h
                     WHERE h.id = p.held AND h.app IS NULL

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::error::{StoreError, explain};
 use super::rows::{
     CatalogueId, Commit, DetourRow, FollowedRow, HealthRow, PossibleRow, RingRow, RunId, SubjectId,
-    TotalsRow, TraitRow, UsageRow, VisibilityRow,
+    TotalsRow, TraitRow, UsageRow, VisibilityRow, list,
 };
 use super::{Store, intern::Interned};
 use crate::stats::Counters;
@@ -211,19 +211,20 @@ fn add_followed(
 ) -> rusqlite::Result<()> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO followed (
-             hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3,
-             flows, levels
-         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             hour, run, subject, target, name_source, catalogue, leaders, flows, levels
+         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              flows = flows | excluded.flows,
              levels = levels | excluded.levels",
     )?;
-    let mut rows: Vec<&FollowedRow> = rows.iter().collect();
-    rows.sort_unstable_by_key(|row| {
-        (row.hour, row.subject, row.target, row.name_source, row.leaders)
+    let leaders = |row: &FollowedRow| list(row.leaders.iter().map(|leader| leader.0));
+    let mut rows: Vec<(String, &FollowedRow)> =
+        rows.iter().map(|row| (leaders(row), row)).collect();
+    rows.sort_unstable_by(|(one, row), (other, next)| {
+        let key = |row: &FollowedRow| (row.hour, row.subject, row.target, row.name_source);
+        key(row).cmp(&key(next)).then_with(|| one.cmp(other))
     });
-    for row in rows {
-        let [first, second, third] = row.leaders.map(|leader| leader.map_or(0, |leader| leader.0));
+    for (leaders, row) in rows {
         upsert.execute(params![
             row.hour.start_seconds(),
             run.0,
@@ -231,9 +232,7 @@ fn add_followed(
             row.target.0,
             row.name_source as u8,
             catalogue.0,
-            first,
-            second,
-            third,
+            leaders,
             number(row.flows),
             number(row.levels),
         ])?;

@@ -318,8 +318,8 @@ pub(super) fn forget_unused(connection: &Connection) -> rusqlite::Result<()> {
          DELETE FROM targets WHERE id NOT IN (
              SELECT target FROM usage UNION SELECT target FROM usage_daily
              UNION SELECT target FROM targets_daily UNION SELECT target FROM candidates
-             UNION SELECT leader_1 FROM followed UNION SELECT leader_2 FROM followed
-             UNION SELECT leader_3 FROM followed UNION SELECT held FROM possible
+             UNION SELECT j.value FROM followed AS f, json_each(f.leaders) AS j
+             UNION SELECT held FROM possible
              -- Two steps: a tenant's target is held by others, and holds its domain.
              UNION SELECT abs(j.value) FROM targets AS t, json_each(t.grounds) AS j
                  WHERE t.grounds <> '');",

@@ -5,11 +5,12 @@
 //! another site's followed it; see [`crate::pipeline::loads`], where that is judged while captures are
 //! read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
+use super::rows::from_list;
 use crate::usage::{ANYHOW, FOLLOWED_ANYHOW};
 
 /// What a target is, as far as loads are concerned.
@@ -48,9 +49,9 @@ impl Sites {
     }
 
     /// Whether a flow to `target` followed, with these who may have led it.
-    fn followed(&self, target: i64, leaders: [i64; 3]) -> bool {
+    fn followed(&self, target: i64, leaders: &[i64]) -> bool {
         let site = |target: i64| self.0.get(&target).map_or((None, target), |side| side.site);
-        let leads = |leader: &&i64| **leader != 0 && self.0.get(leader).is_some_and(|s| s.leads);
+        let leads = |leader: &&i64| self.0.get(leader).is_some_and(|side| side.leads);
         leaders.iter().find(leads).is_some_and(|leader| site(*leader) != site(target))
     }
 }
@@ -58,38 +59,42 @@ impl Sites {
 /// Says anew what followed, in rows of usage, now that the targets `changed` have names.
 pub(super) fn judge_again(
     connection: &Connection,
-    changed: &[i64],
+    changed: &HashSet<i64, RandomState>,
     now: &Sites,
 ) -> rusqlite::Result<()> {
     if changed.is_empty() {
         return Ok(());
     }
-    let ids: Vec<String> = changed.iter().map(ToString::to_string).collect();
-    let ids = ids.join(", ");
-    let sql = format!(
-        "SELECT DISTINCT hour, run, subject, target, name_source, catalogue
-         FROM followed
-         WHERE leader_1 IN ({ids}) OR leader_2 IN ({ids}) OR leader_3 IN ({ids})"
-    );
-    let mut statement = connection.prepare(&sql)?;
     let (both, both_followed) = (1_i64 << ANYHOW | 1, 1_i64 << FOLLOWED_ANYHOW | 1);
-    let mut update = connection.prepare_cached(&format!(
+    let mut update = connection.prepare(&format!(
         "UPDATE usage SET followed = (followed >> {FOLLOWED_ANYHOW}) * {both_followed} | ?7,
              unfollowed = (unfollowed >> {ANYHOW}) * {both} | ?8
          WHERE hour = ?1 AND run = ?2 AND subject = ?3 AND target = ?4 AND name_source = ?5
              AND catalogue = ?6"
     ))?;
+    let mut statement = connection.prepare(
+        "SELECT hour, run, subject, target, name_source, catalogue, leaders, flows, levels
+         FROM followed ORDER BY hour, run, subject, target, name_source, catalogue",
+    )?;
     let mut rows = statement.query([])?;
+    let mut judged = Judged::default();
     while let Some(row) = rows.next()? {
         let mut key = [0; 6];
         for (at, cell) in key.iter_mut().enumerate() {
             *cell = row.get(at)?;
         }
-        let [hour, run, subject, target, source, catalogue] = key;
-        let (followed, said) = judged(connection, &key, now)?;
-        update.execute(params![hour, run, subject, target, source, catalogue, followed, said])?;
+        if key != judged.key {
+            std::mem::replace(&mut judged, Judged { key, ..Judged::default() })
+                .store(&mut update)?;
+        }
+        let leaders = from_list(row.get_ref(6)?.as_str()?).unwrap_or_default();
+        judged.is_due |= changed.contains(&key[3]) || leaders.iter().any(|l| changed.contains(l));
+        match now.followed(key[3], &leaders) {
+            true => judged.followed |= row.get::<_, i64>(7)?,
+            false => judged.said |= row.get::<_, i64>(8)?,
+        }
     }
-    Ok(())
+    judged.store(&mut update)
 }
 
 /// As names are now: which flows of a row followed, and what those said that did not; bits of
@@ -97,19 +102,24 @@ pub(super) fn judge_again(
 ///
 /// [`Sums::followed`]: crate::usage::Sums::followed
 /// [`Sums::unfollowed`]: crate::usage::Sums::unfollowed
-fn judged(connection: &Connection, key: &[i64; 6], now: &Sites) -> rusqlite::Result<(i64, i64)> {
-    let mut statement = connection.prepare_cached(
-        "SELECT leader_1, leader_2, leader_3, flows, levels FROM followed
-         WHERE hour = ? AND run = ? AND subject = ? AND target = ? AND name_source = ?
-             AND catalogue = ?",
-    )?;
-    let mut rows = statement.query(*key)?;
-    let (mut followed, mut said) = (0, 0);
-    while let Some(row) = rows.next()? {
-        match now.followed(key[3], [row.get(0)?, row.get(1)?, row.get(2)?]) {
-            true => followed |= row.get::<_, i64>(3)?,
-            false => said |= row.get::<_, i64>(4)?,
+#[derive(Default)]
+struct Judged {
+    /// Hour, run, subject, target, source of the name, and catalogue.
+    key: [i64; 6],
+    followed: i64,
+    said: i64,
+    /// Whether anything that decides it has a name now.
+    is_due: bool,
+}
+
+impl Judged {
+    fn store(self, update: &mut Statement<'_>) -> rusqlite::Result<()> {
+        if self.is_due {
+            let [hour, run, subject, target, source, catalogue] = self.key;
+            let Judged { followed, said, .. } = self;
+            update
+                .execute(params![hour, run, subject, target, source, catalogue, followed, said])?;
         }
+        Ok(())
     }
-    Ok((followed, said))
 }

@@ -178,11 +178,18 @@ const DATED: [(&str, &str); 5] = [
     ("targets_daily", "day"),
 ];
 
-/// Sums over rows, in the order that [`summed`] reads.
-const SUMS: &str = "max(count(DISTINCT nullif(s.user, '')), max(u.users_seen)),
-    max(count(DISTINCT s.device), max(u.devices_seen)),
-    sum(u.connections), sum(u.attempts_failed), sum(u.dns_queries),
-    sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen), max(u.is_day)";
+/// Sums over rows, in the order that [`summed`] reads. Who only asked for it had no traffic; but it was
+/// seen then, whatever name its flows had that day.
+fn sums() -> String {
+    format!(
+        "max(count(DISTINCT iif({TRAFFIC}, nullif(s.user, ''), NULL)),
+            max(iif({TRAFFIC}, u.users_seen, 0))),
+        max(count(DISTINCT iif({TRAFFIC}, s.device, NULL)),
+            max(iif({TRAFFIC}, u.devices_seen, 0))),
+        sum(u.connections), sum(u.attempts_failed), sum(u.dns_queries),
+        sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen), max(u.is_day)"
+    )
+}
 
 impl Snapshot<'_> {
     /// The first hour of `window` in which there is anything.
@@ -201,8 +208,8 @@ impl Snapshot<'_> {
         self.end_hour(window, "DESC", "max")
     }
 
-    /// Traffic of each app on hosts of any role, ordered by its id. Rows that hold only DNS
-    /// questions do not count.
+    /// Traffic of each app on hosts of any role, ordered by its id. An app for which there are only DNS
+    /// questions is none of them.
     ///
     /// # Errors
     /// The database cannot be read, or `each` fails.
@@ -212,15 +219,16 @@ impl Snapshot<'_> {
         mut each: impl FnMut(&AppFact<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let sql = format!(
-            "SELECT a.app, a.name, a.vendor, a.suite, a.category, {SUMS}
+            "SELECT a.app, a.name, a.vendor, a.suite, a.category, {sums}
             FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
             LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND {TRAFFIC}
             GROUP BY a.app
-            ORDER BY a.app"
+            HAVING max({TRAFFIC})
+            ORDER BY a.app",
+            sums = sums()
         );
         self.rows(&sql, window, |row| {
             let fact = app_fact(row).map_err(|error| self.failed(error))?;
@@ -228,8 +236,8 @@ impl Snapshot<'_> {
         })
     }
 
-    /// Use of each domain that no signature knows, ordered by name. Rows that hold only DNS
-    /// questions do not count.
+    /// Use of each domain that no signature knows, ordered by name. A domain for which there are only
+    /// DNS questions is none of them.
     ///
     /// # Errors
     /// The database cannot be read, or `each` fails.
@@ -239,14 +247,16 @@ impl Snapshot<'_> {
         mut each: impl FnMut(&UnmatchedFact<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let sql = format!(
-            "SELECT t.domain, {SUMS}
+            "SELECT t.domain, {sums}
             FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
             LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND t.app IS NULL AND t.role = '' AND {TRAFFIC}
+                AND t.app IS NULL AND t.role = ''
             GROUP BY t.domain
-            ORDER BY t.domain"
+            HAVING max({TRAFFIC})
+            ORDER BY t.domain",
+            sums = sums()
         );
         self.rows(&sql, window, |row| {
             let fact = unmatched_fact(row).map_err(|error| self.failed(error))?;
@@ -535,7 +545,7 @@ fn unmatched_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UnmatchedFact<'a>> {
     Ok(UnmatchedFact { domain: text(row, 0)?, users, devices, sums, is_by_day })
 }
 
-/// Users, devices, sums and whether times are days, from the columns of [`SUMS`], which begin at
+/// Users, devices, sums and whether times are days, from the columns of [`sums`], which begin at
 /// `column`.
 fn summed(row: &Row<'_>, column: usize) -> rusqlite::Result<(u64, u64, Sums, bool)> {
     let sums = Sums {

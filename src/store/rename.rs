@@ -17,7 +17,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
 use super::intern::Interned;
-use super::query::{Snapshot, Window, unsigned};
+use super::query::{Snapshot, TRAFFIC, Window, unsigned};
 use super::rows::{AppFacts, CatalogueFacts, Grounds, Rule, Target, TargetId};
 use super::{Store, lead};
 use crate::evidence::{Evidence, Side};
@@ -47,7 +47,7 @@ pub struct Renamed {
     pub domain: String,
     /// The app's id; none of shared infrastructure.
     pub app_id: Option<String>,
-    /// When it was first seen; none where it was only asked for.
+    /// When it was first seen, by a question for it or in use; none where it was only asked for.
     pub first_seen: Option<Timestamp>,
 }
 
@@ -135,6 +135,17 @@ impl Store {
         list().map_err(|error| explain(&self.path, error))
     }
 
+    /// Whether rows were judged by this catalogue before.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn has_catalogue(&self, catalogue: &CatalogueFacts) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM catalogues WHERE version = ? AND hash = ?)";
+        let found =
+            self.connection.query_row(sql, [&catalogue.version, &catalogue.hash], |row| row.get(0));
+        found.map_err(|error| explain(&self.path, error))
+    }
+
     /// All targets.
     ///
     /// # Errors
@@ -204,19 +215,23 @@ impl Snapshot<'_> {
         if !any.map_err(|error| self.failed(error))? {
             return Ok(Vec::new());
         }
-        let sql = "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
-                max(count(DISTINCT nullif(s.user, '')), max(u.users_seen)), sum(u.bytes_up), max(u.is_day)
+        let sql = format!(
+            "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
+                max(count(DISTINCT iif({TRAFFIC}, nullif(s.user, ''), NULL)),
+                    max(iif({TRAFFIC}, u.users_seen, 0))),
+                sum(u.bytes_up), max(u.is_day)
             FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
             LEFT JOIN subjects AS s ON s.id = u.subject
             WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
                 AND t.named_at IS NOT NULL
-                AND u.connections + u.attempts_failed + u.bytes_up + u.bytes_down > 0
             GROUP BY a.app
-            ORDER BY a.app";
+            HAVING max({TRAFFIC})
+            ORDER BY a.app"
+        );
         let mut found = Vec::new();
-        self.rows(sql, window, |row| {
+        self.rows(&sql, window, |row| {
             let read = || {
                 Ok(NamedLater {
                     app_id: row.get(0)?,
@@ -277,11 +292,13 @@ fn rename(
         known.insert(new.id.0, change);
     }
     let beside: BTreeSet<i64> = tenants.values().map(|(member, _)| *member).collect();
-    let (moves, first_seen) = moves(&transaction, &known)?;
+    let hanging = hanging(&transaction)?;
+    let (moves, seen) = moves(&transaction, &known)?;
     move_books(&transaction, &moves)?;
     tell_detours(&transaction, &known)?;
     // Names of one domain are told together: by those that are an app's, if any are.
     let mut renamed: BTreeMap<&str, Renamed> = BTreeMap::new();
+    let mut firsts: BTreeMap<&str, Seen> = BTreeMap::new();
     for (&id, change) in &known {
         let app = match change.target {
             Some(Target::App { app, .. }) => Some(app),
@@ -293,7 +310,7 @@ fn rename(
         judge_again(&transaction, id, change.target)?;
         let is_pointed = point(&transaction, id, change, catalogue, now_seconds)?;
         // The domain of a tenant is there for what hangs on it.
-        let is_told = first_seen.contains_key(&id) || !beside.contains(&id);
+        let is_told = seen.get(&id).is_some_and(|seen| seen.in_use) || !beside.contains(&id);
         if let Some(domain) = change.domain.filter(|_| is_pointed && is_told) {
             let told = renamed.entry(domain).or_insert_with(|| Renamed {
                 domain: domain.to_owned(),
@@ -301,16 +318,44 @@ fn rename(
                 first_seen: None,
             });
             told.app_id = told.app_id.take().or_else(|| app.map(|app| app.id.clone()));
-            let first = first_seen.get(&id).copied();
-            told.first_seen = [told.first_seen, first].into_iter().flatten().min();
+            // Flows of which it was not certain whether they were the domain's are the app's, too.
+            let is_same = |other: &&i64| {
+                let target = known.get(other).and_then(|change| change.target);
+                matches!((target, app), (Some(Target::App { app: one, .. }), Some(app)) if one.id == app.id)
+            };
+            let hanging = hanging.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let all = hanging.iter().filter(is_same).chain([&id]);
+            for seen in all.filter_map(|id| seen.get(id)) {
+                let known = firsts.entry(domain).or_insert(*seen);
+                known.first = known.first.min(seen.first);
+                known.in_use |= seen.in_use;
+            }
         }
     }
-    let changed: Vec<i64> = known.keys().copied().collect();
+    for told in renamed.values_mut() {
+        let seen = firsts.get(&*told.domain).filter(|seen| seen.in_use);
+        told.first_seen = seen.map(|seen| seen.first);
+    }
+    let changed = known.keys().copied().collect();
     lead::judge_again(&transaction, &changed, &lead::Sites::read(&transaction)?)?;
     transaction.commit()?;
     let mut renamed: Vec<Renamed> = renamed.into_values().collect();
     renamed.sort_by(|one, other| (&one.app_id, &one.domain).cmp(&(&other.app_id, &other.domain)));
     Ok(renamed)
+}
+
+/// Of targets, those that may be the same because flows may have been of them.
+fn hanging(connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Vec<i64>>> {
+    // The first number is that of the rule; others' targets are negative.
+    let sql = "SELECT j.value, t.id FROM targets AS t, json_each(t.grounds) AS j
+        WHERE t.grounds <> '' AND j.key > 0 AND j.value > 0";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut hanging: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        hanging.entry(row.get(0)?).or_default().push(row.get(1)?);
+    }
+    Ok(hanging)
 }
 
 /// Of targets of tenants, the target of their domain and that domain's name.
@@ -351,14 +396,23 @@ fn stored_target(row: &Row<'_>) -> rusqlite::Result<(TargetId, StoredTarget)> {
     Ok((TargetId(row.get(0)?), target))
 }
 
+/// When a target was first seen.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Asked for or used.
+    first: Timestamp,
+    /// Whether there were flows, too.
+    in_use: bool,
+}
+
 /// What the books have to move, and when each target was first seen.
 fn moves(
     connection: &Connection,
     known: &BTreeMap<i64, Change<'_>>,
-) -> rusqlite::Result<(Moves, BTreeMap<i64, Timestamp>)> {
-    let (mut moves, mut first_seen) = (Moves::new(), BTreeMap::new());
+) -> rusqlite::Result<(Moves, BTreeMap<i64, Seen>)> {
+    let (mut moves, mut seen) = (Moves::new(), BTreeMap::new());
     if known.is_empty() {
-        return Ok((moves, first_seen));
+        return Ok((moves, seen));
     }
     let mut by_day = Moves::new();
     // One walk over all rows, in the order of their keys, is all the time this takes.
@@ -381,16 +435,13 @@ fn moves(
         let (flows, bytes) = into.entry(key).or_default();
         *flows += row.get::<_, i64>(3)?;
         *bytes += row.get::<_, i64>(4)?;
-        if row.get(6)? {
-            let first = Timestamp(row.get(5)?);
-            first_seen
-                .entry(target)
-                .and_modify(|known: &mut Timestamp| *known = first.min(*known))
-                .or_insert(first);
-        }
+        let fresh = Seen { first: Timestamp(row.get(5)?), in_use: row.get(6)? };
+        let known = seen.entry(target).or_insert(fresh);
+        known.first = known.first.min(fresh.first);
+        known.in_use |= fresh.in_use;
     }
     spread(connection, &by_day, &mut moves)?;
-    Ok((moves, first_seen))
+    Ok((moves, seen))
 }
 
 /// Spreads what days have to move over their hours, as far as these have it: the books are kept by

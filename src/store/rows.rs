@@ -120,15 +120,12 @@ impl Grounds<TargetId> {
     pub(super) fn text(&self) -> String {
         let own = self.own.iter().map(|target| target.0);
         let others = self.others.iter().map(|target| -target.0);
-        let numbers = [self.rule as i64].into_iter().chain(own).chain(others);
-        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
-        format!("[{}]", numbers.join(","))
+        list([self.rule as i64].into_iter().chain(own).chain(others))
     }
 
     /// What such a text says; none where there is none.
     pub(super) fn from_text(text: &str) -> Option<Grounds<TargetId>> {
-        let text = text.strip_prefix('[')?.strip_suffix(']')?;
-        let numbers: Vec<i64> = text.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
+        let numbers = from_list(text)?;
         let (rule, targets) = numbers.split_first()?;
         let (own, others): (Vec<i64>, Vec<i64>) = targets.iter().partition(|target| **target > 0);
         Some(Grounds {
@@ -137,6 +134,18 @@ impl Grounds<TargetId> {
             others: others.into_iter().map(|target| TargetId(-target)).collect(),
         })
     }
+}
+
+/// Numbers as SQLite's functions for JSON read them.
+pub(super) fn list(numbers: impl Iterator<Item = i64>) -> String {
+    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// The numbers of such a text; none where it is another one.
+pub(super) fn from_list(text: &str) -> Option<Vec<i64>> {
+    let text = text.strip_prefix('[')?.strip_suffix(']')?;
+    text.split(',').map(str::parse).collect::<Result<_, _>>().ok()
 }
 
 /// A catalogue that names were matched with.
@@ -192,7 +201,7 @@ pub struct UsageRow {
 
 /// Flows of a row of usage that began while a page of another site was loading, or not, as the
 /// catalogue decides who leads. Rows with the same key are added up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowedRow {
     /// The hour of the row.
     pub hour: Hour,
@@ -203,7 +212,7 @@ pub struct FollowedRow {
     /// Where the name came from.
     pub name_source: NameSource,
     /// Who leads: the first of these that shows pages to everybody.
-    pub leaders: [Option<TargetId>; 3],
+    pub leaders: Vec<TargetId>,
     /// A bit for each of [`crate::usage::LOAD_RULES`] by which there are such flows.
     pub flows: u64,
     /// What they would add to [`Sums::unfollowed`], if they did not follow.

@@ -174,13 +174,11 @@ CREATE TABLE followed (
     target      INTEGER NOT NULL REFERENCES targets (id),
     name_source INTEGER NOT NULL,
     catalogue   INTEGER NOT NULL REFERENCES catalogues (id),
-    leader_1    INTEGER NOT NULL,  -- of targets: who began first,
-    leader_2    INTEGER NOT NULL,  -- then, or 0,
-    leader_3    INTEGER NOT NULL,  -- and then, or 0
+    leaders     TEXT    NOT NULL,  -- of targets, as JSON: who began first, who then, and so on
     flows       INTEGER NOT NULL,  -- bit r: there are such, by rule r
     levels      INTEGER NOT NULL   -- what they would add to `unfollowed`, if they did not follow
                 DEFAULT 0,
-    PRIMARY KEY (hour, run, subject, target, name_source, catalogue, leader_1, leader_2, leader_3)
+    PRIMARY KEY (hour, run, subject, target, name_source, catalogue, leaders)
 ) STRICT, WITHOUT ROWID;
 
 -- What subjects did that tells whether they are people: distinct values of traits.

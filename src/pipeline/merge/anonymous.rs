@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::super::calls::OpenFlow;
 use super::super::naming::{Named, name_flow, name_media};
+use super::super::possible::own_candidates;
 use super::super::verdicts::Verdict;
 use super::{Merge, Standing};
 use crate::dissect::tunnel::TunnelProtocol;
@@ -136,9 +137,11 @@ impl Merge {
         let target = named.target();
         let is_decided = named.verdict.is_some_and(|verdict| verdict.target.is_some());
         let client = flow.client.address;
+        // What may be something is part of loads, whatever that is.
         let undecided = || {
             let bucket = named.bucket;
-            named.held.map(|_| Verdict { bucket, ..Verdict::nobodys() })
+            let is_something = named.held.is_some() || !named.candidates.is_empty();
+            is_something.then(|| Verdict { bucket, ..Verdict::nobodys() })
         };
         let judged = named.verdict.or_else(undecided).map(|verdict| Verdict { target, ..verdict });
         if let (Some(verdict), Some(step)) = (judged, flow.step) {
@@ -192,9 +195,13 @@ impl Merge {
         // What is decided may be open again one day.
         let is_open = !is_decided && is_open || is_decided && named.held.is_some();
         if flow.bucket.is_none() && is_open && self.keep.is_some() {
-            let own = if named.is_asked { &named.candidates[..] } else { &[] };
-            let piece = (flow.server.address, flow.hour, &flow.sums, named.held);
             let (possible, verdicts) = (&mut self.gathered.possible, &mut self.verdicts);
+            let callers = named.held.map(|held| verdicts.callers(held)).unwrap_or_default();
+            let own = match named.is_asked && callers.is_empty() {
+                true => own_candidates(&named.candidates, verdicts),
+                false => callers.into_iter().map(|caller| (caller, 1)).collect(),
+            };
+            let piece = (flow.server.address, flow.hour, &flow.sums, named.held);
             self.opaque.take(possible, piece, own, &mut self.names, verdicts);
         }
     }

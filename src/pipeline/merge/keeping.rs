@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::super::gathered::{HELD_BYTES_MAX, RowKey, SubjectNumber};
-use super::super::loads::LEADERS_MAX;
 use super::super::sources::Fresh;
 use super::super::summary::ClientSummary;
 use super::super::verdicts::{TargetNumber, Verdicts};
@@ -196,17 +195,16 @@ impl Merge {
             let subject = stored(&mut self.stored_subjects, key.subject, || {
                 store.subject_id(&self.subjects[key.subject as usize])
             })?;
-            let mut numbers = [None; LEADERS_MAX];
-            for (number, leader) in numbers.iter_mut().zip(leaders) {
-                *number =
-                    leader.map(|leader| target_id(store, verdicts, kept(leader))).transpose()?;
+            let mut ids = Vec::with_capacity(leaders.len());
+            for leader in leaders.into_iter().flatten() {
+                ids.push(target_id(store, verdicts, kept(leader.target()))?);
             }
             rows.push(FollowedRow {
                 hour: key.hour,
                 subject,
                 target: target_id(store, verdicts, kept(key.target))?,
                 name_source: key.source,
-                leaders: numbers,
+                leaders: ids,
                 flows,
                 levels,
             });

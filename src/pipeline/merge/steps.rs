@@ -26,11 +26,18 @@ impl Merge {
         let (site, leads) = match (verdict.target, verdict.app) {
             (Some(target), Some(app)) => {
                 let leads = matches!(verdict.role, Some(Role::Visit | Role::Site));
-                (Site::App(app), if leads { Leads::Always(target) } else { Leads::No })
+                let leads = match (leads, self.verdicts.grounds(target)) {
+                    (true, None) => Leads::Always(target),
+                    (true, Some(_)) => Leads::UntilNamed(target),
+                    (false, None) => Leads::No,
+                    (false, Some(_)) => Leads::OnceNamed(target),
+                };
+                (Site::App(app), leads)
             }
             // It leads nowhere before it is known what it is.
             (Some(target), None) if self.verdicts.is_undecided(target) => {
-                (Site::Domain(target), Leads::No)
+                let leads = if at_home { Leads::No } else { Leads::OnceNamed(target) };
+                (Site::Domain(target), leads)
             }
             // A domain may turn out to be an app one day; one at home has no row to tell it.
             (Some(target), None) if at_home => {
