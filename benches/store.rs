@@ -54,6 +54,7 @@ fn commit(store: &mut Store, sequence: u64, hour: Hour) -> Commit {
         reconfigured: Vec::new(),
         usage,
         followed: Vec::new(),
+        matched: Vec::new(),
         possible: Vec::new(),
         visibility: Vec::new(),
         totals: Vec::new(),

@@ -96,6 +96,8 @@ counters! {
     ClientFolded => "client_folded",
     /// Bound: unmatched names folded into their registrable domain or "other".
     UnmatchedFolded => "unmatched_folded",
+    /// Bound: rules by which names were an app's, left out of what `why` tells of a day.
+    PatternDropped => "pattern_dropped",
     /// Bound: rows of usage dropped while the disk refused them.
     RowDropped => "row_dropped",
     /// Commits that the disk refused; what they held went into a later one, but for `row_dropped`.

@@ -107,7 +107,7 @@ fn a_sensor_to_be_killed() {
         }
     });
     assert_eq!(done.unwrap().ending, Ending::Asked);
-    let Keep { mut store, run } = merge.finish().2.unwrap();
+    let Keep { mut store, run, .. } = merge.finish().2.unwrap();
     store.finish_run(run, &[]).unwrap();
 }
 

@@ -171,7 +171,7 @@ pub(crate) fn merge_into(mut store: Store, kind: RunKind, identities: Identities
         observations: true,
         flows: true,
     };
-    Merge::new(settings, Some(Keep { store, run }))
+    Merge::new(settings, Some(Keep { store, run, zone: jiff::tz::TimeZone::UTC }))
 }
 
 fn settings() -> worker::Settings {
@@ -181,7 +181,7 @@ fn settings() -> worker::Settings {
 /// All that merge has to tell: the reports, names and flows, by file.
 fn told(merge: Merge) -> BTreeMap<String, Vec<u8>> {
     let (_, mut records, keep) = merge.finish();
-    let Keep { mut store, run } = keep.unwrap();
+    let Keep { mut store, run, .. } = keep.unwrap();
     store.finish_run(run, &[]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     write_reports(&store, folder.path(), ReportRange::default(), &Default::default()).unwrap();
@@ -360,7 +360,7 @@ fn nobody_is_written_in_the_clear() {
         let rings = rings(&frames(&capture), 2, false);
         live::run(rings, worker::Settings::default(), &mut live, &[], |_| ()).unwrap();
         let (_, _, keep) = live.finish();
-        let Keep { mut store, run } = keep.unwrap();
+        let Keep { mut store, run, .. } = keep.unwrap();
         store.finish_run(run, &[]).unwrap();
         write_reports(&store, &out, ReportRange::default(), &Default::default()).unwrap();
         // While the store is open, its log holds what the database does not.
@@ -394,7 +394,7 @@ fn what_the_operator_says_of_an_address_counts_under_its_pseudonym() {
         let mut live = merge_into(store, RunKind::Live, identities);
         let rings = rings(&frames(&capture), 2, false);
         live::run(rings, worker::Settings::default(), &mut live, &[], |_| ()).unwrap();
-        let Keep { mut store, run } = live.finish().2.unwrap();
+        let Keep { mut store, run, .. } = live.finish().2.unwrap();
         store.finish_run(run, &[]).unwrap();
         let out = tempfile::tempdir().unwrap();
         write_reports(&store, out.path(), ReportRange::default(), &Default::default()).unwrap();

@@ -368,7 +368,8 @@ fn begin(
             "{name}: an earlier run of it was interrupted; what it had counted was taken out"
         );
     }
-    Ok((Some(Keep { store, run: begun.run }), None))
+    let zone = settings::zone_named("--db", &store.zone()?)?;
+    Ok((Some(Keep { store, run: begun.run, zone }), None))
 }
 
 /// Leaves out files that are the same capture as another one of the run.
@@ -401,7 +402,7 @@ fn check_read_once(files: &[CaptureFile]) -> Result<(), StoreError> {
 
 /// Finishes a run, or takes it out where what came from a pipe is known already.
 fn end(keep: Keep, run: &Run, again: bool) -> Result<Store, Box<dyn Error>> {
-    let Keep { mut store, run: number } = keep;
+    let Keep { mut store, run: number, .. } = keep;
     let ends: Vec<CaptureEnd> = run.files().iter().filter_map(capture_end).collect();
     let captures: Vec<_> = ends.iter().map(|end| end.capture.clone()).collect();
     let Err(error) = store.check(&captures, again) else {

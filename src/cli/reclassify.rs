@@ -53,7 +53,9 @@ pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
         if let Some(verdict) = verdict {
             let target = verdict.target.map(|number| verdicts.target(number).clone());
             let detour = verdicts.detour(verdict, Detour::DnsOverHttps);
-            names.push(NewName { domain, label, target, bucket: verdict.bucket, detour });
+            let pattern = verdict.pattern.map(|number| verdicts.pattern_text(number));
+            let (pattern, bucket) = (pattern.unwrap_or_default().to_owned(), verdict.bucket);
+            names.push(NewName { domain, label, target, pattern, bucket, detour });
         }
     }
     // Of other domains it is told once: when the catalogue is new.

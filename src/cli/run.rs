@@ -146,7 +146,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
         eprintln!("shadowscope: {lost}");
     }
     let ended = done.and_then(|done| {
-        if let (.., Some(Keep { mut store, run })) = merge.finish() {
+        if let (.., Some(Keep { mut store, run, .. })) = merge.finish() {
             store.finish_run(run, &[])?;
         }
         Ok(if lost.is_none() { exit_code(&done) } else { 1 })
@@ -270,7 +270,8 @@ fn begin(
         pseudonym_key: pseudonyms.map(Pseudonyms::key_id).unwrap_or_default(),
         site,
     })?;
-    Ok(Keep { store, run: begun.run })
+    let zone = settings::zone_named("store.zone", &store.zone()?)?;
+    Ok(Keep { store, run: begun.run, zone })
 }
 
 /// What reads anew what a reload may change.

@@ -1,11 +1,12 @@
 //! `shadowscope why`: what stands behind a row of a report, or behind its absence.
 //!
-//! In a screenful: the class and what decided, the facts by hour, each fact beside the setting that it
-//! is compared with, and the rules of the catalogue that the names can have matched. The database
-//! keeps roles and tenants, not hostnames; `read --observations` tells those. What is written and how
-//! is in `text` and `checks`.
+//! In a screenful: the class and what decided, the rules of the catalogue that names matched, the facts
+//! by hour, and each fact beside the setting that it is compared with. The database keeps rules, roles
+//! and tenants, not hostnames; `read --observations` tells those. What is written and how is in `text`,
+//! `rules` and `checks`.
 
 mod checks;
+mod rules;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,7 @@ use crate::evidence::source::{Reason, SourceFacts};
 use crate::observation::NameSource;
 use crate::report::SHARED_SOURCE;
 use crate::signatures;
-use crate::store::{Snapshot, SourceFact, Store, StoreError, UsageFact, Window};
+use crate::store::{MatchedFact, Snapshot, SourceFact, Store, StoreError, UsageFact, Window};
 
 /// The command's arguments.
 #[derive(Args)]
@@ -72,12 +73,35 @@ struct Found {
     roles: BTreeSet<(String, String)>,
     /// Versions of the catalogues with which names were matched.
     catalogues: BTreeSet<String>,
+    /// By which rules names were its, as far as that is kept.
+    matched: BTreeMap<Matched, Counts>,
+    /// Of all rows.
+    connections: u64,
     name_sources: BTreeSet<NameSource>,
     department: String,
     /// Why it is nobody's, and what the device did, where it is a shared source.
     shared: Option<(Reason, SourceFacts)>,
+    /// What tells of shared sources, of a device that is none.
+    short_of: Option<SourceFacts>,
     /// The devices of a row of shared sources.
     devices: BTreeSet<String>,
+}
+
+/// A rule, with the role and tenant of what it gave.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Matched {
+    role: String,
+    tenant: String,
+    /// As it stands in the catalogue's file.
+    pattern: String,
+    name_source: NameSource,
+}
+
+/// What came of names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    connections: u64,
+    dns_queries: u64,
 }
 
 /// Day, user and device.
@@ -113,6 +137,13 @@ fn answer(snapshot: &Snapshot<'_>, question: &Question<'_>) -> Result<String, Bo
         }
         Ok::<(), StoreError>(())
     })?;
+    snapshot.matched(question.app, window, |fact| {
+        let key = (question.date(fact.day), fact.user.to_owned(), fact.device.to_owned());
+        if let Some(found) = all.get_mut(&key) {
+            found.add_matched(fact);
+        }
+        Ok::<(), StoreError>(())
+    })?;
     for ((date, ..), found) in &mut all {
         let hours = question.hours_of(*date)?;
         found.facts.set_day(hours.from..hours.to);
@@ -142,6 +173,9 @@ fn answer(snapshot: &Snapshot<'_>, question: &Question<'_>) -> Result<String, Bo
         && found.shared.is_none()
     {
         found.shared = sources.reason(key.0, &key.2)?;
+        if found.shared.is_none() && question.user.is_some() {
+            found.short_of = Some(sources.facts(key.0, &key.2)?);
+        }
     }
     if found.len() > 1 {
         text.rows(&found, thresholds);
@@ -269,19 +303,64 @@ impl Question<'_> {
 impl Found {
     fn add(&mut self, fact: &UsageFact<'_>) {
         fact.add_to(&mut self.facts);
+        self.connections += fact.sums.connections;
         self.roles.insert((fact.role.to_owned(), fact.tenant.to_owned()));
         if !self.catalogues.contains(fact.catalogue_version) {
             self.catalogues.insert(fact.catalogue_version.to_owned());
         }
         self.name_sources.insert(fact.name_source);
+        if !fact.pattern.is_empty() {
+            // It got its name later, all of it by one rule.
+            self.add_matched(&MatchedFact {
+                day: fact.hour,
+                user: fact.user,
+                device: fact.device,
+                role: fact.role,
+                tenant: fact.tenant,
+                pattern: fact.pattern,
+                name_source: fact.name_source,
+                connections: fact.sums.connections,
+                dns_queries: fact.sums.dns_queries,
+            });
+        }
         self.department = fact.department.to_owned();
+    }
+
+    fn add_matched(&mut self, fact: &MatchedFact<'_>) {
+        let matched = Matched {
+            role: fact.role.to_owned(),
+            tenant: fact.tenant.to_owned(),
+            pattern: fact.pattern.to_owned(),
+            name_source: fact.name_source,
+        };
+        self.matched
+            .entry(matched)
+            .or_default()
+            .add(&Counts { connections: fact.connections, dns_queries: fact.dns_queries });
+    }
+
+    /// Connections of which it is not kept which rule their name matched.
+    fn unexplained(&self) -> u64 {
+        let matched: u64 = self.matched.values().map(|counts| counts.connections).sum();
+        self.connections.saturating_sub(matched)
     }
 
     fn merge(&mut self, other: Found) {
         self.facts.merge(&other.facts);
+        self.connections += other.connections;
         self.roles.extend(other.roles);
+        for (matched, counts) in other.matched {
+            self.matched.entry(matched).or_default().add(&counts);
+        }
         self.name_sources.extend(other.name_sources);
         self.catalogues.extend(other.catalogues);
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        self.connections += other.connections;
+        self.dns_queries += other.dns_queries;
     }
 }
 
@@ -298,12 +377,16 @@ impl Sources<'_> {
         day: Date,
         device: &str,
     ) -> Result<Option<(Reason, SourceFacts)>, Box<dyn Error>> {
+        let facts = self.facts(day, device)?;
+        let reason = self.question.settings.shared_sources.reason(device, &facts);
+        Ok(reason.map(|reason| (reason, facts)))
+    }
+
+    fn facts(&mut self, day: Date, device: &str) -> Result<SourceFacts, Box<dyn Error>> {
         if !self.days.contains_key(&day) {
             let known = self.snapshot.sources(self.question.hours_of(day)?)?;
             self.days.insert(day, known);
         }
-        let facts = self.days[&day].get(device).map(|source| source.facts).unwrap_or_default();
-        let reason = self.question.settings.shared_sources.reason(device, &facts);
-        Ok(reason.map(|reason| (reason, facts)))
+        Ok(self.days[&day].get(device).map(|source| source.facts).unwrap_or_default())
     }
 }

@@ -370,6 +370,10 @@ impl Verdict {
 /// One thing by which an address shows what it is.
 struct Sign {
     reason: Reason,
+    /// Whose values are counted; none where several are added up.
+    what: Option<Trait>,
+    /// How many there are; of several, per cent of what is enough.
+    reached: u64,
     is_met: bool,
     /// What it is compared with: names and values.
     settings: Vec<(&'static str, u64)>,
@@ -420,6 +424,35 @@ impl SourceSettings {
         settings.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("; ")
     }
 
+    /// What an address that is a person's has of what tells of shared sources, each with the setting that
+    /// it did not reach, and how far signs of several machines together are from enough.
+    pub fn short_of(&self, device: &str, facts: &SourceFacts) -> Vec<String> {
+        if self.said(device, facts).is_some() {
+            return vec!["known says that it is a person".into()];
+        }
+        let signs = self.signs(facts).into_iter().filter(|sign| sign.reached > 0);
+        signs
+            .map(|sign| {
+                let reached = sign.reached;
+                let Some(what) = sign.what else {
+                    let settings: Vec<_> = sign.settings.iter().map(|(name, _)| *name).collect();
+                    let settings = settings.join(", ");
+                    return format!(
+                        "together {reached} of {ENOUGH} per cent of a crowd ({settings})"
+                    );
+                };
+                let (name, least) = sign.settings[0];
+                let but = match sign.reason {
+                    _ if reached < least => "",
+                    Reason::MailRelay => ", but hands none on",
+                    _ if facts.accepted <= facts.opened => ", but opens as many as it accepts",
+                    _ => ", but somebody works at it (server_hello_shapes)",
+                };
+                format!("{reached} {} ({name} = {least}{but})", what.as_str())
+            })
+            .collect()
+    }
+
     fn by_behaviour(&self, facts: &SourceFacts) -> Option<Reason> {
         self.signs(facts).into_iter().find(|sign| sign.is_met).map(|sign| sign.reason)
     }
@@ -429,6 +462,8 @@ impl SourceSettings {
         let of = |what| facts.of(what);
         let one = |reason, what, name, setting| Sign {
             reason,
+            what: Some(what),
+            reached: of(what),
             is_met: of(what) >= setting,
             settings: vec![(name, setting)],
         };
@@ -444,6 +479,8 @@ impl SourceSettings {
             ),
             Sign {
                 reason: Reason::MailRelay,
+                what: Some(Trait::TakesMail),
+                reached: of(Trait::TakesMail),
                 is_met: of(Trait::TakesMail) >= self.mail_clients && of(Trait::SendsMail) > 0,
                 settings: vec![("mail_clients", self.mail_clients)],
             },
@@ -457,6 +494,8 @@ impl SourceSettings {
             self.several_signs(facts),
             Sign {
                 reason: Reason::Server,
+                what: Some(Trait::Serves),
+                reached: of(Trait::Serves),
                 is_met: of(Trait::Serves) >= self.server_clients
                     && facts.accepted > facts.opened
                     && of(Trait::HelloShape) < self.server_hello_shapes,
@@ -504,8 +543,9 @@ impl SourceSettings {
         let mixed = ("nat_mixed_hello_shapes", self.nat_mixed_hello_shapes);
         tell(shapes, &[mixed, ("nat_hello_shapes", self.nat_hello_shapes)]);
         tell(channels, &[("nat_push_channels", self.nat_push_channels)]);
-        let is_met = passes_on + machines + shapes + channels >= ENOUGH;
-        Sign { reason: Reason::NatGateway, is_met, settings }
+        let reached = passes_on + machines + shapes + channels;
+        let is_met = reached >= ENOUGH;
+        Sign { reason: Reason::NatGateway, what: None, reached, is_met, settings }
     }
 
     /// Whether an address passes on what others send, and next to nothing of its own.

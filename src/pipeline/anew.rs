@@ -44,7 +44,10 @@ pub fn decide_anew(stored: &Stored, verdicts: &mut Verdicts) -> Vec<NewTarget> {
         };
         let detour = verdict.and_then(|verdict| verdicts.detour(verdict, Detour::DnsOverHttps));
         let is_new = is_of_domain(stored, grounds, DEPTH_MAX);
-        changed.push(NewTarget { id, target: now, from, bucket, detour, is_new });
+        let pattern = verdict.and_then(|verdict| verdict.pattern);
+        let pattern = pattern.map(|number| verdicts.pattern_text(number).to_owned());
+        let pattern = pattern.unwrap_or_default();
+        changed.push(NewTarget { id, target: now, pattern, from, bucket, detour, is_new });
     }
     changed
 }

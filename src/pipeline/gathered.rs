@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::loads::{Followed, Leaders, Step, Told};
 use super::possible::Possible;
-use super::verdicts::TargetNumber;
+use super::verdicts::{PatternNumber, TargetNumber};
 use crate::observation::NameSource;
 use crate::stats::{Counter, Counters};
 use crate::store::{HealthRow, RingRow, TotalsRow, VisibilityRow};
@@ -23,6 +23,7 @@ pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 /// What a row costs in memory, with what a table keeps free.
 const ROW_BYTES: usize = 2 * size_of::<(RowKey, Sums)>();
 const LEADERS_BYTES: usize = 2 * size_of::<((RowKey, Leaders), (Followed, u64))>();
+const MATCHED_BYTES: usize = 2 * size_of::<(MatchedKey, MatchedSums)>();
 
 /// The number of a subject in merge.
 pub(super) type SubjectNumber = u32;
@@ -36,6 +37,18 @@ pub(super) struct RowKey {
     pub(super) source: NameSource,
 }
 
+/// Of what rows of usage the names matched a rule.
+pub(super) type MatchedKey = (RowKey, PatternNumber);
+
+/// How often names of a row matched a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MatchedSums {
+    /// Flows that began.
+    pub(super) connections: u64,
+    /// DNS questions.
+    pub(super) dns_queries: u64,
+}
+
 /// Of rows, whether there are flows that these may have led, by [`crate::usage::LOAD_RULES`], as far
 /// as the catalogue may yet decide otherwise; and what these add to [`Sums::unfollowed`], if it does.
 pub(super) type AllLeaders = HashMap<(RowKey, Leaders), (Followed, u64), RandomState>;
@@ -45,6 +58,7 @@ pub(super) type AllLeaders = HashMap<(RowKey, Leaders), (Followed, u64), RandomS
 pub(super) struct Gathered {
     pub(super) rows: SumsTable<RowKey>,
     pub(super) leaders: AllLeaders,
+    pub(super) matched: SumsTable<MatchedKey, MatchedSums>,
     pub(super) possible: Possible,
     pub(super) books: Books,
     pub(super) intake: BTreeMap<Hour, IntakeSums>,
@@ -61,6 +75,7 @@ impl Gathered {
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
             && self.leaders.is_empty()
+            && self.matched.is_empty()
             && self.possible.is_empty()
             && self.books.hours() == 0
             && self.intake.is_empty()
@@ -72,14 +87,22 @@ impl Gathered {
 
     /// Drops rows of the oldest hours until the rest needs no more than `bytes_max`.
     pub(super) fn shrink(&mut self, bytes_max: usize) {
-        while self.rows.len() * ROW_BYTES + self.leaders.len() * LEADERS_BYTES > bytes_max {
+        while self.bytes() > bytes_max {
             let Some(oldest) = self.rows.rows().iter().map(|(key, _)| key.hour).min() else {
                 return;
             };
             let dropped = self.rows.take_if(|key| key.hour == oldest).len();
             self.counters.add(Counter::RowDropped, dropped as u64);
             self.leaders.retain(|(key, _), _| key.hour != oldest);
+            self.matched.take_if(|(key, _)| key.hour == oldest);
         }
+    }
+
+    /// About the memory of what belongs to rows of usage.
+    fn bytes(&self) -> usize {
+        self.rows.len() * ROW_BYTES
+            + self.leaders.len() * LEADERS_BYTES
+            + self.matched.len() * MATCHED_BYTES
     }
 
     /// The rows of usage in total order.
@@ -91,9 +114,11 @@ impl Gathered {
 
     /// Forgets all, and keeps the room for rows.
     pub(super) fn clear(&mut self) {
-        let mut rows = std::mem::take(&mut self.rows);
+        let (mut rows, mut matched) =
+            (std::mem::take(&mut self.rows), std::mem::take(&mut self.matched));
         rows.clear();
-        *self = Gathered { rows, ..Gathered::default() };
+        matched.clear();
+        *self = Gathered { rows, matched, ..Gathered::default() };
     }
 
     /// The books as rows.

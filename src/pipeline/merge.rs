@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use jiff::tz::TimeZone;
 
 use super::calls::{Calls, OpenFlow};
 use super::clocks::Clocks;
@@ -44,7 +45,7 @@ use crate::names::NameCache;
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::stats::Counter;
-use crate::store::{RunId, Store, StoreError, SubjectId, TargetId};
+use crate::store::{PatternId, RunId, Store, StoreError, SubjectId, TargetId};
 use crate::time::{Hour, Timestamp};
 use crate::usage::{NameId, Sums, SumsTable, UsageKey};
 use crate::worker::detours::Detour;
@@ -62,6 +63,8 @@ pub struct Keep {
     pub store: Store,
     /// The run in it.
     pub run: RunId,
+    /// Whose days are the database's.
+    pub zone: TimeZone,
 }
 
 /// What merge is told once.
@@ -136,9 +139,10 @@ pub struct Merge {
     held_failures: BTreeMap<RowKey, u64>,
     /// Flows that began, until it is known what they followed.
     loads: Loads<Option<RowKey>>,
-    /// Numbers of subjects and targets in the store.
+    /// Numbers of subjects, targets and rules' texts in the store.
     stored_subjects: Vec<Option<SubjectId>>,
     stored_targets: Vec<Option<TargetId>>,
+    stored_patterns: Vec<Option<PatternId>>,
     sequence: u64,
     /// Configurations that were taken and no commit tells yet.
     reconfigured: Vec<String>,
@@ -225,6 +229,7 @@ impl Merge {
             loads: Loads::new(keep.is_some()),
             stored_subjects: Vec::new(),
             stored_targets: Vec::new(),
+            stored_patterns: Vec::new(),
             sequence: 0,
             reconfigured: Vec::new(),
             keep,
@@ -417,12 +422,12 @@ impl Merge {
                 self.calls.went_on(key.client, used, key.hour, minutes, verdict.calls);
             }
             let standing = Standing::of(bucket, key.at_home);
-            self.row(key.client, verdict.target, standing, key.hour, key.source, sums);
+            self.row(key.client, verdict.row(), standing, key.hour, key.source, sums);
         }
         // They have no bytes of their own: their flow is in the books as it is.
         for (key, questions) in questions.iter() {
-            if let Some(target) = verdicts[key.name as usize].target {
-                self.asked(key, target, questions);
+            if let Some(of) = verdicts[key.name as usize].row() {
+                self.asked(key, of, questions);
             }
         }
         for &FlowStep { key, server, time, step } in steps.iter() {

@@ -39,6 +39,9 @@ const TEAM_CHAT: (&str, &str) = ("collaboration", "chat");
 /// 9250).
 const ENCRYPTED_DNS_PORTS: [u16; 2] = [443, 853];
 
+/// Texts of rules remembered, over all catalogues that are asked: of more, none is told.
+const PATTERNS_MAX: usize = 1 << 18;
+
 /// A label that no signature has.
 pub(crate) const ANY_HOST: &str = "shadowscope-any-host";
 /// A number that no label of a signature has.
@@ -46,6 +49,9 @@ const ANY_NUMBER: u32 = 900_719_925;
 
 /// The number of a [`Target`] in [`Verdicts`].
 pub type TargetNumber = u32;
+
+/// The number of a rule's text in [`Verdicts`]; good for as long as that is.
+pub type PatternNumber = u32;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub struct Verdict {
     pub app: Option<u32>,
     /// The role of the rule that matched.
     pub role: Option<Role>,
+    /// The text of that rule; none where nobody knows which it was.
+    pub pattern: Option<PatternNumber>,
     /// Whether it is an app in use with which one can call.
     pub calls: bool,
 }
@@ -66,9 +74,17 @@ impl Verdict {
     /// Of what nobody knows.
     pub(super) fn nobodys() -> Verdict {
         let bucket = Bucket::NoName;
-        Verdict { target: None, bucket, app: None, role: None, calls: false }
+        Verdict { target: None, bucket, app: None, role: None, pattern: None, calls: false }
+    }
+
+    /// What a row is of, and the rule that says so; none without target.
+    pub(super) fn row(self) -> Option<RowOf> {
+        self.target.map(|target| (target, self.pattern))
     }
 }
+
+/// A target, and the text of the rule by which a name is its, if that is known.
+pub type RowOf = (TargetNumber, Option<PatternNumber>);
 
 /// See the module.
 pub struct Verdicts {
@@ -85,6 +101,9 @@ pub struct Verdicts {
     grounds: HashMap<TargetNumber, Grounds<TargetNumber>, RandomState>,
     held: HashMap<(Target, Grounds<TargetNumber>), TargetNumber, RandomState>,
     held_dropped: u64,
+    /// Texts of rules, numbered once for all catalogues: verdicts outlive these.
+    patterns: Vec<Box<str>>,
+    pattern_numbers: HashMap<Box<str>, PatternNumber, RandomState>,
 }
 
 /// What targets were before they were [forgotten](Verdicts::forget), by number.
@@ -154,6 +173,8 @@ impl Verdicts {
             grounds: HashMap::default(),
             held: HashMap::default(),
             held_dropped: 0,
+            patterns: Vec::new(),
+            pattern_numbers: HashMap::default(),
         }
     }
 
@@ -258,6 +279,7 @@ impl Verdicts {
             bucket: app_bucket(&known.category, role),
             app: Some(known.number),
             role: Some(role),
+            pattern: None,
             calls: role == Role::Use && can_call(known),
         })
     }
@@ -325,13 +347,7 @@ impl Verdicts {
         }
         let catalogue = Arc::clone(&self.catalogue);
         let verdict = match catalogue.match_host(name) {
-            _ if self.is_own(name) => Verdict {
-                target: None,
-                bucket: Bucket::Private,
-                app: None,
-                role: None,
-                calls: false,
-            },
+            _ if self.is_own(name) => Verdict { bucket: Bucket::Private, ..Verdict::nobodys() },
             Some(found) => {
                 let verdict = self.matched(&found);
                 self.tenant(name, verdict)
@@ -339,13 +355,7 @@ impl Verdicts {
             None => {
                 let domain = registrable_domain(name).unwrap_or(name);
                 let target = self.domain(name, domain);
-                Verdict {
-                    target: Some(target),
-                    bucket: Bucket::Unmatched,
-                    app: None,
-                    role: None,
-                    calls: false,
-                }
+                Verdict { target: Some(target), bucket: Bucket::Unmatched, ..Verdict::nobodys() }
             }
         };
         if self.by_name.len() >= NAMES_MAX {
@@ -377,7 +387,8 @@ impl Verdicts {
         // No rule names this host, so that only one for all of the domain matches it.
         let below = self.name(&format!("{ANY_HOST}.{domain}"));
         let itself = self.name(domain);
-        if below != itself || below.bucket == Bucket::Unmatched {
+        let is_same = below == Verdict { pattern: below.pattern, ..itself };
+        if !is_same || below.bucket == Bucket::Unmatched {
             return None;
         }
         // A label stands for itself with any number behind it, and no rule names this one.
@@ -469,16 +480,18 @@ impl Verdicts {
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {
         let role = Some(found.role);
+        let pattern = self.pattern(found.rule);
         let Some(app) = found.app() else {
             let bucket = match found.purpose {
                 Some(Purpose::Resolver) => Bucket::EncryptedDns,
                 _ => Bucket::Infrastructure,
             };
-            return Verdict { target: None, bucket, app: None, role, calls: false };
+            return Verdict { bucket, role, pattern, ..Verdict::nobodys() };
         };
         if found.role == Role::Infra {
             let bucket = Bucket::Infrastructure;
-            return Verdict { target: None, bucket, app: Some(app.number), role, calls: false };
+            let app = Some(app.number);
+            return Verdict { bucket, app, role, pattern, ..Verdict::nobodys() };
         }
         let target = Target::App {
             app: AppFacts {
@@ -497,8 +510,28 @@ impl Verdicts {
             bucket: app_bucket(&app.category, found.role),
             app: Some(app.number),
             role,
+            pattern,
             calls: found.role == Role::Use && can_call(app),
         }
+    }
+
+    /// The number of a rule's text; none where there is no room.
+    fn pattern(&mut self, text: &str) -> Option<PatternNumber> {
+        if let Some(&known) = self.pattern_numbers.get(text) {
+            return Some(known);
+        }
+        let next = self.patterns.len();
+        if next >= PATTERNS_MAX {
+            return None;
+        }
+        self.patterns.push(text.into());
+        self.pattern_numbers.insert(text.into(), next as PatternNumber);
+        Some(next as PatternNumber)
+    }
+
+    /// A rule as it stands in its file, by its number in a [`Verdict`].
+    pub fn pattern_text(&self, number: PatternNumber) -> &str {
+        &self.patterns[number as usize]
     }
 
     /// The number of a target, a new one where it has none.

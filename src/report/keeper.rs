@@ -274,6 +274,7 @@ mod tests {
                         domain,
                         label: String::new(),
                         target: Some(app("known", role)),
+                        pattern: "unknown.example".into(),
                         bucket: Bucket::App,
                         detour: None,
                     };

@@ -7,24 +7,25 @@ use super::rows::{
     CatalogueId, Commit, DetourRow, FollowedRow, HealthRow, PossibleRow, RingRow, RunId, SubjectId,
     TotalsRow, TraitRow, UsageRow, VisibilityRow, list,
 };
-use super::{Store, intern::Interned};
-use crate::stats::Counters;
+use super::{Store, intern::Interned, matched};
+use crate::stats::{Counter, Counters};
 use crate::time::Hour;
 
 impl Store {
     /// Adds what a commit holds to its run, in one transaction. After an error that
-    /// [is passing](StoreError::is_passing) the same commit may be tried again.
+    /// [is passing](StoreError::is_passing) the same commit may be tried again. Answers how many rows
+    /// of [`Commit::matched`] were left out, which its counters then tell, too.
     ///
     /// # Errors
     /// The commit's number has been taken before, the run is not open, or the database cannot be
     /// written; nothing of the commit is kept then.
-    pub fn commit(&mut self, run: RunId, commit: &Commit) -> Result<(), StoreError> {
+    pub fn commit(&mut self, run: RunId, commit: &Commit) -> Result<u64, StoreError> {
         self.check_in_place()?;
         let path = || self.path.clone();
         match write(&mut self.connection, &self.interned, run, commit) {
-            Ok(Outcome::Written) => {
+            Ok(Outcome::Written { left_out }) => {
                 self.interned.written();
-                Ok(())
+                Ok(left_out)
             }
             Ok(Outcome::Repeated) => {
                 let sequence = commit.sequence;
@@ -41,7 +42,7 @@ impl Store {
 
 /// What became of a commit; unless it was written, the transaction is rolled back.
 enum Outcome {
-    Written,
+    Written { left_out: u64 },
     Repeated,
     NotOpen,
 }
@@ -68,6 +69,7 @@ fn write(
     add_reconfigured(&transaction, run, &commit.reconfigured)?;
     add_usage(&transaction, run, commit.catalogue, &commit.usage)?;
     add_followed(&transaction, run, commit.catalogue, &commit.followed)?;
+    let left_out = matched::add(&transaction, run, &commit.matched)?;
     add_possible(&transaction, run, &commit.possible)?;
     add_visibility(&transaction, run, &commit.visibility)?;
     add_totals(&transaction, run, &commit.totals)?;
@@ -76,9 +78,11 @@ fn write(
     add_traits(&transaction, run, &commit.traits)?;
     add_accepted(&transaction, run, &commit.accepted)?;
     add_detours(&transaction, run, &commit.detours)?;
-    add_counters(&transaction, run, &commit.counters)?;
+    let mut counters = commit.counters.clone();
+    counters.add(Counter::PatternDropped, left_out);
+    add_counters(&transaction, run, &counters)?;
     transaction.commit()?;
-    Ok(Outcome::Written)
+    Ok(Outcome::Written { left_out })
 }
 
 /// Widens the run's range of hours to those of the commit. Answers whether the run is open.

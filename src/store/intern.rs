@@ -20,6 +20,7 @@ pub(super) struct Interned {
     targets: Numbers<TargetKey>,
     catalogues: Numbers<CatalogueFacts>,
     candidates: Numbers<Members>,
+    patterns: Numbers<String>,
     apps: HashMap<String, AppFacts>,
     /// Apps that are new or described anew.
     apps_pending: Vec<AppFacts>,
@@ -115,6 +116,7 @@ impl Interned {
             targets: Numbers::continuing(connection, "targets")?,
             catalogues: Numbers::continuing(connection, "catalogues")?,
             candidates: Numbers::continuing(connection, "candidate_sets")?,
+            patterns: Numbers::continuing(connection, "patterns")?,
             ..Interned::default()
         })
     }
@@ -213,6 +215,15 @@ impl Interned {
         })
     }
 
+    pub(super) fn pattern(&mut self, connection: &Connection, text: &str) -> rusqlite::Result<i64> {
+        self.patterns.number(&text.to_owned(), |text| {
+            connection
+                .prepare_cached("SELECT id FROM patterns WHERE pattern = ?")?
+                .query_row([text], |row| row.get(0))
+                .optional()
+        })
+    }
+
     /// Writes what is pending. It stays pending until [`Interned::written`], since the transaction
     /// may still fail.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
@@ -255,6 +266,11 @@ impl Interned {
             connection.prepare_cached("INSERT INTO candidate_sets (id, members) VALUES (?, ?)")?;
         let mut insert_member = connection
             .prepare_cached("INSERT INTO candidates (id, target, weight) VALUES (?, ?, ?)")?;
+        let mut insert_pattern =
+            connection.prepare_cached("INSERT INTO patterns (id, pattern) VALUES (?, ?)")?;
+        for (id, text) in &self.patterns.pending {
+            insert_pattern.execute(params![id, text])?;
+        }
         for (id, members) in &self.candidates.pending {
             insert.execute(params![id, text_of(members)])?;
             for (target, weight) in members {
@@ -270,6 +286,7 @@ impl Interned {
         self.targets.written();
         self.catalogues.written();
         self.candidates.written();
+        self.patterns.written();
         self.apps_pending.clear();
     }
 
@@ -278,6 +295,7 @@ impl Interned {
         self.subjects.forget();
         self.targets.forget();
         self.candidates.forget();
+        self.patterns.forget();
     }
 
     /// Notes what the catalogue says of `app` now. There are as many apps as in the catalogue, so

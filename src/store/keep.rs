@@ -274,7 +274,9 @@ fn total(connection: &Connection, day: Window, totals: &[DayTotal]) -> rusqlite:
         ])?;
     }
     let rows = connection.execute("DELETE FROM usage_daily WHERE day = ?", [day.from])? as u64;
-    connection.execute("DELETE FROM sources_daily WHERE day = ?", [day.from])?;
+    for table in ["sources_daily", "matched"] {
+        connection.execute(&format!("DELETE FROM {table} WHERE day = ?"), [day.from])?;
+    }
     count_deleted(connection, Stage::Days, day.from, rows)?;
     Ok(rows)
 }
@@ -313,6 +315,7 @@ pub(super) fn forget_unused(connection: &Connection) -> rusqlite::Result<()> {
              SELECT subject FROM usage UNION SELECT subject FROM usage_daily
              UNION SELECT subject FROM traits UNION SELECT subject FROM accepted
              UNION SELECT subject FROM sources_daily UNION SELECT subject FROM detours);
+         DELETE FROM patterns WHERE id NOT IN (SELECT pattern FROM matched);
          DELETE FROM candidates WHERE id NOT IN (SELECT candidates FROM possible);
          DELETE FROM candidate_sets WHERE id NOT IN (SELECT candidates FROM possible);
          DELETE FROM targets WHERE id NOT IN (

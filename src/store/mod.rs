@@ -17,6 +17,8 @@ mod keep;
 mod kept;
 mod lead;
 mod lock;
+mod matched;
+mod named_later;
 mod query;
 mod rename;
 mod rows;
@@ -42,16 +44,18 @@ pub use bounds::PossibleFact;
 pub use error::StoreError;
 pub use keep::{DayOf, DayTotal, Judge, Keeping, Pruned};
 pub use kept::{Stages, TotalFact};
+pub use matched::MatchedFact;
+pub use named_later::NamedLater;
 pub use query::{
     AppFact, CaptureFact, DetourFact, HealthFacts, RunFacts, Snapshot, TotalsFact, UnmatchedFact,
     VisibilityFact, Window,
 };
-pub use rename::{NamedLater, NewName, NewTarget, Renamed, StoredTarget};
+pub use rename::{NewName, NewTarget, Renamed, StoredTarget};
 pub use rows::{
     AppFacts, CandidatesId, CaptureEnd, CaptureFacts, CatalogueFacts, CatalogueId, Commit,
-    DetourRow, FollowedRow, Grounds, HealthRow, NO_HOST, Plan, PossibleRow, PossibleSums, RingRow,
-    Rule, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target, TargetId, TotalsRow,
-    TraitRow, UsageRow, VisibilityRow,
+    DetourRow, FollowedRow, Grounds, HealthRow, MatchedRow, NO_HOST, PatternId, Plan, PossibleRow,
+    PossibleSums, RingRow, Rule, RunId, RunKind, RunStart, Skip, Subject, SubjectId, Sums, Target,
+    TargetId, TotalsRow, TraitRow, UsageRow, VisibilityRow,
 };
 pub use run::Begun;
 pub use schema::SCHEMA_VERSION;
@@ -214,6 +218,15 @@ impl Store {
     ) -> Result<TargetId, StoreError> {
         let id = self.interned.target(&self.connection, target, Some(grounds));
         id.map(TargetId).map_err(|error| explain(&self.path, error))
+    }
+
+    /// The number of a rule's text. It is written with the next commit.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn pattern_id(&mut self, text: &str) -> Result<PatternId, StoreError> {
+        let id = self.interned.pattern(&self.connection, text);
+        id.map(PatternId).map_err(|error| explain(&self.path, error))
     }
 
     /// The number of a set of targets that flows may have been of, each with its weight, in any

@@ -17,7 +17,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::error::{StoreError, explain};
 use super::intern::Interned;
-use super::query::{Snapshot, TRAFFIC, Window, unsigned};
+use super::matched::forget_matched;
 use super::rows::{AppFacts, CatalogueFacts, Grounds, Rule, Target, TargetId};
 use super::{Store, lead};
 use crate::evidence::{Evidence, Side};
@@ -34,6 +34,8 @@ pub struct NewName {
     pub label: String,
     /// An app's side; none where it is shared infrastructure.
     pub target: Option<Target>,
+    /// The rule of the catalogue that says so, as it stands in its file.
+    pub pattern: String,
     /// Where bytes of that belong.
     pub bucket: Bucket,
     /// The way around that it is, if any.
@@ -97,6 +99,9 @@ pub struct NewTarget {
     pub id: TargetId,
     /// What it is; none of what is shared.
     pub target: Option<Target>,
+    /// The rule of the catalogue that says so, as it stands in its file; empty where that is not known,
+    /// or it is no app's.
+    pub pattern: String,
     /// Where bytes of it were.
     pub from: Bucket,
     /// Where they belong.
@@ -110,6 +115,7 @@ pub struct NewTarget {
 /// What becomes of a target.
 struct Change<'a> {
     target: Option<&'a Target>,
+    pattern: &'a str,
     from: Bucket,
     bucket: Bucket,
     detour: Option<Detour>,
@@ -184,72 +190,6 @@ impl Store {
     }
 }
 
-/// An app that was in use before it had a name, in a window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedLater {
-    /// The catalogue's id.
-    pub app_id: String,
-    /// Its name.
-    pub name: String,
-    /// When it was first seen.
-    pub first_seen: Timestamp,
-    /// When it first got its name, in seconds since 1970.
-    pub named_at: i64,
-    /// Different users; the unattributed do not count. Where totals of days are all that is kept, at
-    /// least so many.
-    pub users: u64,
-    /// Bytes from clients.
-    pub bytes_up: u64,
-    /// Whether `first_seen` is a day: some of it is not kept by hour.
-    pub is_by_day: bool,
-}
-
-impl Snapshot<'_> {
-    /// Apps that got their name after rows of them were written, ordered by id.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn named_later(&self, window: Window) -> Result<Vec<NamedLater>, StoreError> {
-        let any = "SELECT EXISTS (SELECT 1 FROM targets WHERE named_at IS NOT NULL)";
-        let any = self.transaction.query_row(any, [], |row| row.get(0));
-        if !any.map_err(|error| self.failed(error))? {
-            return Ok(Vec::new());
-        }
-        let sql = format!(
-            "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
-                max(count(DISTINCT iif({TRAFFIC}, nullif(s.user, ''), NULL)),
-                    max(iif({TRAFFIC}, u.users_seen, 0))),
-                sum(u.bytes_up), max(u.is_day)
-            FROM targets_kept AS u
-            JOIN targets AS t ON t.id = u.target
-            JOIN apps AS a ON a.id = t.app
-            LEFT JOIN subjects AS s ON s.id = u.subject
-            WHERE u.hour >= ? AND u.hour < ? AND u.run IN runs_visible
-                AND t.named_at IS NOT NULL
-            GROUP BY a.app
-            HAVING max({TRAFFIC})
-            ORDER BY a.app"
-        );
-        let mut found = Vec::new();
-        self.rows(&sql, window, |row| {
-            let read = || {
-                Ok(NamedLater {
-                    app_id: row.get(0)?,
-                    name: row.get(1)?,
-                    first_seen: Timestamp(row.get(2)?),
-                    named_at: row.get(3)?,
-                    users: unsigned(row, 4)?,
-                    bytes_up: unsigned(row, 5)?,
-                    is_by_day: row.get(6)?,
-                })
-            };
-            found.push(read().map_err(|error| self.failed(error))?);
-            Ok::<(), StoreError>(())
-        })?;
-        Ok(found)
-    }
-}
-
 fn rename(
     connection: &mut Connection,
     catalogue: &CatalogueFacts,
@@ -270,6 +210,7 @@ fn rename(
         for id in ids.collect::<rusqlite::Result<Vec<i64>>>()? {
             let change = Change {
                 target: name.target.as_ref(),
+                pattern: &name.pattern,
                 from: Bucket::Unmatched,
                 bucket: name.bucket,
                 detour: name.detour,
@@ -283,6 +224,7 @@ fn rename(
     for new in changed {
         let change = Change {
             target: new.target.as_ref(),
+            pattern: &new.pattern,
             from: new.from,
             bucket: new.bucket,
             detour: new.detour,
@@ -337,6 +279,7 @@ fn rename(
         told.first_seen = seen.map(|seen| seen.first);
     }
     let changed = known.keys().copied().collect();
+    forget_matched(&transaction, &changed)?;
     lead::judge_again(&transaction, &changed, &lead::Sites::read(&transaction)?)?;
     transaction.commit()?;
     let mut renamed: Vec<Renamed> = renamed.into_values().collect();
@@ -572,6 +515,8 @@ fn point(
     now_seconds: i64,
 ) -> rusqlite::Result<bool> {
     let none = &String::new();
+    let pattern =
+        if matches!(change.target, Some(Target::App { .. })) { change.pattern } else { "" };
     let (app, role, tenant, edition) = match change.target {
         Some(Target::App { app, role, tenant, edition }) => (&*app.id, &**role, tenant, edition),
         Some(Target::Undecided { bucket }) => ("", bucket.name(), none, none),
@@ -581,10 +526,20 @@ fn point(
     let named_at = change.is_new.then_some(now_seconds);
     let changed = connection.execute(
         "UPDATE OR IGNORE targets SET app = (SELECT id FROM apps WHERE app = ?2), role = ?3,
-             tenant = ?4, edition = ?5, named_at = ?6,
+             tenant = ?4, edition = ?5, named_at = ?6, pattern = ?9,
              catalogue = (SELECT id FROM catalogues WHERE version = ?7 AND hash = ?8)
          WHERE id = ?1",
-        params![id, app, role, tenant, edition, named_at, catalogue.version, catalogue.hash],
+        params![
+            id,
+            app,
+            role,
+            tenant,
+            edition,
+            named_at,
+            catalogue.version,
+            catalogue.hash,
+            pattern
+        ],
     )?;
     if changed == 0 {
         // The same domain and app: a space makes it another text, and no report shows it.

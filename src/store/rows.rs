@@ -176,6 +176,10 @@ pub struct TargetId(pub(super) i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CandidatesId(pub(super) i64);
 
+/// Names the text of a catalogue's rule within one database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PatternId(pub(super) i64);
+
 /// Names a [`CatalogueFacts`] within one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CatalogueId(pub(super) i64);
@@ -217,6 +221,26 @@ pub struct FollowedRow {
     pub flows: u64,
     /// What they would add to [`Sums::unfollowed`], if they did not follow.
     pub levels: u64,
+}
+
+/// By which rule of the catalogue names of rows of usage were an app's. Rows with the same key are
+/// added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatchedRow {
+    /// The beginning of the zone's day, in seconds since 1970.
+    pub day: i64,
+    /// Who.
+    pub subject: SubjectId,
+    /// What.
+    pub target: TargetId,
+    /// Where the names came from.
+    pub name_source: NameSource,
+    /// The rule, as it stands in its file.
+    pub pattern: PatternId,
+    /// Flows that began.
+    pub connections: u64,
+    /// DNS questions.
+    pub dns_queries: u64,
 }
 
 /// What flows may have been whose name is hidden or ambiguous. Rows with the same key are added up.
@@ -364,6 +388,8 @@ pub struct Commit {
     pub usage: Vec<UsageRow>,
     /// In any order.
     pub followed: Vec<FollowedRow>,
+    /// In any order; where there is no room, the last are left out.
+    pub matched: Vec<MatchedRow>,
     /// In any order.
     pub possible: Vec<PossibleRow>,
     /// In any order.

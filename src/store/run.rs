@@ -327,6 +327,7 @@ fn remove(connection: &Connection, runs: &[i64]) -> rusqlite::Result<()> {
         for table in [
             "usage_daily",
             "sources_daily",
+            "matched",
             "targets_daily",
             "counters",
             "commits",

@@ -12,7 +12,7 @@ use super::error::{StoreError, explain};
 use crate::ledger::Bucket;
 
 /// The version that `schema.sql` describes.
-pub const SCHEMA_VERSION: i64 = 15;
+pub const SCHEMA_VERSION: i64 = 16;
 
 /// "shsc" in ASCII, in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x7368_7363;
@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { to: 13, sql: include_str!("migrations/13.sql") },
     Migration { to: 14, sql: include_str!("migrations/14.sql") },
     Migration { to: 15, sql: include_str!("migrations/15.sql") },
+    Migration { to: 16, sql: include_str!("migrations/16.sql") },
 ];
 
 /// Makes the schema in a new database for hours of `zone`, migrates an older one, and checks that

@@ -1,4 +1,4 @@
--- The database of shadowscope, version 11 (PRAGMA user_version).
+-- The database of shadowscope, version 16 (PRAGMA user_version).
 --
 -- Every table is STRICT. Times are UTC: an `hour` is in seconds since 1970-01-01, a `first_seen`
 -- or `last_seen` in nanoseconds since then; both may be negative, as a packet's stamp may be.
@@ -112,10 +112,12 @@ CREATE TABLE targets (
     label   TEXT NOT NULL   -- for names below such a domain that would say less about use than
              DEFAULT '',    -- others, if it were an app's: the label that says so; else ''
     grounds TEXT NOT NULL   -- on what it hangs what flows are of, as [rule, targets that it may be,
-             DEFAULT ''     -- those that others had there, negative]; rules are 1 names told by DNS,
+             DEFAULT '',    -- those that others had there, negative]; rules are 1 names told by DNS,
                             -- 2 calls just before, 3 tenants below a public suffix, 4 names
                             -- told by DNS of flows that hide theirs; '' for most.
                             -- Undecided ones have no app, and their bucket's name as role.
+    pattern TEXT NOT NULL   -- the rule by which all of it got its app after its rows were written, as
+             DEFAULT ''     -- it stands in the catalogue's file; '' for all others
 ) STRICT;
 
 CREATE UNIQUE INDEX targets_text
@@ -179,6 +181,27 @@ CREATE TABLE followed (
     levels      INTEGER NOT NULL   -- what they would add to `unfollowed`, if they did not follow
                 DEFAULT 0,
     PRIMARY KEY (hour, run, subject, target, name_source, catalogue, leaders)
+) STRICT, WITHOUT ROWID;
+
+-- The rules of catalogues by which names were an app's, as they stand in their files: patterns of
+-- names, networks, autonomous systems.
+CREATE TABLE patterns (
+    id      INTEGER PRIMARY KEY,
+    pattern TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- By which rules names of usage were an app's: as long as it is kept who it was, and by day. Targets
+-- with a `pattern` of their own have no rows here.
+CREATE TABLE matched (
+    day         INTEGER NOT NULL,  -- the beginning of the zone's day, in seconds since 1970-01-01
+    run         INTEGER NOT NULL REFERENCES runs (id),
+    subject     INTEGER NOT NULL REFERENCES subjects (id),
+    target      INTEGER NOT NULL REFERENCES targets (id),
+    pattern     INTEGER NOT NULL REFERENCES patterns (id),
+    name_source INTEGER NOT NULL,  -- as in usage
+    connections INTEGER NOT NULL,
+    dns_queries INTEGER NOT NULL,
+    PRIMARY KEY (day, run, subject, target, pattern, name_source)
 ) STRICT, WITHOUT ROWID;
 
 -- What subjects did that tells whether they are people: distinct values of traits.

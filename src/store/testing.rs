@@ -64,6 +64,7 @@ pub(crate) fn empty_commit(store: &mut Store, sequence: u64) -> Commit {
         reconfigured: Vec::new(),
         usage: Vec::new(),
         followed: Vec::new(),
+        matched: Vec::new(),
         possible: Vec::new(),
         visibility: Vec::new(),
         totals: Vec::new(),

@@ -43,6 +43,9 @@ pub struct UsageFact<'a> {
     pub catalogue_version: &'a str,
     /// The role of the app's hosts, in the catalogue's word.
     pub role: &'a str,
+    /// The rule by which all of it got its app after the row was written; empty for all others, of which
+    /// [`super::Snapshot::matched`] tells.
+    pub pattern: &'a str,
     /// How much. The masks of minutes are empty where only the day is kept.
     pub sums: Sums,
 }
@@ -62,7 +65,7 @@ impl UsageFact<'_> {
 
 /// What the rows of [`usage_fact`] are of: sides of apps.
 const OF_APPS: &str = "SELECT s.department, s.user, s.device, a.app, a.name, t.tenant, t.edition,
-        a.category, t.role, u.*, c.version
+        a.category, t.role, u.*, c.version, t.pattern
     FROM usage_kept AS u
     JOIN targets AS t ON t.id = u.target
     JOIN apps AS a ON a.id = t.app
@@ -71,7 +74,7 @@ const OF_APPS: &str = "SELECT s.department, s.user, s.device, a.app, a.name, t.t
 
 /// Or domains, each as if it were an app in use.
 const OF_DOMAINS: &str = "SELECT s.department, s.user, s.device, t.domain, '', '', '', '', 'use',
-        u.*, c.version
+        u.*, c.version, ''
     FROM usage_kept AS u
     JOIN targets AS t ON t.id = u.target AND t.app IS NULL AND t.role = ''
     JOIN subjects AS s ON s.id = u.subject
@@ -120,7 +123,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// From the columns of [`OF_APPS`]: nine in front of those of the view `usage_kept`, one behind.
+/// From the columns of [`OF_APPS`]: nine in front of those of the view `usage_kept`, two behind.
 fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
     let refused = |column: usize, value: i64| {
         let error = FromSqlError::OutOfRange(value);
@@ -167,6 +170,7 @@ fn usage_fact<'a>(row: &'a Row<'_>) -> rusqlite::Result<UsageFact<'a>> {
         kept,
         name_source,
         catalogue_version: text(row, 48)?,
+        pattern: text(row, 49)?,
         sums: Sums {
             connections: unsigned(row, 16)?,
             attempts_failed: unsigned(row, 17)?,

@@ -16,35 +16,36 @@ pub(super) fn decisive<'a>(
     })
 }
 
-/// What was compared with thresholds, a line each: all that can have decided, or only what did.
+/// Comparisons with thresholds that belong together, a line each.
+pub(super) struct Group {
+    pub(super) lines: Vec<String>,
+    /// Whether it is what decided.
+    pub(super) is_decisive: bool,
+}
+
+/// What was compared with thresholds: what decided, and what else can have.
 pub(super) fn checks(
     day: &DayFacts,
     (slot, facts, decided): (&Slot, &HourFacts, Grade),
     thresholds: &Thresholds,
-    all: bool,
-) -> Vec<String> {
+) -> Vec<Group> {
     let because = decided.because;
-    let mut lines = Vec::new();
     if matches!(because, Because::OnlyAsked | Because::Unanswered) {
-        return lines;
+        return Vec::new();
     }
     let is_weak = matches!(because, Because::OnlyHandshakes | Because::IncidentalRoles);
-    if all || is_weak {
-        lines.extend(payload(facts, thresholds));
-    }
+    let is_apart = matches!(because, Because::Shadow | Because::Sync);
+    let group = |is_decisive, lines| Group { lines, is_decisive };
+    let mut groups = vec![group(is_weak, payload(facts, thresholds))];
     if is_weak {
-        return lines;
+        return groups;
     }
-    if because == Because::Shadow || all {
-        lines.extend(shadow(facts, thresholds));
-    }
+    groups.push(group(because == Because::Shadow, shadow(facts, thresholds)));
     if because != Because::Shadow {
-        lines.extend(interactive(facts, thresholds));
+        groups.push(group(!is_apart, interactive(facts, thresholds)));
     }
-    if because == Because::Sync || all {
-        lines.extend(sync(day, slot, facts, thresholds));
-    }
-    lines
+    groups.push(group(because == Because::Sync, sync(day, slot, facts, thresholds)));
+    groups
 }
 
 /// One comparison.

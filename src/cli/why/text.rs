@@ -5,22 +5,18 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use super::super::summary::bytes;
-use super::checks::{checks, decisive};
+use super::checks::{Group, checks, decisive};
 use super::{Found, Key, Question};
-use crate::catalogue::Role;
-use crate::catalogue::pattern::TENANT;
 use crate::evidence::day::{DayFacts, Slot};
 use crate::evidence::{Side, Thresholds};
 use crate::store::{Snapshot, Window};
 
 /// Lines of an answer.
-const LINES_MAX: usize = 40;
+const LINES_MAX: usize = 30;
 /// Characters of a line.
-const COLUMNS_MAX: usize = 100;
+pub(super) const COLUMNS_MAX: usize = 100;
 /// Rows that are listed where more than one was asked for.
 const ROWS_MAX: usize = 3;
-/// Roles whose rules are listed of a row, those that count most first.
-const ROLES_MAX: usize = 3;
 /// Hours that are listed in any case, with the line that says how many more there are.
 const HOURS_MIN: usize = 2;
 /// Things of a list before it is cut.
@@ -30,8 +26,6 @@ const LIST_MAX: usize = 4;
 #[derive(Default)]
 pub(super) struct Text {
     lines: Vec<String>,
-    /// Whether other rows are listed, and less is told of the one.
-    has_rows: bool,
 }
 
 impl From<Text> for String {
@@ -41,7 +35,7 @@ impl From<Text> for String {
 }
 
 impl Text {
-    fn line(&mut self, text: impl AsRef<str>) {
+    pub(super) fn line(&mut self, text: impl AsRef<str>) {
         self.lines.push(fit(text.as_ref(), COLUMNS_MAX));
     }
 
@@ -63,7 +57,6 @@ impl Text {
 
     /// All rows that were asked for, in short.
     pub(super) fn rows(&mut self, found: &BTreeMap<Key, Found>, thresholds: &Thresholds) {
-        self.has_rows = true;
         self.line("");
         self.line(format!(
             "{:10}  {:18} {:28} {:16} {:10} {}",
@@ -120,14 +113,12 @@ impl Text {
         }
         self.possible(snapshot, question, window, "  ")?;
         if let Some(app) = question.catalogue.app(question.app) {
-            let roles: Vec<Rules<'_>> =
-                Role::ALL.iter().map(|role| Rules::of(role.as_str())).collect();
             self.line("");
             self.line(format!(
                 "Names that would have been taken for it, by role (rules in {}):",
                 app.file
             ));
-            self.rules(question, &roles, Role::ALL.len());
+            self.rules_of_all_roles(question);
             self.line(
                 "Where names are hidden (ech_hidden, encrypted_dns, ambiguous and no_name in",
             );
@@ -173,12 +164,15 @@ impl Text {
         };
         self.line(format!("{used} {}{incidental}{pattern}", grade.evidence.as_str()));
         self.line(format!("because {}.", decided.because.as_str()));
-        let is_alone = !self.has_rows;
-        let checks = checks(&found.facts, (slot, facts, decided), thresholds, is_alone);
-        let mut names = self.names(question, found);
-        names.possible(snapshot, question, question.hours_of(*day)?, "Besides, of that day, ")?;
-        let room =
-            LINES_MAX.saturating_sub(self.lines.len() + checks.len() + names.lines.len() + 4);
+        self.short_of(question, found, device);
+        self.names(question, found);
+        let mut end = Text::default();
+        end.possible(snapshot, question, question.hours_of(*day)?, "Besides, of that day, ")?;
+        let checks = checks(&found.facts, (slot, facts, decided), thresholds);
+        // Two lines are before hours, and two before comparisons; one may be below hours.
+        let rest = LINES_MAX.saturating_sub(self.lines.len() + end.lines.len() + 5);
+        let checks = chosen(checks, rest.saturating_sub(HOURS_MIN));
+        let room = rest.saturating_sub(checks.len());
         self.hours(question, &found.facts, slot, room.max(HOURS_MIN));
         if !checks.is_empty() {
             let moment = moment(question, slot);
@@ -188,7 +182,7 @@ impl Text {
             ));
             checks.iter().for_each(|check| self.line(check));
         }
-        self.lines.extend(names.lines);
+        self.lines.extend(end.lines);
         Ok(())
     }
 
@@ -245,6 +239,21 @@ impl Text {
         ));
     }
 
+    /// What somebody's device has of what tells of shared sources, and how much is enough.
+    fn short_of(&mut self, question: &Question<'_>, found: &Found, device: &str) {
+        let Some(facts) = &found.short_of else { return };
+        let short = question.settings.shared_sources.short_of(device, facts);
+        if short.is_empty() {
+            return;
+        }
+        self.line(format!(
+            "{device} is no shared source ([shared_sources]); of their signs it has"
+        ));
+        for line in wrapped(&short) {
+            self.line(format!("  {line}"));
+        }
+    }
+
     /// Hours, with that which decided among them.
     fn hours(&mut self, question: &Question<'_>, day: &DayFacts, decisive: &Slot, room: usize) {
         self.line("");
@@ -290,104 +299,21 @@ impl Text {
             self.line("* incidental");
         }
     }
-
-    /// Where names came from, and which they can have been.
-    fn names(&self, question: &Question<'_>, found: &Found) -> Text {
-        let mut text = Text::default();
-        let sources = list(found.name_sources.iter().map(|source| source.as_str()));
-        text.line("");
-        text.line(format!(
-            "Names came from {sources}. The database keeps their roles, `read --observations` the names."
-        ));
-        let Some(app) = question.catalogue.app(question.app) else { return text };
-        let version = question.catalogue.version();
-        if let Some(other) = found.catalogues.iter().find(|of| **of != version) {
-            text.line(format!(
-                "They were matched with catalogue {other}; what follows is of {version}."
-            ));
-        }
-        let mut roles: Vec<Rules<'_>> = Vec::new();
-        for (role, tenant) in &found.roles {
-            match roles.iter_mut().find(|rules| rules.role == role) {
-                Some(rules) => rules.tenants.push(tenant),
-                None => roles.push(Rules { role, tenants: vec![tenant] }),
-            }
-        }
-        text.line(format!("Rules of {} that match what was seen, by role and tenant:", app.file));
-        text.rules(question, &roles, ROLES_MAX);
-        text
-    }
-
-    /// The rules that names of these roles can have matched, of so many roles; with tenants where they
-    /// were seen.
-    fn rules(&mut self, question: &Question<'_>, roles: &[Rules<'_>], roles_max: usize) {
-        let Some(app) = question.catalogue.app(question.app) else { return };
-        let mut roles: Vec<(&Rules<'_>, Vec<&str>)> = roles
-            .iter()
-            .map(|wanted| {
-                let rules = |wants: &dyn Fn(&(Role, &str)) -> bool| -> Vec<&str> {
-                    let rules = question.catalogue.rules_of(app);
-                    rules.filter(|rule| wants(rule)).map(|(_, text)| text).collect()
-                };
-                let of_tenants = rules(&|rule| wanted.has(*rule));
-                // A rule may have been another one when the rows were made.
-                let of_role = |rule: &(Role, &str)| rule.0.as_str() == wanted.role;
-                (wanted, if of_tenants.is_empty() { rules(&of_role) } else { of_tenants })
-            })
-            .filter(|(wanted, rules): &(_, Vec<&str>)| {
-                !rules.is_empty() || !wanted.tenants.is_empty()
-            })
-            .collect();
-        roles.sort_by_key(|(wanted, _)| (Side::of_role(wanted.role), wanted.role));
-        for (wanted, rules) in roles.iter().take(roles_max) {
-            let tenants = wanted.tenants.iter().filter(|tenant| !tenant.is_empty());
-            let tenants = match list(tenants) {
-                none if none.is_empty() => none,
-                some => format!("  (tenant {some})"),
-            };
-            let room = (COLUMNS_MAX - 30).saturating_sub(tenants.chars().count());
-            let mut length = 0;
-            let fits = |rule: &&&str| {
-                length += rule.chars().count() + 2;
-                length <= room
-            };
-            let mut shown: Vec<&str> = rules.iter().take_while(fits).copied().collect();
-            if shown.is_empty() {
-                shown.extend(rules.first());
-            }
-            let more = match rules.len() - shown.len() {
-                0 if rules.is_empty() => "none now".to_owned(),
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            self.line(format!("  {:9} {}{more}{tenants}", wanted.role, shown.join(", ")));
-        }
-        if let Some(others) = roles.get(roles_max..).filter(|others| !others.is_empty()) {
-            self.line(format!("  and {}", list(others.iter().map(|(wanted, _)| wanted.role))));
-        }
-    }
 }
 
-/// Which rules of a role are wanted.
-struct Rules<'a> {
-    role: &'a str,
-    /// The tenants that names showed, "" for names without; all rules where nothing was seen.
-    tenants: Vec<&'a str>,
-}
-
-impl<'a> Rules<'a> {
-    fn of(role: &'a str) -> Rules<'a> {
-        Rules { role, tenants: Vec::new() }
+/// What decided, and of the other comparisons as many as there is room for, in their order.
+fn chosen(groups: Vec<Group>, room: usize) -> Vec<String> {
+    let decisive = groups.iter().filter(|group| group.is_decisive);
+    let mut left = room.saturating_sub(decisive.map(|group| group.lines.len()).sum());
+    let mut lines = Vec::new();
+    for group in groups {
+        let fits = group.lines.len() <= left;
+        if group.is_decisive || fits {
+            left -= if group.is_decisive { 0 } else { group.lines.len() };
+            lines.extend(group.lines);
+        }
     }
-
-    /// Whether a name that matched this rule can have been seen: a rule with a place for a tenant
-    /// tells it, and no other does.
-    fn has(&self, (role, text): (Role, &str)) -> bool {
-        let tells = text.contains(TENANT);
-        role.as_str() == self.role
-            && (self.tenants.is_empty()
-                || self.tenants.iter().any(|tenant| tenant.is_empty() != tells))
-    }
+    lines
 }
 
 fn moment(question: &Question<'_>, slot: &Slot) -> String {
@@ -398,7 +324,7 @@ fn moment(question: &Question<'_>, slot: &Slot) -> String {
 }
 
 /// A list that is cut where it gets long.
-fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+pub(super) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
     let texts: Vec<String> = texts.into_iter().map(|text| text.as_ref().to_owned()).collect();
     let shown = texts.iter().take(LIST_MAX).cloned().collect::<Vec<_>>().join(", ");
     match texts.len().saturating_sub(LIST_MAX) {
@@ -424,7 +350,7 @@ fn wrapped(parts: &[String]) -> Vec<String> {
 }
 
 /// A text of so many characters at most.
-fn fit(text: &str, characters: usize) -> String {
+pub(super) fn fit(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
         None => text.to_owned(),
         Some(_) => text.chars().take(characters - 1).chain(['\u{2026}']).collect(),

@@ -182,7 +182,9 @@ impl Merge {
         let is_elsewhere = named.is_tor || named.bucket == Bucket::EchHidden;
         let bucket = flow.bucket.or(is_elsewhere.then_some(named.bucket));
         let standing = Standing::of(bucket, flow.at_home);
-        self.row(client, target, standing, flow.hour, named.source, &flow.sums);
+        let pattern = named.verdict.and_then(|verdict| verdict.pattern);
+        let of = target.map(|target| (target, pattern));
+        self.row(client, of, standing, flow.hour, named.source, &flow.sums);
         // A hello's own name tells what the server serves.
         if let (true, Some(name), true) = (is_decided, &named.name, flow.sums.connections > 0)
             && matches!(named.source, NameSource::Sni | NameSource::Quic | NameSource::Cert)

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use super::super::gathered::{HELD_BYTES_MAX, RowKey, SubjectNumber};
+use super::super::gathered::{HELD_BYTES_MAX, MatchedSums, RowKey, SubjectNumber};
 use super::super::sources::Fresh;
 use super::super::summary::ClientSummary;
 use super::super::verdicts::{TargetNumber, Verdicts};
 use super::{Keep, Merge};
 use crate::observation::NameSource;
+use crate::report::day_of;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, DetourRow, FollowedRow, Grounds, PossibleRow, Store, StoreError,
-    TargetId, UsageRow,
+    CatalogueFacts, Commit, DetourRow, FollowedRow, Grounds, MatchedRow, PossibleRow, Store,
+    StoreError, TargetId, UsageRow, Window,
 };
 use crate::time::Hour;
 use crate::usage::Sums;
@@ -125,7 +126,8 @@ impl Merge {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let followed = self.followed_rows()?;
-        let Some(Keep { store, run }) = &mut self.keep else { return Ok(()) };
+        let matched = self.matched_rows()?;
+        let Some(Keep { store, run, .. }) = &mut self.keep else { return Ok(()) };
         let catalogue = self.verdicts.catalogue();
         let catalogue = store.catalogue_id(&CatalogueFacts::of(catalogue))?;
         let (subjects, stored_subjects) = (&self.subjects, &mut self.stored_subjects);
@@ -164,6 +166,7 @@ impl Merge {
             reconfigured: self.reconfigured.clone(),
             usage,
             followed,
+            matched,
             possible,
             visibility: self.gathered.visibility(),
             totals: self.gathered.totals(),
@@ -174,7 +177,8 @@ impl Merge {
             detours,
             counters: self.gathered.counters.clone(),
         };
-        store.commit(*run, &commit)?;
+        let left_out = store.commit(*run, &commit)?;
+        self.summary.counters.add(Counter::PatternDropped, left_out);
         self.reconfigured.clear();
         self.progress.committed(&commit, &self.subjects);
         self.sequence += 1;
@@ -210,6 +214,42 @@ impl Merge {
             });
         }
         Ok(rows)
+    }
+
+    /// By which rules names are those of rows, day by day.
+    fn matched_rows(&mut self) -> Result<Vec<MatchedRow>, StoreError> {
+        let Some(Keep { store, zone, .. }) = &mut self.keep else { return Ok(Vec::new()) };
+        let mut day = Window { from: 0, to: 0 };
+        let mut rows: BTreeMap<_, MatchedSums> = BTreeMap::new();
+        for &((key, pattern), sums) in self.gathered.matched.rows() {
+            let hour = key.hour.start_seconds();
+            if !(day.from..day.to).contains(&hour) {
+                day = day_of(zone, hour);
+            }
+            let of = (day.from, key.subject, key.target, key.source, pattern);
+            let row = rows.entry(of).or_default();
+            row.connections += sums.connections;
+            row.dns_queries += sums.dns_queries;
+        }
+        let mut found = Vec::with_capacity(rows.len());
+        for ((day, subject, target, name_source, pattern), sums) in rows {
+            found.push(MatchedRow {
+                day,
+                subject: stored(&mut self.stored_subjects, subject, || {
+                    store.subject_id(&self.subjects[subject as usize])
+                })?,
+                target: stored(&mut self.stored_targets, target, || {
+                    target_id(store, &self.verdicts, target)
+                })?,
+                name_source,
+                pattern: stored(&mut self.stored_patterns, pattern, || {
+                    store.pattern_id(self.verdicts.pattern_text(pattern))
+                })?,
+                connections: sums.connections,
+                dns_queries: sums.dns_queries,
+            });
+        }
+        Ok(found)
     }
 
     /// Commits what waits for other flows, too: it is keyed by numbers that are about to end.

@@ -98,6 +98,7 @@ impl Merge {
             // The store may have forgotten whom and what these numbers stood for.
             self.stored_subjects.clear();
             self.stored_targets.clear();
+            self.stored_patterns.clear();
         }
         Ok(pruned)
     }

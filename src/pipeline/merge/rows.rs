@@ -1,9 +1,9 @@
 //! Rows of usage: what is added to them, and whose they are.
 
-use super::super::gathered::{RowKey, SubjectNumber};
+use super::super::gathered::{MatchedSums, RowKey, SubjectNumber};
 use super::super::presence::Sign;
 use super::super::summary::ClientTraffic;
-use super::super::verdicts::TargetNumber;
+use super::super::verdicts::{PatternNumber, RowOf, TargetNumber};
 use super::{Merge, Standing};
 use crate::net::Address;
 use crate::observation::NameSource;
@@ -15,7 +15,7 @@ impl Merge {
     pub(super) fn row(
         &mut self,
         client: Address,
-        target: Option<TargetNumber>,
+        of: Option<RowOf>,
         standing: Standing,
         hour: Hour,
         source: NameSource,
@@ -23,11 +23,10 @@ impl Merge {
     ) {
         // What is at home is no blind spot of the catalogue. Questions are kept: the domain may turn
         // out to be an app one day.
-        let is_told = |target: &TargetNumber| {
-            standing != Standing::AtHome || !self.verdicts.is_domain(*target)
-        };
-        let target = target.filter(is_told);
-        if target.is_none() && sums.bytes_down == 0 {
+        let is_told =
+            |(target, _): &RowOf| standing != Standing::AtHome || !self.verdicts.is_domain(*target);
+        let of = of.filter(is_told);
+        if of.is_none() && sums.bytes_down == 0 {
             return;
         }
         let subject = self.subject(client);
@@ -35,7 +34,7 @@ impl Merge {
         if sums.bytes_down > 0 {
             self.note_two_way(subject);
         }
-        let Some(target) = target else { return };
+        let Some((target, pattern)) = of else { return };
         self.tell(subject, hour);
         if sums.has_traffic() && !self.verdicts.is_domain(target) {
             self.presence.note(client, hour, Sign::Active);
@@ -46,6 +45,7 @@ impl Merge {
             *self.held_failures.entry(key).or_default() += sums.attempts_failed;
         }
         self.note_target(subject, target, ClientTraffic::of(sums));
+        self.note_pattern(key, pattern, (sums.connections, sums.dns_queries));
         let row = self.sums_of(key);
         row.add(sums);
         if standing != Standing::ByName {
@@ -58,12 +58,32 @@ impl Merge {
     }
 
     /// Adds DNS questions to a row of usage.
-    pub(super) fn asked(&mut self, key: &QuestionKey, target: TargetNumber, questions: &Questions) {
+    pub(super) fn asked(
+        &mut self,
+        key: &QuestionKey,
+        (target, pattern): RowOf,
+        questions: &Questions,
+    ) {
         let subject = self.asking_subject(key.client);
         self.tell(subject, key.hour);
         self.note_target(subject, target, ClientTraffic::default());
         let key = RowKey { hour: key.hour, subject, target, source: NameSource::Dns };
+        self.note_pattern(key, pattern, (0, questions.count));
         questions.add_to(self.sums_of(key));
+    }
+
+    /// Notes, where that is kept, by which rule connections and questions are a row's.
+    fn note_pattern(
+        &mut self,
+        key: RowKey,
+        pattern: Option<PatternNumber>,
+        (connections, dns_queries): (u64, u64),
+    ) {
+        if let Some(pattern) = pattern.filter(|_| self.keep.is_some()) {
+            let sums: &mut MatchedSums = self.gathered.matched.entry((key, pattern)).0;
+            sums.connections += connections;
+            sums.dns_queries += dns_queries;
+        }
     }
 
     /// Notes traffic, or questions, with what has a row: which domains there are, and for the summary
