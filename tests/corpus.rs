@@ -474,7 +474,7 @@ fn why_fits_a_screen() {
             assert!(text.contains("NOT USED") && text.contains("pattern sync"), "{text}");
             assert!(text.contains("sync_regular_percent = 80"), "{text}");
         }
-        for part in ["because ", "Names came from", "Rules of "] {
+        for part in ["because ", "Its names matched these rules of ", "\n  rule "] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }

@@ -6,6 +6,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rusqlite::Connection;
+
 use crate::calls;
 use crate::generator::talk::{Side, Talk};
 use crate::generator::tls::{self, Hello};
@@ -203,6 +205,24 @@ impl Desk {
     }
 }
 
+/// By which rules names are whose app's, a line each: as they were matched, or as a domain got its app.
+fn matched(db: &std::path::Path) -> Vec<String> {
+    let sql = "SELECT s.device || ' ' || a.app || ' ' || t.role || ' ' || t.tenant || ' ' || x.pattern
+            || ' ' || x.name_source || ' ' || sum(x.connections) || ' ' || sum(x.dns_queries)
+        FROM (SELECT m.subject, m.target, p.pattern, m.name_source, m.connections, m.dns_queries
+                FROM matched AS m JOIN patterns AS p ON p.id = m.pattern
+            UNION ALL SELECT u.subject, u.target, t.pattern, u.name_source, u.connections, u.dns_queries
+                FROM usage AS u JOIN targets AS t ON t.id = u.target WHERE t.pattern <> '') AS x
+        JOIN subjects AS s ON s.id = x.subject
+        JOIN targets AS t ON t.id = x.target
+        JOIN apps AS a ON a.id = t.app
+        GROUP BY s.device, a.app, t.role, t.tenant, x.pattern, x.name_source
+        ORDER BY 1";
+    let connection = Connection::open(db).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
 #[test]
 fn whatever_catalogues_learn_the_past_is_as_if_read_again() {
     let mut wrong = Vec::new();
@@ -217,6 +237,14 @@ fn whatever_catalogues_learn_the_past_is_as_if_read_again() {
             desk.run("read", "before", &past);
             desk.run("reclassify", &folder, &past);
             desk.run("read", &folder, &again);
+            let rules = [&past, &again].map(|db| matched(&desk.path(db)));
+            assert!(rules[1].len() > 20, "{what}: {:?}", rules[1]);
+            for line in rules[0].iter().filter(|line| !rules[1].contains(line)) {
+                wrong.push(format!("seed {seed}, {what}: rule only named later: {line}"));
+            }
+            for line in rules[1].iter().filter(|line| !rules[0].contains(line)) {
+                wrong.push(format!("seed {seed}, {what}: rule only read again: {line}"));
+            }
             let (past, again) = (desk.report(&past), desk.report(&again));
             assert!(again["apps.csv"].contains(learnt[0].0) || learnt[0].2 == "infra", "{what}");
             for (name, text) in &again {

@@ -425,12 +425,17 @@ impl SourceSettings {
     }
 
     /// What an address that is a person's has of what tells of shared sources, each with the setting that
-    /// it did not reach, and how far signs of several machines together are from enough.
+    /// it did not reach, and how far signs of several machines together are from enough. What every
+    /// machine has is no sign.
     pub fn short_of(&self, device: &str, facts: &SourceFacts) -> Vec<String> {
         if self.said(device, facts).is_some() {
             return vec!["known says that it is a person".into()];
         }
-        let signs = self.signs(facts).into_iter().filter(|sign| sign.reached > 0);
+        let of_one = |sign: &Sign| match sign.what {
+            Some(Trait::TimeToLive | Trait::OptionOrder | Trait::Clock) => 1,
+            _ => 0,
+        };
+        let signs = self.signs(facts).into_iter().filter(|sign| sign.reached > of_one(sign));
         signs
             .map(|sign| {
                 let reached = sign.reached;

@@ -169,8 +169,8 @@ impl Store {
         list().map_err(|error| explain(&self.path, error))
     }
 
-    /// Gives domains their names, and what hangs on them what it is now, in one transaction. `now_seconds` is when that is. Domains that
-    /// are not there are left as they are.
+    /// Gives domains their names, and what hangs on them what it is now, in one transaction.
+    /// `now_seconds` is when that is. Domains that are not there are left as they are.
     ///
     /// # Errors
     /// The database cannot be written; nothing is changed then.

@@ -32,7 +32,7 @@ impl Text {
             return;
         }
         self.line(format!(
-            "Names were its by these rules of {file} (the names: `read --observations`):"
+            "Its names matched these rules of {file} (`read --observations` tells the names):"
         ));
         self.line(format!(
             "  {:38} {:9} {:12} {:>7} {:>8}  {}",

@@ -229,7 +229,7 @@ impl Text {
         }
         // Of several devices, the first speaks for all.
         let device = found.devices.first().map_or(device, String::as_str);
-        for (at, line) in wrapped(&facts.in_words()).iter().enumerate() {
+        for (at, line) in wrapped(&facts.in_words(), COLUMNS_MAX - 34).iter().enumerate() {
             let begin = if at == 0 { format!("what {device} did: ") } else { "  ".into() };
             self.line(format!("  {begin}{line}"));
         }
@@ -246,10 +246,10 @@ impl Text {
         if short.is_empty() {
             return;
         }
-        self.line(format!(
-            "{device} is no shared source ([shared_sources]); of their signs it has"
-        ));
-        for line in wrapped(&short) {
+        self.line(
+            "A person by [shared_sources]; what it has of signs of others, and what is enough:",
+        );
+        for line in wrapped(&short, COLUMNS_MAX - 2) {
             self.line(format!("  {line}"));
         }
     }
@@ -333,14 +333,13 @@ pub(super) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String 
     }
 }
 
-/// Parts of a sentence in lines, with room for what is before the first.
-fn wrapped(parts: &[String]) -> Vec<String> {
-    const LENGTH_MAX: usize = COLUMNS_MAX - 34;
+/// Parts of a sentence in lines of so many characters.
+fn wrapped(parts: &[String], length_max: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let end = if at + 1 < parts.len() { ";" } else { "" };
         match lines.last_mut() {
-            Some(line) if line.len() + part.len() + 2 <= LENGTH_MAX => {
+            Some(line) if line.len() + part.len() + 2 <= length_max => {
                 line.push_str(&format!(" {part}{end}"));
             }
             _ => lines.push(format!("{part}{end}")),
