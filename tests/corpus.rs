@@ -448,7 +448,7 @@ fn addresses_that_are_no_person_use_nothing() {
 /// What `why` says, after it was seen that it fits a screen.
 fn why(db: &Path, arguments: &[&str]) -> String {
     let text = why_ended(db, arguments).expect(0).stdout;
-    assert!(text.lines().count() <= 40, "{} lines:\n{text}", text.lines().count());
+    assert!(text.lines().count() <= 30, "{} lines:\n{text}", text.lines().count());
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     text
 }

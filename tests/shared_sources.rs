@@ -349,19 +349,54 @@ fn who_asks_a_proxy_or_names_others_is_none_itself() {
     assert_eq!(scene.reason().as_deref(), Some("forward_proxy"));
 }
 
-#[test]
-fn what_a_crowd_is_told_by_can_be_asked_for() {
+/// What `why` says of machines behind one address, with these settings.
+fn why_of(machines: usize, settings: &str, arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (capture, db) = (folder.path().join("made.pcap"), folder.path().join("usage.db"));
     let mut scene = Scene::new();
-    (0..9).for_each(|number| scene.work(machine(System::Linux, number, 1), 0..2));
+    (0..machines).for_each(|number| scene.work(machine(System::Linux, number as _, 1), 0..2));
     scene.traffic.sort();
     scene.traffic.write(&capture).unwrap();
     support::read(["--db".as_ref(), db.as_os_str(), capture.as_os_str()]).expect(0);
+    let file = folder.path().join("evidence.toml");
+    std::fs::write(&file, settings).unwrap();
     let mut command = support::program();
-    command.args(["why", "--app", "slack", "--db"]).arg(&db);
-    command.arg("--signatures").arg(support::signatures());
-    let text = support::Ended::from(command.output().unwrap()).expect(0).stdout;
+    command.args(["why", "--app", "slack", "--db"]).arg(&db).args(arguments);
+    command.arg("--signatures").arg(support::signatures()).arg("--evidence").arg(file);
+    support::Ended::from(command.output().unwrap()).expect(0).stdout
+}
+
+#[test]
+fn what_an_address_lacks_of_a_crowd_can_be_asked_for() {
+    let text = why_of(4, "", &["--user", HERE]);
+    assert!(
+        text.contains("A person by [shared_sources]; what it has of signs of others"),
+        "{text}"
+    );
+    let clocks = "4 TCP clocks towards one server within an hour (nat_clocks = 8)";
+    assert!(text.contains(clocks), "{text}");
+    assert!(text.contains("together 42 of 100 per cent of a crowd (nat_clocks)"), "{text}");
+    assert!(!text.contains("Credited to nobody"), "{text}");
+    // Nobody asked about the address.
+    assert!(!why_of(4, "", &[]).contains("A person by"), "{text}");
+    let known =
+        format!("[shared_sources]\nknown = [{{ network = \"{HERE}\", is = \"person\" }}]\n");
+    let text = why_of(9, &known, &["--user", HERE]);
+    assert!(text.contains("known says that it is a person"), "{text}");
+}
+
+#[test]
+fn whom_the_operator_calls_a_server_need_not_have_done_anything_for_it() {
+    let known =
+        format!("[shared_sources]\nknown = [{{ network = \"{HERE}\", is = \"server\" }}]\n");
+    let text = why_of(1, &known, &["--user", HERE]);
+    assert!(text.contains("Credited to nobody: a server, "), "{text}");
+    assert!(text.contains("  [shared_sources]: known says so\n"), "{text}");
+}
+
+#[test]
+fn what_a_crowd_is_told_by_can_be_asked_for() {
+    let text = why_of(9, "", &[]);
     assert!(text.contains("9 TCP clocks towards one server within an hour"), "{text}");
     assert!(text.contains("[shared_sources]: nat_clocks = 8\n"), "{text}");
 }

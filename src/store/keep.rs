@@ -361,7 +361,7 @@ mod tests {
     use crate::dissect::tunnel::TunnelProtocol;
     use crate::evidence::source::{Trait, Verdict};
     use crate::store::{
-        DetourFact, DetourRow, RunId, RunKind, RunStart, Target, TraitRow, UsageRow,
+        DetourFact, DetourRow, MatchedRow, RunId, RunKind, RunStart, Target, TraitRow, UsageRow,
     };
     use crate::time::Hour;
     use crate::worker::detours::Detour;
@@ -643,6 +643,44 @@ mod tests {
         let first = store.prune(&keeping).unwrap();
         assert_eq!(first, Pruned { rows: ROWS_AT_ONCE, is_more: true });
         assert_eq!(store.prune(&keeping).unwrap(), Pruned { rows: 7, is_more: false });
+    }
+
+    /// The rules in the database, and the rows that have one.
+    fn matched(store: &Store) -> (i64, i64) {
+        let sql = "SELECT (SELECT count(*) FROM patterns), (SELECT count(*) FROM matched)";
+        store.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
+    #[test]
+    fn rules_that_matched_go_with_who_it_was() {
+        let mut store = Store::in_memory("UTC").unwrap();
+        for (number, again) in [(1, false), (1, true)] {
+            let capture = [super::super::testing::capture(number)];
+            let run = store.begin_run(&start(&capture, again)).unwrap().run;
+            for day in 0..2 {
+                let mut commit = commit_of(&mut store, day as u64, 1);
+                commit.usage[0].hour = Hour(day * 24 * 60);
+                commit.matched.push(MatchedRow {
+                    day: i64::from(day) * DAY_SECONDS,
+                    subject: commit.usage[0].subject,
+                    target: commit.usage[0].target,
+                    name_source: commit.usage[0].name_source,
+                    pattern: store.pattern_id(&format!("{day}.slack.com")).unwrap(),
+                    connections: 1,
+                    dns_queries: 0,
+                });
+                store.commit(run, &commit).unwrap();
+            }
+            store.finish_run(run, &[]).unwrap();
+            assert_eq!(matched(&store), (2, 2), "a run that is read again has replaced the other");
+        }
+        let hours = Keeping { hours_from: Some(2 * DAY_SECONDS), ..ALL };
+        prune(&mut store, &hours);
+        assert_eq!((rows(&store), matched(&store)), ([0, 2, 0], (2, 2)));
+        prune(&mut store, &Keeping { days_from: Some(DAY_SECONDS), ..hours });
+        assert_eq!((rows(&store), matched(&store)), ([0, 1, 1], (1, 1)));
+        prune(&mut store, &Keeping { days_from: Some(2 * DAY_SECONDS), ..hours });
+        assert_eq!((rows(&store), matched(&store)), ([0, 0, 2], (0, 0)));
     }
 
     #[test]

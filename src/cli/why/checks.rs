@@ -44,7 +44,10 @@ pub(super) fn checks(
     if because != Because::Shadow {
         groups.push(group(!is_apart, interactive(facts, thresholds)));
     }
-    groups.push(group(because == Because::Sync, sync(day, slot, facts, thresholds)));
+    groups.push(group(because == Because::Sync, sync(day, thresholds)));
+    if day.pattern(thresholds) == Pattern::Sync && slot.1.is_none() {
+        groups.push(group(false, work_beside(day, facts, thresholds)));
+    }
     groups
 }
 
@@ -167,7 +170,7 @@ fn even(evenness: &Evenness, t: &Thresholds) -> Vec<String> {
     lines
 }
 
-fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<String> {
+fn sync(day: &DayFacts, t: &Thresholds) -> Vec<String> {
     let spacing = day.spacing(t);
     let hours = spacing.hours;
     // Over midnight, part of it is on another day.
@@ -184,7 +187,7 @@ fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<S
     let minutes = spacing.minutes.div_ceil(hours.max(1));
     let regular = percent(spacing.regular, spacing.gaps);
     let covered = percent(spacing.regular_minutes, 60 * hours);
-    let mut lines = if spacing.evenness.is_sync(t) {
+    if spacing.evenness.is_sync(t) {
         even(&spacing.evenness, t)
     } else {
         vec![
@@ -220,25 +223,28 @@ fn sync(day: &DayFacts, slot: &Slot, facts: &HourFacts, t: &Thresholds) -> Vec<S
                 t.sync_covered_percent,
             ),
         ]
-    };
-    if day.pattern(t) == Pattern::Sync && slot.1.is_none() {
-        let usual = day.usual(t);
-        let (bytes, minutes) = (facts.directed().bytes(), facts.directed().active_minutes());
-        lines.push("Work beside it, if both hold for the hour:".into());
-        lines.push(check(
+    }
+}
+
+/// What tells that somebody worked beside synchronisation.
+fn work_beside(day: &DayFacts, facts: &HourFacts, t: &Thresholds) -> Vec<String> {
+    let usual = day.usual(t);
+    let (bytes, minutes) = (facts.directed().bytes(), facts.directed().active_minutes());
+    vec![
+        "Work beside it, if both hold for the hour:".into(),
+        check(
             bytes >= usual.bytes().saturating_mul(t.sync_excess_bytes),
             &format!("times the {} bytes of the middle hour", usual.bytes()),
             bytes.checked_div(usual.bytes()).unwrap_or_default(),
             "sync_excess_bytes",
             t.sync_excess_bytes,
-        ));
-        lines.push(check(
+        ),
+        check(
             minutes >= usual.minutes_with(t.sync_excess_minutes),
             &format!("minutes more than the {} of the middle hour", usual.minutes()),
             minutes.saturating_sub(usual.minutes()),
             "sync_excess_minutes",
             t.sync_excess_minutes,
-        ));
-    }
-    lines
+        ),
+    ]
 }

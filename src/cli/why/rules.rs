@@ -9,7 +9,9 @@ use crate::catalogue::pattern::TENANT;
 use crate::evidence::Side;
 use crate::observation::NameSource;
 
-/// Rules that are listed of a row, those that count most first.
+/// Rules that are listed of a row, those that count most first: as many in any case,
+const RULES_MIN: usize = 2;
+/// and no more than so many.
 const RULES_MAX: usize = 4;
 /// Roles whose rules are listed of a row of which it is not kept which matched.
 const ROLES_MAX: usize = 3;
@@ -23,8 +25,8 @@ struct Line<'a> {
 }
 
 impl Text {
-    /// By which rules names were the app's.
-    pub(super) fn names(&mut self, question: &Question<'_>, found: &Found) {
+    /// By which rules names were the app's, in about so many lines.
+    pub(super) fn names(&mut self, question: &Question<'_>, found: &Found, room: usize) {
         let file = question.catalogue.app(question.app).map_or("the catalogue", |app| &app.file);
         self.line("");
         if found.matched.is_empty() {
@@ -40,7 +42,8 @@ impl Text {
         ));
         let lines = lines(found);
         // The line that says how many more there are takes the place of a rule.
-        let shown = if lines.len() > RULES_MAX { RULES_MAX - 1 } else { RULES_MAX };
+        let room = room.saturating_sub(3).clamp(RULES_MIN, RULES_MAX);
+        let shown = if lines.len() > room { room - 1 } else { room };
         for ((role, pattern), line) in lines.iter().take(shown) {
             let tenants = list(line.tenants.iter().copied());
             self.line(format!(

@@ -9,6 +9,7 @@ use super::checks::{Group, checks, decisive};
 use super::{Found, Key, Question};
 use crate::evidence::day::{DayFacts, Slot};
 use crate::evidence::{Side, Thresholds};
+use crate::report::SHARED_SOURCE;
 use crate::store::{Snapshot, Window};
 
 /// Lines of an answer.
@@ -19,6 +20,8 @@ pub(super) const COLUMNS_MAX: usize = 100;
 const ROWS_MAX: usize = 3;
 /// Hours that are listed in any case, with the line that says how many more there are.
 const HOURS_MIN: usize = 2;
+/// Lines of what a device did.
+const PARAGRAPH_MAX: usize = 4;
 /// Things of a list before it is cut.
 const LIST_MAX: usize = 4;
 
@@ -165,11 +168,17 @@ impl Text {
         self.line(format!("{used} {}{incidental}{pattern}", grade.evidence.as_str()));
         self.line(format!("because {}.", decided.because.as_str()));
         self.short_of(question, found, device);
-        self.names(question, found);
         let mut end = Text::default();
         end.possible(snapshot, question, question.hours_of(*day)?, "Besides, of that day, ")?;
         let checks = checks(&found.facts, (slot, facts, decided), thresholds);
+        let decisive = checks.iter().filter(|group| group.is_decisive);
+        let least: usize = decisive.map(|group| group.lines.len()).sum();
+        let left = LINES_MAX.saturating_sub(self.lines.len() + least + HOURS_MIN + 5);
+        self.names(question, found, left);
         // Two lines are before hours, and two before comparisons; one may be below hours.
+        if self.lines.len() + least + HOURS_MIN + 5 + end.lines.len() > LINES_MAX {
+            end.lines.clear();
+        }
         let rest = LINES_MAX.saturating_sub(self.lines.len() + end.lines.len() + 5);
         let checks = chosen(checks, rest.saturating_sub(HOURS_MIN));
         let room = rest.saturating_sub(checks.len());
@@ -220,23 +229,32 @@ impl Text {
         let word = reason.as_str();
         self.line(match found.devices.len() {
             0 => format!(
-                "Credited to nobody: {device} is a {word}; in usage.csv it is in the row of"
+                "Credited to nobody: a {word}, in usage.csv with others of it \"{SHARED_SOURCE}{word}\"."
             ),
             _ => format!("Credited to nobody: {}; each is a {word}.", list(&found.devices)),
         });
-        if found.devices.is_empty() {
-            self.line(format!("\"shared_source {word}\", with others of that kind."));
-        }
         // Of several devices, the first speaks for all.
         let device = found.devices.first().map_or(device, String::as_str);
-        for (at, line) in wrapped(&facts.in_words(), COLUMNS_MAX - 34).iter().enumerate() {
-            let begin = if at == 0 { format!("what {device} did: ") } else { "  ".into() };
-            self.line(format!("  {begin}{line}"));
+        let mut did = facts.in_words();
+        if let Some(first) = did.first_mut() {
+            first.insert_str(0, &format!("what {device} did: "));
         }
-        self.line(format!(
-            "  [shared_sources]: {}",
-            question.settings.shared_sources.settings_of(device, facts, *reason)
-        ));
+        self.some(&wrapped(&did, COLUMNS_MAX - 4));
+        let settings = question.settings.shared_sources.settings_of(device, facts, *reason);
+        let mut settings: Vec<String> = settings.split("; ").map(str::to_owned).collect();
+        if let Some(first) = settings.first_mut() {
+            first.insert_str(0, "[shared_sources]: ");
+        }
+        self.some(&wrapped(&settings, COLUMNS_MAX - 4));
+    }
+
+    /// The first lines of a paragraph, further in from the second on.
+    fn some(&mut self, lines: &[String]) {
+        for (at, line) in lines.iter().take(PARAGRAPH_MAX).enumerate() {
+            let begin = if at == 0 { "  " } else { "    " };
+            let is_cut = at + 1 == PARAGRAPH_MAX && lines.len() > PARAGRAPH_MAX;
+            self.line(format!("{begin}{line}{}", if is_cut { " \u{2026}" } else { "" }));
+        }
     }
 
     /// What somebody's device has of what tells of shared sources, and how much is enough.
@@ -249,9 +267,7 @@ impl Text {
         self.line(
             "A person by [shared_sources]; what it has of signs of others, and what is enough:",
         );
-        for line in wrapped(&short, COLUMNS_MAX - 2) {
-            self.line(format!("  {line}"));
-        }
+        self.some(&wrapped(&short, COLUMNS_MAX - 6));
     }
 
     /// Hours, with that which decided among them.
