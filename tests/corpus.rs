@@ -431,7 +431,10 @@ fn addresses_that_are_no_person_use_nothing() {
         assert!(text.contains(&row["evidence"]), "{text}");
     }
     let text = why(&db, &["--app", "notion", "--user", "10.30.0.4"]);
-    assert!(text.contains("10.30.0.4 is a nat_gateway") && text.contains("nat_times_to_live = 3"));
+    assert!(
+        text.contains("Credited to nobody: a nat_gateway, ")
+            && text.contains("nat_times_to_live = 3")
+    );
 
     // The operator knows better.
     let settings = folder.path().join("evidence.toml");

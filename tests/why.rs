@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::generator::talk::{Side, Talk};
 use crate::generator::tls::{self, Hello};
 use crate::generator::{Random, SECOND, START_SECONDS, Traffic, dns};
+use crate::reclassify;
 use crate::support::{self, Ended};
 
 /// A database of visits to these names, in a folder.
@@ -66,6 +67,50 @@ fn rules_are_those_that_names_matched() {
     assert_eq!(rules(&text), expected, "{text}");
     assert!(text.contains("Its names matched these rules of s/slack.toml ("), "{text}");
     assert!(!text.contains("slack-gov.com"), "nobody was there: {text}");
+}
+
+#[test]
+fn of_many_rules_those_that_count_most_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = [
+        "slackb.com",
+        "app.slack.com",
+        "files.slack.com",
+        "x.slack-edge.com",
+        "slack.com",
+        "files.slack.com",
+        "y.slack-edge.com",
+        "z.slack-edge.com",
+    ];
+    let text = why(&database(folder.path(), &names), &["--user", "10.6.0.1"]).expect(0).stdout;
+    let expected: &[&[&str]] = &[
+        &["files.slack.com", "use", "sni", "2", "0"],
+        &["app.slack.com", "use", "sni", "1", "0"],
+        &["slack-edge.com", "embed", "sni", "3", "0"],
+        &["and", "2", "more", "rules,", "2", "connections,", "0", "look-ups"],
+    ];
+    assert_eq!(rules(&text), expected, "{text}");
+    assert!(text.lines().count() <= 30, "{text}");
+}
+
+#[test]
+fn what_got_its_name_later_has_the_rule_that_gave_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let extra = folder.path().join("extra");
+    fs::create_dir(&extra).unwrap();
+    let learnt = reclassify::app("north", "file-sharing", "use", &[&"north-desk.com".to_owned()]);
+    fs::write(extra.join("vendors.toml"), reclassify::VENDORS).unwrap();
+    fs::write(extra.join("north.toml"), learnt).unwrap();
+    let db = database(folder.path(), &["www.north-desk.com", "api.north-desk.com"]);
+    let with_extra = |arguments: &[&str]| -> Ended {
+        let mut command = support::program();
+        command.args(arguments).arg("--db").arg(&db).arg("--signatures");
+        command.arg(support::signatures()).arg("--signatures-extra").arg(&extra);
+        command.output().unwrap().into()
+    };
+    with_extra(&["reclassify"]).expect(0);
+    let text = with_extra(&["why", "--app", "north"]).expect(0).stdout;
+    assert_eq!(rules(&text), [["north-desk.com", "use", "sni", "2", "0"]], "{text}");
 }
 
 #[test]
