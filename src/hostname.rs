@@ -66,49 +66,64 @@ pub fn normalise(bytes: &mut [u8]) -> Result<&str, NotAHostname> {
     if bytes.len() > HOSTNAME_LENGTH_MAX {
         return Err(NotAHostname::TooLong);
     }
-    // One pass: names are short, and each pass more costs about as much as the bytes in it.
-    let (mut seen, mut before) = (0, b'.');
-    for byte in bytes.iter_mut() {
-        let kind = KINDS[usize::from(*byte)];
-        *byte |= kind & LOWERS;
-        let is_empty_label = (*byte == b'.') & (before == b'.');
-        seen |= kind | if is_empty_label { EMPTY_LABEL } else { 0 };
-        before = *byte;
-    }
-    if seen & BAD != 0 {
+    let seen = lower(bytes);
+    if seen.bad {
         return Err(NotAHostname::Character);
     }
-    if seen & EMPTY_LABEL != 0 || before == b'.' {
+    if seen.empty_label || bytes.ends_with(b".") {
         return Err(NotAHostname::EmptyLabel);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| NotAHostname::Character)?;
-    let is_address = is_ipv4(text) || seen & COLON != 0 && is_ipv6(text);
+    let is_address = is_ipv4(text) || seen.colon && is_ipv6(text);
     if is_address { Err(NotAHostname::Address) } else { Ok(text) }
 }
 
-/// The bit that makes an upper-case letter a lower-case one.
-const LOWERS: u8 = 0x20;
-/// A byte that no hostname has.
-const BAD: u8 = 1 << 0;
-/// A colon, which IPv6 addresses have.
-const COLON: u8 = 1 << 1;
-/// Two dots in a row, or one at the beginning.
-const EMPTY_LABEL: u8 = 1 << 2;
+/// What there is in the bytes of a name.
+struct Contents {
+    /// A byte that no hostname has.
+    bad: bool,
+    /// A colon, which IPv6 addresses have.
+    colon: bool,
+    /// Two dots in a row, or one at the beginning.
+    empty_label: bool,
+}
 
-/// What each byte means for a hostname.
-const KINDS: [u8; 256] = {
-    let mut kinds = [BAD; 256];
-    let mut byte = b'!';
-    while byte <= b'~' {
-        kinds[byte as usize] = match byte {
-            b'A'..=b'Z' => LOWERS,
-            b':' => COLON,
-            _ => 0,
-        };
-        byte += 1;
+/// Lowers the upper case of a name, and tells what is in it: eight bytes at a time.
+fn lower(bytes: &mut [u8]) -> Contents {
+    // The highest bit of a byte tells of it; nothing is carried from one to the next.
+    const HIGHEST: u64 = all(0x80);
+    let (mut bad, mut colon, mut empty_label) = (0, 0, 0);
+    // A name begins as if behind a dot.
+    let mut dot_before = 0x80;
+    let mut look = |word: u64| {
+        let low = word & !HIGHEST;
+        let at_least = |byte: u8| low + all(0x80 - byte);
+        let is = |byte: u8| !((low ^ all(byte)) + all(0x7f));
+        bad |= word | !at_least(b'!') | at_least(0x7f);
+        colon |= is(b':');
+        let dots = is(b'.') & HIGHEST;
+        empty_label |= dots & (dots << 8 | dot_before);
+        dot_before = dots >> 56;
+        let upper = at_least(b'A') & !at_least(b'Z' + 1) & !word & HIGHEST;
+        word | upper >> 2
+    };
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    for word in words {
+        *word = look(u64::from_le_bytes(*word)).to_le_bytes();
     }
-    kinds
-};
+    if !rest.is_empty() {
+        let mut word = [b'a'; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        word = look(u64::from_le_bytes(word)).to_le_bytes();
+        rest.copy_from_slice(&word[..rest.len()]);
+    }
+    Contents { bad: bad & HIGHEST != 0, colon: colon & HIGHEST != 0, empty_label: empty_label != 0 }
+}
+
+/// Eight times the same byte.
+const fn all(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
 
 /// The registrable domain of a hostname by the Public Suffix List: the public suffix and one label
 /// more. None for a public suffix itself.
@@ -183,5 +198,41 @@ mod tests {
         }
         assert_eq!(Hostname::from_wire(&[b'a'; 254]), Err(NotAHostname::TooLong));
         assert_eq!(Hostname::from_wire(&[b'a'; 300]), Err(NotAHostname::TooLong));
+    }
+    #[test]
+    fn each_byte_means_the_same_wherever_it_stands() {
+        for byte in 0..=255_u8 {
+            for length in 1..=18 {
+                for place in 0..length {
+                    let mut name = vec![b'x'; length];
+                    name[place] = byte;
+                    let is_dot = byte == b'.';
+                    let expected = match byte {
+                        b'.' if length == 1 => Err(NotAHostname::Empty),
+                        b'.' if place == 0 => Err(NotAHostname::EmptyLabel),
+                        b'!'..=b'~' => Ok(name.to_ascii_lowercase()),
+                        _ => Err(NotAHostname::Character),
+                    };
+                    let expected = expected.map(|mut name| {
+                        name.truncate(length - usize::from(is_dot && place + 1 == length));
+                        name
+                    });
+                    let found = normalise(&mut name).map(|name| name.as_bytes().to_vec());
+                    assert_eq!(found, expected, "{byte} at {place} of {length}");
+                }
+            }
+        }
+        // Wherever two dots stand in a row.
+        for place in 1..17 {
+            let mut name = [b'x'; 20];
+            (name[place], name[place + 1]) = (b'.', b'.');
+            assert_eq!(normalise(&mut name), Err(NotAHostname::EmptyLabel), "{place}");
+            (name[place], name[place + 1], name[place + 2]) = (b'.', b'x', b'.');
+            assert!(normalise(&mut name).is_ok(), "{place}");
+        }
+        for address in ["2001:db8::1", "::1", "10.20.30.40", "[2001:db8:1:2:3:4:5:6]"] {
+            let mut name = address.as_bytes().to_vec();
+            assert_eq!(normalise(&mut name), Err(NotAHostname::Address), "{address}");
+        }
     }
 }

@@ -33,7 +33,7 @@ pub use self::name::NameText;
 pub use self::recognise::looks_like_query;
 pub use self::service::{ECH_CONFIGS_MAX, EchConfig, SERVICE_ALPN_MAX, Service};
 
-use self::name::Fault;
+use self::name::{Fault, Walked};
 use self::reader::Reader;
 use self::record::{HEADER_LENGTH, Header, QUESTION_FIXED_LENGTH};
 use super::Progress;
@@ -99,6 +99,8 @@ pub struct Question<'a> {
     /// The class asked in; 1 is the Internet.
     pub class: u16,
     name_offset: u16,
+    /// Its octets without compression.
+    name_octets: u8,
     message: &'a [u8],
 }
 
@@ -204,12 +206,14 @@ impl<'a> Message<'a> {
     fn read_questions(&mut self, count: u16) -> Result<usize, Fault> {
         let mut at = HEADER_LENGTH;
         for _ in 0..count {
-            let fixed = name::walk(self.bytes, at, |_| ())?.end;
+            let Walked { end: fixed, octets: name_octets, .. } =
+                name::walk(self.bytes, at, |_| ())?;
             let mut reader = Reader::new(self.bytes.get(fixed..).unwrap_or_default());
             let kind = reader.u16().ok_or(Fault::Cut)?;
             let class = reader.u16().ok_or(Fault::Cut)?;
             // The message has at most 65,535 bytes, and there are no more questions than fit.
-            let question = Question { kind, class, name_offset: at as u16, message: self.bytes };
+            let name_offset = at as u16;
+            let question = Question { kind, class, name_offset, name_octets, message: self.bytes };
             self.questions.try_push(question).map_err(|_| Fault::Malformed)?;
             at = fixed + QUESTION_FIXED_LENGTH;
         }

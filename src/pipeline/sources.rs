@@ -41,24 +41,29 @@ impl Sources {
     /// the counter of those that found none in the run, and how many.
     pub fn add(&mut self, seen: Vec<(u32, Hour, Trait, u64)>) -> (Counter, u64) {
         let mut dropped = 0;
-        for value in seen {
-            if self.values.contains(&value) {
-                continue;
-            }
-            let (subject, hour, what, _) = value;
+        let is_same = |one: &(u32, Hour, Trait, u64), other: &(u32, Hour, Trait, u64)| {
+            (one.0, one.1, one.2) == (other.0, other.1, other.2)
+        };
+        for values in seen.chunk_by(is_same) {
+            let Some(&(subject, hour, what, _)) = values.first() else { continue };
             let of_same = (subject, hour, what, 0)..=(subject, hour, what, u64::MAX);
-            let known = self.values.range(of_same).take(Trait::VALUES_MAX).count();
-            // Enough of an address is enough; too much of a run is a bound.
-            if known >= Trait::VALUES_MAX {
-                continue;
-            }
-            if self.values.len() >= VALUES_MAX {
-                dropped += 1;
-                continue;
-            }
-            self.values.insert(value);
-            if !self.is_taken_once {
-                self.fresh.insert(value);
+            let mut known = self.values.range(of_same).take(Trait::VALUES_MAX).count();
+            for &value in values {
+                // Enough of an address is enough; too much of a run is a bound.
+                if known >= Trait::VALUES_MAX {
+                    break;
+                }
+                if self.values.len() >= VALUES_MAX {
+                    dropped += u64::from(!self.values.contains(&value));
+                    continue;
+                }
+                if !self.values.insert(value) {
+                    continue;
+                }
+                known += 1;
+                if !self.is_taken_once {
+                    self.fresh.insert(value);
+                }
             }
         }
         (Counter::HintDropped, dropped)

@@ -11,7 +11,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::name::{self, Fault};
+use super::name::{self, Fault, Walked};
 use super::record::{self, CLASS_IN, Record};
 use super::service::{self, Binding, Service};
 use super::{Message, QUESTIONS_MAX, kind};
@@ -66,7 +66,9 @@ struct Origin {
 struct Name {
     /// Offset of its first label, or of its only pointer's target.
     start: usize,
-    /// Of its labels; made when it is first compared with another name.
+    /// Its octets: names of other lengths are others.
+    octets: u8,
+    /// Of its labels; made when it is first compared with another name of its length.
     sum: Option<u64>,
     origin: Option<Origin>,
 }
@@ -106,7 +108,8 @@ pub(super) fn read<'a>(
 ) -> Result<(), Fault> {
     let mut notes = Notes::default();
     for (question, asked) in message.questions.iter().enumerate() {
-        let number = notes.number_at(message.bytes, asked.name_offset.into())?;
+        let start = asked.name_offset.into();
+        let number = notes.number_at(message.bytes, start, asked.name_octets)?;
         let origin = Origin { question: question as u8, ttl_seconds: u32::MAX };
         notes.reach(number, origin);
     }
@@ -202,31 +205,34 @@ impl<'a> Notes<'a> {
         {
             return Ok((known as u8, at + 2));
         }
-        let end = name::walk(message, at, |_| ())?.end;
-        Ok((self.number_at(message, pointer.unwrap_or(at))?, end))
+        let Walked { end, octets, .. } = name::walk(message, at, |_| ())?;
+        Ok((self.number_at(message, pointer.unwrap_or(at), octets)?, end))
     }
 
-    /// The number of the name whose first label, or only pointer's target, stands at `start`.
-    fn number_at(&mut self, message: &[u8], start: usize) -> Result<u8, Fault> {
+    /// The number of the name of so many octets whose first label, or only pointer's target, stands
+    /// at `start`.
+    fn number_at(&mut self, message: &[u8], start: usize, octets: u8) -> Result<u8, Fault> {
         let mut sum = None;
-        if !self.names.is_empty() {
-            let (_, of_this) = name::sum(message, start)?;
-            sum = Some(of_this);
-            for (known, name) in self.names.iter_mut().enumerate() {
-                if name.sum.is_none() {
-                    name.sum = Some(name::sum(message, name.start)?.1);
-                }
-                if name.sum != sum {
-                    continue;
-                }
-                // Different names with equal sums are not met by chance. Refusing them keeps the
-                // comparison to one a name.
-                let same = name::same(message, name.start, start);
-                return if same { Ok(known as u8) } else { Err(Fault::Malformed) };
+        for (known, name) in self.names.iter_mut().enumerate() {
+            if name.octets != octets {
+                continue;
             }
+            if name.sum.is_none() {
+                name.sum = Some(name::sum(message, name.start)?);
+            }
+            if sum.is_none() {
+                sum = Some(name::sum(message, start)?);
+            }
+            if name.sum != sum {
+                continue;
+            }
+            // Different names with equal sums are not met by chance. Refusing them keeps the
+            // comparison to one a name.
+            let same = name::same(message, name.start, start);
+            return if same { Ok(known as u8) } else { Err(Fault::Malformed) };
         }
         let number = self.names.len() as u8;
-        let name = Name { start, sum, origin: None };
+        let name = Name { start, octets, sum, origin: None };
         self.names.try_push(name).map_err(|_| Fault::Malformed)?;
         Ok(number)
     }

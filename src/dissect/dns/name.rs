@@ -40,6 +40,8 @@ pub(in crate::dissect) enum Fault {
 pub(in crate::dissect) struct Walked {
     /// Offset of the first byte behind the name where it stands (behind its first pointer).
     pub(in crate::dissect) end: usize,
+    /// Octets of the name without compression, length octets and the root's included.
+    pub(in crate::dissect) octets: u8,
     /// Labels visited, the root not counted.
     pub(in crate::dissect) labels: usize,
     /// Pointers followed.
@@ -67,7 +69,11 @@ pub(in crate::dissect) fn walk<'a>(
     loop {
         let length = usize::from(*message.get(at).ok_or(Fault::Cut)?);
         match length {
-            0 => return Ok(Walked { end: end.unwrap_or(at + 1), labels, pointers }),
+            0 => {
+                // They fit: there are no more than `NAME_OCTETS_MAX`.
+                let octets = octets as u8;
+                return Ok(Walked { end: end.unwrap_or(at + 1), octets, labels, pointers });
+            }
             1..=63 => {
                 octets += length + 1;
                 if octets > NAME_OCTETS_MAX {
@@ -135,6 +141,10 @@ pub(in crate::dissect) fn hostname<'t>(
     text: &'t mut NameText,
 ) -> Result<Result<&'t str, NotAHostname>, Fault> {
     text.clear();
+    if plain(message, start, text).is_some() {
+        return Ok(normalise(text));
+    }
+    text.clear();
     let mut dotted = false;
     walk(message, start, |label| {
         dotted |= label.iter().fold(false, |any, &byte| any | (byte == b'.'));
@@ -146,24 +156,52 @@ pub(in crate::dissect) fn hostname<'t>(
     Ok(if dotted { Err(NotAHostname::Character) } else { normalise(text) })
 }
 
+/// Adds the name at `start` to `text`, which is empty, in one piece: possible where it is neither
+/// compressed nor damaged, and no octet of it may be taken for a dot. That is most names; of others
+/// there may be something in `text`.
+fn plain(message: &[u8], start: usize, text: &mut NameText) -> Option<()> {
+    let mut at = start;
+    loop {
+        match *message.get(at)? {
+            0 => break,
+            length @ 1..=63 => at += 1 + usize::from(length),
+            _ => return None,
+        }
+        if at - start >= NAME_OCTETS_MAX {
+            return None;
+        }
+    }
+    let [first, labels @ ..] = message.get(start..at)? else { return Some(()) };
+    if labels.iter().fold(false, |any, &byte| any | (byte == b'.')) {
+        return None;
+    }
+    text.try_extend_from_slice(labels).ok()?;
+    // Behind each label but the last one the length of the next stands in the place of the dot.
+    let mut at = usize::from(*first);
+    while let Some(octet) = text.get_mut(at) {
+        at += 1 + usize::from(std::mem::replace(octet, b'.'));
+    }
+    Some(())
+}
+
 /// A walk that also sums up the name: equal names (RFC 1035, 2.3.3: case does not matter) have
 /// equal sums. Different names may be made to have equal sums, too; see [`same`].
 ///
 /// # Errors
 /// As [`walk`].
 #[inline]
-pub(in crate::dissect) fn sum(message: &[u8], start: usize) -> Result<(Walked, u64), Fault> {
+pub(in crate::dissect) fn sum(message: &[u8], start: usize) -> Result<u64, Fault> {
     // FNV-1a: names are short, and there is nothing to set up.
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x100_0000_01b3;
     let mut sum = OFFSET_BASIS;
-    let walked = walk(message, start, |label| {
+    walk(message, start, |label| {
         sum = (sum ^ label.len() as u64).wrapping_mul(PRIME);
         for byte in label {
             sum = (sum ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(PRIME);
         }
     })?;
-    Ok((walked, sum))
+    Ok(sum)
 }
 
 /// Whether the names at two offsets are the same, regardless of case.
@@ -212,9 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn a_label_as_long_as_a_dot_is_a_number_is_read_as_others() {
+        for length in 1..=63_u8 {
+            let label = "x".repeat(length.into());
+            let mut body = vec![1, b'a', length];
+            body.extend(label.bytes());
+            body.extend(b"\x03com\0\x03www\xc0\x0c");
+            let message = message(&body);
+            let name = format!("a.{label}.com");
+            assert_eq!(text(&message, 12), name);
+            assert_eq!(text(&message, message.len() - 6), format!("www.{name}"));
+        }
+    }
+
+    #[test]
     fn case_does_not_matter_and_label_borders_do() {
         let message = message(b"\x03wWw\x02ab\0\x03WWW\x02AB\0\x05www\x02a\x01b\0");
-        let sums = [12, 20, 28].map(|start| sum(&message, start).unwrap().1);
+        let sums = [12, 20, 28].map(|start| sum(&message, start).unwrap());
         assert_eq!(sums[0], sums[1]);
         assert_ne!(sums[0], sums[2]);
         assert!(same(&message, 12, 20));
