@@ -8,10 +8,13 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hash};
 
+use crate::flow::prefetch::prefetch;
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::time::{Hour, Timestamp};
 
+/// How many sums ahead [`SumsTable::expect`] is told of those to come.
+pub const AHEAD: usize = 12;
 /// Sums (client, name, hour) a worker gathers before it sends an early part.
 pub const SUMS_MAX: usize = 262_144;
 /// Hostnames a worker holds between two ticks before it folds new ones.
@@ -408,6 +411,19 @@ impl<K: Copy + Eq + Hash, S: Default> SumsTable<K, S> {
             at
         });
         (&mut self.rows[at as usize].1, known.is_none())
+    }
+
+    /// Asks for the memory of `key`'s sum, which is wanted soon: with as many sums as there are, most
+    /// are far away, and several are fetched in the time of one.
+    pub fn expect(&self, key: &K) {
+        // Whose the first place is hardly matters: it is nearly always the right one.
+        let fetch = |&at: &u32| {
+            let (key, sums) = &self.rows[at as usize];
+            prefetch(key);
+            prefetch(sums);
+            true
+        };
+        self.index.find(self.hasher.hash_one(key), fetch);
     }
 
     /// The sum of `key`, where there is one.

@@ -29,7 +29,7 @@ use foldhash::fast::RandomState;
 
 use crate::net::Address;
 use crate::time::{Hour, NANOS_PER_MINUTE, NANOS_PER_SECOND, Timestamp};
-use crate::usage::{LOAD_RULES, LoadRule};
+use crate::usage::{AHEAD, LOAD_RULES, LoadRule};
 pub use crate::worker::part::Step;
 
 /// How long a beginning waits for those before it, by sensor time.
@@ -136,6 +136,15 @@ impl Told {
     }
 }
 
+/// What [`Loads::settle`] tells of a step.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// It is told of soon.
+    Soon,
+    /// What became of it.
+    Is(&'a Told, Step),
+}
+
 /// See the module.
 pub struct Loads<K> {
     waiting: Vec<Begun<K>>,
@@ -224,13 +233,14 @@ impl<K: Copy> Loads<K> {
         self.remembered.values_mut().for_each(|(told, _)| told.leaders = None);
     }
 
-    /// Tells `each` of the steps that have waited long enough at `horizon`, or all without one.
-    /// `order` decides between flows of one client and stamp.
+    /// Tells `each` of the steps that have waited long enough at `horizon`, or all without one; and of
+    /// each some steps before, as far as something may be told of it. `order` decides between flows of
+    /// one client and stamp.
     pub fn settle(
         &mut self,
         horizon: Option<Timestamp>,
         order: impl Fn(&K, &K) -> std::cmp::Ordering,
-        mut each: impl FnMut(K, &Told, Step),
+        mut each: impl FnMut(K, News<'_>),
     ) {
         let until = horizon.map(|horizon| horizon.offset(-WAIT_NANOS));
         let is_due = |begun: &Begun<K>| until.is_none_or(|until| begun.time < until);
@@ -257,7 +267,10 @@ impl<K: Copy> Loads<K> {
         if self.clients.len() > CLIENTS_MAX {
             self.clients.clear();
         }
-        for key in sorted {
+        for (at, &key) in sorted.iter().enumerate() {
+            if let Some(&ahead) = sorted.get(at + AHEAD) {
+                each(waiting[place(ahead)].row, News::Soon);
+            }
             let begun = waiting[place(key)];
             let told = match begun.step {
                 Step::Began(_) => {
@@ -273,7 +286,7 @@ impl<K: Copy> Loads<K> {
                 Step::WentOn(_) | Step::Said(_) => self.recall(&begun),
             };
             if told != Told::default() || begun.step.levels() > 0 {
-                each(begun.row, &told, begun.step);
+                each(begun.row, News::Is(&told, begun.step));
             }
         }
         waiting.retain(|begun| !is_due(begun));
@@ -440,6 +453,15 @@ mod tests {
         }
     }
 
+    /// Tells what became of steps, and nothing before.
+    fn is(mut each: impl FnMut(usize, &Told, Step)) -> impl FnMut(usize, News<'_>) {
+        move |row, news| {
+            if let News::Is(told, step) = news {
+                each(row, told, step);
+            }
+        }
+    }
+
     /// Whether it followed by silences of 1, 2 and 5 seconds: the first of the rules.
     fn by_silence(told: &Told) -> [u64; 3] {
         [0, 1, 2].map(|rule| told.followed >> rule & 1)
@@ -464,7 +486,7 @@ mod tests {
             loads.take(Begun { site, leads: leads_as(site, leads), ..begun(time, row) });
         }
         let mut found = vec![Told::default(); flows.len()];
-        loads.settle(None, usize::cmp, |row, told, _| found[row] = told.clone());
+        loads.settle(None, usize::cmp, is(|row, told, _| found[row] = told.clone()));
         found
     }
 
@@ -539,7 +561,7 @@ mod tests {
         loads.take(Begun { site: PAGE, leads: leads_as(PAGE, true), ..begun(at(600), 2) });
         loads.take(begun(at(900), 3));
         let mut found = vec![Told::default(); 4];
-        loads.settle(None, usize::cmp, |row, told, _| found[row] = told.clone());
+        loads.settle(None, usize::cmp, is(|row, told, _| found[row] = told.clone()));
         let leaders = |row: usize| {
             let leaders = found[row].leaders()[0].into_iter().flatten();
             leaders.map(Leader::target).collect::<Vec<_>>()
@@ -573,9 +595,8 @@ mod tests {
         }
         let told = |loads: &mut Loads<usize>, horizon: Timestamp| {
             let mut found = Vec::new();
-            loads.settle(Some(horizon), usize::cmp, |row, told, step| {
-                found.push((row, told.followed >> 1 & 1, step));
-            });
+            let each = |row, told: &Told, step| found.push((row, told.followed >> 1 & 1, step));
+            loads.settle(Some(horizon), usize::cmp, is(each));
             found
         };
         let expected = [(1, 1, Step::Began(0)), (1, 1, Step::Said(2)), (2, 0, Step::Said(2))];
@@ -602,7 +623,8 @@ mod tests {
             loads.take(Begun { time: at(60), step, ..page });
             loads.take(begun(at(61), 1));
             let mut found = Vec::new();
-            loads.settle(None, usize::cmp, |row, told, _| found.push((row, by_silence(told))));
+            let each = |row, told: &Told, _| found.push((row, by_silence(told)));
+            loads.settle(None, usize::cmp, is(each));
             found
         };
         assert_eq!(followed(Step::Resumed(10_000), true), [(1, [1; 3])]);
@@ -636,7 +658,7 @@ mod tests {
             loads.take(Begun { time: at(60), step: Step::Resumed(answer), ..page });
             loads.take(begun(at(61), 1));
             let mut found = Told::default();
-            loads.settle(None, usize::cmp, |_, told, _| found = told.clone());
+            loads.settle(None, usize::cmp, is(|_, told, _| found = told.clone()));
             for page_bytes in [5_000, 10_000, 20_000, 50_000] {
                 let rule = LoadRule { page_bytes, ..usual };
                 assert_eq!(by(&found, rule), answer >= page_bytes, "{answer} {page_bytes}");
@@ -659,10 +681,10 @@ mod tests {
                 let time = Timestamp(millis * 1_000_000);
                 loads.take(Begun { site, leads: leads_as(site, true), ..begun(time, row) });
                 if ticks && row % 50 == 0 {
-                    loads.settle(Some(time), usize::cmp, &mut add);
+                    loads.settle(Some(time), usize::cmp, is(&mut add));
                 }
             }
-            loads.settle(None, usize::cmp, &mut add);
+            loads.settle(None, usize::cmp, is(&mut add));
             sum
         };
         assert_eq!(run(false), run(true));

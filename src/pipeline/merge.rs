@@ -47,7 +47,7 @@ use crate::observation::NameSource;
 use crate::stats::Counter;
 use crate::store::{PatternId, RunId, Store, StoreError, SubjectId, TargetId};
 use crate::time::{Hour, Timestamp};
-use crate::usage::{NameId, Sums, SumsTable, UsageKey};
+use crate::usage::{AHEAD, NameId, Sums, SumsTable, UsageKey};
 use crate::worker::detours::Detour;
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, FlowStep, Part};
 
@@ -317,22 +317,22 @@ impl Merge {
 
     /// Notes what helps to name flows, in an order that does not depend on who saw it.
     fn learn(&mut self, parts: &[(usize, Part)]) {
-        let mut answers =
-            Vec::with_capacity(parts.iter().map(|(_, part)| part.answers.len()).sum());
         let mut offers = Vec::new();
-        let mut all_held = Vec::new();
-        for (_, part) in parts {
+        let mut all_held = Vec::with_capacity(parts.len());
+        // Answers by time, and where they are: they themselves are too large to be moved about.
+        let mut order: Vec<(Timestamp, u32, u32)> =
+            Vec::with_capacity(parts.iter().map(|(_, part)| part.answers.len()).sum());
+        for (number, (_, part)) in parts.iter().enumerate() {
             for &(address, mac) in &part.links {
                 self.names.link(address, mac);
             }
             let mut held: Vec<Option<NameId>> = vec![None; part.names.len()];
-            for answer in &part.answers {
-                let at = answer.name as usize;
-                let text = part.names.get(answer.name);
-                let name = *held[at].get_or_insert_with(|| self.names.hold(text));
-                answers.push((answer, name, text));
+            for (at, answer) in part.answers.iter().enumerate() {
+                let name = &mut held[answer.name as usize];
+                name.get_or_insert_with(|| self.names.hold(part.names.get(answer.name)));
+                order.push((answer.time, number as u32, at as u32));
             }
-            all_held.extend(held.into_iter().flatten());
+            all_held.push(held);
             offers.extend(&part.ech_offers);
             for (address, _) in &part.device_names {
                 self.summary.device_name(*address);
@@ -343,22 +343,31 @@ impl Merge {
         }
         // Nearly in order of time already; what came at the same time are mostly the addresses of
         // one message.
-        answers.sort_by_key(|(answer, ..)| answer.time);
-        for same in answers.chunk_by_mut(|(one, ..), (next, ..)| one.time == next.time) {
-            same.sort_by(|(one, _, one_name), (other, _, other_name)| {
+        order.sort();
+        let answer = |number: u32, at: u32| &parts[number as usize].1.answers[at as usize];
+        for same in order.chunk_by_mut(|(one, ..), (next, ..)| one == next) {
+            if same.len() == 1 {
+                continue;
+            }
+            same.sort_by(|&(_, one_part, one), &(_, other_part, other)| {
+                let (one, other) = (answer(one_part, one), answer(other_part, other));
                 let key = |answer: &Answer| {
                     (answer.client, answer.resolver, answer.address, answer.ttl_seconds)
                 };
-                key(one).cmp(&key(other)).then_with(|| one_name.cmp(other_name))
+                let text = |number: u32, name| parts[number as usize].1.names.get(name);
+                let by_name = || text(one_part, one.name).cmp(text(other_part, other.name));
+                key(one).cmp(&key(other)).then_with(by_name)
             });
         }
-        for (answer, name, text) in answers {
-            let &Answer { client, resolver, address, time, ttl_seconds, .. } = answer;
+        for (_, number, at) in order {
+            let &Answer { client, resolver, address, time, ttl_seconds, name } = answer(number, at);
+            let text = parts[number as usize].1.names.get(name);
+            let Some(name) = all_held[number as usize][name as usize] else { continue };
             self.names.answer(client, resolver, address, name, time, ttl_seconds);
             let possible = &mut self.gathered.possible;
             self.opaque.told(possible, (address, text, time), &mut self.verdicts);
         }
-        for name in all_held {
+        for name in all_held.into_iter().flatten().flatten() {
             self.names.release(name);
         }
         offers.sort_by_key(|offer| (offer.time, offer.client, offer.config_id, offer.ttl_seconds));
@@ -404,7 +413,11 @@ impl Merge {
             self.note_two_way(subject);
         }
         let verdicts: Vec<_> = names.iter().map(|name| self.verdicts.name(name)).collect();
-        for (key, sums) in usage.iter() {
+        for (at, (key, sums)) in usage.iter().enumerate() {
+            if let Some((ahead, _)) = usage.get(at + AHEAD) {
+                let target = verdicts[ahead.name as usize].target;
+                self.expect_row(ahead.client, target, ahead.hour, ahead.source);
+            }
             let verdict = verdicts[key.name as usize];
             let bucket = Bucket::from_number(key.bucket);
             self.book(key.hour, bucket.unwrap_or(verdict.bucket), sums);
@@ -425,9 +438,13 @@ impl Merge {
             self.row(key.client, verdict.row(), standing, key.hour, key.source, sums);
         }
         // They have no bytes of their own: their flow is in the books as it is.
-        for (key, questions) in questions.iter() {
+        for (at, (key, asked)) in questions.iter().enumerate() {
+            if let Some((ahead, _)) = questions.get(at + AHEAD) {
+                let target = verdicts[ahead.name as usize].target;
+                self.expect_row(ahead.client, target, ahead.hour, NameSource::Dns);
+            }
             if let Some(of) = verdicts[key.name as usize].row() {
-                self.asked(key, of, questions);
+                self.asked(key, of, asked);
             }
         }
         for &FlowStep { key, server, time, step } in steps.iter() {

@@ -17,7 +17,7 @@ use crate::store::{
     StoreError, TargetId, UsageRow, Window,
 };
 use crate::time::Hour;
-use crate::usage::Sums;
+use crate::usage::{AHEAD, Sums};
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
 const UNMATCHED_MAX: usize = 65_536;
@@ -95,6 +95,14 @@ impl Merge {
         }
     }
 
+    /// [`crate::usage::SumsTable::expect`], of what [`Merge::sums_of`] gives.
+    pub(super) fn expect(&self, key: RowKey) {
+        match self.is_summary_only() {
+            true => self.totals.expect(&summed(&self.verdicts, key)),
+            false => self.gathered.rows.expect(&key),
+        }
+    }
+
     /// Whether the summary is all that is made of rows.
     pub(super) fn is_summary_only(&self) -> bool {
         self.keep.is_none() && !self.live
@@ -103,7 +111,11 @@ impl Merge {
     /// Adds what was gathered to what the summary will be made of. One look-up a row: names are
     /// compared once for all ticks, in [`Merge::tell_summary`].
     fn summarise(&mut self) {
-        for (key, sums) in self.gathered.rows.rows() {
+        let rows = self.gathered.rows.rows();
+        for (at, (key, sums)) in rows.iter().enumerate() {
+            if let Some((ahead, _)) = rows.get(at + AHEAD) {
+                self.totals.expect(&summed(&self.verdicts, *ahead));
+            }
             self.totals.entry(summed(&self.verdicts, *key)).0.add(sums);
         }
         self.summary.books.merge(&self.gathered.books);

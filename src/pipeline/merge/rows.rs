@@ -86,6 +86,19 @@ impl Merge {
         }
     }
 
+    /// Asks for the memory of a row that is wanted soon, where there is one.
+    pub(super) fn expect_row(
+        &self,
+        client: Address,
+        target: Option<TargetNumber>,
+        hour: Hour,
+        source: NameSource,
+    ) {
+        if let (Some(&subject), Some(target)) = (self.subject_numbers.get(&client), target) {
+            self.expect(RowKey { hour, subject, target, source });
+        }
+    }
+
     /// Notes traffic, or questions, with what has a row: which domains there are, and for the summary
     /// what a client did.
     fn note_target(

@@ -2,7 +2,7 @@
 //! [`super::super::loads`] judge it, and adds to rows what is known by then.
 
 use super::super::gathered::{Gathered, RowKey, told};
-use super::super::loads::{Begun, Leads, Site, Step, Told};
+use super::super::loads::{Begun, Leads, News, Site, Step, Told};
 use super::super::verdicts::Verdict;
 use super::Merge;
 use super::keeping::summed;
@@ -74,14 +74,21 @@ impl Merge {
             };
             key(one).cmp(&key(other))
         };
-        self.loads.settle(horizon, order, |row, what, step| {
+        let sums = match is_summary_only {
+            true => totals,
+            false => rows,
+        };
+        let place = |key| if is_summary_only { summed(verdicts, key) } else { key };
+        self.loads.settle(horizon, order, |row, news| {
             let Some(key) = row else { return };
-            // Only what is kept is judged again.
-            let may_change = keeps && verdicts.is_judged_by_loads(key.target);
-            let sums = told(leaders, key, what, step, may_change);
-            match is_summary_only {
-                true => totals.entry(summed(verdicts, key)).0.add(&sums),
-                false => rows.entry(key).0.add(&sums),
+            match news {
+                News::Soon => sums.expect(&place(key)),
+                News::Is(what, step) => {
+                    // Only what is kept is judged again.
+                    let may_change = keeps && verdicts.is_judged_by_loads(key.target);
+                    let what = told(leaders, key, what, step, may_change);
+                    sums.entry(place(key)).0.add(&what);
+                }
             }
         });
     }
