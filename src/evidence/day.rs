@@ -45,6 +45,12 @@ impl DayGrade {
 }
 
 impl DayFacts {
+    /// Forgets all, and keeps the room for as much.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.day = None;
+    }
+
     /// Says which day it is: what goes on over its ends is told apart then.
     pub fn set_day(&mut self, day: Range<i64>) {
         self.day = Some(day);
@@ -107,10 +113,15 @@ impl DayFacts {
         Some(&self.slots[at].1)
     }
 
+    /// Whether there is more than questions.
+    pub fn has_traffic(&self) -> bool {
+        self.slots.iter().any(|(_, facts)| facts.has_traffic())
+    }
+
     /// Sums of the day; masks of minutes mean nothing in them.
     pub fn all(&self) -> Sums {
         let mut sums = Sums::default();
-        self.slots.iter().for_each(|(_, facts)| sums.add(&facts.all()));
+        self.slots.iter().flat_map(|(_, facts)| &facts.sides).for_each(|side| sums.add(side));
         sums
     }
 
@@ -188,18 +199,19 @@ impl DayFacts {
         &self,
         thresholds: &Thresholds,
     ) -> impl Iterator<Item = (&Slot, &HourFacts, Grade)> {
-        self.grades_of(self, thresholds)
+        self.grades_of(self, self.pattern(thresholds), thresholds)
     }
 
     /// The slots of a part of the day, that is of one tenant and edition, with their classes within
-    /// the whole of it.
+    /// the whole of it, which has this pattern.
     fn grades_of<'a>(
         &'a self,
         part: &'a DayFacts,
+        pattern: Pattern,
         thresholds: &Thresholds,
     ) -> impl Iterator<Item = (&'a Slot, &'a HourFacts, Grade)> + use<'a> {
         let thresholds = *thresholds;
-        let is_sync = self.pattern(&thresholds) == Pattern::Sync;
+        let is_sync = pattern == Pattern::Sync;
         let usual = if is_sync { self.usual(&thresholds) } else { Usual::default() };
         let mut whole = self.slots.iter();
         part.slots.iter().map(move |(slot, facts)| {
@@ -239,14 +251,13 @@ impl DayFacts {
         let mut day = DayGrade { pattern, incidental: true, ..DayGrade::default() };
         let mut best: Option<(bool, bool, Evidence)> = None;
         let within = |((from, _), ..): &(&Slot, &HourFacts, Grade)| range.contains(from);
-        for (_, facts, grade) in self.grades_of(part, thresholds).filter(within) {
-            let all = facts.all();
+        for (_, facts, grade) in self.grades_of(part, pattern, thresholds).filter(within) {
             day.active_minutes += facts.active_minutes();
             day.incidental_bytes += match grade.incidental {
-                true => all.bytes(),
+                true => facts.bytes(),
                 false => facts.side(Side::Incidental).bytes(),
             };
-            let rank = (all.has_traffic(), !grade.incidental, grade.evidence);
+            let rank = (facts.has_traffic(), !grade.incidental, grade.evidence);
             best = best.max(Some(rank));
         }
         if let Some((_, directed, evidence)) = best {

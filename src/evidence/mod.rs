@@ -132,20 +132,36 @@ impl HourFacts {
 
     /// Minutes with payload from the client, and from the server, of what is not incidental by its role.
     pub fn directed_minutes(&self) -> (u64, u64) {
-        let sides = Side::ALL.into_iter().filter(|side| *side != Side::Incidental);
-        sides
-            .map(|side| self.side(side))
-            .fold((0, 0), |(up, down), sums| (up | sums.minutes_up, down | sums.minutes_down))
+        let directed = self.directed_sides();
+        directed.fold((0, 0), |(up, down), sums| (up | sums.minutes_up, down | sums.minutes_down))
+    }
+
+    /// Bytes both ways of all sides.
+    pub fn bytes(&self) -> u64 {
+        self.sides.iter().map(Sums::bytes).sum()
+    }
+
+    /// Whether there is more than questions on any side.
+    pub fn has_traffic(&self) -> bool {
+        self.sides.iter().any(Sums::has_traffic)
     }
 
     /// Minutes with payload both ways.
     pub fn active_minutes(&self) -> u64 {
-        self.counted.map_or_else(|| self.all().active_minutes(), |counted| counted.active_minutes)
+        let active = || {
+            let fold = |(up, down), sums: &Sums| (up | sums.minutes_up, down | sums.minutes_down);
+            let (up, down): (u64, u64) = self.sides.iter().fold((0, 0), fold);
+            u64::from((up & down).count_ones())
+        };
+        self.counted.map_or_else(active, |counted| counted.active_minutes)
     }
 
     /// Minutes in which connections to hosts began that are not incidental.
     pub fn loads(&self) -> u64 {
-        let begun = || u64::from(self.directed().minutes_begun.count_ones());
+        let begun = || {
+            let minutes = self.directed_sides().fold(0_u64, |all, sums| all | sums.minutes_begun);
+            u64::from(minutes.count_ones())
+        };
         self.counted.map_or_else(begun, |counted| counted.loads)
     }
 
@@ -154,6 +170,11 @@ impl HourFacts {
     pub fn quarters(&self, thresholds: &Thresholds) -> u64 {
         let bits = self.counted.map_or(self.side(Side::Use).quarters, |counted| counted.quarters);
         quarters(bits, thresholds)
+    }
+
+    fn directed_sides(&self) -> impl Iterator<Item = &Sums> {
+        let sides = Side::ALL.into_iter().filter(|side| *side != Side::Incidental);
+        sides.map(|side| self.side(side))
     }
 
     fn sides_summed(&self, wanted: impl Fn(Side) -> bool) -> Sums {
@@ -238,14 +259,15 @@ pub fn grade(facts: &HourFacts, thresholds: &Thresholds) -> Grade {
 /// somebody was at work in enough quarter-hours, is told by the `whole`: who works in two tenants
 /// is one person. Where the whole is interactive, one of its parts is.
 pub fn grade_part(part: &HourFacts, whole: &HourFacts, thresholds: &Thresholds) -> Grade {
-    let all = part.all();
     let directed = part.directed();
+    let mut all = directed;
+    all.add(part.side(Side::Incidental));
     // Where there is traffic, a mere question for another host of the app says nothing.
     let incidental_roles = match (all.has_traffic(), directed.has_traffic()) {
         (true, directed) => !directed,
         (false, _) => directed.dns_queries == 0,
     };
-    let is_shadow = !incidental_roles && is_shadow(&whole.directed(), whole.loads(), thresholds);
+    let is_shadow = !incidental_roles && is_shadow(whole, thresholds);
     let incidental = incidental_roles || is_shadow;
     if !all.has_traffic() {
         return Grade { evidence: Evidence::DnsOnly, incidental, because: Because::OnlyAsked };
@@ -272,13 +294,18 @@ pub fn grade_part(part: &HourFacts, whole: &HourFacts, thresholds: &Thresholds) 
 }
 
 /// Whether an app's hosts appeared only while pages of other sites loaded, with the bytes of an
-/// embed; `sums` are those of the hosts that are not incidental by role, `loads` minutes in which
-/// connections to them began. What began otherwise and has nothing to say changes nothing.
-fn is_shadow(sums: &Sums, loads: u64, thresholds: &Thresholds) -> bool {
-    sums.followed >> thresholds.load_rule() & 1 != 0
-        && !thresholds.is_beside(sums)
+/// embed: by the hosts that are not incidental by role, and the minutes in which connections to them
+/// began. What began otherwise and has nothing to say changes nothing.
+fn is_shadow(facts: &HourFacts, thresholds: &Thresholds) -> bool {
+    let rule = thresholds.load_rule();
+    // Most have not.
+    if facts.directed_sides().all(|sums| sums.followed >> rule & 1 == 0) {
+        return false;
+    }
+    let sums = facts.directed();
+    !thresholds.is_beside(&sums)
         && sums.flow_up_max < thresholds.shadow_bytes_up
-        && sums.bytes() <= thresholds.shadow_bytes.saturating_mul(loads)
+        && sums.bytes() <= thresholds.shadow_bytes.saturating_mul(facts.loads())
 }
 
 /// Quarter-hours with payload both ways beyond handshakes, of [`Sums::quarters`].

@@ -7,6 +7,7 @@ mod short;
 
 use std::net::IpAddr;
 
+use arrayvec::ArrayVec;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -369,6 +370,9 @@ impl Verdict {
     }
 }
 
+/// Settings of one sign: those of several signs that add up are the most.
+const SIGN_SETTINGS_MAX: usize = 7;
+
 /// One thing by which an address shows what it is.
 struct Sign {
     reason: Reason,
@@ -378,7 +382,7 @@ struct Sign {
     reached: u64,
     is_met: bool,
     /// What it is compared with: names and values.
-    settings: Vec<(&'static str, u64)>,
+    settings: ArrayVec<(&'static str, u64), SIGN_SETTINGS_MAX>,
 }
 
 /// Clocks that one machine has, runs of ports (one more where the secret changes, and where the range
@@ -438,7 +442,7 @@ impl SourceSettings {
             what: Some(what),
             reached: of(what),
             is_met: of(what) >= setting,
-            settings: vec![(name, setting)],
+            settings: ArrayVec::from_iter([(name, setting)]),
         };
         let nat = |what, name, setting| one(Reason::NatGateway, what, name, setting);
         [
@@ -455,7 +459,7 @@ impl SourceSettings {
                 what: Some(Trait::TakesMail),
                 reached: of(Trait::TakesMail),
                 is_met: of(Trait::TakesMail) >= self.mail_clients && of(Trait::SendsMail) > 0,
-                settings: vec![("mail_clients", self.mail_clients)],
+                settings: ArrayVec::from_iter([("mail_clients", self.mail_clients)]),
             },
             one(Reason::Server, Trait::HostsSessions, "server_sessions", self.server_sessions),
             nat(Trait::TimeToLive, "nat_times_to_live", self.nat_times_to_live),
@@ -472,10 +476,10 @@ impl SourceSettings {
                 is_met: of(Trait::Serves) >= self.server_clients
                     && facts.accepted > facts.opened
                     && of(Trait::HelloShape) < self.server_hello_shapes,
-                settings: vec![
+                settings: ArrayVec::from_iter([
                     ("server_clients", self.server_clients),
                     ("server_hello_shapes", self.server_hello_shapes),
-                ],
+                ]),
             },
         ]
     }
@@ -494,10 +498,10 @@ impl SourceSettings {
         let shapes = half_share(shapes, self.nat_mixed_hello_shapes, self.nat_hello_shapes);
         let channels = share(of(Trait::PushChannel), ONE_MACHINE_CHANNELS, self.nat_push_channels);
         let passes_on = if self.passes_on(facts) { self.nat_passed_on_percent } else { 0 };
-        let mut settings = Vec::new();
+        let mut settings = ArrayVec::new();
         let mut tell = |share: u64, told: &[(&'static str, u64)]| {
             if share > 0 {
-                settings.extend_from_slice(told);
+                settings.extend(told.iter().copied());
             }
         };
         let times = ("nat_passed_on_times", self.nat_passed_on_times);

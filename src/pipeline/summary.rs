@@ -11,12 +11,13 @@ use super::verdicts::{TargetNumber, Verdicts};
 use crate::evidence::day::DayFacts;
 use crate::evidence::source::{Reason, SourceSettings};
 use crate::evidence::{Side, Thresholds};
+use crate::flow::prefetch::prefetch;
 use crate::identity::Subject;
 use crate::net::Address;
 use crate::stats::{Counter, Counters};
 use crate::store::Target;
 use crate::time::{Hour, Timestamp};
-use crate::usage::Sums;
+use crate::usage::{AHEAD, Sums};
 use crate::worker::detours::Detour;
 use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
 
@@ -77,13 +78,12 @@ impl AppGrade {
         thresholds: &Thresholds,
     ) {
         let grade = whole.grade_part(part, i64::MIN..i64::MAX, thresholds);
-        let sums = part.all();
-        self.is_touched |= sums.has_traffic();
+        self.is_touched |= part.has_traffic();
         if !grade.is_used() {
             return;
         }
         self.is_used = true;
-        self.used.add(&sums);
+        self.used.add(&part.all());
         self.active_minutes += grade.active_minutes;
         if !is_shared {
             self.clients.insert(client);
@@ -304,6 +304,8 @@ impl Summary {
         let mut grade = AppGrade::default();
         let mut rest = &app.facts[..];
         let mut day = 0..0;
+        // Filled again and again.
+        let (mut whole, mut of_part) = (DayFacts::default(), DayFacts::default());
         while let Some(first) = rest.first() {
             let hour = first.hour.start_seconds();
             if !day.contains(&hour) {
@@ -315,11 +317,15 @@ impl Summary {
             let end = rest.iter().position(|fact| !is_same(fact)).unwrap_or(rest.len());
             let (facts, behind) = rest.split_at(end);
             rest = behind;
+            // Their sums are all over the memory.
+            for ahead in rest.iter().skip(AHEAD).take(facts.len()) {
+                prefetch(&self.rows[ahead.row as usize].1);
+            }
             let shared = is_shared(first.client);
             let mut add = |whole: &DayFacts, part: &DayFacts| {
                 grade.add(first.client, shared, whole, part, thresholds);
             };
-            let mut whole = self.day_facts(facts);
+            self.fill(&mut whole, facts);
             whole.set_day(day.clone());
             // Most clients know one part of an app.
             if facts.iter().all(|fact| fact.part == first.part) {
@@ -329,18 +335,19 @@ impl Summary {
             let mut facts = facts.to_vec();
             facts.sort_unstable_by_key(|fact| (fact.part, *fact));
             for part in facts.chunk_by(|one, next| one.part == next.part) {
-                add(&whole, &self.day_facts(part));
+                self.fill(&mut of_part, part);
+                add(&whole, &of_part);
             }
         }
         grade
     }
 
-    fn day_facts(&self, facts: &[Fact]) -> DayFacts {
-        let mut day = DayFacts::default();
+    /// Makes `day` that of these facts, whatever it was.
+    fn fill(&self, day: &mut DayFacts, facts: &[Fact]) {
+        day.clear();
         for fact in facts {
             day.add(fact.hour.start_seconds(), fact.side, &self.rows[fact.row as usize].1);
         }
-        day
     }
 
     /// Counts a bound of merge's own that was reached.
