@@ -181,6 +181,11 @@ impl Records {
         Records { wants_observations: observations, wants_flows: flows, ..Records::default() }
     }
 
+    /// Whether flows are wanted.
+    pub(super) fn wants_flows(&self) -> bool {
+        self.wants_flows
+    }
+
     pub(super) fn observation(&mut self, line: ObservationLine) {
         if self.wants_observations {
             self.observations.push(line);

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::super::calls::OpenFlow;
 use super::super::naming::{Named, name_flow, name_media};
 use super::super::possible::own_candidates;
 use super::super::verdicts::Verdict;
@@ -93,7 +92,10 @@ impl Merge {
         if flow.begins && self.open.remove(&key).is_some() {
             self.ended.retain(|ended| *ended != key);
         }
-        let named = match self.open.get(&key) {
+        // Most flows are told of once: then nobody asks for the verdict again, unless for a record.
+        let is_whole = flow.begins && flow.ended && !self.records.wants_flows();
+        let known = if flow.begins { None } else { self.open.get(&key) };
+        let named = match known {
             Some(known) => Arc::clone(known),
             None if self.calls.is_waiting(&key) => {
                 self.calls.wait(key, flow);
@@ -117,17 +119,20 @@ impl Merge {
                 if is_call && self.calls.wait(key, flow) {
                     return;
                 }
+                if is_whole {
+                    return self.named_flow(&named, flow);
+                }
                 self.remember(key, named)
             }
         };
-        self.named_flow(key, &named, flow);
-    }
-
-    /// Takes sums of an anonymous flow of which it is known what it is.
-    fn named_flow(&mut self, key: OpenFlow, named: &Named, flow: &AnonymousSums) {
         if flow.ended {
             self.ended.push(key);
         }
+        self.named_flow(&named, flow);
+    }
+
+    /// Takes sums of an anonymous flow of which it is known what it is.
+    fn named_flow(&mut self, named: &Named, flow: &AnonymousSums) {
         // Where only its end is told, there is no hour to tell of.
         if flow.sums == Sums::default() && flow.step.is_none() {
             return;
@@ -217,7 +222,10 @@ impl Merge {
             let named = name_media(preceding, &mut self.verdicts);
             let named = self.remember(key, named);
             for piece in &pieces {
-                self.named_flow(key, &named, piece);
+                if piece.ended {
+                    self.ended.push(key);
+                }
+                self.named_flow(&named, piece);
             }
         }
         self.tell_deferred_flows(horizon.is_none());
