@@ -10,6 +10,8 @@
 //!
 //! [`Counter::IpcompOpaque`]: crate::stats::Counter::IpcompOpaque
 
+use std::cell::RefCell;
+
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::walk::{Span, Step, Stop, Walk};
@@ -21,6 +23,8 @@ pub const INFLATED_BYTES_MAX: usize = 16 * 1024;
 
 /// Next header, flags, index (RFC 3173, 3.3).
 const HEADER_LENGTH: usize = 4;
+/// For [`Decompress`]: there is no header of zlib.
+const RAW: bool = false;
 /// In [`Packet::payload_offset`]: the offset counts in inflated bytes.
 const INFLATED: u32 = 1 << 31;
 
@@ -99,9 +103,16 @@ fn is_deflate(index: u16) -> bool {
 
 /// Inflates a whole stream of DEFLATE; what stands behind its end is left.
 fn inflate<'b>(data: &[u8], buffer: &'b mut [u8; INFLATED_BYTES_MAX]) -> Option<&'b [u8]> {
-    let mut stream = Decompress::new(false);
-    match stream.decompress(data, buffer, FlushDecompress::Finish) {
-        Ok(Status::StreamEnd) => buffer.get(..usize::try_from(stream.total_out()).ok()?),
-        _ => None,
+    thread_local! {
+        /// Its 40 kB are too many to be asked for again for each packet.
+        static STREAM: RefCell<Decompress> = RefCell::new(Decompress::new(RAW));
     }
+    let length = STREAM.with_borrow_mut(|stream| {
+        stream.reset(RAW);
+        match stream.decompress(data, buffer, FlushDecompress::Finish) {
+            Ok(Status::StreamEnd) => usize::try_from(stream.total_out()).ok(),
+            _ => None,
+        }
+    })?;
+    buffer.get(..length)
 }
