@@ -52,7 +52,8 @@ pub fn client_hello(handshake: &[u8], fingerprint: Option<Transport>) -> Progres
         return Progress::Reject(Some(Counter::TlsMalformed));
     }
     let Some(body) = reader.take(length) else { return Progress::Incomplete };
-    let (mut walk, whole) = Walk::over(body);
+    let mut walk = Walk::default();
+    let whole = walk.body(body);
     if whole.is_some() {
         walk.hello.shape = Some(ja4::shape(&walk.parts));
         if let Some(transport) = fingerprint {
@@ -71,7 +72,8 @@ pub fn client_hello_prefix(handshake: &[u8]) -> Option<ClientHello> {
     if handshake.first() != Some(&u8::from(TlsHandshakeType::ClientHello)) {
         return None;
     }
-    let (walk, _) = Walk::over(body);
+    let mut walk = Walk::default();
+    let _whole = walk.body(body);
     walk.hello.server_name.is_some().then_some(walk.hello)
 }
 
@@ -114,13 +116,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Walks a body; with it `None` if the body contradicts itself or ends early.
-    fn over(body: &'a [u8]) -> (Walk<'a>, Option<()>) {
-        let mut walk = Walk::default();
-        let whole = walk.body(body);
-        (walk, whole)
-    }
-
+    /// Walks a body; `None` if it contradicts itself or ends early.
     fn body(&mut self, body: &'a [u8]) -> Option<()> {
         let mut reader = Reader(body);
         let mut start = Reader(reader.take(VERSION_AND_RANDOM_LENGTH)?);

@@ -14,15 +14,18 @@ use crate::net::protocol;
 /// [`Hot::bucket`] of flows whose name decides.
 pub(super) const BY_NAME: u8 = u8::MAX;
 
-/// Ports of network services whose traffic is nobody's use of anything: DNS, DHCP, NTP, NetBIOS
-/// name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service names).
-const SERVICE_PORTS_UDP: [u16; 12] = [53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355];
+/// Whether a port is that of a network service whose traffic is nobody's use of anything: DNS, DHCP,
+/// NTP, NetBIOS name service and datagrams, DHCPv6, SSDP, WS-Discovery, mDNS, LLMNR (IANA service
+/// names).
+fn is_service_port_of_udp(port: u16) -> bool {
+    matches!(port, 53 | 67 | 68 | 123 | 137 | 138 | 546 | 547 | 1900 | 3702 | 5353 | 5355)
+}
 
 /// The bucket of a flow, where it is known whatever its name.
 pub(super) fn fixed_bucket(hot: &Hot, settings: &Settings) -> u8 {
     let is_service = match hot.protocol {
         protocol::TCP => hot.ports.contains(&53),
-        protocol::UDP => hot.ports.iter().any(|port| SERVICE_PORTS_UDP.contains(port)),
+        protocol::UDP => hot.ports.into_iter().any(is_service_port_of_udp),
         _ => false,
     };
     if is_service { Bucket::NetworkService as u8 } else { bucket_beside_ports(hot, settings) }

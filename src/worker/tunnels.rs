@@ -214,14 +214,12 @@ impl Worker {
 
 fn datagram<'a>(item: &Item, payload: &'a [u8]) -> Datagram<'a> {
     let packet = &item.packet;
-    let has_port = |known: &[u16]| {
-        known.contains(&packet.source_port) || known.contains(&packet.destination_port)
-    };
+    let has_port = |port| packet.source_port == port || packet.destination_port == port;
     Datagram {
         bytes: payload,
         length: packet.payload_length as usize,
-        is_nat_traversal: has_port(&NAT_TRAVERSAL_PORTS),
-        is_zerotier: has_port(&[ZEROTIER_PORT]),
+        is_nat_traversal: NAT_TRAVERSAL_PORTS.into_iter().any(has_port),
+        is_zerotier: has_port(ZEROTIER_PORT),
     }
 }
 
