@@ -142,10 +142,19 @@ impl Identities {
         self.pseudonyms.as_ref().map_or(value, |pseudonyms| pseudonyms.value(value))
     }
 
+    /// Whether a client's address stands for somebody.
+    pub fn is_known(&self, client: Address) -> bool {
+        self.binding(client).is_some_and(|binding| !binding.user.is_empty())
+    }
+
+    fn binding(&self, client: Address) -> Option<&Binding> {
+        let ip = client.to_ip();
+        self.bindings.iter().find(|binding| binding.network.contains(&ip))
+    }
+
     /// The subject that a client's address stands for.
     pub fn subject(&self, client: Address) -> Subject {
-        let ip = client.to_ip();
-        let binding = self.bindings.iter().find(|binding| binding.network.contains(&ip));
+        let binding = self.binding(client);
         let user = binding.map(|binding| binding.user.as_str()).unwrap_or_default();
         let department = binding.map(|binding| binding.department.clone()).unwrap_or_default();
         match &self.pseudonyms {

@@ -66,7 +66,7 @@ pub(super) struct Calls {
     uses: HashMap<Address, Used, RandomState>,
     /// Minutes in `uses`.
     minutes: usize,
-    waiting: BTreeMap<OpenFlow, Vec<AnonymousSums>>,
+    waiting: HashMap<OpenFlow, Vec<AnonymousSums>, RandomState>,
     pieces: usize,
     dropped: u64,
 }
@@ -174,14 +174,10 @@ impl Calls {
         &mut self,
         horizon: Option<Timestamp>,
     ) -> Vec<(OpenFlow, Vec<AnonymousSums>)> {
-        let due: Vec<_> = match horizon.map(|horizon| horizon.offset(-WAIT_NANOS)) {
-            None => std::mem::take(&mut self.waiting).into_iter().collect(),
-            Some(until) => {
-                let is_due = |(.., first): &&OpenFlow| *first < until;
-                let keys: Vec<_> = self.waiting.keys().filter(is_due).copied().collect();
-                keys.into_iter().filter_map(|key| self.waiting.remove_entry(&key)).collect()
-            }
-        };
+        let until = horizon.map(|horizon| horizon.offset(-WAIT_NANOS));
+        let is_due = |(.., first): &OpenFlow| until.is_none_or(|until| *first < until);
+        let mut due: Vec<_> = self.waiting.extract_if(|flow, _| is_due(flow)).collect();
+        due.sort_unstable_by_key(|(flow, _)| *flow);
         self.pieces -= due.iter().map(|(_, pieces)| pieces.len()).sum::<usize>();
         due
     }

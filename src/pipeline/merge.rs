@@ -39,7 +39,7 @@ use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
 use crate::evidence::source;
 use crate::feeds::autonomous_systems::AutonomousSystems;
-use crate::identity::{Identities, Subject};
+use crate::identity::Identities;
 use crate::ledger::Bucket;
 use crate::names::NameCache;
 use crate::net::Address;
@@ -117,7 +117,11 @@ pub struct Merge {
     services: Services,
     /// Devices that showed themselves.
     presence: Presence,
-    subjects: Vec<Subject>,
+    /// Whose address each is; none is that of all for whom there was no room. What they are called
+    /// is made when it is told, since most of many have nothing to be told.
+    subjects: Vec<Option<Address>>,
+    /// How many of them stand for somebody.
+    known_subjects: usize,
     /// What the operator says of each of them, where that is to be kept.
     told: Vec<Option<source::Verdict>>,
     subject_numbers: HashMap<Address, SubjectNumber, RandomState>,
@@ -212,6 +216,7 @@ impl Merge {
             services: Services::default(),
             presence: Presence::default(),
             subjects: Vec::new(),
+            known_subjects: 0,
             told: Vec::new(),
             subject_numbers: HashMap::default(),
             other: None,

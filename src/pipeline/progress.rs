@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::identity::Subject;
 use crate::observation::NameSource;
 use crate::stats::Counters;
 use crate::store::Commit;
@@ -44,7 +43,7 @@ pub struct Progress {
 
 impl Progress {
     /// Notes a commit that was written.
-    pub(super) fn committed(&mut self, commit: &Commit, subjects: &[Subject]) {
+    pub(super) fn committed(&mut self, commit: &Commit, clients: usize, clients_known: usize) {
         self.commits += 1;
         for row in &commit.totals {
             self.packets += row.packets;
@@ -64,8 +63,7 @@ impl Progress {
             self.health.merge(&row.health);
         }
         self.counters.merge(&commit.counters);
-        self.clients = subjects.len();
-        self.clients_known = subjects.iter().filter(|subject| !subject.user.is_empty()).count();
+        (self.clients, self.clients_known) = (clients, clients_known);
     }
 
     /// The rings together.

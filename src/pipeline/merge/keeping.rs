@@ -128,10 +128,10 @@ impl Merge {
     pub(super) fn tell_summary(&mut self) {
         self.summary.take_totals(self.totals.take(Vec::new()), &self.verdicts);
         let clients = std::mem::take(&mut self.client_totals).into_iter();
-        for (number, (traffic, subject)) in clients.zip(&self.subjects).enumerate() {
+        for (number, traffic) in (0..).zip(clients) {
             if let Some(traffic) = traffic {
-                let client = ClientSummary { subject: subject.clone(), traffic };
-                self.summary.clients.insert(number as SubjectNumber, client);
+                let subject = Merge::named_subject(&self.identities, &self.subjects, number);
+                self.summary.clients.insert(number, ClientSummary { subject, traffic });
             }
         }
     }
@@ -142,9 +142,12 @@ impl Merge {
         let Some(Keep { store, run, .. }) = &mut self.keep else { return Ok(()) };
         let catalogue = self.verdicts.catalogue();
         let catalogue = store.catalogue_id(&CatalogueFacts::of(catalogue))?;
-        let (subjects, stored_subjects) = (&self.subjects, &mut self.stored_subjects);
+        let (identities, subjects) = (&self.identities, &self.subjects);
+        let stored_subjects = &mut self.stored_subjects;
         let mut subject_id = |store: &mut Store, number: SubjectNumber| {
-            stored(stored_subjects, number, || store.subject_id(&subjects[number as usize]))
+            stored(stored_subjects, number, || {
+                store.subject_id(&Merge::named_subject(identities, subjects, number))
+            })
         };
         let rows = self.gathered.sorted_rows();
         let mut usage = Vec::with_capacity(rows.len());
@@ -192,7 +195,7 @@ impl Merge {
         let left_out = store.commit(*run, &commit)?;
         self.summary.counters.add(Counter::PatternDropped, left_out);
         self.reconfigured.clear();
-        self.progress.committed(&commit, &self.subjects);
+        self.progress.committed(&commit, self.subjects.len(), self.known_subjects);
         self.sequence += 1;
         Ok(())
     }
@@ -209,7 +212,11 @@ impl Merge {
         let mut rows = Vec::with_capacity(self.gathered.leaders.len());
         for (&(key, leaders), &(flows, levels)) in &self.gathered.leaders {
             let subject = stored(&mut self.stored_subjects, key.subject, || {
-                store.subject_id(&self.subjects[key.subject as usize])
+                store.subject_id(&Merge::named_subject(
+                    &self.identities,
+                    &self.subjects,
+                    key.subject,
+                ))
             })?;
             let mut ids = Vec::with_capacity(leaders.len());
             for leader in leaders.into_iter().flatten() {

@@ -106,6 +106,7 @@ impl Merge {
     fn forget_subjects(&mut self) {
         self.loads.forget();
         self.subjects.clear();
+        self.known_subjects = 0;
         self.told.clear();
         self.subject_numbers.clear();
         self.other = None;

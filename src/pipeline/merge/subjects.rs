@@ -2,7 +2,7 @@
 
 use super::super::gathered::SubjectNumber;
 use super::Merge;
-use crate::identity::Subject;
+use crate::identity::{Identities, Subject};
 use crate::net::Address;
 use crate::stats::Counter;
 
@@ -22,7 +22,8 @@ impl Merge {
         }
         let number = self.subjects.len() as SubjectNumber;
         self.told.push(self.identities.told(client));
-        self.subjects.push(self.identities.subject(client));
+        self.known_subjects += usize::from(self.identities.is_known(client));
+        self.subjects.push(Some(client));
         self.subject_numbers.insert(client, number);
         number
     }
@@ -47,11 +48,20 @@ impl Merge {
         self.other_subject()
     }
 
+    /// What the subject with a number is called.
+    pub(super) fn named_subject(
+        identities: &Identities,
+        subjects: &[Option<Address>],
+        number: SubjectNumber,
+    ) -> Subject {
+        subjects[number as usize].map_or_else(Subject::other, |address| identities.subject(address))
+    }
+
     fn other_subject(&mut self) -> SubjectNumber {
         self.summary.bound(Counter::ClientFolded, 1);
         *self.other.get_or_insert_with(|| {
             self.told.push(None);
-            self.subjects.push(Subject::other());
+            self.subjects.push(None);
             (self.subjects.len() - 1) as SubjectNumber
         })
     }
