@@ -487,12 +487,19 @@ impl NameCache {
             return;
         }
         self.last_pair = (client, resolver);
+        let mut is_news = false;
         if self.resolvers.len() < self.limit {
-            self.resolvers.insert(resolver);
+            is_news |= self.resolvers.insert(resolver);
         }
         if self.askers.len() < self.limit {
+            let askers = self.askers.len();
             let first = self.askers.entry(client).or_insert(time);
             *first = time.min(*first);
+            is_news |= self.askers.len() > askers;
+        }
+        // Those that do both are known by then, unless there was no room for one.
+        if !is_news && self.forwarders.len() < FORWARDERS_MAX {
+            return;
         }
         for address in [client, resolver] {
             let forwards = self.resolvers.contains(&address) && self.askers.contains_key(&address);

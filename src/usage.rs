@@ -6,6 +6,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, Hash};
 
 use crate::flow::prefetch::prefetch;
@@ -401,16 +402,19 @@ impl<K: Copy + Eq + Hash, S: Default> SumsTable<K, S> {
     /// The sum of `key`, and whether it is new.
     pub fn entry(&mut self, key: K) -> (&mut S, bool) {
         let hash = self.hasher.hash_one(key);
-        let rows = &self.rows;
-        let known = self.index.find(hash, |&at| rows[at as usize].0 == key).copied();
-        let at = known.unwrap_or_else(|| {
-            let at = self.rows.len() as u32;
-            self.rows.push((key, S::default()));
-            let (rows, hasher) = (&self.rows, &self.hasher);
-            self.index.insert_unique(hash, at, |&at| hasher.hash_one(rows[at as usize].0));
-            at
-        });
-        (&mut self.rows[at as usize].1, known.is_none())
+        let (rows, hasher) = (&self.rows, &self.hasher);
+        let is_it = |&at: &u32| rows[at as usize].0 == key;
+        let hash_of = |&at: &u32| hasher.hash_one(rows[at as usize].0);
+        let (at, is_new) = match self.index.entry(hash, is_it, hash_of) {
+            Entry::Occupied(known) => (*known.get(), false),
+            Entry::Vacant(place) => {
+                let at = self.rows.len() as u32;
+                place.insert(at);
+                self.rows.push((key, S::default()));
+                (at, true)
+            }
+        };
+        (&mut self.rows[at as usize].1, is_new)
     }
 
     /// Asks for the memory of `key`'s sum, which is wanted soon: with as many sums as there are, most
