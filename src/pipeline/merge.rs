@@ -349,24 +349,26 @@ impl Merge {
         // Nearly in order of time already; what came at the same time are mostly the addresses of
         // one message.
         order.sort();
-        let answer = |number: u32, at: u32| &parts[number as usize].1.answers[at as usize];
+        let lists: Vec<_> =
+            parts.iter().map(|(_, part)| (&part.answers[..], &part.names)).collect();
+        let answer = |number: u32, at: u32| &lists[number as usize].0[at as usize];
         for same in order.chunk_by_mut(|(one, ..), (next, ..)| one == next) {
             if same.len() == 1 {
                 continue;
             }
             same.sort_by(|&(_, one_part, one), &(_, other_part, other)| {
                 let (one, other) = (answer(one_part, one), answer(other_part, other));
-                let key = |answer: &Answer| {
-                    (answer.client, answer.resolver, answer.address, answer.ttl_seconds)
-                };
-                let text = |number: u32, name| parts[number as usize].1.names.get(name);
-                let by_name = || text(one_part, one.name).cmp(text(other_part, other.name));
-                key(one).cmp(&key(other)).then_with(by_name)
+                let text = |number: u32, name| lists[number as usize].1.get(name);
+                (one.client.cmp(&other.client))
+                    .then_with(|| one.resolver.cmp(&other.resolver))
+                    .then_with(|| one.address.cmp(&other.address))
+                    .then_with(|| one.ttl_seconds.cmp(&other.ttl_seconds))
+                    .then_with(|| text(one_part, one.name).cmp(text(other_part, other.name)))
             });
         }
         for (_, number, at) in order {
             let &Answer { client, resolver, address, time, ttl_seconds, name } = answer(number, at);
-            let text = parts[number as usize].1.names.get(name);
+            let text = lists[number as usize].1.get(name);
             let Some(name) = all_held[number as usize][name as usize] else { continue };
             self.names.answer(client, resolver, address, name, time, ttl_seconds);
             let possible = &mut self.gathered.possible;

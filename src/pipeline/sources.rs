@@ -11,15 +11,55 @@ use crate::time::Hour;
 /// Values kept of a run.
 const VALUES_MAX: usize = 1 << 21;
 
+/// A value of a trait of a subject within an hour, as one number, in their order: they are sorted
+/// and looked up by the hundred thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TraitValue(u128);
+
+impl TraitValue {
+    const VALUE_BITS: u32 = u64::BITS;
+    const TRAIT_BITS: u32 = 8;
+    const HOUR_BITS: u32 = 32;
+
+    /// Of which `subject`: there are fewer than 24 bits tell apart.
+    pub fn new(subject: u32, hour: Hour, what: Trait, value: u64) -> TraitValue {
+        let hour = u128::from(hour.0.abs_diff(i32::MIN));
+        let key = u128::from(subject) << Self::HOUR_BITS | hour;
+        let key = key << Self::TRAIT_BITS | what as u128;
+        TraitValue(key << Self::VALUE_BITS | u128::from(value))
+    }
+
+    /// Subject, hour and trait, as one number.
+    fn of_what(self) -> u64 {
+        (self.0 >> Self::VALUE_BITS) as u64
+    }
+
+    fn parts(self) -> (u32, Hour, Trait, u64) {
+        let key = self.of_what();
+        let what = Trait::ALL[(key & ((1 << Self::TRAIT_BITS) - 1)) as usize];
+        let hour = i32::MIN.wrapping_add_unsigned((key >> Self::TRAIT_BITS) as u32);
+        let subject = (key >> (Self::TRAIT_BITS + Self::HOUR_BITS)) as u32;
+        (subject, Hour(hour), what, self.0 as u64)
+    }
+}
+
+const _: () = {
+    let mut at = 0;
+    while at < Trait::ALL.len() {
+        assert!(Trait::ALL[at] as usize == at, "traits are found by their number");
+        at += 1;
+    }
+};
+
 /// What is known of addresses, by the number of their subject.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Whether nobody takes what has come since the last time.
     is_taken_once: bool,
-    values: BTreeSet<(u32, Hour, Trait, u64)>,
+    values: BTreeSet<TraitValue>,
     accepted: BTreeMap<(u32, Hour), u64>,
     /// What has come since the last time it was taken.
-    fresh: BTreeSet<(u32, Hour, Trait, u64)>,
+    fresh: BTreeSet<TraitValue>,
     fresh_accepted: BTreeMap<(u32, Hour), u64>,
 }
 
@@ -39,15 +79,16 @@ impl Sources {
 
     /// Takes values in ascending order, so that those that find room are always the same. Answers
     /// the counter of those that found none in the run, and how many.
-    pub fn add(&mut self, seen: Vec<(u32, Hour, Trait, u64)>) -> (Counter, u64) {
+    pub fn add(&mut self, seen: Vec<TraitValue>) -> (Counter, u64) {
         let mut dropped = 0;
-        let is_same = |one: &(u32, Hour, Trait, u64), other: &(u32, Hour, Trait, u64)| {
-            (one.0, one.1, one.2) == (other.0, other.1, other.2)
-        };
-        for values in seen.chunk_by(is_same) {
-            let Some(&(subject, hour, what, _)) = values.first() else { continue };
-            let of_same = (subject, hour, what, 0)..=(subject, hour, what, u64::MAX);
-            let mut known = self.values.range(of_same).take(Trait::VALUES_MAX).count();
+        for values in seen.chunk_by(|one, other| one.of_what() == other.of_what()) {
+            let Some(first) = values.first().map(|first| u128::from(first.of_what())) else {
+                continue;
+            };
+            let least = TraitValue(first << TraitValue::VALUE_BITS);
+            let is_same = |known: &&TraitValue| known.of_what() == least.of_what();
+            let same = self.values.range(least..).take_while(is_same);
+            let mut known = same.take(Trait::VALUES_MAX).count();
             for &value in values {
                 // Enough of an address is enough; too much of a run is a bound.
                 if known >= Trait::VALUES_MAX {
@@ -71,7 +112,7 @@ impl Sources {
 
     /// Notes what the operator says of a subject that has something in an hour.
     pub fn tell(&mut self, subject: u32, hour: Hour, verdict: Verdict) {
-        let value = (subject, hour, Trait::Told, verdict.number());
+        let value = TraitValue::new(subject, hour, Trait::Told, verdict.number());
         if self.values.insert(value) && !self.is_taken_once {
             self.fresh.insert(value);
         }
@@ -92,7 +133,7 @@ impl Sources {
         mut id: impl FnMut(u32) -> Result<I, E>,
     ) -> Result<Fresh<I>, E> {
         let mut traits = Vec::with_capacity(self.fresh.len());
-        for &(subject, hour, what, value) in &self.fresh {
+        for (subject, hour, what, value) in self.fresh.iter().map(|fresh| fresh.parts()) {
             traits.push(TraitRow { hour, subject: id(subject)?, what, value });
         }
         let mut accepted = Vec::with_capacity(self.fresh_accepted.len());
@@ -118,9 +159,10 @@ impl Sources {
         let mut distinct: [BTreeSet<u64>; Trait::ALL.len()] = Default::default();
         let mut of_hour = [0; Trait::ALL.len()];
         let [first, .., last] = Trait::ALL;
-        let all = (subject, Hour(i32::MIN), first, 0)..=(subject, Hour(i32::MAX), last, u64::MAX);
+        let all = TraitValue::new(subject, Hour(i32::MIN), first, 0)
+            ..=TraitValue::new(subject, Hour(i32::MAX), last, u64::MAX);
         let mut same = (Hour(i32::MIN), first, 0);
-        for &(_, hour, what, value) in self.values.range(all) {
+        for (_, hour, what, value) in self.values.range(all).map(|known| known.parts()) {
             if !what.is_of_hour() {
                 distinct[what as usize].insert(value);
                 continue;

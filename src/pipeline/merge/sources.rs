@@ -1,11 +1,11 @@
 //! What tells of subjects whether they are people.
 
 use super::super::clocks::Full;
-use super::super::gathered::SubjectNumber;
+use super::super::sources::TraitValue;
 use super::Merge;
 use crate::evidence::source::{Trait, value_of};
 use crate::stats::Counter;
-use crate::time::{Hour, Timestamp};
+use crate::time::Timestamp;
 use crate::worker::part::Part;
 
 impl Merge {
@@ -17,7 +17,7 @@ impl Merge {
             let value = self.identities.trait_value(seen.value);
             let Some(subject) = self.hinted_subject(seen.address) else { continue };
             self.tell(subject, seen.hour);
-            values.push((subject, seen.hour, seen.what, value));
+            values.push(TraitValue::new(subject, seen.hour, seen.what, value));
         }
         let mut openings: Vec<_> = parts.iter().flat_map(|(_, part)| &part.openings).collect();
         openings.sort_unstable();
@@ -30,7 +30,7 @@ impl Merge {
                 Ok(Some(number)) => {
                     let value = self.identities.trait_value(number);
                     self.tell(subject, hour);
-                    values.push((subject, hour, Trait::Clock, value));
+                    values.push(TraitValue::new(subject, hour, Trait::Clock, value));
                 }
                 Ok(None) => {}
                 Err(Full) => self.summary.bound(Counter::HintDropped, 1),
@@ -56,27 +56,27 @@ impl Merge {
             let Some(subject) = self.hinted_subject(told.address) else { continue };
             self.tell(subject, told.hour);
             let numbers = 1..=told.number.min(Trait::VALUES_MAX as u64);
-            let value = |number| self.identities.trait_value(number);
-            values.extend(numbers.map(|number| (subject, told.hour, told.what, value(number))));
+            let value = |number| {
+                let value = self.identities.trait_value(number);
+                TraitValue::new(subject, told.hour, told.what, value)
+            };
+            values.extend(numbers.map(value));
         }
         for told in self.services.settle(horizon) {
             let subject = self.subject(told.server);
             self.tell(subject, told.hour);
             self.summary.sources.accept(subject, told.hour, told.flows);
-            let value = |&client: &_| self.identities.trait_value(value_of(client));
-            let clients = told.clients.iter().map(value);
-            values.extend(clients.map(|value| (subject, told.hour, Trait::Serves, value)));
+            let value = |&client: &_| {
+                let value = self.identities.trait_value(value_of(client));
+                TraitValue::new(subject, told.hour, Trait::Serves, value)
+            };
+            values.extend(told.clients.iter().map(value));
         }
         self.add_traits(values);
     }
 
-    fn add_traits(&mut self, mut values: Vec<(SubjectNumber, Hour, Trait, u64)>) {
-        // One number for most of the key: there are fewer subjects than 24 bits tell apart.
-        let key = |&(subject, Hour(hour), what, value): &(SubjectNumber, Hour, Trait, u64)| {
-            let hour = u64::from(hour.abs_diff(i32::MIN));
-            (u64::from(subject) << 40 | hour << 8 | what as u64, value)
-        };
-        values.sort_unstable_by_key(key);
+    fn add_traits(&mut self, mut values: Vec<TraitValue>) {
+        values.sort_unstable();
         values.dedup();
         let (counter, dropped) = self.summary.sources.add(values);
         self.summary.bound(counter, dropped);
