@@ -255,7 +255,8 @@ impl Merge {
             found.push(MatchedRow {
                 day,
                 subject: stored(&mut self.stored_subjects, subject, || {
-                    store.subject_id(&self.subjects[subject as usize])
+                    let (identities, subjects) = (&self.identities, &self.subjects);
+                    store.subject_id(&Merge::named_subject(identities, subjects, subject))
                 })?,
                 target: stored(&mut self.stored_targets, target, || {
                     target_id(store, &self.verdicts, target)
