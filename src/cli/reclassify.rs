@@ -40,7 +40,7 @@ pub(super) fn run(args: &ReclassifyArgs) -> Result<ExitCode, Box<dyn Error>> {
     let mut store = Store::open(&args.db, &zone)?;
     let catalogue = Arc::new(signatures::load(&args.signatures.options())?);
     let facts = CatalogueFacts::of(&catalogue);
-    let mut verdicts = Verdicts::new(Arc::clone(&catalogue), None, Vec::new());
+    let mut verdicts = Verdicts::new(Arc::clone(&catalogue), None, Vec::new()).tell_patterns();
     let mut names = Vec::new();
     let below = catalogue.rules_below();
     let mut told = BTreeSet::new();

@@ -24,6 +24,8 @@ pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 const ROW_BYTES: usize = 2 * size_of::<(RowKey, Sums)>();
 const LEADERS_BYTES: usize = 2 * size_of::<((RowKey, Leaders), (Followed, u64))>();
 const MATCHED_BYTES: usize = 2 * size_of::<(MatchedKey, MatchedSums)>();
+/// Of rules that matched, as many are held until captures end.
+pub(super) const MATCHED_MAX: usize = 65_536;
 
 /// The number of a subject in merge.
 pub(super) type SubjectNumber = u32;
@@ -58,6 +60,8 @@ pub(super) type AllLeaders = HashMap<(RowKey, Leaders), (Followed, u64), RandomS
 pub(super) struct Gathered {
     pub(super) rows: SumsTable<RowKey>,
     pub(super) leaders: AllLeaders,
+    /// Where captures are read, of several commits: it goes into the last, or into one between where
+    /// there are many.
     pub(super) matched: SumsTable<MatchedKey, MatchedSums>,
     pub(super) possible: Possible,
     pub(super) books: Books,
@@ -112,12 +116,11 @@ impl Gathered {
         rows
     }
 
-    /// Forgets all, and keeps the room for rows.
+    /// Forgets all but which rules matched, and keeps the room for rows.
     pub(super) fn clear(&mut self) {
-        let (mut rows, mut matched) =
-            (std::mem::take(&mut self.rows), std::mem::take(&mut self.matched));
+        let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
-        matched.clear();
+        let matched = std::mem::take(&mut self.matched);
         *self = Gathered { rows, matched, ..Gathered::default() };
     }
 

@@ -152,6 +152,8 @@ pub struct Merge {
     reconfigured: Vec<String>,
     keep: Option<Keep>,
     live: bool,
+    /// Whether the input has ended.
+    is_end: bool,
     /// The day, in days since 1970, of what is remembered; none before the first tick.
     day: Option<i64>,
     /// Why the last commit was refused, where it was.
@@ -239,6 +241,7 @@ impl Merge {
             reconfigured: Vec::new(),
             keep,
             live: settings.live,
+            is_end: false,
             day: None,
             refused: None,
             progress: Progress::default(),
@@ -297,6 +300,7 @@ impl Merge {
         self.summary.counters.merge(&counters);
         self.gathered.counters.merge(&counters);
         self.release_failures();
+        self.is_end = horizon.is_none();
         self.close_tick()?;
         if let Some(horizon) = horizon.filter(|_| self.live) {
             self.turn_day(horizon)?;

@@ -64,7 +64,7 @@ pub struct Verdict {
     pub app: Option<u32>,
     /// The role of the rule that matched.
     pub role: Option<Role>,
-    /// The text of that rule; none where nobody knows which it was.
+    /// The text of that rule; none where nobody knows which it was, or wants to.
     pub pattern: Option<PatternNumber>,
     /// Whether it is an app in use with which one can call.
     pub calls: bool,
@@ -101,7 +101,9 @@ pub struct Verdicts {
     grounds: HashMap<TargetNumber, Grounds<TargetNumber>, RandomState>,
     held: HashMap<(Target, Grounds<TargetNumber>), TargetNumber, RandomState>,
     held_dropped: u64,
-    /// Texts of rules, numbered once for all catalogues: verdicts outlive these.
+    /// Whether verdicts are wanted with the text of their rule: where that is kept.
+    tells_patterns: bool,
+    /// These texts, numbered once for all catalogues: verdicts outlive these.
     patterns: Vec<Box<str>>,
     pattern_numbers: HashMap<Box<str>, PatternNumber, RandomState>,
 }
@@ -173,14 +175,21 @@ impl Verdicts {
             grounds: HashMap::default(),
             held: HashMap::default(),
             held_dropped: 0,
+            tells_patterns: false,
             patterns: Vec::new(),
             pattern_numbers: HashMap::default(),
         }
     }
 
-    /// Keeps on what it hangs what flows are of, so that it can be told anew.
+    /// Keeps on what it hangs what flows are of, so that it can be told anew, and tells rules.
     pub fn hold(mut self) -> Verdicts {
         self.holds = true;
+        self.tell_patterns()
+    }
+
+    /// Tells with a verdict the text of the rule that matched.
+    pub fn tell_patterns(mut self) -> Verdicts {
+        self.tells_patterns = true;
         self
     }
 
@@ -480,7 +489,7 @@ impl Verdicts {
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {
         let role = Some(found.role);
-        let pattern = self.pattern(found.rule);
+        let pattern = if self.tells_patterns { self.pattern(found.rule) } else { None };
         let Some(app) = found.app() else {
             let bucket = match found.purpose {
                 Some(Purpose::Resolver) => Bucket::EncryptedDns,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use super::super::gathered::{HELD_BYTES_MAX, MatchedSums, RowKey, SubjectNumber};
+use super::super::gathered::{HELD_BYTES_MAX, MATCHED_MAX, MatchedSums, RowKey, SubjectNumber};
 use super::super::sources::Fresh;
 use super::super::summary::ClientSummary;
 use super::super::verdicts::{TargetNumber, Verdicts};
@@ -67,6 +67,9 @@ impl Merge {
                     eprintln!("shadowscope: the database takes commits again");
                 }
                 self.gathered.clear();
+                if self.is_matched_due() {
+                    self.gathered.matched.clear();
+                }
                 self.summary.sources.forget_fresh();
                 Ok(())
             }
@@ -138,7 +141,7 @@ impl Merge {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let followed = self.followed_rows()?;
-        let matched = self.matched_rows()?;
+        let matched = if self.is_matched_due() { self.matched_rows()? } else { Vec::new() };
         let Some(Keep { store, run, .. }) = &mut self.keep else { return Ok(()) };
         let catalogue = self.verdicts.catalogue();
         let catalogue = store.catalogue_id(&CatalogueFacts::of(catalogue))?;
@@ -233,6 +236,12 @@ impl Merge {
             });
         }
         Ok(rows)
+    }
+
+    /// Whether the next commit tells which rules matched. They are told by day, so that it costs least
+    /// to tell them once; a run of captures is seen as a whole, or not at all.
+    fn is_matched_due(&self) -> bool {
+        self.live || self.is_end || self.gathered.matched.len() >= MATCHED_MAX
     }
 
     /// By which rules names are those of rows, day by day.
