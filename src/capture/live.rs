@@ -123,12 +123,16 @@ pub struct LiveRing {
     ends_at: Option<Timestamp>,
     /// How often nothing was there since then.
     empty_reads: u32,
+    /// The interface that came back as another one: what is in the rings is still given.
+    replaced: Option<String>,
 }
 
 /// What the rings of a run have in common.
 struct Shared {
     /// Somebody asks for the end.
     stop: Arc<AtomicBool>,
+    /// Nothing more will come on one of the interfaces.
+    is_last: AtomicBool,
     /// One of the rings cannot go on.
     halted: AtomicBool,
 }
@@ -153,7 +157,8 @@ struct Handle {
 /// # Errors
 /// An interface cannot be opened, or the filter cannot be compiled.
 pub fn open(settings: &LiveSettings, stop: Arc<AtomicBool>) -> Result<Vec<LiveRing>, LiveError> {
-    let shared = Arc::new(Shared { stop, halted: AtomicBool::new(false) });
+    let shared =
+        Arc::new(Shared { stop, is_last: AtomicBool::new(false), halted: AtomicBool::new(false) });
     let spread = spread::program(seed(), spread::Place::Kernel);
     let mut rings: Vec<LiveRing> = Vec::new();
     for number in 0..settings.rings {
@@ -166,6 +171,7 @@ pub fn open(settings: &LiveSettings, stop: Arc<AtomicBool>) -> Result<Vec<LiveRi
             was_empty: false,
             ends_at: None,
             empty_reads: 0,
+            replaced: None,
         });
     }
     for interface in &settings.interfaces {
@@ -337,8 +343,9 @@ impl Ring for LiveRing {
             self.wait();
         }
         let asked = watch::now();
-        if let Some(replaced) = self.watch.as_mut().and_then(|watch| watch.look(asked)) {
-            return self.halt(Ending::Replaced(replaced));
+        if self.replaced.is_none() {
+            self.replaced = self.watch.as_mut().and_then(|watch| watch.look(asked));
+            self.shared.is_last.fetch_or(self.replaced.is_some(), Ordering::Relaxed);
         }
         for number in 0..self.handles.len() {
             if let Err(error) = self.handles[number].read(block)
@@ -347,7 +354,9 @@ impl Ring for LiveRing {
                 return self.halt(ending);
             }
         }
-        if self.ends_at.is_none() && self.shared.stop.load(Ordering::Relaxed) {
+        let is_last =
+            [&self.shared.stop, &self.shared.is_last].iter().any(|end| end.load(Ordering::Relaxed));
+        if self.ends_at.is_none() && is_last {
             self.ends_at = Some(asked);
         }
         self.was_empty = block.records.is_empty();
@@ -355,7 +364,7 @@ impl Ring for LiveRing {
         let idle = asked.offset(-IDLE_LAG_NANOS);
         let first = block.records.first().map_or(idle, |record| record.time);
         if self.ends_at.is_some_and(|end| first > end) || self.empty_reads >= EMPTY_READS {
-            return Polled::Ended(Ending::Asked);
+            return Polled::Ended(self.replaced.take().map_or(Ending::Asked, Ending::Replaced));
         }
         if self.was_empty { Polled::Idle(idle) } else { Polled::Frames }
     }
@@ -390,7 +399,8 @@ impl LiveRing {
     fn complaint(&mut self, number: usize, error: ::pcap::Error) -> Option<Ending> {
         let handle = self.handles.get_mut(number)?;
         handle.errors += 1;
-        if handle.errors <= ERRORS_MAX || watch::is_down(&handle.interface) {
+        let is_gone = self.shared.is_last.load(Ordering::Relaxed);
+        if handle.errors <= ERRORS_MAX || is_gone || watch::is_down(&handle.interface) {
             return None;
         }
         Some(Ending::Failed(handle.interface.to_string(), text(error)))
