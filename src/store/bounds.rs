@@ -32,6 +32,16 @@ pub struct PossibleFact {
     pub last_seen: Timestamp,
 }
 
+/// Whether flows of a row are still open, in SQL: what they hang on may have decided them.
+const OPEN: &str = "(p.held = 0 OR EXISTS (
+    SELECT 1 FROM targets AS h
+    WHERE h.id = p.held AND h.app IS NULL
+        AND (h.role IN ('ambiguous', 'no_name')
+            OR h.role = 'infra' AND json_extract(h.grounds, '$[0]') = 4)))";
+
+/// Whether a candidate is an app, or a domain that may turn out to be one, in SQL.
+const SOMETHING: &str = "(k.app IS NOT NULL OR k.role = '')";
+
 impl Snapshot<'_> {
     /// What may have been use of each app, ordered by its id.
     ///
@@ -39,7 +49,8 @@ impl Snapshot<'_> {
     /// The database cannot be read.
     pub fn possible(&self, window: Window) -> Result<Vec<PossibleFact>, StoreError> {
         // A set counts once for each app, however many of its targets are the app's.
-        let sql = "SELECT a.app, a.name, a.vendor, a.suite, a.category, sum(p.flows), sum(p.bytes),
+        let sql = format!(
+            "SELECT a.app, a.name, a.vendor, a.suite, a.category, sum(p.flows), sum(p.bytes),
                 cast(sum(p.bytes * iif(s.weight = 0, 1.0 * s.mine / s.members,
                     1.0 * s.mine_weight / s.weight)) AS INTEGER),
                 min(p.first_seen), max(p.last_seen)
@@ -52,7 +63,7 @@ impl Snapshot<'_> {
                 JOIN (
                     SELECT m.id, count(*) AS members, sum(m.weight) AS weight
                     FROM candidates AS m JOIN targets AS k ON k.id = m.target
-                    WHERE k.app IS NOT NULL OR k.role = ''
+                    WHERE {SOMETHING}
                     GROUP BY m.id
                 ) AS w ON w.id = c.id
                 WHERE t.app IS NOT NULL
@@ -61,15 +72,12 @@ impl Snapshot<'_> {
             JOIN apps AS a ON a.id = s.app
             WHERE p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
                 AND (p.flows <> 0 OR p.bytes <> 0)
-                AND (p.held = 0 OR EXISTS (
-                    SELECT 1 FROM targets AS h
-                    WHERE h.id = p.held AND h.app IS NULL
-                        AND (h.role IN ('ambiguous', 'no_name')
-                            OR h.role = 'infra' AND json_extract(h.grounds, '$[0]') = 4)))
+                AND {OPEN}
             GROUP BY a.app
-            ORDER BY a.app";
+            ORDER BY a.app"
+        );
         let mut facts = Vec::new();
-        self.rows(sql, window, |row| {
+        self.rows(&sql, window, |row| {
             let read = || {
                 Ok(PossibleFact {
                     app_id: row.get(0)?,
@@ -96,19 +104,17 @@ impl Snapshot<'_> {
     /// # Errors
     /// The database cannot be read.
     pub fn unbounded(&self, window: Window) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT ifnull(sum(p.flows), 0), ifnull(sum(p.bytes), 0)
+        let sql = format!(
+            "SELECT ifnull(sum(p.flows), 0), ifnull(sum(p.bytes), 0)
             FROM possible AS p
             WHERE NOT EXISTS (
                     SELECT 1 FROM candidates AS m JOIN targets AS k ON k.id = m.target
-                    WHERE m.id = p.candidates AND (k.app IS NOT NULL OR k.role = ''))
+                    WHERE m.id = p.candidates AND {SOMETHING})
                 AND p.hour >= ? AND p.hour < ? AND p.run IN runs_visible
-                AND (p.held = 0 OR EXISTS (
-                    SELECT 1 FROM targets AS h
-                    WHERE h.id = p.held AND h.app IS NULL
-                        AND (h.role IN ('ambiguous', 'no_name')
-                            OR h.role = 'infra' AND json_extract(h.grounds, '$[0]') = 4)))";
+                AND {OPEN}"
+        );
         let mut found = (0, 0);
-        self.rows(sql, window, |row| {
+        self.rows(&sql, window, |row| {
             let read = || Ok((unsigned(row, 0)?, unsigned(row, 1)?));
             found = read().map_err(|error| self.failed(error))?;
             Ok::<(), StoreError>(())

@@ -1,7 +1,7 @@
 //! What reports ask about apps that got their name after they were used.
 
 use super::error::StoreError;
-use super::query::{Snapshot, TRAFFIC, Window, unsigned};
+use super::query::{Snapshot, TRAFFIC, Window, unsigned, users};
 use crate::time::Timestamp;
 
 /// An app that was in use before it had a name, in a window.
@@ -37,9 +37,7 @@ impl Snapshot<'_> {
         }
         let sql = format!(
             "SELECT a.app, a.name, min(u.first_seen), min(t.named_at),
-                max(count(DISTINCT iif({TRAFFIC}, nullif(s.user, ''), NULL)),
-                    max(iif({TRAFFIC}, u.users_seen, 0))),
-                sum(u.bytes_up), max(u.is_day)
+                {users}, sum(u.bytes_up), max(u.is_day)
             FROM targets_kept AS u
             JOIN targets AS t ON t.id = u.target
             JOIN apps AS a ON a.id = t.app
@@ -48,7 +46,8 @@ impl Snapshot<'_> {
                 AND t.named_at IS NOT NULL
             GROUP BY a.app
             HAVING max({TRAFFIC})
-            ORDER BY a.app"
+            ORDER BY a.app",
+            users = users()
         );
         let mut found = Vec::new();
         self.rows(&sql, window, |row| {

@@ -178,16 +178,24 @@ const DATED: [(&str, &str); 5] = [
     ("targets_daily", "day"),
 ];
 
+/// Different known users of rows; who only asked for it is none.
+pub(super) fn users() -> String {
+    format!(
+        "max(count(DISTINCT iif({TRAFFIC}, nullif(s.user, ''), NULL)),
+            max(iif({TRAFFIC}, u.users_seen, 0)))"
+    )
+}
+
 /// Sums over rows, in the order that [`summed`] reads. Who only asked for it had no traffic; but it was
 /// seen then, whatever name its flows had that day.
 fn sums() -> String {
     format!(
-        "max(count(DISTINCT iif({TRAFFIC}, nullif(s.user, ''), NULL)),
-            max(iif({TRAFFIC}, u.users_seen, 0))),
+        "{users},
         max(count(DISTINCT iif({TRAFFIC}, s.device, NULL)),
             max(iif({TRAFFIC}, u.devices_seen, 0))),
         sum(u.connections), sum(u.attempts_failed), sum(u.dns_queries),
-        sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen), max(u.is_day)"
+        sum(u.bytes_up), sum(u.bytes_down), min(u.first_seen), max(u.last_seen), max(u.is_day)",
+        users = users()
     )
 }
 
