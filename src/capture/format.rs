@@ -50,6 +50,9 @@ pub enum Damage {
     /// The file ends inside a record.
     #[error("the file ends inside a record")]
     CutRecord,
+    /// The file became shorter while a record was looked at.
+    #[error("the file became shorter while it was read")]
+    BecameShorter,
     /// The compressed data ends early or contradicts itself.
     #[error("the compressed data is damaged or ends early")]
     Compression,

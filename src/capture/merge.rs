@@ -13,6 +13,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::buffer::Buffer;
 use super::filter::Filter;
 use super::plan::{CaptureFile, Held, Outcome, failure};
 use super::reader::Reader;
@@ -50,7 +51,7 @@ pub struct Run {
     open: Vec<Open>,
     /// The next packets' turns, with their files' places in `open`; kept for its memory only.
     turns: BinaryHeap<Reverse<(Turn, usize)>>,
-    free: Vec<Arc<Vec<u8>>>,
+    free: Vec<Arc<Buffer>>,
     blocks: u64,
     /// How far the run had come when a file could not join for lack of room.
     full_until: Option<Timestamp>,
@@ -63,7 +64,7 @@ pub struct Run {
 struct Open {
     file: usize,
     reader: Reader,
-    buffer: Option<Arc<Vec<u8>>>,
+    buffer: Option<Arc<Buffer>>,
     records: Vec<Record>,
     /// The first record that is not in a block yet.
     next: usize,
@@ -174,9 +175,7 @@ impl Run {
                 if let Some(buffer) = open.buffer.take() {
                     recycle(&mut self.free, buffer);
                 }
-                let buffer = open.buffer.insert(self.free.pop().unwrap_or_default());
-                // Never shared, or it would not have been free: nothing is cloned.
-                open.reader.fill(Arc::make_mut(buffer), size, &mut open.records);
+                open.buffer = Some(open.reader.fill(&mut self.free, size, &mut open.records));
                 open.next = 0;
                 if open.records.is_empty() {
                     open.ending = open.reader.take_ending();
@@ -208,7 +207,7 @@ impl Run {
         self.delayed += u64::from(file.first_time < self.full_until);
         match file.open(&self.progress) {
             Ok(Held { reader, buffer, records }) => {
-                let buffer = Some(Arc::new(buffer));
+                let buffer = Some(buffer);
                 let mut open = Open {
                     file: index,
                     reader,
@@ -322,7 +321,7 @@ impl Open {
 /// Takes out of a file's packets those that the filter leaves out.
 fn sift(filter: &mut Filter, open: &mut Open, file: &mut CaptureFile, progress: &Progress) {
     let before = open.records.len();
-    let bytes = open.buffer.as_deref().map_or(&[][..], Vec::as_slice);
+    let bytes = open.buffer.as_deref().map_or(&[][..], |buffer| buffer);
     if let Err(error) = filter.retain(bytes, &mut open.records) {
         open.ending = Some(Outcome::Filter(error));
     }
@@ -347,10 +346,12 @@ fn count_links(records: &[Record], counts: &mut Vec<(LinkType, u64)>) {
     }
 }
 
-/// Keeps a buffer for later, unless a block or a file still has it too: then whichever of the two
-/// is done last brings it back.
-fn recycle(free: &mut Vec<Arc<Vec<u8>>>, mut buffer: Arc<Vec<u8>>) {
-    if free.len() < FREE_BUFFERS_MAX && Arc::get_mut(&mut buffer).is_some() {
+/// Keeps memory for later, unless a block or a file still has it too: then whichever of the two is
+/// done last brings it back.
+fn recycle(free: &mut Vec<Arc<Buffer>>, mut buffer: Arc<Buffer>) {
+    if free.len() < FREE_BUFFERS_MAX
+        && Arc::get_mut(&mut buffer).is_some_and(|buffer| buffer.room().is_some())
+    {
         free.push(buffer);
     }
 }

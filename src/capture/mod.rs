@@ -2,9 +2,9 @@
 //!
 //! [`Plan::survey`] finds the files, takes their fingerprints and first stamps and puts them in
 //! order; [`Plan::open`] makes a [`Run`] of them, whose [`Run::next_block`] fills one [`Block`]
-//! after the other. A block is one or more large buffers, filled by `read`, and a list of 24-byte
-//! [`Record`]s that say where in them each frame lies: no packet is copied on its own, and once
-//! warm nothing is allocated.
+//! after the other. A block is one or more large buffers, filled by `read` or stretches of the file
+//! itself, and a list of [`Record`]s that say where in them each frame lies: no packet is copied on
+//! its own, and once warm nothing is allocated for one.
 //!
 //! Assumes nothing about the bytes: a hostile file costs bounded memory and is named with the
 //! offset at which it stops making sense; what stood before is kept.
@@ -18,23 +18,28 @@ use std::sync::Arc;
 use crate::packet::LinkType;
 use crate::time::Timestamp;
 
+mod buffer;
 mod discover;
 mod filter;
 mod fingerprint;
 mod format;
 pub mod interface;
 pub mod live;
+mod map;
 mod merge;
 mod pcap_file;
 mod pcapng_file;
+mod plain;
 mod plan;
 mod reader;
 pub mod ring;
+mod scout;
 mod socket;
 mod source;
 mod spread;
 mod watch;
 
+use buffer::Buffer;
 pub use filter::{Filter, FilterError};
 pub use fingerprint::{Content, Fingerprint, fingerprint};
 pub use format::{Damage, NotACapture};
@@ -77,7 +82,7 @@ pub struct Record {
 #[derive(Debug, Default)]
 pub struct Block {
     /// Shared with the run while a merged file's buffer reaches into the next block.
-    buffers: Vec<Arc<Vec<u8>>>,
+    buffers: Vec<Arc<Buffer>>,
     /// The packets, in input order.
     pub records: Vec<Record>,
     /// The block's place in the run, from 0.
@@ -88,10 +93,12 @@ impl Block {
     /// Takes out all packets; their memory is kept.
     pub fn clear(&mut self) {
         self.records.clear();
-        match self.buffers.first_mut().and_then(Arc::get_mut) {
+        match self.room() {
             Some(buffer) => buffer.clear(),
             // Somebody still reads the old one.
-            None => self.buffers = vec![Arc::new(Vec::with_capacity(BLOCK_BYTES))],
+            None => {
+                self.buffers = vec![Arc::new(Buffer::Copied(Vec::with_capacity(BLOCK_BYTES)))];
+            }
         }
         self.buffers.truncate(1);
     }
@@ -100,12 +107,18 @@ impl Block {
     /// before the packets behind it have been seen. Only after [`Block::clear`].
     #[inline]
     pub fn push(&mut self, time: Timestamp, link: LinkType, wire_length: u32, frame: &[u8]) {
-        let Some(buffer) = self.buffers.first_mut().and_then(Arc::get_mut) else { return };
+        let Some(buffer) = self.room() else { return };
         let offset = buffer.len() as u32;
         buffer.extend_from_slice(frame);
         let captured = frame.len() as u32;
         let wire_length = wire_length.max(captured);
         self.records.push(Record { time, offset, captured, wire_length, buffer: 0, link });
+    }
+
+    /// Where frames are copied to.
+    #[inline]
+    fn room(&mut self) -> Option<&mut Vec<u8>> {
+        self.buffers.first_mut().and_then(Arc::get_mut).and_then(Buffer::room)
     }
 
     /// Bytes that [`Block::push`] has copied since the block was cleared.
@@ -122,6 +135,21 @@ impl Block {
     pub fn frame(&self, record: &Record) -> &[u8] {
         let start = record.offset as usize;
         &self.buffers[usize::from(record.buffer)][start..start + record.captured as usize]
+    }
+
+    /// Memory that its packets take, in bytes: at least so much.
+    pub(crate) fn room_bytes(&self) -> usize {
+        let captured: usize = self.records.iter().map(|record| record.captured as usize).sum();
+        captured.max(BLOCK_BYTES)
+    }
+
+    /// The buffer that holds all of its frames, where that is one: as a rule.
+    #[inline]
+    pub(crate) fn only_buffer(&self) -> Option<&[u8]> {
+        match self.buffers.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 
     /// All packets with their captured bytes, in input order.

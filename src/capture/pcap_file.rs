@@ -6,6 +6,7 @@
 //! two lengths stand the other way round.
 
 use super::format::{Damage, Detected, Format, HEADER_BYTES, NotACapture, Walked};
+use super::scout::Gait;
 use super::{FRAME_BYTES_MAX, Record};
 use crate::packet::LinkType;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -107,6 +108,26 @@ impl PcapFormat {
             });
             at = end;
         }
+    }
+}
+
+impl Gait for PcapFormat {
+    #[inline]
+    fn length(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        let header = bytes.get(at..)?.first_chunk()?;
+        let (_, _, captured, wire_length) = match self.big_endian {
+            true => header_fields::<true>(header),
+            false => header_fields::<false>(header),
+        };
+        // What is not as long as it was cannot have been shorter: so one tells a record.
+        let is_one = captured <= FRAME_BYTES_MAX && captured <= wire_length;
+        is_one.then_some(self.record_header_bytes + captured as usize)
+    }
+
+    /// The upper bytes of the seconds, which stay the same for some minutes.
+    fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)> {
+        let offset = usize::from(!self.big_endian);
+        Some((bytes.get(at + offset..at + offset + 3)?, offset))
     }
 }
 

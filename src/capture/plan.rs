@@ -12,11 +12,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::buffer::Buffer;
 use super::discover::{Found, discover};
 use super::filter::{Filter, FilterError};
 use super::fingerprint::{self, Content, Fingerprint, of_file};
 use super::format::{Damage, NotACapture};
 use super::merge::Run;
+use super::plain::Plain;
 use super::reader::Reader;
 use super::source::{self, Progress};
 use super::{Record, STANDARD_INPUT};
@@ -112,7 +114,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) reader: Reader,
-    pub(super) buffer: Vec<u8>,
+    pub(super) buffer: Arc<Buffer>,
     pub(super) records: Vec<Record>,
 }
 
@@ -302,9 +304,12 @@ impl CaptureFile {
         if let Some(held) = self.held.take() {
             return Ok(*held);
         }
-        let stream = source::unpack(source::open(&self.path)?, Arc::clone(progress))?;
-        let reader = Reader::new(stream);
-        Ok(Held { reader, buffer: Vec::new(), records: Vec::new() })
+        let input = source::open(&self.path)?;
+        let is_plain = self.size_bytes.is_some() && !source::is_packed(&input)?;
+        let plain = is_plain.then(|| Plain::new(&input, Arc::clone(progress))).transpose()?;
+        let stream = source::unpack(input, Arc::clone(progress))?;
+        let reader = Reader::new(stream, plain);
+        Ok(Held { reader, buffer: Arc::default(), records: Vec::new() })
     }
 
     /// Whether it was met in a folder or by a pattern and is no capture.
@@ -332,9 +337,9 @@ impl CaptureFile {
 
 impl Held {
     fn open(input: File, progress: Arc<Progress>) -> io::Result<Held> {
-        let mut reader = Reader::new(source::unpack(input, progress)?);
-        let (mut buffer, mut records) = (Vec::new(), Vec::new());
-        reader.fill(&mut buffer, PEEK_BYTES, &mut records);
+        let mut reader = Reader::new(source::unpack(input, progress)?, None);
+        let mut records = Vec::new();
+        let buffer = reader.fill(&mut Vec::new(), PEEK_BYTES, &mut records);
         Ok(Held { reader, buffer, records })
     }
 }

@@ -1,4 +1,4 @@
-//! One capture, read buffer by buffer.
+//! One capture, read buffer by buffer, or mapped window by window where that is faster.
 //!
 //! What of the last record does not fit a buffer is carried to the front of the next one; nothing
 //! else is ever copied. A record longer than a buffer makes that buffer grow as its bytes arrive,
@@ -6,15 +6,22 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
+use super::buffer::Buffer;
 use super::fingerprint::{Content, Sketch};
 use super::format::{Damage, Detected, Format, HEADER_BYTES, detect};
+use super::plain::{Listed, Plain};
 use super::source::Stream;
-use super::{Outcome, RECORD_BYTES_MAX, Record};
+use super::{BLOCK_BYTES, Outcome, RECORD_BYTES_MAX, Record};
 
 /// A capture that is being read.
 pub(super) struct Reader {
     stream: Stream,
+    /// The file that the stream reads, where it can be mapped instead.
+    plain: Option<Plain>,
+    /// Whether the last records came from a map: the stream is behind.
+    is_mapped: bool,
     /// Unknown until the first bytes are read.
     format: Option<Format>,
     /// The beginning of a record whose end the last buffer did not hold.
@@ -24,30 +31,79 @@ pub(super) struct Reader {
     /// How the file ended, once it has.
     ending: Option<Outcome>,
     sketch: Sketch,
+    /// Whether `sketch` has seen all bytes so far.
+    is_sketched: bool,
     /// Whether all unpacked bytes were read.
     at_end: bool,
 }
 
 impl Reader {
-    pub(super) fn new(stream: Stream) -> Reader {
+    pub(super) fn new(stream: Stream, plain: Option<Plain>) -> Reader {
         Reader {
             stream,
+            plain,
+            is_mapped: false,
             format: None,
             carry: Vec::new(),
             offset: 0,
             ending: None,
             sketch: Sketch::new(),
+            is_sketched: true,
             at_end: false,
         }
     }
 
-    /// Fills `buffer`, `size` bytes unless one record needs more, and lists the packets in it.
-    /// No packets mean that the file has ended.
-    pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, size: usize, records: &mut Vec<Record>) {
+    /// The next packets, and the buffer that holds them: of `size` bytes unless one record needs more,
+    /// out of `free` if there is one. No packets mean that the file has ended.
+    pub(super) fn fill(
+        &mut self,
+        free: &mut Vec<Arc<Buffer>>,
+        size: usize,
+        records: &mut Vec<Record>,
+    ) -> Arc<Buffer> {
         records.clear();
         if self.ending.is_some() {
-            return;
+            return Arc::default();
         }
+        // With less room, there are other files beside this one: each window would show little of it.
+        if size >= BLOCK_BYTES
+            && let Some(window) = self.list_mapped(records)
+        {
+            return window;
+        }
+        if std::mem::take(&mut self.is_mapped)
+            && let Some(Err(error)) = self.plain.as_mut().map(|plain| plain.read_from(self.offset))
+        {
+            self.ending = Some(Outcome::Failed(error.to_string()));
+            return Arc::default();
+        }
+        let mut buffer = free.pop().unwrap_or_default();
+        // Never shared, or it would not have been free.
+        if let Some(bytes) = Arc::get_mut(&mut buffer).and_then(Buffer::room) {
+            let before = self.offset;
+            self.fill_copied(bytes, size, records);
+            if let Some(plain) = &mut self.plain {
+                plain.note_length((self.offset - before) as usize, records.len());
+            }
+        }
+        buffer
+    }
+
+    /// The next packets of a file that is mapped.
+    fn list_mapped(&mut self, records: &mut Vec<Record>) -> Option<Arc<Buffer>> {
+        let (Some(plain), Some(Format::Pcap(format))) = (&mut self.plain, &self.format) else {
+            return None;
+        };
+        let Listed { buffer, offset, damage } = plain.list(format, self.offset, records)?;
+        // What was carried of the next record was read, and is mapped, too.
+        plain.add_progress((offset - self.offset).saturating_sub(self.carry.len() as u64));
+        self.carry.clear();
+        (self.offset, self.is_mapped, self.is_sketched) = (offset, true, false);
+        self.ending = damage.map(|damage| self.damaged(damage));
+        Some(buffer)
+    }
+
+    fn fill_copied(&mut self, buffer: &mut Vec<u8>, size: usize, records: &mut Vec<Record>) {
         resize(buffer, size.max(HEADER_BYTES).max(self.carry.len()));
         let mut filled = self.carry.len();
         buffer[..filled].copy_from_slice(&self.carry);
@@ -80,7 +136,7 @@ impl Reader {
 
     /// What the file holds; `None` while there may be more, and where it was not read to its end.
     pub(super) fn content(&self) -> Option<Content> {
-        self.at_end.then(|| self.sketch.content())
+        (self.at_end && self.is_sketched).then(|| self.sketch.content())
     }
 
     /// How the file ended; `None` while there may be more. Not to be filled again afterwards.

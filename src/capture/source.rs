@@ -56,6 +56,10 @@ impl Progress {
         Some(self.bytes_total.load(Ordering::Relaxed)).filter(|&total| total != u64::MAX)
     }
 
+    pub(super) fn add_bytes(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn add_packets(&self, packets: u64) {
         self.packets.fetch_add(packets, Ordering::Relaxed);
     }
@@ -143,7 +147,7 @@ struct Counting<R> {
 impl<R: Read> Read for Counting<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
-        self.progress.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+        self.progress.add_bytes(count as u64);
         Ok(count)
     }
 }

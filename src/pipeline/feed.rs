@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::{MergeGone, Outbox};
-use crate::capture::{self, Block};
+use crate::capture::{self, Block, Record};
 use crate::flow::prefetch::prefetch;
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
@@ -20,8 +20,8 @@ use crate::worker::{BATCH, Frames, Item, Settings, Worker};
 
 /// Packets after which there is a tick, whatever the stamps: it bounds what is gathered between two.
 const PACKETS_PER_TICK: usize = 1 << 19;
-/// Blocks that are held to see whether there are copies among their packets: 64 MiB.
-const SAMPLE_BLOCKS_MAX: usize = 256;
+/// Bytes that are held to see whether there are copies among their packets.
+const SAMPLE_BYTES_MAX: usize = 64 << 20;
 /// How many frames ahead of the one that is decoded memory is asked for.
 const FRAMES_AHEAD: usize = 4;
 /// Blocks on their way, for each worker.
@@ -116,12 +116,14 @@ pub(super) fn sample(
     let mut clock = SensorClock::default();
     // What it counts is counted again when the blocks are taken.
     let mut intake = Intake::new(Arc::clone(settings), None);
-    while held.len() < SAMPLE_BLOCKS_MAX && sample.verdict().is_none() {
+    let mut bytes = 0;
+    while bytes < SAMPLE_BYTES_MAX && sample.verdict().is_none() {
         let mut block = Block::default();
         if !run.next_block(&mut block) {
             break;
         }
         decode_block(&block, 0..block.records.len(), &mut clock, &mut intake, &mut sampler);
+        bytes += block.room_bytes();
         held.push_back(block);
     }
     held
@@ -147,13 +149,18 @@ pub(super) fn decode_block(
     take: &mut impl Take,
 ) {
     let records = block.records.get(range.clone()).unwrap_or_default();
+    let only = block.only_buffer();
+    let frame = |record: &Record| match only {
+        Some(bytes) => &bytes[record.offset as usize..][..record.captured as usize],
+        None => block.frame(record),
+    };
     for (number, (at, record)) in range.zip(records.iter().enumerate()) {
         if let Some(later) = records.get(at + FRAMES_AHEAD)
-            && let [first, ..] = block.frame(later)
+            && let [first, ..] = frame(later)
         {
             prefetch(first);
         }
-        let bytes = block.frame(record);
+        let bytes = frame(record);
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
             take.step(step);

@@ -252,10 +252,10 @@ fn cut_compressed_files_keep_what_could_be_unpacked() {
     for packed in [gzip(&written.bytes), zstd(&written.bytes)] {
         let half = packed[..packed.len() / 2].to_vec();
         let stream = unpack(std::io::Cursor::new(half), Arc::default()).unwrap();
-        let mut reader = crate::capture::reader::Reader::new(stream);
-        let (mut buffer, mut records, mut count) = (Vec::new(), Vec::new(), 0);
+        let mut reader = crate::capture::reader::Reader::new(stream, None);
+        let (mut free, mut records, mut count) = (Vec::new(), Vec::new(), 0);
         let ending = loop {
-            reader.fill(&mut buffer, 5_000, &mut records);
+            reader.fill(&mut free, 5_000, &mut records);
             count += records.len();
             if let Some(ending) = reader.take_ending() {
                 break ending;

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod formats;
+mod mapped;
 mod runs;
 mod write;
 

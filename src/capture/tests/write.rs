@@ -177,11 +177,11 @@ fn pcap_header(writer: &mut Writer, magic: u32) {
 
 /// Reads a whole capture, with buffers of `size` bytes.
 pub(super) fn read(bytes: Vec<u8>, size: usize) -> (Vec<Sample>, Outcome) {
-    let mut reader = Reader::new(Box::new(Cursor::new(bytes)));
-    let (mut buffer, mut records) = (Vec::new(), Vec::new());
+    let mut reader = Reader::new(Box::new(Cursor::new(bytes)), None);
+    let (mut free, mut records) = (Vec::new(), Vec::new());
     let mut samples = Vec::new();
     loop {
-        reader.fill(&mut buffer, size, &mut records);
+        let buffer = reader.fill(&mut free, size, &mut records);
         if records.is_empty() {
             return (samples, reader.take_ending().expect("no packets mean the end"));
         }
