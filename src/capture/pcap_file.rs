@@ -61,7 +61,6 @@ impl PcapFormat {
     }
 
     /// Adds the whole records in `bytes` from `start` on.
-    #[inline]
     pub(super) fn walk(&self, bytes: &[u8], start: usize, records: &mut Vec<Record>) -> Walked {
         // The byte order and the header's length are constants of the loop: this is the straight
         // path of every packet that comes from a file.
@@ -73,41 +72,35 @@ impl PcapFormat {
         }
     }
 
+    #[inline]
     fn walk_as<const BIG_ENDIAN: bool, const HEADER: usize>(
         &self,
         bytes: &[u8],
         start: usize,
         records: &mut Vec<Record>,
     ) -> Walked {
-        let mut at = start;
-        loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let Some(header) = rest.first_chunk::<HEADER>().and_then(|all| all.first_chunk())
-            else {
-                return Walked { consumed: at, damage: None };
-            };
+        let mut rest = bytes.get(start..).unwrap_or_default();
+        let damage = loop {
+            let Some((header, behind)) = rest.split_first_chunk::<HEADER>() else { break None };
+            let Some(header) = header.first_chunk() else { break None };
             let (seconds, units, captured, wire_length) = header_fields::<BIG_ENDIAN>(header);
             if captured > FRAME_BYTES_MAX {
-                let damage = Some(Damage::FrameTooLong(captured));
-                return Walked { consumed: at, damage };
+                break Some(Damage::FrameTooLong(captured));
             }
-            let offset = at + HEADER;
-            let end = offset + captured as usize;
-            if end > bytes.len() {
-                return Walked { consumed: at, damage: None };
-            }
+            let Some(next) = behind.get(captured as usize..) else { break None };
             // Neither product can overflow: both fields are 32 bits.
             let time = i64::from(seconds) * NANOS_PER_SECOND + i64::from(units) * self.unit_nanos;
             records.push(Record {
                 time: Timestamp(time),
-                offset: offset as u32,
+                offset: (bytes.len() - behind.len()) as u32,
                 captured,
                 wire_length: wire_length.max(captured),
                 buffer: 0,
                 link: self.link,
             });
-            at = end;
-        }
+            rest = next;
+        };
+        Walked { consumed: bytes.len() - rest.len(), damage }
     }
 }
 

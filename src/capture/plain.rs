@@ -19,6 +19,9 @@ const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 const PIECE_BYTES: usize = 1024 * 1024;
 /// Records this long on average are worth a map, in bytes.
 const LONG_RECORD_BYTES: usize = 256;
+/// Records this short on average are better read. What lies between stays as it is, since a change
+/// leaves a window half used.
+const SHORT_RECORD_BYTES: usize = 128;
 
 /// See the module.
 #[derive(Debug)]
@@ -53,7 +56,8 @@ impl Plain {
 
     /// Notes how long records are: `count` of them took `bytes` bytes.
     pub(super) fn note_length(&mut self, bytes: usize, count: usize) {
-        self.has_long_records = bytes >= count.saturating_mul(LONG_RECORD_BYTES);
+        let limit = if self.has_long_records { SHORT_RECORD_BYTES } else { LONG_RECORD_BYTES };
+        self.has_long_records = bytes >= count.saturating_mul(limit);
     }
 
     /// Lists the records behind `offset`, where one begins, without copying them. `None` where they
