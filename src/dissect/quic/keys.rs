@@ -5,8 +5,9 @@
 use std::cell::OnceCell;
 use std::sync::LazyLock;
 
-use ring::{aead, hkdf};
+use ring::aead;
 
+use super::hkdf::Key;
 use super::scheme::{CLIENT_LABEL, Scheme};
 
 /// Bytes of ciphertext from which a header protection mask is made (RFC 9001, 5.4.2).
@@ -30,10 +31,10 @@ pub(super) trait InitialKeys: Sized {
     ) -> Option<&'a mut [u8]>;
 }
 
-/// [`InitialKeys`] by `ring`.
+/// [`InitialKeys`] by `ring`'s AEAD.
 pub(super) struct RingKeys {
     scheme: Scheme,
-    client: hkdf::Prk,
+    client: Key,
     header: aead::quic::HeaderProtectionKey,
     /// Made when a header turns out to be one: what is not is a quarter cheaper.
     packet: OnceCell<Option<PacketKeys>>,
@@ -46,11 +47,10 @@ struct PacketKeys {
 }
 
 impl PacketKeys {
-    fn derive(scheme: Scheme, client: &hkdf::Prk) -> Option<PacketKeys> {
+    fn derive(scheme: Scheme, client: &Key) -> Option<PacketKeys> {
         let labels = scheme.labels();
-        let (mut key, mut iv) = ([0; 16], [0; aead::NONCE_LEN]);
-        expand(client, labels.key, &mut key)?;
-        expand(client, labels.iv, &mut iv)?;
+        let key: [u8; 16] = client.expand(labels.key);
+        let iv = client.expand(labels.iv);
         let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_128_GCM, &key).ok()?);
         Some(PacketKeys { key, iv })
     }
@@ -58,12 +58,9 @@ impl PacketKeys {
 
 impl InitialKeys for RingKeys {
     fn derive(scheme: Scheme, connection_id: &[u8]) -> Option<RingKeys> {
-        let initial = salt(scheme).extract(connection_id);
-        let mut secret = [0; 32];
-        expand(&initial, CLIENT_LABEL, &mut secret)?;
-        let client = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &secret);
-        let mut header = [0; 16];
-        expand(&client, scheme.labels().header, &mut header)?;
+        let initial = Key::new(&salt(scheme).tag(connection_id));
+        let client = Key::new(&initial.expand::<32>(CLIENT_LABEL));
+        let header: [u8; 16] = client.expand(scheme.labels().header);
         let header = aead::quic::HeaderProtectionKey::new(&aead::quic::AES_128, &header).ok()?;
         Some(RingKeys { scheme, client, header, packet: OnceCell::new() })
     }
@@ -90,23 +87,11 @@ impl InitialKeys for RingKeys {
     }
 }
 
-/// HKDF-Expand with a complete HkdfLabel.
-fn expand(secret: &hkdf::Prk, label: &[u8], out: &mut [u8]) -> Option<()> {
-    struct Length(usize);
-    impl hkdf::KeyType for Length {
-        fn len(&self) -> usize {
-            self.0
-        }
-    }
-    secret.expand(&[label], Length(out.len())).ok()?.fill(out).ok()
-}
-
 /// The salt as an HMAC key: made once, which saves an eighth of every derivation.
-fn salt(scheme: Scheme) -> &'static hkdf::Salt {
+fn salt(scheme: Scheme) -> &'static Key {
     macro_rules! prepared {
         ($scheme:expr) => {{
-            static SALT: LazyLock<hkdf::Salt> =
-                LazyLock::new(|| hkdf::Salt::new(hkdf::HKDF_SHA256, $scheme.salt()));
+            static SALT: LazyLock<Key> = LazyLock::new(|| Key::new($scheme.salt()));
             &SALT
         }};
     }

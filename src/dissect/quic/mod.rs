@@ -25,6 +25,7 @@
 mod frames;
 mod google;
 mod header;
+mod hkdf;
 mod keys;
 mod reader;
 mod scheme;
@@ -233,6 +234,8 @@ impl Initials {
         }
         let is_repeated = connection.stream.len() == before;
         self.make_room(connection.stream.memory_bytes());
+        // There is one as a rule, and each holds keys.
+        self.open.reserve_exact(1);
         self.open.push(connection);
         self.repeated = self.repeated.saturating_add(u8::from(is_repeated));
         if self.repeated < INITIALS_REPEATED_MAX {
