@@ -401,20 +401,41 @@ impl<K: Copy + Eq + Hash, S: Default> SumsTable<K, S> {
 
     /// The sum of `key`, and whether it is new.
     pub fn entry(&mut self, key: K) -> (&mut S, bool) {
+        let Some((at, is_new)) = self.place(key, || true) else {
+            unreachable!("a sum that may be new is there")
+        };
+        (&mut self.rows[at as usize].1, is_new)
+    }
+
+    /// As [`SumsTable::entry`], with a new sum only if `may_be_new` says so when it is asked.
+    pub fn entry_if(
+        &mut self,
+        key: K,
+        may_be_new: impl FnOnce() -> bool,
+    ) -> Option<(&mut S, bool)> {
+        let (at, is_new) = self.place(key, may_be_new)?;
+        Some((&mut self.rows[at as usize].1, is_new))
+    }
+
+    /// Which row is `key`'s, and whether it is new.
+    #[inline]
+    fn place(&mut self, key: K, may_be_new: impl FnOnce() -> bool) -> Option<(u32, bool)> {
         let hash = self.hasher.hash_one(key);
         let (rows, hasher) = (&self.rows, &self.hasher);
         let is_it = |&at: &u32| rows[at as usize].0 == key;
         let hash_of = |&at: &u32| hasher.hash_one(rows[at as usize].0);
-        let (at, is_new) = match self.index.entry(hash, is_it, hash_of) {
-            Entry::Occupied(known) => (*known.get(), false),
+        match self.index.entry(hash, is_it, hash_of) {
+            Entry::Occupied(known) => Some((*known.get(), false)),
             Entry::Vacant(place) => {
+                if !may_be_new() {
+                    return None;
+                }
                 let at = self.rows.len() as u32;
                 place.insert(at);
                 self.rows.push((key, S::default()));
-                (at, true)
+                Some((at, true))
             }
-        };
-        (&mut self.rows[at as usize].1, is_new)
+        }
     }
 
     /// Asks for the memory of `key`'s sum, which is wanted soon: with as many sums as there are, most

@@ -15,6 +15,8 @@ use crate::flow::prefetch::prefetch;
 const SCOUTS: usize = 16;
 /// What is looked at of a record is in its first bytes: headers of record, link, IP and transport.
 const LINE_BYTES: usize = 64;
+/// Records this short are brought near whole.
+const SHORT_BYTES: usize = 4 * LINE_BYTES;
 /// A record that does not begin within so many bytes is not looked for.
 const SEARCHED_BYTES_MAX: usize = 16 * 1024;
 
@@ -46,9 +48,16 @@ pub(super) fn bring_near(bytes: &[u8], start: usize, end: usize, gait: &impl Gai
             if *at >= *until {
                 continue;
             }
-            ask_for(bytes, *at + LINE_BYTES);
-            *at = gait.length(bytes, *at).map_or(*until, |length| *at + length);
+            let here = *at;
+            ask_for(bytes, here + LINE_BYTES);
+            let length = gait.length(bytes, here);
+            *at = length.map_or(*until, |length| here + length);
             ask_for(bytes, *at);
+            // Of what is neither empty nor full, somebody may want the contents: questions, answers.
+            if length.is_some_and(|length| length <= SHORT_BYTES) {
+                ask_for(bytes, here + 2 * LINE_BYTES);
+                ask_for(bytes, here + 3 * LINE_BYTES);
+            }
             some_go_on = true;
         }
     }

@@ -242,15 +242,14 @@ impl Hot {
         // What differs, if anything, of all fields at once: nobody knows which way the next packet
         // goes, and a branch that is guessed wrong costs more than both comparisons.
         let ports = |one: u16, other: u16| u32::from(one) | u32::from(other) << 16;
-        let [side_0, side_1] = self.addresses.map(Address::bits);
-        let (source, destination) = (packet.source.bits(), packet.destination.bits());
+        let [side_0, side_1] = &self.addresses;
+        let (source, destination) = (&packet.source, &packet.destination);
         let mine = ports(self.ports[0], self.ports[1]);
         let sent = ports(packet.source_port, packet.destination_port);
-        let other_protocol = u128::from(self.protocol ^ packet.protocol);
-        let forth = (side_0 ^ source) | (side_1 ^ destination) | u128::from(mine ^ sent);
-        let back =
-            (side_1 ^ source) | (side_0 ^ destination) | u128::from(mine ^ sent.rotate_left(16));
-        let (forth, back) = (forth | other_protocol == 0, back | other_protocol == 0);
+        let is_same_protocol = self.protocol == packet.protocol;
+        let forth = (side_0 == source) & (side_1 == destination) & (mine == sent);
+        let back = (side_1 == source) & (side_0 == destination) & (mine == sent.rotate_left(16));
+        let (forth, back) = (forth & is_same_protocol, back & is_same_protocol);
         if forth | back { Some(usize::from(!forth)) } else { None }
     }
 

@@ -156,7 +156,7 @@ pub(super) fn decode_block(
     };
     for (number, (at, record)) in range.zip(records.iter().enumerate()) {
         if let Some(later) = records.get(at + FRAMES_AHEAD)
-            && let [first, ..] = frame(later)
+            && let Some(first) = only.and_then(|bytes| bytes.get(later.offset as usize))
         {
             prefetch(first);
         }
@@ -165,7 +165,7 @@ pub(super) fn decode_block(
             intake.time_step();
             take.step(step);
         }
-        let sensor = clock.now().unwrap_or(record.time);
+        let sensor = clock.at_packet();
         let frame =
             Frame { time: record.time, link: record.link, wire_length: record.wire_length, bytes };
         if intake.take(frame, sensor, number as u32, take.place()) {

@@ -295,7 +295,7 @@ impl Worker {
             }
         } else {
             let news = if levels > levels_before { levels } else { 0 };
-            self.deliver(flow, hour, sums, Step::of(sums.connections > 0, false, news));
+            self.deliver(flow, hour, &sums, Step::of(sums.connections > 0, false, news));
             if answer >= ANSWER_BYTES_MIN {
                 self.tell_resumed(flow, hour, sums.first_seen, answer);
             }
@@ -317,7 +317,7 @@ impl Worker {
         for (hour, sums) in self.pending.remove(&flow).unwrap_or_default() {
             let levels = levels(sums.flow_up_max, sums.flow_bytes_max);
             let step = Step::of(sums.connections > 0, hour != first_hour, levels);
-            self.deliver(flow, hour, sums, step);
+            self.deliver(flow, hour, &sums, step);
         }
     }
 
@@ -360,7 +360,7 @@ impl Worker {
     }
 
     /// Adds sums where they belong, and tells of the step that they are.
-    pub(super) fn deliver(&mut self, flow: FlowId, hour: Hour, sums: Sums, step: Option<Step>) {
+    pub(super) fn deliver(&mut self, flow: FlowId, hour: Hour, sums: &Sums, step: Option<Step>) {
         self.note_channel(flow, hour);
         let hot = self.table.hot(flow);
         let bucket = Bucket::from_number(hot.bucket);
@@ -399,14 +399,13 @@ impl Worker {
             let client = client.address;
             let bucket = hot.bucket;
             let key = UsageKey { client, name, hour, source, bucket, at_home: both_at_home };
-            if let Some(known) = self.usage.get_mut(&key) {
-                known.add(&sums);
-            } else if self.allowance.row() {
-                self.usage.entry(key).0.add(&sums);
-                self.names.hold_again(key.name);
-            } else {
+            let Some((known, is_new)) = self.usage.entry_if(key, || self.allowance.row()) else {
                 self.part.counters.count(Counter::UsageOverflow);
-                return self.book_as_it_is(flow, hour, &sums);
+                return self.book_as_it_is(flow, hour, sums);
+            };
+            known.add(sums);
+            if is_new {
+                self.names.hold_again(key.name);
             }
             let Some(step) = step else { return };
             if self.allowance.step() {
@@ -421,7 +420,7 @@ impl Worker {
         let is_answered = cold.told & told::HANDSHAKE != 0 || hot.marks & both_spoke == both_spoke;
         if self.part.anonymous.len() >= ANONYMOUS_MAX || !self.allowance.anonymous(is_answered) {
             self.part.counters.count(Counter::AnonymousOverflow);
-            return self.book_as_it_is(flow, hour, &sums);
+            return self.book_as_it_is(flow, hour, sums);
         }
         let begins = cold.told & told::ANONYMOUS == 0;
         cold.told |= told::ANONYMOUS;
@@ -436,7 +435,7 @@ impl Worker {
             protocol: hot.protocol,
             first_seen: cold.first_seen,
             hour,
-            sums,
+            sums: *sums,
             bucket,
             at_home: both_at_home,
             spoken: TunnelProtocol::from_number(cold.tunnel),

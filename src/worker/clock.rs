@@ -22,40 +22,48 @@ pub struct TimeStep {
 }
 
 /// Sensor time of a whole input.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SensorClock {
-    now: Option<Timestamp>,
+    /// `NO_TIME` before the first packet.
+    now: Timestamp,
     steps: u32,
+}
+
+/// A stamp that no packet has: formats cannot write it.
+const NO_TIME: Timestamp = Timestamp::MIN;
+
+impl Default for SensorClock {
+    fn default() -> SensorClock {
+        SensorClock { now: NO_TIME, steps: 0 }
+    }
 }
 
 impl SensorClock {
     /// Takes the next packet's stamp and says whether it is a time step.
     #[inline]
     pub fn observe(&mut self, stamp: Timestamp) -> Option<TimeStep> {
-        let Some(before) = self.now else {
-            self.now = Some(stamp);
-            return None;
-        };
-        // One comparison for both ends. (Stamps six centuries apart count as close, which is as well.)
-        let ahead = stamp.0.wrapping_sub(before.0);
+        // One comparison for both ends, and for the first packet. (Stamps six centuries apart count as
+        // close, which is as well.)
+        let ahead = stamp.0.wrapping_sub(self.now.0);
         if ahead.wrapping_add(STEP_BACK_NANOS) as u64 <= (STEP_BACK_NANOS + STEP_AHEAD_NANOS) as u64
         {
-            if ahead > 0 {
-                self.now = Some(stamp);
-            }
+            self.now = self.now.max(stamp);
             return None;
         }
-        self.step(before, stamp)
+        self.step(stamp)
     }
 
     #[cold]
-    fn step(&mut self, before: Timestamp, after: Timestamp) -> Option<TimeStep> {
+    fn step(&mut self, after: Timestamp) -> Option<TimeStep> {
+        let before = std::mem::replace(&mut self.now, after);
+        if before == NO_TIME {
+            return None;
+        }
         if self.steps >= STEPS_MAX {
-            self.now = Some(before.max(after));
+            self.now = before.max(after);
             return None;
         }
         self.steps += 1;
-        self.now = Some(after);
         Some(TimeStep { before, after })
     }
 
@@ -66,6 +74,12 @@ impl SensorClock {
 
     /// Sensor time now; none before the first packet.
     pub fn now(&self) -> Option<Timestamp> {
+        (self.now != NO_TIME).then_some(self.now)
+    }
+
+    /// As [`SensorClock::now`], behind a packet.
+    #[inline]
+    pub fn at_packet(&self) -> Timestamp {
         self.now
     }
 }

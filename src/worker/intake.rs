@@ -73,10 +73,13 @@ impl Intake {
             self.part.counters.count(Counter::SnapCut);
         }
         let Frame { time, link, wire_length, bytes } = frame;
-        if !decode::common(link, bytes, wire_length, &mut item.packet)
-            && !self.uncommon(time, link, wire_length, bytes, &mut item.packet)
-        {
-            return false;
+        // Of a common packet it is known that there is none around it.
+        let mut outer = 0;
+        if !decode::common(link, bytes, wire_length, &mut item.packet) {
+            if !self.uncommon(time, link, wire_length, bytes, &mut item.packet) {
+                return false;
+            }
+            outer = u64::from(item.packet.outer_bytes);
         }
         let packet = &item.packet;
         if let Some(only) = &self.only
@@ -85,11 +88,10 @@ impl Intake {
         {
             return false;
         }
-        let bytes = u64::from(packet.bytes) + u64::from(packet.outer_bytes);
+        let bytes = u64::from(packet.bytes) + outer;
         self.count(frame.time, bytes);
         self.sums.ip_bytes += bytes;
-        if packet.outer_bytes > 0 {
-            let outer = u64::from(packet.outer_bytes);
+        if outer > 0 {
             self.part.books.add(self.hour, Bucket::Encapsulation, 0, outer);
         }
         item.time = frame.time;
@@ -116,7 +118,10 @@ impl Intake {
         let sums = &mut self.sums;
         sums.packets += 1;
         sums.total_bytes += bytes;
-        sums.first_seen = sums.first_seen.min(time);
+        // Stamps hardly ever go back.
+        if time < sums.first_seen {
+            sums.first_seen = time;
+        }
         sums.last_seen = sums.last_seen.max(time);
     }
 

@@ -357,7 +357,7 @@ impl Worker {
     #[inline(always)]
     fn count(&mut self, flow: FlowId, side: Side, item: &Item, frames: &impl Frames) {
         let packet = &item.packet;
-        let hot = self.table.hot(flow);
+        let mut hot = self.table.hot(flow);
         // What few packets do is asked for together: one branch, which is seldom taken.
         let is_event = (hot.minute != item.minute)
             | is_silent(hot, item)
@@ -366,8 +366,8 @@ impl Worker {
             | ((packet.payload_captured > 0) & hot.is_marked(mark::WANTED_0, side));
         if is_event {
             self.heed(flow, side, item, frames);
+            hot = self.table.hot(flow);
         }
-        let hot = self.table.hot(flow);
         let mut marks = mark::SENT_0 << side;
         if packet.payload_length > 0 {
             marks |= (mark::PAYLOAD_0 | mark::SPOKE_0) << side;

@@ -24,7 +24,9 @@ use crate::usage::QuestionKey;
 impl Worker {
     /// Takes a DNS message that `side` sent; says whether it was one.
     pub(super) fn dns(&mut self, flow: FlowId, side: Side, time: Timestamp, bytes: &[u8]) -> bool {
-        let message = match dns::message(bytes) {
+        // Looked at where it is: moving it costs a tenth of reading it.
+        let read = dns::message(bytes);
+        let message = match &read {
             Progress::Complete(message) => message,
             Progress::Incomplete => {
                 self.count_event(Counter::DnsMalformed);
@@ -32,17 +34,17 @@ impl Worker {
             }
             Progress::Reject(counter) => {
                 if let Some(counter) = counter {
-                    self.count_event(counter);
+                    self.count_event(*counter);
                 }
                 return false;
             }
         };
         if message.response {
             self.set_client(flow, 1 - side);
-            self.dns_response(flow, time, &message);
+            self.dns_response(flow, time, message);
         } else if message.is_standard_query() {
             self.set_client(flow, side);
-            self.dns_query(flow, time, &message);
+            self.dns_query(flow, time, message);
         }
         true
     }
@@ -84,13 +86,16 @@ impl Worker {
             };
         }
         let key = QuestionKey { client, name: self.intern_question(name), hour };
-        if let Some(questions) = self.questions.get_mut(&key) {
+        let sums = self.questions.entry_if(key, || self.allowance.question());
+        let is_new = sums.map(|(questions, is_new)| {
             questions.add(time);
-            self.names.release(key.name);
-        } else if self.allowance.question() {
-            self.questions.entry(key).0.add(time);
-        } else {
+            is_new
+        });
+        if is_new.is_none() {
             self.count_event(Counter::QuestionDropped);
+        }
+        // The sums hold a name once.
+        if is_new != Some(true) {
             self.names.release(key.name);
         }
     }

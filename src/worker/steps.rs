@@ -78,7 +78,7 @@ impl Worker {
             self.table.cold(flow).behind_hello = [0; 2];
             // Of one that is undecided it is told when it is decided.
             if self.table.hot(flow).marks & mark::DECIDED != 0 {
-                self.deliver(flow, hour, Sums::default(), Some(Step::WentOn(0)));
+                self.deliver(flow, hour, &Sums::default(), Some(Step::WentOn(0)));
             }
         }
         let hot = self.table.hot(flow);

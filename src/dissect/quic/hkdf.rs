@@ -4,6 +4,7 @@
 //! `ring` has HKDF, too, but what it does around each block takes as long as the block: 1.2 of the
 //! 1.7 us in which a hello is opened. So its AEAD is used, and its HKDF only to hold this against.
 
+use arrayvec::ArrayVec;
 use sha2::block_api::compress256;
 
 /// Bytes of a block of SHA-256.
@@ -54,12 +55,13 @@ impl Key {
     /// HKDF-Expand to no more than one hash, with a complete HkdfLabel.
     pub(super) fn expand<const N: usize>(&self, label: &[u8]) -> [u8; N] {
         const { assert!(N <= size_of::<Hash>()) };
-        let mut message = [0; BLOCK];
-        let length = label.len().min(BLOCK - 1);
-        message[..length].copy_from_slice(&label[..length]);
-        message[length] = 1;
-        let hash = self.tag(&message[..=length]);
-        std::array::from_fn(|at| hash[at])
+        // RFC 5869, 2.3: what is hashed for the first piece ends with its number.
+        let mut message: ArrayVec<u8, BLOCK> = label.iter().copied().take(BLOCK - 1).collect();
+        message.push(1);
+        let hash = self.tag(&message);
+        let mut made = [0; N];
+        made.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        made
     }
 }
 
@@ -69,14 +71,17 @@ fn finish(mut state: State, message: &[u8]) -> Hash {
     compress256(&mut state, blocks);
     // FIPS 180-4, 5.1.1: a bit, zeros, and the length in bits, which may need a block more.
     let mut last = [0; BLOCK];
-    last[..rest.len()].copy_from_slice(rest);
-    last[rest.len()] = 0x80;
+    let (bytes, behind) = last.split_at_mut(rest.len());
+    bytes.copy_from_slice(rest);
+    behind.iter_mut().take(1).for_each(|byte| *byte = 0x80);
     if rest.len() >= BLOCK - 8 {
         compress256(&mut state, &[last]);
         last = [0; BLOCK];
     }
     let bits = (BLOCK + message.len()) as u64 * 8;
-    last[BLOCK - 8..].copy_from_slice(&bits.to_be_bytes());
+    if let Some(length) = last.last_chunk_mut() {
+        *length = bits.to_be_bytes();
+    }
     compress256(&mut state, &[last]);
     let mut hash = [0; 32];
     for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
