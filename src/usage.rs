@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, Hash};
 
-use crate::flow::prefetch::prefetch;
+use crate::flow::memory::prefetch;
 use crate::net::Address;
 use crate::observation::NameSource;
 use crate::time::{Hour, Timestamp};

@@ -9,7 +9,7 @@
 
 use memchr::memmem;
 
-use crate::flow::prefetch::prefetch;
+use crate::flow::memory::prefetch;
 
 /// Scouts at a time: about as many waits as a processor core has room for.
 const SCOUTS: usize = 16;

@@ -1,7 +1,7 @@
 //! Flows: the bounded table of a worker, its hash, its timing wheel, and the order of bytes.
 
 pub mod hash;
-pub(crate) mod prefetch;
+pub(crate) mod memory;
 pub mod reassembly;
 pub mod slot;
 pub mod table;

@@ -5,7 +5,7 @@
 //! Slots lie in memory reserved once and touched as needed: nothing is copied when flows come.
 //! Assumes hashes are seeded (see `hash`). Knows nothing of what the flows carry.
 
-use super::prefetch::prefetch;
+use super::memory::{in_large_pages, prefetch};
 use super::slot::{Cold, Hot, NONE, Side};
 use super::wheel::Wheel;
 use crate::packet::Packet;
@@ -54,11 +54,14 @@ impl FlowTable {
     /// An empty table that holds at most `limit` flows (no more than [`FLOWS_MAX`]).
     pub fn new(limit: usize) -> FlowTable {
         let limit = limit.clamp(1, FLOWS_MAX);
+        let (hot, cold) = (Vec::with_capacity(limit), Vec::with_capacity(limit));
+        in_large_pages(&hot);
+        in_large_pages(&cold);
         FlowTable {
             index: vec![VACANT; INDEX_LENGTH_MIN],
             shift: 32 - INDEX_LENGTH_MIN.trailing_zeros(),
-            hot: Vec::with_capacity(limit),
-            cold: Vec::with_capacity(limit),
+            hot,
+            cold,
             free: Vec::new(),
             live: 0,
             limit,
@@ -213,6 +216,7 @@ impl FlowTable {
 
     fn grow(&mut self) {
         let mut index = vec![VACANT; self.index.len() * 2];
+        in_large_pages(&index);
         self.shift -= 1;
         for &entry in self.index.iter().filter(|&&entry| entry != VACANT) {
             place(&mut index, self.shift, entry);

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::{MergeGone, Outbox};
 use crate::capture::{self, Block, Record};
-use crate::flow::prefetch::prefetch;
+use crate::flow::memory::prefetch;
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
 use crate::worker::clock::{SensorClock, TimeStep};
@@ -24,8 +24,8 @@ const PACKETS_PER_TICK: usize = 1 << 19;
 const SAMPLE_BYTES_MAX: usize = 64 << 20;
 /// How many frames ahead of the one that is decoded memory is asked for.
 const FRAMES_AHEAD: usize = 4;
-/// Blocks on their way, for each worker.
-const BLOCKS_PER_WORKER: usize = 6;
+/// Blocks on their way, for each worker: few, so that they stay in the level-2 caches.
+const BLOCKS_PER_WORKER: usize = 3;
 
 impl Frames for Block {
     #[inline]

@@ -11,7 +11,7 @@ use super::verdicts::{TargetNumber, Verdicts};
 use crate::evidence::day::DayFacts;
 use crate::evidence::source::{Reason, SourceSettings};
 use crate::evidence::{Side, Thresholds};
-use crate::flow::prefetch::prefetch;
+use crate::flow::memory::prefetch;
 use crate::identity::Subject;
 use crate::net::Address;
 use crate::stats::{Counter, Counters};
