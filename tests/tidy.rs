@@ -20,8 +20,18 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates with one home each: path prefixes below `src/`.
-const HOMES: [(&str, &[&str]); 23] = [
-    ("libc", &["capture/socket.rs", "rights.rs", "service/memory.rs"]),
+const HOMES: [(&str, &[&str]); 25] = [
+    (
+        "libc",
+        &[
+            "capture/map.rs",
+            "capture/socket.rs",
+            "flow/memory.rs",
+            "rights.rs",
+            "service/memory.rs",
+        ],
+    ),
+    ("memmap2", &["capture/map.rs"]),
     ("rustix", &["capture/", "rights.rs", "store/"]),
     ("caps", &["rights.rs"]),
     ("landlock", &["rights.rs"]),
@@ -33,6 +43,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("ruzstd", &["capture/"]),
     ("etherparse", &["decode/"]),
     ("tls_parser", &["dissect/"]),
+    ("sha2", &["dissect/quic/"]),
     ("dns_parser", &["dissect/"]),
     ("httparse", &["dissect/"]),
     ("rusqlite", &["store/"]),
