@@ -112,8 +112,8 @@ impl Gait for PcapFormat {
             true => header_fields::<true>(header),
             false => header_fields::<false>(header),
         };
-        // What is not as long as it was cannot have been shorter: so one tells a record.
-        let is_one = captured <= FRAME_BYTES_MAX && captured <= wire_length;
+        // Nobody captures more than there was; and zeros, of which there are many, are no record.
+        let is_one = (1..=FRAME_BYTES_MAX.min(wire_length)).contains(&captured);
         is_one.then_some(self.record_header_bytes + captured as usize)
     }
 

@@ -77,13 +77,64 @@ fn find(
         let there = next + offset..next + offset + mark.needle().len();
         bytes.get(there).is_none_or(|there| there == mark.needle())
     };
-    let marks = mark.find_iter(bytes.get(from..until)?);
-    marks.filter_map(|place| (from + place).checked_sub(offset)).find(looks_like_one)
+    let marks = mark.find_iter(bytes.get(from + offset..until)?);
+    marks.map(|place| from + place).find(looks_like_one)
 }
 
 #[inline]
 fn ask_for(bytes: &[u8], at: usize) {
     if let Some(byte) = bytes.get(at) {
         prefetch(byte);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Records of one byte for their length, marked by 7 behind it.
+    struct Toy {
+        steps: Cell<usize>,
+    }
+
+    impl Gait for Toy {
+        fn length(&self, bytes: &[u8], at: usize) -> Option<usize> {
+            self.steps.set(self.steps.get() + 1);
+            bytes.get(at).map(|&length| usize::from(length).max(2))
+        }
+
+        fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)> {
+            Some((bytes.get(at + 1..at + 2)?, 1))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_scouts_come_to_an_end(
+            bytes in proptest::collection::vec(0..9_u8, 0..3_000),
+            start in 0..3_500_usize,
+            end in 0..3_500_usize,
+        ) {
+            let toy = Toy { steps: Cell::new(0) };
+            bring_near(&bytes, start, end, &toy);
+            // Each goes over its stretch once, and looks for its beginning among marks.
+            prop_assert!(toy.steps.get() <= 2 * SCOUTS * (bytes.len() + 2));
+        }
+    }
+
+    #[test]
+    fn a_scout_finds_where_a_record_begins_and_not_what_only_looks_like_a_mark() {
+        // Records of 6 bytes, with a 7 in each that is no mark.
+        let bytes = [6, 7, 0, 0, 7, 0].repeat(100);
+        let toy = Toy { steps: Cell::new(0) };
+        let mark = memmem::Finder::new(&[7_u8]);
+        for from in [0, 1, 4, 5, 6, 301] {
+            let found = find(&bytes, from, &mark, 1, &toy).unwrap();
+            assert_eq!(found, from.next_multiple_of(6), "{from}");
+        }
     }
 }
