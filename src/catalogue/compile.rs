@@ -22,10 +22,13 @@ use super::pattern::Pattern;
 use super::vocabulary::{
     CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor,
 };
-use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, RuleText, VendorEntry};
+use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, Source, VendorEntry};
 
 /// Bytes of the packed form for each name in it, about: how much room is made at first.
 const BYTES_PER_NAME: usize = 128;
+
+/// What a template of rules has in place of words.
+const NO_TEXT: Place = Place { source: Source::Own, start: 0, length: 0 };
 
 /// Puts source files into the packed form.
 ///
@@ -188,7 +191,7 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
         tenant_audience: file.tenant.as_ref().map(|tenant| tenant.audience),
         risk: file.risk,
         file: catalogue.at(path).into(),
-        is_local: words.is_local,
+        is_local: words.source == Source::Local,
     })
 }
 
@@ -230,14 +233,14 @@ impl Compiler {
             cname: false,
             is_local: line.is_local,
             file,
-            text: RuleText::Own("".into()),
+            text: NO_TEXT,
         };
         for section in app.sections() {
             self.add_section(line, section, &template, reserved)?;
         }
         if app.net != "[]" {
             for section in line.json::<Vec<NetSection>>(app.net)? {
-                let template = Rule { role: section.role, ..template.clone() };
+                let template = Rule { role: section.role, ..template };
                 self.add_addresses(line.path, &section, &template);
             }
         }
@@ -269,14 +272,14 @@ impl Compiler {
                 word => Some(Edition::from_word(word).ok_or_else(|| unknown("edition", word))?),
             },
             cname: cname != NOTHING,
-            ..template.clone()
+            ..*template
         };
         for word in words {
-            let mut characters = word.chars();
-            let kind = characters.next();
-            let name = characters.as_str();
-            let text = RuleText::Packed(line.place(name));
-            let number = self.push(Rule { text, ..template.clone() });
+            let kind = word.bytes().next().map(char::from);
+            // Marks are of one byte.
+            let Some(name) = word.get(1..) else { return Err(unknown("name", word)) };
+            let text = line.place(name);
+            let number = self.push(Rule { text, ..template });
             let index = self.index(template.is_local);
             let kept = match kind {
                 Some(mark::HOST) => index.add_host(name, number),
@@ -310,21 +313,20 @@ impl Compiler {
             }
         }
         let ports: Box<[PortRange]> = ports.into();
-        let rule = |text: &str| Rule { text: RuleText::Own(text.into()), ..template.clone() };
         for text in &section.cidrs {
             let Some(network) = parse_network(text) else {
                 self.findings.push(unusable(path, text, "it is no network"));
                 continue;
             };
-            let number = self.push(rule(text));
+            let number = self.push_own(text, template);
             self.catalogue.addresses.add_network(network, ports.clone(), number);
         }
         for system in &section.asns {
-            let number = self.push(rule(&format!("AS{system}")));
+            let number = self.push_own(&format!("AS{system}"), template);
             self.catalogue.addresses.add_system(*system, ports.clone(), number);
         }
         if section.scope == Scope::Lan {
-            let number = self.push(rule(&section.ports.join(" ")));
+            let number = self.push_own(&section.ports.join(" "), template);
             self.catalogue.addresses.add_local(ports, number);
         }
     }
@@ -338,7 +340,7 @@ impl Compiler {
             cname: false,
             is_local: line.is_local,
             file,
-            text: RuleText::Own("".into()),
+            text: NO_TEXT,
         };
         for section in &infra.shared {
             let template = template(section.purpose, Role::Infra);
@@ -366,8 +368,7 @@ impl Compiler {
     /// Names of infrastructure, which yields to an app that claims the same.
     fn add_names(&mut self, template: &Rule, hosts: &[String], domains: &[String]) {
         let mut add = |name: &str, add: fn(&mut Index, &str, RuleNumber) -> bool| {
-            let text = RuleText::Own(name.into());
-            let number = self.push(Rule { text, ..template.clone() });
+            let number = self.push_own(name, template);
             add(self.index(template.is_local), name, number);
         };
         for host in hosts {
@@ -386,6 +387,14 @@ impl Compiler {
     fn push(&mut self, rule: Rule) -> RuleNumber {
         self.catalogue.rules.push(rule);
         self.catalogue.rules.len() as RuleNumber - 1
+    }
+
+    /// A rule whose words do not stand in the packed form as they are.
+    fn push_own(&mut self, text: &str, template: &Rule) -> RuleNumber {
+        let own = &mut self.catalogue.own;
+        let (start, length) = (own.len() as u32, text.len() as u32);
+        own.push_str(text);
+        self.push(Rule { text: Place { source: Source::Own, start, length }, ..*template })
     }
 
     fn file(&mut self, line: &Line<'_>) -> u32 {

@@ -14,7 +14,7 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::pattern::Pattern;
 
@@ -73,10 +73,19 @@ struct PatternEntry {
     next: u32,
 }
 
-/// Labels that are no tenants, in order and one behind the other: there are many, and a text of its
-/// own for each would take more room than all rules.
+/// Labels that are no tenants. Of the many lists few are ever asked, so one is put in order when it
+/// first is.
 #[derive(Debug, Default)]
 pub(crate) struct Reserved {
+    /// The labels with blanks between.
+    list: Box<str>,
+    sorted: OnceLock<Sorted>,
+}
+
+/// Labels in order and one behind the other: a text of its own for each would take more room than all
+/// rules.
+#[derive(Debug)]
+struct Sorted {
     text: Box<str>,
     /// Where each label ends.
     ends: Box<[u32]>,
@@ -85,6 +94,20 @@ pub(crate) struct Reserved {
 impl Reserved {
     /// The labels of a list with blanks between.
     pub(crate) fn new(list: &str) -> Reserved {
+        Reserved { list: list.into(), sorted: OnceLock::new() }
+    }
+
+    #[inline]
+    fn contains(&self, tenant: &str) -> bool {
+        !self.list.is_empty()
+            && !tenant.is_empty()
+            && self.sorted.get_or_init(|| Sorted::new(&self.list)).contains(tenant)
+    }
+}
+
+impl Sorted {
+    #[cold]
+    fn new(list: &str) -> Sorted {
         let mut labels: Vec<&str> = list.split_ascii_whitespace().collect();
         if !labels.is_sorted() {
             labels.sort_unstable();
@@ -94,7 +117,7 @@ impl Reserved {
             end += label.len() as u32;
             end
         });
-        Reserved { ends: ends.collect(), text: labels.concat().into() }
+        Sorted { ends: ends.collect(), text: labels.concat().into() }
     }
 
     #[inline]

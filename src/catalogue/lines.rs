@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
-use super::Place;
 use super::finding::Finding;
 use super::format::AppFile;
 use super::packed::{END, HEADER, SHARED_FILES};
+use super::{Place, Source};
 
 /// A line of the packed form.
 pub(super) struct Line<'p> {
@@ -95,14 +95,19 @@ fn split(text: &str, end: u8) -> impl Iterator<Item = &str> {
     debug_assert!(end.is_ascii());
     let mut rest = Some(text);
     std::iter::from_fn(move || {
-        let text = rest?;
-        let (part, behind) = match memchr::memchr(end, text.as_bytes()) {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        };
+        let (part, behind) = cut(rest?, end);
         rest = behind;
         Some(part)
     })
+}
+
+/// What stands before the first byte `end`, and what stands behind it if there is one.
+#[inline]
+fn cut(text: &str, end: u8) -> (&str, Option<&str>) {
+    match memchr::memchr(end, text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
 }
 
 impl<'p> Line<'p> {
@@ -115,16 +120,21 @@ impl<'p> Line<'p> {
         all_words: &mut Words,
     ) -> Result<Line<'p>, Vec<Finding>> {
         let lacks = |what: &str| damaged(number, format!("there is no {what}"));
-        let (path, content) = line.split_once('\t').ok_or_else(|| lacks("tab behind a path"))?;
+        let (path, content) = cut(line, b'\t');
+        let content = content.ok_or_else(|| lacks("tab behind a path"))?;
         let mut app = None;
         if !SHARED_FILES.contains(&path) {
-            let mut fields = content.splitn(5, '\t');
-            let mut next = |what| fields.next().ok_or_else(|| lacks(what));
+            let mut rest = Some(content);
+            let mut next = |what| -> Result<&str, Vec<Finding>> {
+                let (field, behind) = cut(rest.ok_or_else(|| lacks(what))?, b'\t');
+                rest = behind;
+                Ok(field)
+            };
             let length = next("length of JSON")?.parse().map_err(|_| lacks("length of JSON"))?;
             let (id, net) = (next("id")?, next("list of addresses")?);
             let words = all_words.take(length).ok_or_else(|| lacks("JSON of that length"))?;
             let reserved = next("list of reserved labels")?;
-            let sections = fields.next().unwrap_or_default();
+            let sections = rest.unwrap_or_default();
             app = Some(AppFields { id, words, net, reserved, sections });
         }
         Ok(Line { text, is_local, number, path, content, app })
@@ -166,7 +176,7 @@ impl<'p> Line<'p> {
     /// The same of a part that nobody has looked at.
     pub(super) fn place_of(&self, part: &Range<usize>) -> Place {
         let (start, length) = (part.start as u32, part.len() as u32);
-        Place { is_local: self.is_local, start, length }
+        Place { source: if self.is_local { Source::Local } else { Source::Base }, start, length }
     }
 
     /// Apps are numbered in this order; of two with the same id the first stays.

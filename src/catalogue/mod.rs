@@ -68,6 +68,8 @@ pub struct Catalogue {
     /// The packed form of the catalogue's files and of the operator's own, out of which the words
     /// of an app are read when somebody asks for it.
     packed: [Cow<'static, str>; 2],
+    /// The words of rules that do not stand there as they are, one behind the other.
+    own: String,
     apps: Vec<AppEntry>,
     rules: Vec<Rule>,
     /// Paths of files.
@@ -86,12 +88,23 @@ pub struct Catalogue {
     hash: OnceLock<blake3::Hash>,
 }
 
-/// A place in the packed form.
+/// A place in a text of the catalogue.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    is_local: bool,
+    source: Source,
     start: u32,
     length: u32,
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// In the packed form of the catalogue's files.
+    Base,
+    /// In that of the operator's own.
+    Local,
+    /// Among the words of rules that do not stand there as they are.
+    Own,
 }
 
 /// A vendor as long as nobody has asked for it.
@@ -162,7 +175,7 @@ pub struct App {
 }
 
 /// A rule of a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Rule {
     owner: Owner,
     role: Role,
@@ -170,16 +183,7 @@ struct Rule {
     cname: bool,
     is_local: bool,
     file: u32,
-    text: RuleText,
-}
-
-/// The words of a rule.
-#[derive(Clone, Debug)]
-enum RuleText {
-    /// A name in the packed form.
-    Packed(Place),
-    /// One that does not stand there as it is.
-    Own(Box<str>),
+    text: Place,
 }
 
 /// Whom a rule names.
@@ -438,16 +442,19 @@ impl Catalogue {
     }
 
     fn at(&self, place: Place) -> &str {
+        let [base, local] = &self.packed;
+        let text: &str = match place.source {
+            Source::Base => base,
+            Source::Local => local,
+            Source::Own => &self.own,
+        };
         let start = place.start as usize;
-        &self.packed[usize::from(place.is_local)][start..start + place.length as usize]
+        &text[start..start + place.length as usize]
     }
 
     #[inline]
-    fn rule_text<'a>(&'a self, rule: &'a Rule) -> &'a str {
-        match &rule.text {
-            RuleText::Packed(place) => self.at(*place),
-            RuleText::Own(text) => text,
-        }
+    fn rule_text(&self, rule: &Rule) -> &str {
+        self.at(rule.text)
     }
 
     #[inline]

@@ -12,23 +12,15 @@ use super::name::LABEL_LENGTH_MAX;
 /// What captures the tenant.
 pub const TENANT: &str = "{tenant}";
 
-/// A pattern that can be matched.
+/// A pattern that can be matched: its text, of which every part was looked at once. It is compared as
+/// it stands, since thousands are read at each start and few of them are ever asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The labels left of the literal suffix, from the right.
-    labels: Box<[Box<[Piece]>]>,
-    /// The literal labels at the end, without a leading dot.
-    suffix: Box<str>,
+    text: Box<str>,
+    /// Where the literal labels at the end begin, behind a dot.
+    suffix: usize,
     /// Characters other than `{tenant}` and `*`, dots included.
     literals: u16,
-}
-
-/// A part of a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Literal(Box<[u8]>),
-    Any,
-    Tenant,
 }
 
 /// Why a text is no pattern.
@@ -60,31 +52,27 @@ impl Pattern {
         if tenant_count(text) > 1 {
             return Err(PatternError::TwoTenants);
         }
-        let mut labels = Vec::new();
-        for label in text.split('.') {
-            labels.push(parse_label(label)?);
+        let (mut start, mut suffix, mut literal_labels) = (0, 0, 0);
+        for label in text.as_bytes().split(|&byte| byte == b'.') {
+            start += label.len() + 1;
+            if has_wildcard(label)? {
+                (suffix, literal_labels) = (start, 0);
+            } else {
+                literal_labels += 1;
+            }
         }
-        let literal_labels = labels.iter().rev().take_while(|pieces| is_literal(pieces)).count();
-        if literal_labels == labels.len() {
+        if suffix == 0 {
             return Err(PatternError::NoWildcard);
         }
         if literal_labels < 2 {
             return Err(PatternError::SuffixNotLiteral);
         }
-        let suffix_start =
-            text.rmatch_indices('.').nth(literal_labels - 1).map_or(0, |(dot, _)| dot + 1);
-        labels.truncate(labels.len() - literal_labels);
-        labels.reverse();
-        Ok(Pattern {
-            labels: labels.into(),
-            suffix: text[suffix_start..].into(),
-            literals: literal_count(text),
-        })
+        Ok(Pattern { text: text.into(), suffix, literals: literal_count(text) })
     }
 
     /// The literal labels at the end, without a leading dot.
     pub fn suffix(&self) -> &str {
-        &self.suffix
+        &self.text[self.suffix..]
     }
 
     /// Characters other than `{tenant}` and `*`, dots included: the pattern's weight.
@@ -94,51 +82,46 @@ impl Pattern {
 
     /// Whether `{tenant}` is a whole label, directly left of the literal suffix or further left.
     pub fn tenant_is_a_label(&self) -> bool {
-        self.labels.iter().any(|pieces| matches!(**pieces, [Piece::Tenant]))
+        self.head().split('.').any(|label| label == TENANT)
     }
 
     /// How many labels stand left of the literal suffix.
     pub fn open_labels(&self) -> usize {
-        self.labels.len()
+        self.head().split('.').count()
+    }
+
+    /// What stands left of the literal suffix and its dot.
+    #[inline]
+    fn head(&self) -> &str {
+        &self.text[..self.suffix - 1]
     }
 
     /// Compares with what stands left of the suffix and its dot; answers where in `head` the
     /// tenant is (an empty range for a pattern without one).
     #[inline]
     pub fn match_head(&self, head: &str) -> Option<Range<usize>> {
-        let bytes = head.as_bytes();
-        let mut end = bytes.len();
+        let (name, pattern) = (head.as_bytes(), self.head().as_bytes());
+        let (mut end, mut pattern_end) = (name.len(), pattern.len());
         let mut tenant = 0..0;
-        for (number, pieces) in self.labels.iter().enumerate() {
-            let start =
-                bytes[..end].iter().rposition(|&byte| byte == b'.').map_or(0, |dot| dot + 1);
-            let found = match_label(pieces, &bytes[start..end])?;
+        loop {
+            let (start, pattern_start) = (last_label(name, end), last_label(pattern, pattern_end));
+            let label = &name[start..end];
+            let found = match_label(&pattern[pattern_start..pattern_end], label, 0)?;
             if !found.is_empty() {
                 tenant = start + found.start..start + found.end;
             }
-            let is_last = number + 1 == self.labels.len();
-            if is_last != (start == 0) {
-                return None;
+            if start == 0 || pattern_start == 0 {
+                return (start == pattern_start).then_some(tenant);
             }
-            end = start.saturating_sub(1);
+            (end, pattern_end) = (start - 1, pattern_start - 1);
         }
-        Some(tenant)
     }
 
     /// Whether some name matches both patterns.
     pub fn overlaps(&self, other: &Pattern) -> bool {
-        let (mine, theirs) = (self.all_labels(), other.all_labels());
-        mine.len() == theirs.len()
-            && mine.iter().zip(&theirs).all(|(left, right)| labels_overlap(left, right))
-    }
-
-    /// Every label, from the right, the literal ones included.
-    fn all_labels(&self) -> Vec<Box<[Piece]>> {
-        let literal = self
-            .suffix
-            .rsplit('.')
-            .map(|label| Box::from([Piece::Literal(label.as_bytes().into())]) as Box<[Piece]>);
-        literal.chain(self.labels.iter().cloned()).collect()
+        let (mine, theirs) = (self.text.split('.'), other.text.split('.'));
+        mine.clone().count() == theirs.clone().count()
+            && mine.zip(theirs).all(|(left, right)| labels_overlap(left, right))
     }
 }
 
@@ -148,45 +131,52 @@ pub(crate) fn literal_count(text: &str) -> u16 {
     (text.len() - stars - tenant_count(text) * TENANT.len()) as u16
 }
 
-/// How often `{tenant}` stands in a text. Compared at every place: a searcher costs more to make than
-/// so short a text to read.
+/// How often `{tenant}` stands in a text.
 fn tenant_count(text: &str) -> usize {
-    text.as_bytes().windows(TENANT.len()).filter(|part| *part == TENANT.as_bytes()).count()
+    let bytes = text.as_bytes();
+    let is_tenant = |at: usize| bytes[at] == b'{' && wildcard_length(&bytes[at..]) > 0;
+    (0..bytes.len()).filter(|&at| is_tenant(at)).count()
 }
 
-fn parse_label(label: &str) -> Result<Box<[Piece]>, PatternError> {
-    if label.is_empty() || literal_count(label) as usize > LABEL_LENGTH_MAX {
+/// How long the wildcard is with which this part of a pattern begins; 0 for a literal.
+#[inline]
+fn wildcard_length(part: &[u8]) -> usize {
+    match part.first() {
+        Some(b'*') => 1,
+        Some(b'{') if part.starts_with(TENANT.as_bytes()) => TENANT.len(),
+        _ => 0,
+    }
+}
+
+/// Whether a label of a pattern has a wildcard.
+fn has_wildcard(label: &[u8]) -> Result<bool, PatternError> {
+    let is_over_long = || {
+        let text = std::str::from_utf8(label);
+        text.is_ok_and(|text| usize::from(literal_count(text)) > LABEL_LENGTH_MAX)
+    };
+    if label.is_empty() || label.len() > LABEL_LENGTH_MAX && is_over_long() {
         return Err(PatternError::Character);
     }
-    let mut pieces = Vec::new();
-    let mut rest = label;
-    while !rest.is_empty() {
-        let piece = if let Some(after) = rest.strip_prefix(TENANT) {
-            rest = after;
-            Piece::Tenant
-        } else if let Some(after) = rest.strip_prefix('*') {
-            rest = after;
-            Piece::Any
-        } else {
-            let length = rest.bytes().take_while(|&byte| is_tenant_byte(byte)).count();
-            if length == 0 {
-                return Err(PatternError::Character);
-            }
-            let (literal, after) = rest.split_at(length);
-            rest = after;
-            Piece::Literal(literal.as_bytes().into())
-        };
-        let is_wildcard = |piece: &Piece| !matches!(piece, Piece::Literal(_));
-        if is_wildcard(&piece) && pieces.last().is_some_and(is_wildcard) {
+    let (mut at, mut has_one, mut touches) = (0, false, false);
+    while at < label.len() {
+        let length = wildcard_length(&label[at..]);
+        if length == 0 && !is_tenant_byte(label[at]) {
+            return Err(PatternError::Character);
+        }
+        if length > 0 && touches {
             return Err(PatternError::WildcardsTouch);
         }
-        pieces.push(piece);
+        touches = length > 0;
+        has_one |= touches;
+        at += length.max(1);
     }
-    Ok(pieces.into())
+    Ok(has_one)
 }
 
-fn is_literal(pieces: &[Piece]) -> bool {
-    matches!(pieces, [Piece::Literal(_)])
+/// Where the last label of `name[..end]` begins.
+#[inline]
+fn last_label(name: &[u8], end: usize) -> usize {
+    name[..end].iter().rposition(|&byte| byte == b'.').map_or(0, |dot| dot + 1)
 }
 
 /// What a wildcard may stand for.
@@ -195,25 +185,23 @@ fn is_tenant_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')
 }
 
-/// Compares one label; answers where the tenant is, an empty range if the label has none.
-fn match_label(pieces: &[Piece], label: &[u8]) -> Option<Range<usize>> {
-    match_pieces(pieces, label, 0)
-}
-
-fn match_pieces(pieces: &[Piece], label: &[u8], from: usize) -> Option<Range<usize>> {
-    let Some((piece, rest)) = pieces.split_first() else {
-        return (from == label.len()).then_some(0..0);
-    };
-    let left = &label[from..];
-    if let Piece::Literal(literal) = piece {
-        return left
-            .starts_with(literal)
-            .then(|| match_pieces(rest, label, from + literal.len()))?;
+/// Compares what is left of one label; answers where the tenant is, an empty range if there is none.
+fn match_label(pattern: &[u8], label: &[u8], from: usize) -> Option<Range<usize>> {
+    let is_open = |byte: &u8| matches!(byte, b'*' | b'{');
+    let literal = pattern.iter().position(is_open).unwrap_or(pattern.len());
+    if !label[from..].starts_with(&pattern[..literal]) {
+        return None;
     }
+    let (pattern, from) = (&pattern[literal..], from + literal);
+    let left = &label[from..];
+    if pattern.is_empty() {
+        return left.is_empty().then_some(0..0);
+    }
+    let rest = &pattern[wildcard_length(pattern)..];
     let most = left.iter().take_while(|&&byte| is_tenant_byte(byte)).count();
     for length in (1..=most).rev() {
-        if let Some(tenant) = match_pieces(rest, label, from + length) {
-            let is_tenant = *piece == Piece::Tenant;
+        if let Some(tenant) = match_label(rest, label, from + length) {
+            let is_tenant = pattern[0] == b'{';
             return Some(if is_tenant { from..from + length } else { tenant });
         }
     }
@@ -222,7 +210,7 @@ fn match_pieces(pieces: &[Piece], label: &[u8], from: usize) -> Option<Range<usi
 
 /// Whether some label matches both: each side is a sequence of literal bytes and of wildcards
 /// that take one or more bytes.
-fn labels_overlap(left: &[Piece], right: &[Piece]) -> bool {
+fn labels_overlap(left: &str, right: &str) -> bool {
     let (left, right) = (tokens(left), tokens(right));
     let width = right.len() + 1;
     let mut seen = vec![false; (left.len() + 1) * width];
@@ -271,13 +259,16 @@ impl Token {
     }
 }
 
-fn tokens(pieces: &[Piece]) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Literal(literal) => tokens.extend(literal.iter().map(|&byte| Token::Byte(byte))),
-            Piece::Any | Piece::Tenant => tokens.extend([Token::One, Token::More]),
+fn tokens(label: &str) -> Vec<Token> {
+    let label = label.as_bytes();
+    let (mut tokens, mut at) = (Vec::new(), 0);
+    while at < label.len() {
+        let length = wildcard_length(&label[at..]);
+        match length {
+            0 => tokens.push(Token::Byte(label[at])),
+            _ => tokens.extend([Token::One, Token::More]),
         }
+        at += length.max(1);
     }
     tokens
 }
