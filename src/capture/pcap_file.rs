@@ -6,7 +6,7 @@
 //! two lengths stand the other way round.
 
 use super::format::{Damage, Detected, Format, HEADER_BYTES, NotACapture, Walked};
-use super::scout::Gait;
+use super::scout::{Gait, Scouts};
 use super::{FRAME_BYTES_MAX, Record};
 use crate::packet::LinkType;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -65,61 +65,112 @@ impl PcapFormat {
         // The byte order and the header's length are constants of the loop: this is the straight
         // path of every packet that comes from a file.
         match (self.big_endian, self.record_header_bytes) {
-            (false, 16) => self.walk_as::<false, 16>(bytes, start, records),
-            (true, 16) => self.walk_as::<true, 16>(bytes, start, records),
-            (false, _) => self.walk_as::<false, 24>(bytes, start, records),
-            (true, _) => self.walk_as::<true, 24>(bytes, start, records),
+            (false, 16) => self.walk_as::<false, 16>(bytes, start, bytes.len(), records),
+            (true, 16) => self.walk_as::<true, 16>(bytes, start, bytes.len(), records),
+            (false, _) => self.walk_as::<false, 24>(bytes, start, bytes.len(), records),
+            (true, _) => self.walk_as::<true, 24>(bytes, start, bytes.len(), records),
         }
     }
 
+    /// As [`PcapFormat::walk`], of records that begin before `end`, by scouts.
+    pub(super) fn scout(
+        &self,
+        scouts: &mut Scouts,
+        bytes: &[u8],
+        (start, end): (usize, usize),
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        match (self.big_endian, self.record_header_bytes) {
+            (false, 16) => self.scout_as::<false, 16>(scouts, bytes, (start, end), records),
+            (true, 16) => self.scout_as::<true, 16>(scouts, bytes, (start, end), records),
+            (false, _) => self.scout_as::<false, 24>(scouts, bytes, (start, end), records),
+            (true, _) => self.scout_as::<true, 24>(scouts, bytes, (start, end), records),
+        }
+    }
+
+    fn scout_as<const BIG_ENDIAN: bool, const HEADER: usize>(
+        &self,
+        scouts: &mut Scouts,
+        bytes: &[u8],
+        (start, end): (usize, usize),
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        scouts.go(bytes, start, end, &Steps::<BIG_ENDIAN, HEADER>(self));
+        scouts.gather(start, end, records, |from, until, records| {
+            self.walk_as::<BIG_ENDIAN, HEADER>(bytes, from, until, records)
+        })
+    }
+
+    /// Adds the whole records in `bytes` that begin at `start` and behind, but before `until`.
     #[inline]
     fn walk_as<const BIG_ENDIAN: bool, const HEADER: usize>(
         &self,
         bytes: &[u8],
         start: usize,
+        until: usize,
         records: &mut Vec<Record>,
     ) -> Walked {
         let mut rest = bytes.get(start..).unwrap_or_default();
+        let rest_at_end = bytes.len().saturating_sub(until);
         let damage = loop {
+            if rest.len() <= rest_at_end {
+                break None;
+            }
             let Some((header, behind)) = rest.split_first_chunk::<HEADER>() else { break None };
             let Some(header) = header.first_chunk() else { break None };
-            let (seconds, units, captured, wire_length) = header_fields::<BIG_ENDIAN>(header);
+            let fields = header_fields::<BIG_ENDIAN>(header);
+            let captured = fields.2;
             if captured > FRAME_BYTES_MAX {
                 break Some(Damage::FrameTooLong(captured));
             }
             let Some(next) = behind.get(captured as usize..) else { break None };
-            // Neither product can overflow: both fields are 32 bits.
-            let time = i64::from(seconds) * NANOS_PER_SECOND + i64::from(units) * self.unit_nanos;
-            records.push(Record {
-                time: Timestamp(time),
-                offset: (bytes.len() - behind.len()) as u32,
-                captured,
-                wire_length: wire_length.max(captured),
-                buffer: 0,
-                link: self.link,
-            });
+            records.push(self.record(fields, bytes.len() - behind.len()));
             rest = next;
         };
         Walked { consumed: bytes.len() - rest.len(), damage }
     }
+
+    /// What a record's header says of the frame at `offset`.
+    #[inline(always)]
+    fn record(
+        &self,
+        (seconds, units, captured, wire_length): (u32, u32, u32, u32),
+        offset: usize,
+    ) -> Record {
+        // Neither product can overflow: both fields are 32 bits.
+        let time = i64::from(seconds) * NANOS_PER_SECOND + i64::from(units) * self.unit_nanos;
+        Record {
+            time: Timestamp(time),
+            offset: offset as u32,
+            captured,
+            wire_length: wire_length.max(captured),
+            buffer: 0,
+            link: self.link,
+        }
+    }
 }
 
-impl Gait for PcapFormat {
-    #[inline]
-    fn length(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        let header = bytes.get(at..)?.first_chunk()?;
-        let (_, _, captured, wire_length) = match self.big_endian {
-            true => header_fields::<true>(header),
-            false => header_fields::<false>(header),
-        };
+/// From record to record, as scouts go.
+struct Steps<'a, const BIG_ENDIAN: bool, const HEADER: usize>(&'a PcapFormat);
+
+impl<const BIG_ENDIAN: bool, const HEADER: usize> Gait for Steps<'_, BIG_ENDIAN, HEADER> {
+    #[inline(always)]
+    fn step(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
+        let (header, behind) = bytes.get(at..)?.split_first_chunk::<HEADER>()?;
+        let fields = header_fields::<BIG_ENDIAN>(header.first_chunk()?);
+        let (_, _, captured, wire_length) = fields;
         // Nobody captures more than there was; and zeros, of which there are many, are no record.
-        let is_one = (1..=FRAME_BYTES_MAX.min(wire_length)).contains(&captured);
-        is_one.then_some(self.record_header_bytes + captured as usize)
+        let is_one = captured.wrapping_sub(1) < FRAME_BYTES_MAX.min(wire_length);
+        if !is_one || captured as usize > behind.len() {
+            return None;
+        }
+        let offset = at + HEADER;
+        Some((self.0.record(fields, offset), offset + captured as usize))
     }
 
     /// The upper bytes of the seconds, which stay the same for some minutes.
     fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)> {
-        let offset = usize::from(!self.big_endian);
+        let offset = usize::from(!BIG_ENDIAN);
         Some((bytes.get(at + offset..at + offset + 3)?, offset))
     }
 }

@@ -1,7 +1,7 @@
 //! A regular file that is not compressed, and the stretch of it that is mapped.
 //!
-//! Packets that are long on average are not copied: nearly all of their bytes are looked at by
-//! nobody. Of short ones nearly all are, and `read` is faster than a map then.
+//! What is mapped is not copied. Of long packets most bytes are looked at by nobody; and of short
+//! ones, of which nearly all are, scouts ask for the next ones while `read` would wait for each.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -10,18 +10,15 @@ use std::sync::Arc;
 use super::buffer::Buffer;
 use super::map::Window;
 use super::pcap_file::PcapFormat;
+use super::scout::Scouts;
 use super::source::Progress;
-use super::{Damage, Record, scout};
+use super::{Damage, Record};
 
 /// How much is mapped at once, in bytes: so much that the calls for it do not matter.
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
-/// How much is listed at once, in bytes: what is looked at of so much fits the level-2 cache.
-const PIECE_BYTES: usize = 1024 * 1024;
-/// Records this long on average are worth a map, in bytes.
-const LONG_RECORD_BYTES: usize = 256;
-/// Records this short on average are better read. What lies between stays as it is, since a change
-/// leaves a window half used.
-const SHORT_RECORD_BYTES: usize = 128;
+/// How much is listed at once, in bytes: what is looked at of so much stays in the level-2 cache, and
+/// there is so much for each scout that the search for its beginning does not matter.
+const PIECE_BYTES: usize = 512 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -31,10 +28,10 @@ pub(super) struct Plain {
     progress: Arc<Progress>,
     /// When it was opened, in bytes. What is added later is read, not mapped.
     size: u64,
-    has_long_records: bool,
     /// Where what is mapped begins in the file, in bytes.
     begin: u64,
     window: Option<Arc<Buffer>>,
+    scouts: Scouts,
 }
 
 /// What was listed of a window.
@@ -51,26 +48,17 @@ impl Plain {
     pub(super) fn new(file: &File, progress: Arc<Progress>) -> io::Result<Plain> {
         let size = file.metadata()?.len();
         let file = file.try_clone()?;
-        Ok(Plain { file, progress, size, has_long_records: false, begin: 0, window: None })
+        Ok(Plain { file, progress, size, begin: 0, window: None, scouts: Scouts::default() })
     }
 
-    /// Notes how long records are: `count` of them took `bytes` bytes.
-    pub(super) fn note_length(&mut self, bytes: usize, count: usize) {
-        let limit = if self.has_long_records { SHORT_RECORD_BYTES } else { LONG_RECORD_BYTES };
-        self.has_long_records = bytes >= count.saturating_mul(limit);
-    }
-
-    /// Lists the records behind `offset`, where one begins, without copying them. `None` where they
-    /// are better read, or cannot be mapped.
+    /// Lists the records behind `offset`, where one begins, without copying them. `None` where the
+    /// file ends soon, or cannot be mapped.
     pub(super) fn list(
         &mut self,
         format: &PcapFormat,
         offset: u64,
         records: &mut Vec<Record>,
     ) -> Option<Listed> {
-        if !self.has_long_records {
-            return None;
-        }
         if let Some(listed) = self.list_in_window(format, offset, records) {
             return Some(listed);
         }
@@ -93,8 +81,7 @@ impl Plain {
         let buffer = self.window.clone()?;
         let start = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
         let end = buffer.len().min(start + PIECE_BYTES);
-        scout::bring_near(&buffer, start, end, format);
-        let walked = format.walk(buffer.get(..end)?, start, records);
+        let walked = format.scout(&mut self.scouts, &buffer, (start, end), records);
         let damage = match &*buffer {
             Buffer::Mapped(window) if window.is_cut() => {
                 records.clear();
@@ -106,7 +93,6 @@ impl Plain {
             return None;
         }
         let bytes = walked.consumed - start;
-        self.note_length(bytes, records.len());
         Some(Listed { buffer, offset: offset + bytes as u64, damage })
     }
 

@@ -80,11 +80,7 @@ impl Reader {
         let mut buffer = free.pop().unwrap_or_default();
         // Never shared, or it would not have been free.
         if let Some(bytes) = Arc::get_mut(&mut buffer).and_then(Buffer::room) {
-            let before = self.offset;
             self.fill_copied(bytes, size, records);
-            if let Some(plain) = &mut self.plain {
-                plain.note_length((self.offset - before) as usize, records.len());
-            }
         }
         buffer
     }

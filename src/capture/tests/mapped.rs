@@ -1,4 +1,4 @@
-//! Files with long packets, which are mapped: what is read of them is what `read` would give.
+//! Large files, which are mapped: what is read of them is what `read` would give.
 
 use std::fs::File;
 
@@ -16,6 +16,12 @@ fn packets(seconds: i64, bytes: usize, length: usize) -> Vec<Sample> {
         let text = (seconds as u32).to_le_bytes().repeat(1 + number * 7919 % (length / 2));
         let mut sample = Sample::new(seconds + number as i64 / 9, &text);
         sample.wire_length += number as u32 % 3;
+        // There are headers that contradict themselves, and packets of which nothing was captured.
+        match number % 1_000 {
+            77 => sample.wire_length /= 2,
+            78 => sample.frame.clear(),
+            _ => {}
+        }
         sample
     };
     (0..bytes / length).map(packet).collect()
@@ -36,17 +42,18 @@ fn is_mapped(block: &Block) -> bool {
 fn check<'a>(block: &Block, samples: &mut impl Iterator<Item = &'a Sample>) {
     for (record, frame) in block.frames() {
         let sample = samples.next().expect("no more packets than there are");
-        assert_eq!((record.time, record.wire_length), (sample.time, sample.wire_length));
+        let wire_length = sample.wire_length.max(frame.len() as u32);
+        assert_eq!((record.time, record.wire_length), (sample.time, wire_length));
         assert!(frame == sample.frame);
     }
 }
 
 #[test]
-fn long_packets_are_mapped_short_ones_are_read_and_all_are_seen() {
+fn packets_of_all_lengths_are_seen_where_they_are_mapped() {
     let lengths = [1_200, 90, 800, 60, 1_400];
     let parts = lengths.iter().zip(0..).map(|(&length, number)| {
         let seconds = 1_700_000_000 + number * 100_000;
-        packets(seconds, if length > 500 { 14 * MEBIBYTE } else { 3 * MEBIBYTE }, length)
+        packets(seconds, 5 * MEBIBYTE, length)
     });
     let samples: Vec<Sample> = parts.flatten().collect();
     for (kind, big_endian) in
@@ -62,8 +69,8 @@ fn long_packets_are_mapped_short_ones_are_read_and_all_are_seen() {
         }
         assert_eq!(expected.next(), None);
         changes.dedup();
-        // The tail of a file is always read.
-        assert_eq!(changes, [false, true, false, true, false, true, false], "{kind:?}");
+        // The head of a file, which says what it is, and its tail are read.
+        assert_eq!(changes, [false, true, false], "{kind:?}");
         let [read] = run.files() else { panic!() };
         assert_eq!(read.outcome, Outcome::Whole);
         assert_eq!(run.progress().bytes_read(), written.bytes.len() as u64);
