@@ -51,6 +51,51 @@ pub(super) fn ethernet(frame: &[u8], wire_length: u32, packet: &mut Packet) -> O
     }
 }
 
+/// The addresses of the packet in a frame, if there is one, and nothing that may be a tunnel stands
+/// around it.
+#[inline(always)]
+pub(super) fn addresses(frame: &[u8]) -> Option<(Address, Address)> {
+    let header = frame.first_chunk::<ETHERNET_HEADER>()?;
+    let (kind, offset) = match u16::from_be_bytes([header[12], header[13]]) {
+        kind @ (ether_type::IPV4 | ether_type::IPV6) => (kind, ETHERNET_HEADER),
+        kind => behind_tags(kind, frame)?,
+    };
+    let rest = frame.get(offset..)?;
+    if kind == ether_type::IPV4 {
+        let (header, behind) = rest.split_first_chunk::<IPV4_HEADER>()?;
+        let fragment = u16::from_be_bytes([header[6], header[7]]) & IPV4_FRAGMENT_MASK;
+        if header[0] != IPV4_WITHOUT_OPTIONS || fragment != 0 || !is_innermost(header[9], behind) {
+            return None;
+        }
+        let source = Address::v4([header[12], header[13], header[14], header[15]]);
+        Some((source, Address::v4([header[16], header[17], header[18], header[19]])))
+    } else {
+        let (header, behind) = rest.split_first_chunk::<IPV6_HEADER>()?;
+        let is_ipv6 = kind == ether_type::IPV6 && header[0] >> 4 == 6;
+        if !is_ipv6 || !is_innermost(header[6], behind) {
+            return None;
+        }
+        let (_, addresses) = header.split_first_chunk::<8>()?;
+        let (source, destination) = addresses.split_first_chunk::<16>()?;
+        Some((Address::v6(*source), Address::v6(*destination.first_chunk::<16>()?)))
+    }
+}
+
+/// Whether what stands behind an IP header is certainly no tunnel.
+#[inline(always)]
+fn is_innermost(protocol: u8, behind: &[u8]) -> bool {
+    if protocol == protocol::TCP {
+        return true;
+    }
+    let Some((header, payload)) = behind.split_first_chunk::<UDP_HEADER>() else { return false };
+    let source_port = u16::from_be_bytes([header[0], header[1]]);
+    let destination_port = u16::from_be_bytes([header[2], header[3]]);
+    // Teredo may have any port; what it carries is IPv6.
+    protocol == protocol::UDP
+        && payload.first().is_none_or(|first| first >> 4 != 6)
+        && !tunnel::may_be_udp_tunnel(source_port, destination_port)
+}
+
 /// What stands behind one or two VLAN tags, and where.
 #[inline(never)]
 fn behind_tags(mut kind: u16, frame: &[u8]) -> Option<(u16, usize)> {

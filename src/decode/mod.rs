@@ -44,7 +44,7 @@ pub use compressed::{INFLATED_BYTES_MAX, inflated_payload, is_inflated};
 pub use link::{is_supported, link_name};
 pub use walk::{ENCAPSULATION_LAYERS_MAX, LINK_HEADERS_MAX};
 
-use crate::net::protocol;
+use crate::net::{Address, protocol};
 use crate::packet::{Fragment, LinkType, Packet};
 use crate::stats::Counter;
 
@@ -129,6 +129,13 @@ pub fn uncommon(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Pac
 #[inline(always)]
 pub fn common(link: LinkType, frame: &[u8], wire_length: u32, packet: &mut Packet) -> bool {
     link == LinkType::ETHERNET && fast::ethernet(frame, wire_length, packet).is_some()
+}
+
+/// The addresses of the packet that [`decode`] makes of a frame, if it makes one. None where that
+/// takes more than a look: whoever wants them then decodes it.
+#[inline(always)]
+pub fn addresses(link: LinkType, frame: &[u8]) -> Option<(Address, Address)> {
+    if link == LinkType::ETHERNET { fast::addresses(frame) } else { None }
 }
 
 /// Decodes a datagram that was put together from fragments.

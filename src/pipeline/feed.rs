@@ -1,11 +1,8 @@
-//! How workers get their packets from blocks.
+//! How a worker gets its packets from blocks.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use std::sync::Arc;
 
 use super::{MergeGone, Outbox};
 use crate::capture::{self, Block, Record};
@@ -23,9 +20,7 @@ const PACKETS_PER_TICK: usize = 1 << 19;
 /// Bytes that are held to see whether there are copies among their packets.
 const SAMPLE_BYTES_MAX: usize = 64 << 20;
 /// How many frames ahead of the one that is decoded memory is asked for.
-const FRAMES_AHEAD: usize = 4;
-/// Blocks on their way, for each worker: few, so that they stay in the level-2 caches.
-const BLOCKS_PER_WORKER: usize = 3;
+pub(super) const FRAMES_AHEAD: usize = 4;
 
 impl Frames for Block {
     #[inline]
@@ -36,18 +31,19 @@ impl Frames for Block {
 
 /// A block's place in the run.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+pub(super) struct Place {
     /// The number of the tick that stands before it, and sensor time there.
-    tick: Option<(u64, Timestamp)>,
+    pub(super) tick: Option<(u64, Timestamp)>,
     /// The tick it belongs to.
-    of_tick: u64,
+    pub(super) of_tick: u64,
 }
 
 /// Walks the input and says where ticks are.
-struct Walk {
-    run: capture::Run,
-    clock: SensorClock,
-    tick: u64,
+pub(super) struct Walk {
+    pub(super) run: capture::Run,
+    pub(super) clock: SensorClock,
+    /// The number of the tick that is to come next.
+    pub(super) tick: u64,
     ticked_at: Option<Timestamp>,
     /// Packets since the last tick.
     packets: usize,
@@ -56,7 +52,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(run: capture::Run, held: VecDeque<Block>) -> Walk {
+    pub(super) fn new(run: capture::Run, held: VecDeque<Block>) -> Walk {
         Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, packets: 0, held }
     }
 
@@ -71,7 +67,7 @@ impl Walk {
     }
 
     /// Fills `block` with the next packets; none at the end of the input.
-    fn next(&mut self, block: &mut Block) -> Option<Place> {
+    pub(super) fn next(&mut self, block: &mut Block) -> Option<Place> {
         let tick = self.clock.now().and_then(|now| {
             let since = *self.ticked_at.get_or_insert(now);
             let due = now.nanos_since(since).unsigned_abs() >= NANOS_PER_MINUTE as u64
@@ -139,6 +135,42 @@ pub(super) trait Take {
     fn item(&mut self);
 }
 
+/// The frames of a block, which lie in one buffer as a rule.
+pub(super) struct BlockFrames<'a> {
+    block: &'a Block,
+    only: Option<&'a [u8]>,
+}
+
+impl<'a> BlockFrames<'a> {
+    pub(super) fn new(block: &'a Block) -> BlockFrames<'a> {
+        BlockFrames { block, only: block.only_buffer() }
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(&self, record: &Record) -> &'a [u8] {
+        match self.only {
+            Some(bytes) => &bytes[record.offset as usize..][..record.captured as usize],
+            None => self.block.frame(record),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn frame(&self, record: &Record) -> Frame<'a> {
+        let &Record { time, link, wire_length, .. } = record;
+        Frame { time, link, wire_length, bytes: self.bytes(record) }
+    }
+
+    /// Asks for the beginning of a frame.
+    #[inline(always)]
+    pub(super) fn ask_for(&self, record: Option<&Record>) {
+        if let Some(record) = record
+            && let Some(first) = self.only.and_then(|bytes| bytes.get(record.offset as usize))
+        {
+            prefetch(first);
+        }
+    }
+}
+
 /// Decodes those packets of a block whose numbers are in `range`, and hands them on in order.
 #[inline]
 pub(super) fn decode_block(
@@ -149,26 +181,15 @@ pub(super) fn decode_block(
     take: &mut impl Take,
 ) {
     let records = block.records.get(range.clone()).unwrap_or_default();
-    let only = block.only_buffer();
-    let frame = |record: &Record| match only {
-        Some(bytes) => &bytes[record.offset as usize..][..record.captured as usize],
-        None => block.frame(record),
-    };
+    let frames = BlockFrames::new(block);
     for (number, (at, record)) in range.zip(records.iter().enumerate()) {
-        if let Some(later) = records.get(at + FRAMES_AHEAD)
-            && let Some(first) = only.and_then(|bytes| bytes.get(later.offset as usize))
-        {
-            prefetch(first);
-        }
-        let bytes = frame(record);
+        frames.ask_for(records.get(at + FRAMES_AHEAD));
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
             take.step(step);
         }
         let sensor = clock.at_packet();
-        let frame =
-            Frame { time: record.time, link: record.link, wire_length: record.wire_length, bytes };
-        if intake.take(frame, sensor, number as u32, take.place()) {
+        if intake.take(frames.frame(record), sensor, number as u32, take.place()) {
             take.item();
         }
     }
@@ -252,7 +273,7 @@ pub(super) fn alone(
     walk.run
 }
 
-fn send_tick(
+pub(super) fn send_tick(
     worker: &mut Worker,
     intake: &mut Intake,
     outbox: &Outbox,
@@ -264,7 +285,7 @@ fn send_tick(
     outbox.tick(tick, worker.take_part(outbox.room()), Some(horizon))
 }
 
-fn send_end(
+pub(super) fn send_end(
     worker: &mut Worker,
     intake: &mut Intake,
     outbox: &Outbox,
@@ -276,229 +297,4 @@ fn send_end(
     if outbox.early(tick, intake.take_part()).is_ok() {
         let _gone = outbox.tick(tick, worker.take_part(Part::default()), None);
     }
-}
-
-/// The input, held by one worker at a time.
-pub(super) struct Cursor(Mutex<State>);
-
-struct State {
-    walk: Walk,
-    /// The number of the next block.
-    next: u64,
-    ended: bool,
-}
-
-impl Cursor {
-    pub(super) fn new(run: capture::Run, held: VecDeque<Block>) -> Cursor {
-        Cursor(Mutex::new(State { walk: Walk::new(run, held), next: 0, ended: false }))
-    }
-
-    pub(super) fn into_run(self) -> capture::Run {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).walk.run
-    }
-
-    /// Fills `lists` with the next block and its place. At the end of the input, `lists` is that.
-    fn take(&self, lists: &mut BlockLists) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lists.number = state.next;
-        let place = if state.ended { None } else { state.walk.next(&mut lists.block) };
-        lists.is_end = place.is_none();
-        state.ended |= lists.is_end;
-        lists.end_tick = state.walk.tick;
-        lists.clock = state.walk.clock.clone();
-        let Some(place) = place else { return };
-        state.next += 1;
-        lists.place = place;
-        // Sensor time goes on behind this block before its packets are decoded.
-        for record in &lists.block.records {
-            state.walk.clock.observe(record.time);
-        }
-    }
-}
-
-/// A block and its packets by owner.
-#[derive(Default)]
-pub(super) struct BlockLists {
-    number: u64,
-    block: Block,
-    place: Place,
-    clock: SensorClock,
-    is_end: bool,
-    end_tick: u64,
-    owners: Vec<List>,
-}
-
-/// The packets of a block that one worker owns.
-#[derive(Default)]
-struct List {
-    items: Vec<Item>,
-    /// Time steps, each with the number of items before it.
-    steps: Vec<(usize, TimeStep)>,
-}
-
-/// Blocks on their way between workers.
-pub(super) struct Lists {
-    workers: usize,
-    to: Vec<Sender<Arc<BlockLists>>>,
-    from: Vec<Receiver<Arc<BlockLists>>>,
-    /// Blocks that nobody uses.
-    idle: (Sender<Box<BlockLists>>, Receiver<Box<BlockLists>>),
-}
-
-impl Lists {
-    pub(super) fn new(workers: usize) -> Lists {
-        let count = BLOCKS_PER_WORKER * workers;
-        // Every block on its way fits every inbox, and the end once from each worker.
-        let (to, from) = (0..workers).map(|_| bounded(count + workers)).unzip();
-        let idle = bounded(count);
-        for _ in 0..count {
-            let _full = idle.0.try_send(Box::default());
-        }
-        Lists { workers, to, from, idle }
-    }
-
-    pub(super) fn inboxes(&self) -> Vec<Receiver<Arc<BlockLists>>> {
-        self.from.clone()
-    }
-
-    /// Gives all owners their lists.
-    fn hand_out(&self, lists: BlockLists) {
-        let lists = Arc::new(lists);
-        for to in &self.to {
-            // A worker that has gone needs no lists.
-            let _gone = to.send(Arc::clone(&lists));
-        }
-    }
-
-    /// Whoever is the last to use a block puts it back.
-    fn give_back(&self, lists: Arc<BlockLists>) {
-        if let Some(lists) = Arc::into_inner(lists) {
-            let _full = self.idle.0.try_send(Box::new(lists));
-        }
-    }
-}
-
-/// Lists by owner, as the decoder fills them.
-struct Sorter<'a> {
-    next: Item,
-    owners: &'a mut [List],
-    settings: &'a Settings,
-}
-
-impl Take for Sorter<'_> {
-    #[cold]
-    fn step(&mut self, step: TimeStep) {
-        for list in self.owners.iter_mut() {
-            list.steps.push((list.items.len(), step));
-        }
-    }
-    #[inline]
-    fn place(&mut self) -> &mut Item {
-        &mut self.next
-    }
-    #[inline]
-    fn item(&mut self) {
-        let hash = self.settings.seed.pair(&self.next.packet);
-        let owner = (u128::from(hash) * self.owners.len() as u128) >> 64;
-        if let Some(list) = self.owners.get_mut(owner as usize) {
-            list.items.push(self.next);
-        }
-    }
-}
-
-/// One of several workers.
-pub(super) fn together(
-    cursor: &Cursor,
-    lists: &Lists,
-    inbox: &Receiver<Arc<BlockLists>>,
-    worker: &mut Worker,
-    settings: Arc<Settings>,
-    only: Option<NetworkSet>,
-    outbox: &Outbox,
-) {
-    let mut intake = Intake::new(Arc::clone(&settings), only);
-    // Lists that came before their turn.
-    let mut waiting: BTreeMap<u64, Arc<BlockLists>> = BTreeMap::new();
-    let mut next = 0;
-    let mut reads = true;
-    loop {
-        while let Some(mine) = waiting.remove(&next) {
-            if mine.is_end {
-                send_end(worker, &mut intake, outbox, mine.end_tick, mine.clock.now());
-                return;
-            }
-            if take_lists(&mine, worker, &mut intake, outbox).is_err() {
-                return;
-            }
-            lists.give_back(mine);
-            next += 1;
-        }
-        // Nobody is to sleep, and be woken, who has something to do.
-        if let Ok(received) = inbox.try_recv() {
-            keep(&mut waiting, received, lists);
-            continue;
-        }
-        let idle = if reads { &lists.idle.1 } else { &crossbeam_channel::never() };
-        let mut taken = match idle.try_recv() {
-            Ok(taken) => taken,
-            Err(_) => select! {
-                recv(inbox) -> received => {
-                    let Ok(received) = received else { return };
-                    keep(&mut waiting, received, lists);
-                    continue;
-                }
-                recv(idle) -> taken => {
-                    let Ok(taken) = taken else { return };
-                    taken
-                }
-            },
-        };
-        cursor.take(&mut taken);
-        reads = !taken.is_end;
-        if reads {
-            sort(&mut taken, lists.workers, &mut intake, &settings);
-        }
-        lists.hand_out(*taken);
-    }
-}
-
-/// Keeps lists for their turn. The end comes from each worker that meets it; once is enough.
-fn keep(waiting: &mut BTreeMap<u64, Arc<BlockLists>>, received: Arc<BlockLists>, lists: &Lists) {
-    match waiting.entry(received.number) {
-        Entry::Vacant(place) => _ = place.insert(received),
-        Entry::Occupied(_) => lists.give_back(received),
-    }
-}
-
-fn sort(taken: &mut BlockLists, workers: usize, intake: &mut Intake, settings: &Settings) {
-    taken.owners.resize_with(workers, List::default);
-    for list in &mut taken.owners {
-        list.items.clear();
-        list.steps.clear();
-    }
-    let mut sorter = Sorter { next: Item::default(), owners: &mut taken.owners, settings };
-    decode_block(&taken.block, 0..taken.block.records.len(), &mut taken.clock, intake, &mut sorter);
-}
-
-fn take_lists(
-    lists: &BlockLists,
-    worker: &mut Worker,
-    intake: &mut Intake,
-    outbox: &Outbox,
-) -> Result<(), MergeGone> {
-    if let Some((tick, horizon)) = lists.place.tick {
-        send_tick(worker, intake, outbox, tick, horizon)?;
-    }
-    let Some(mine) = lists.owners.get(outbox.worker) else { return Ok(()) };
-    let mut done = 0;
-    for &(until, step) in &mine.steps {
-        worker.process(mine.items.get(done..until).unwrap_or_default(), &lists.block);
-        worker.time_step(step);
-        done = until;
-    }
-    worker.process(mine.items.get(done..).unwrap_or_default(), &lists.block);
-    if worker.is_part_full() {
-        outbox.early(lists.place.of_tick, worker.take_early_part(outbox.room()))?;
-    }
-    Ok(())
 }

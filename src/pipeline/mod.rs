@@ -1,9 +1,9 @@
 //! Threads: from blocks of packets to merge.
 //!
 //! A cursor, held by one worker at a time, takes the next block of the input. The worker that took
-//! it decodes and hashes its packets and leaves one list for each owner; each owner takes its
-//! lists in the order of the blocks. So no packet is decoded twice, none is handed over singly,
-//! and order is kept. One worker alone needs no lists.
+//! it looks at the addresses of its packets and leaves one list for each owner; each owner decodes
+//! what is on its lists, in the order of the blocks. So no packet is handed over singly, and order
+//! is kept. One worker alone needs no lists.
 //!
 //! Live, each worker has a [ring](crate::capture::ring) of its own, decodes what comes from it, and
 //! hands nothing to anybody; see [`live`].
@@ -35,6 +35,7 @@ pub mod records;
 pub mod services;
 pub mod sources;
 pub mod summary;
+mod together;
 pub mod verdicts;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -50,8 +51,8 @@ use crate::time::Timestamp;
 use crate::worker::duplicates::Copies;
 use crate::worker::part::Part;
 use crate::worker::{Settings, Worker};
-use feed::{Cursor, Lists};
 use merge::Merge;
+use together::{Cursor, Lists};
 
 /// Parts waiting for merge, for each worker; a worker waits when there are more.
 const PARTS_WAITING_MAX: usize = 2;
@@ -135,7 +136,7 @@ pub fn read(
             threads.push(scope.spawn(move || {
                 let _guard = EndsTheProgram;
                 let mut worker = Worker::new(Arc::clone(&settings));
-                feed::together(cursor, lists, &inbox, &mut worker, settings, only, &outbox);
+                together::run(cursor, lists, &inbox, &mut worker, settings, only, &outbox);
                 worker.packets()
             }));
         }

@@ -392,7 +392,9 @@ impl Worker {
             Outcome::Packet => {
                 let outer = u64::from(item.packet.outer_bytes.saturating_sub(outer_bytes));
                 self.part.books.add(hour, Bucket::Encapsulation, 0, outer);
-                let ends = around.ends.rotate_left(1) ^ self.settings.seed.pair(&first.packet);
+                let Packet { source, destination, .. } = first.packet;
+                let pair = self.settings.seed.pair(source, destination);
+                let ends = around.ends.rotate_left(1) ^ pair;
                 let around = Around { ends, layers: around.layers + 1 };
                 // What was put together begins behind the frame's link header.
                 item.packet.ethernet = false;

@@ -277,6 +277,8 @@ fn assert_bounds(link: LinkType, frame: &[u8], wire_length: u32) {
             assert!(packet.payload_captured <= packet.payload_length);
             assert!(packet.payload_length <= packet.bytes);
             assert!(packet.bytes + packet.outer_bytes <= wire_length);
+            let looked = crate::decode::addresses(link, frame);
+            assert!(looked.is_none_or(|ends| ends == (packet.source, packet.destination)));
         }
         Outcome::NonIp { bytes } | Outcome::Undecodable { bytes, .. } => {
             assert!(bytes <= wire_length);
