@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::pcap_file::PcapFormat;
 use super::pcapng_file::Sections;
+use super::scout::{Gait, Scouts};
 use super::{FRAME_BYTES_MAX, RECORD_BYTES_MAX, Record, write_hex};
 
 /// How many bytes are enough to tell a format: the file header of pcap.
@@ -112,7 +113,21 @@ impl Format {
     pub(super) fn walk(&mut self, bytes: &[u8], start: usize, records: &mut Vec<Record>) -> Walked {
         match self {
             Format::Pcap(format) => format.walk(bytes, start, records),
-            Format::Pcapng(sections) => sections.walk(bytes, start, records),
+            Format::Pcapng(sections) => sections.walk(bytes, start, bytes.len(), records),
+        }
+    }
+
+    /// Adds the whole records in `bytes` that begin in `range`, at whose start one does, by scouts.
+    pub(super) fn scout(
+        &mut self,
+        scouts: &mut Scouts,
+        bytes: &[u8],
+        range: (usize, usize),
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        match self {
+            Format::Pcap(format) => format.scout(scouts, bytes, range, records),
+            Format::Pcapng(sections) => scouts.list(bytes, range, sections, records),
         }
     }
 }

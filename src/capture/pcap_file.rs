@@ -72,33 +72,20 @@ impl PcapFormat {
         }
     }
 
-    /// As [`PcapFormat::walk`], of records that begin before `end`, by scouts.
+    /// As [`PcapFormat::walk`], of records that begin in `range`, by scouts.
     pub(super) fn scout(
         &self,
         scouts: &mut Scouts,
         bytes: &[u8],
-        (start, end): (usize, usize),
+        range: (usize, usize),
         records: &mut Vec<Record>,
     ) -> Walked {
         match (self.big_endian, self.record_header_bytes) {
-            (false, 16) => self.scout_as::<false, 16>(scouts, bytes, (start, end), records),
-            (true, 16) => self.scout_as::<true, 16>(scouts, bytes, (start, end), records),
-            (false, _) => self.scout_as::<false, 24>(scouts, bytes, (start, end), records),
-            (true, _) => self.scout_as::<true, 24>(scouts, bytes, (start, end), records),
+            (false, 16) => scouts.list(bytes, range, &mut Steps::<false, 16>(self), records),
+            (true, 16) => scouts.list(bytes, range, &mut Steps::<true, 16>(self), records),
+            (false, _) => scouts.list(bytes, range, &mut Steps::<false, 24>(self), records),
+            (true, _) => scouts.list(bytes, range, &mut Steps::<true, 24>(self), records),
         }
-    }
-
-    fn scout_as<const BIG_ENDIAN: bool, const HEADER: usize>(
-        &self,
-        scouts: &mut Scouts,
-        bytes: &[u8],
-        (start, end): (usize, usize),
-        records: &mut Vec<Record>,
-    ) -> Walked {
-        scouts.go(bytes, start, end, &Steps::<BIG_ENDIAN, HEADER>(self));
-        scouts.gather(start, end, records, |from, until, records| {
-            self.walk_as::<BIG_ENDIAN, HEADER>(bytes, from, until, records)
-        })
     }
 
     /// Adds the whole records in `bytes` that begin at `start` and behind, but before `until`.
@@ -172,6 +159,16 @@ impl<const BIG_ENDIAN: bool, const HEADER: usize> Gait for Steps<'_, BIG_ENDIAN,
     fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)> {
         let offset = usize::from(!BIG_ENDIAN);
         Some((bytes.get(at + offset..at + offset + 3)?, offset))
+    }
+
+    fn walk(
+        &mut self,
+        bytes: &[u8],
+        from: usize,
+        until: usize,
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        self.0.walk_as::<BIG_ENDIAN, HEADER>(bytes, from, until, records)
     }
 }
 

@@ -6,6 +6,7 @@
 //! obsolete packet blocks. Skips all others, also the options of packets.
 
 use super::format::{Damage, Detected, Format, NotACapture, Walked};
+use super::scout::Gait;
 use super::{FRAME_BYTES_MAX, RECORD_BYTES_MAX, Record};
 use crate::packet::LinkType;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -38,6 +39,8 @@ pub(super) struct Sections {
     interfaces: Vec<Interface>,
     /// What a simple packet, which has no stamp, is given.
     last_time: Timestamp,
+    /// How often the byte order or the interfaces have changed.
+    changes: usize,
 }
 
 /// An interface description.
@@ -83,18 +86,6 @@ impl Sections {
         })
     }
 
-    /// Adds the packets of the whole blocks in `bytes` from `start` on.
-    pub(super) fn walk(&mut self, bytes: &[u8], start: usize, records: &mut Vec<Record>) -> Walked {
-        let mut at = start;
-        loop {
-            match self.block(bytes, at, records) {
-                Ok(Some(length)) => at += length,
-                Ok(None) => return Walked { consumed: at, damage: None },
-                Err(damage) => return Walked { consumed: at, damage: Some(damage) },
-            }
-        }
-    }
-
     /// Takes the block at `at`: its length, or `None` when it is not all there.
     #[inline]
     fn block(
@@ -111,30 +102,23 @@ impl Sections {
         if kind == SECTION_HEADER {
             // The length in front is in the order that the magic behind it tells.
             self.big_endian = self.order(magic)?;
+            self.changes += 1;
         }
-        let length = self.u32(rest, 4).unwrap_or_default();
-        let total = length as usize;
-        if !(BLOCK_BYTES_MIN..=RECORD_BYTES_MAX).contains(&total) || !total.is_multiple_of(4) {
-            return Err(Damage::BlockLength(length));
-        }
-        let Some(block) = rest.get(..total) else {
-            return Ok(None);
-        };
-        let again = self.u32(block, total - BLOCK_TAIL_BYTES).unwrap_or_default();
-        if again != length {
-            return Err(Damage::BlockLengthsDiffer(length, again));
-        }
-        let body = block.get(BLOCK_HEAD_BYTES..total - BLOCK_TAIL_BYTES).unwrap_or_default();
+        let Some((total, body)) = self.whole_block(rest)? else { return Ok(None) };
         let offset = at + BLOCK_HEAD_BYTES;
-        let short = Damage::BlockLength(length);
+        let short = Damage::BlockLength(total as u32);
         match kind {
             ENHANCED_PACKET => {
                 let interface = self.u32(body, 0).ok_or(short)?;
-                records.push(self.stamped_packet(body, offset, interface, short)?);
+                let record = self.stamped_packet(body, offset, interface, short)?;
+                self.last_time = record.time;
+                records.push(record);
             }
             OBSOLETE_PACKET => {
                 let interface = self.u16(body, 0).ok_or(short)?;
-                records.push(self.stamped_packet(body, offset, interface.into(), short)?);
+                let record = self.stamped_packet(body, offset, interface.into(), short)?;
+                self.last_time = record.time;
+                records.push(record);
             }
             SIMPLE_PACKET => records.push(self.simple_packet(body, offset, short)?),
             INTERFACE_DESCRIPTION => {
@@ -142,11 +126,29 @@ impl Sections {
                     return Err(Damage::TooManyInterfaces(INTERFACES_MAX));
                 }
                 self.interfaces.push(self.interface(body, short)?);
+                self.changes += 1;
             }
             SECTION_HEADER => self.begin_section(body)?,
             _ => {}
         }
         Ok(Some(total))
+    }
+
+    /// The length of the block with which `rest` begins, and its body; none where it is not all there.
+    #[inline(always)]
+    fn whole_block<'a>(&self, rest: &'a [u8]) -> Result<Option<(usize, &'a [u8])>, Damage> {
+        let length = self.u32(rest, 4).unwrap_or_default();
+        let total = length as usize;
+        if !(BLOCK_BYTES_MIN..=RECORD_BYTES_MAX).contains(&total) || !total.is_multiple_of(4) {
+            return Err(Damage::BlockLength(length));
+        }
+        let Some(block) = rest.get(..total) else { return Ok(None) };
+        let again = self.u32(block, total - BLOCK_TAIL_BYTES).unwrap_or_default();
+        if again != length {
+            return Err(Damage::BlockLengthsDiffer(length, again));
+        }
+        let body = block.get(BLOCK_HEAD_BYTES..total - BLOCK_TAIL_BYTES).unwrap_or_default();
+        Ok(Some((total, body)))
     }
 
     /// A new section: what was known of the one before is void. Its options say who wrote it and
@@ -216,7 +218,7 @@ impl Sections {
     /// interface: stamp at 4 and 8, captured length at 12, wire length at 16, frame at 20.
     #[inline]
     fn stamped_packet(
-        &mut self,
+        &self,
         body: &[u8],
         offset: usize,
         interface_id: u32,
@@ -237,10 +239,8 @@ impl Sections {
         if captured as usize > body.len() - FRAME {
             return Err(Damage::FrameBeyondBlock(captured));
         }
-        let time = interface.time((u64::from(high) << 32) | u64::from(low));
-        self.last_time = time;
         Ok(Record {
-            time,
+            time: interface.time((u64::from(high) << 32) | u64::from(low)),
             offset: (offset + FRAME) as u32,
             captured,
             wire_length: wire_length.max(captured),
@@ -284,6 +284,60 @@ impl Sections {
     fn u16(&self, bytes: &[u8], at: usize) -> Option<u16> {
         let field = *bytes.get(at..)?.first_chunk()?;
         Some(if self.big_endian { u16::from_be_bytes(field) } else { u16::from_le_bytes(field) })
+    }
+}
+
+impl Gait for Sections {
+    /// Enhanced packets only, which nearly all blocks are.
+    #[inline(always)]
+    fn step(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
+        let rest = bytes.get(at..)?;
+        if self.u32(rest, 0)? != ENHANCED_PACKET {
+            return None;
+        }
+        let (total, body) = self.whole_block(rest).ok()??;
+        let interface = self.u32(body, 0)?;
+        let offset = at + BLOCK_HEAD_BYTES;
+        let record = self.stamped_packet(body, offset, interface, Damage::CutRecord).ok()?;
+        Some((record, at + total))
+    }
+
+    fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)> {
+        let kind = bytes.get(at..at + 4)?;
+        (self.u32(kind, 0)? == ENHANCED_PACKET).then_some((kind, 0))
+    }
+
+    /// The second length of the block at `next`, which is looked at together with its header.
+    #[inline(always)]
+    fn far(&self, bytes: &[u8], next: usize) -> usize {
+        let length = bytes.get(next..).and_then(|rest| self.u32(rest, 4));
+        (next + length.unwrap_or_default() as usize).saturating_sub(BLOCK_TAIL_BYTES)
+    }
+
+    fn walk(
+        &mut self,
+        bytes: &[u8],
+        from: usize,
+        until: usize,
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        let mut at = from;
+        while at < until {
+            match self.block(bytes, at, records) {
+                Ok(Some(length)) => at += length,
+                Ok(None) => break,
+                Err(damage) => return Walked { consumed: at, damage: Some(damage) },
+            }
+        }
+        Walked { consumed: at, damage: None }
+    }
+
+    fn changes(&self) -> usize {
+        self.changes
+    }
+
+    fn pass(&mut self, last: &Record) {
+        self.last_time = last.time;
     }
 }
 

@@ -8,8 +8,8 @@ use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
 
 use super::buffer::Buffer;
+use super::format::Format;
 use super::map::Window;
-use super::pcap_file::PcapFormat;
 use super::scout::Scouts;
 use super::source::Progress;
 use super::{Damage, Record};
@@ -55,7 +55,7 @@ impl Plain {
     /// file ends soon, or cannot be mapped.
     pub(super) fn list(
         &mut self,
-        format: &PcapFormat,
+        format: &mut Format,
         offset: u64,
         records: &mut Vec<Record>,
     ) -> Option<Listed> {
@@ -74,7 +74,7 @@ impl Plain {
 
     fn list_in_window(
         &mut self,
-        format: &PcapFormat,
+        format: &mut Format,
         offset: u64,
         records: &mut Vec<Record>,
     ) -> Option<Listed> {

@@ -87,7 +87,7 @@ impl Reader {
 
     /// The next packets of a file that is mapped.
     fn list_mapped(&mut self, records: &mut Vec<Record>) -> Option<Arc<Buffer>> {
-        let (Some(plain), Some(Format::Pcap(format))) = (&mut self.plain, &self.format) else {
+        let (Some(plain), Some(format)) = (&mut self.plain, &mut self.format) else {
             return None;
         };
         let Listed { buffer, offset, damage } = plain.list(format, self.offset, records)?;

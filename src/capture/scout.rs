@@ -24,15 +24,41 @@ const SHORT_BYTES: usize = 4 * LINE_BYTES;
 /// A record that does not begin within so many bytes is not looked for.
 const SEARCHED_BYTES_MAX: usize = 16 * 1024;
 
-/// What scouts know of a format.
+/// What scouts know of a format, and how it is walked through where they are not believed.
 pub(super) trait Gait {
     /// The record at `at` and where the next one begins; none where it is not whole, or such that it
-    /// may be none at all.
+    /// may be none at all, or that it says something of those behind it.
     fn step(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)>;
 
     /// Bytes that most records have in common with the one at `at`, and how far from a record's
     /// beginning they stand.
     fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)>;
+
+    /// Where that begins which [`Gait::step`] will look at, when the record at `next`, whose header has
+    /// been asked for, is behind.
+    fn far(&self, bytes: &[u8], next: usize) -> usize {
+        let _ = bytes;
+        next
+    }
+
+    /// Adds the whole records that begin at `from` or behind, but before `until`.
+    fn walk(
+        &mut self,
+        bytes: &[u8],
+        from: usize,
+        until: usize,
+        records: &mut Vec<Record>,
+    ) -> Walked;
+
+    /// How often a walk has come upon something that changes what [`Gait::step`] says.
+    fn changes(&self) -> usize {
+        0
+    }
+
+    /// Records were taken from a scout, `last` the last of them.
+    fn pass(&mut self, last: &Record) {
+        let _ = last;
+    }
 }
 
 /// See the module.
@@ -50,8 +76,39 @@ struct Scout {
 }
 
 impl Scouts {
-    /// Sends scouts to the records of `bytes` between `start`, where one begins, and `end`.
-    pub(super) fn go(&mut self, bytes: &[u8], start: usize, end: usize, gait: &impl Gait) {
+    /// Adds the whole records of `bytes` that begin between `start`, where one does, and `end`.
+    pub(super) fn list(
+        &mut self,
+        bytes: &[u8],
+        (start, end): (usize, usize),
+        gait: &mut impl Gait,
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        self.go(bytes, start, end, gait);
+        let changes = gait.changes();
+        let mut at = start;
+        for (number, scout) in self.0.iter().enumerate() {
+            if scout.first == at && gait.changes() == changes {
+                records.extend_from_slice(&scout.found);
+                if let Some(last) = scout.found.last() {
+                    gait.pass(last);
+                }
+                at = scout.at;
+            }
+            let until = stretch(number, start, end).end;
+            if at < until {
+                let walked = gait.walk(bytes, at, until, records);
+                if walked.damage.is_some() || walked.consumed < until {
+                    return walked;
+                }
+                at = walked.consumed;
+            }
+        }
+        Walked { consumed: at, damage: None }
+    }
+
+    /// Sends scouts to the records of `bytes` between `start` and `end`.
+    fn go(&mut self, bytes: &[u8], start: usize, end: usize, gait: &impl Gait) {
         for (number, scout) in self.0.iter_mut().enumerate() {
             scout.found.clear();
             Range { start: scout.first, end: scout.until } = stretch(number, start, end);
@@ -77,33 +134,6 @@ impl Scouts {
             }
         }
     }
-
-    /// Adds what was found to `records`, as far as it is beyond doubt; the rest of what lies between
-    /// `start` and `end` by `walk`: from one place on, as long as records begin before another.
-    pub(super) fn gather(
-        &self,
-        start: usize,
-        end: usize,
-        records: &mut Vec<Record>,
-        walk: impl Fn(usize, usize, &mut Vec<Record>) -> Walked,
-    ) -> Walked {
-        let mut at = start;
-        for (number, scout) in self.0.iter().enumerate() {
-            if scout.first == at {
-                records.extend_from_slice(&scout.found);
-                at = scout.at;
-            }
-            let until = stretch(number, start, end).end;
-            if at < until {
-                let walked = walk(at, until, records);
-                if walked.damage.is_some() || walked.consumed < until {
-                    return walked;
-                }
-                at = walked.consumed;
-            }
-        }
-        Walked { consumed: at, damage: None }
-    }
 }
 
 /// What a scout goes over.
@@ -125,7 +155,7 @@ impl Scout {
             self.until = here;
             return false;
         };
-        ask_for(bytes, next);
+        ask_for(bytes, gait.far(bytes, next));
         ask_for(bytes, here + LINE_BYTES);
         // Of what is neither empty nor full, somebody may want the contents: questions, answers.
         if next - here <= SHORT_BYTES {
@@ -173,46 +203,61 @@ mod tests {
     use crate::packet::LinkType;
     use crate::time::Timestamp;
 
-    /// Records of one byte for their length, marked by 7 behind it. Scouts doubt those of 8 bytes.
+    /// Records of one byte for their length, marked by 7 behind it. After each of 8 bytes all are
+    /// longer by one.
     #[derive(Default)]
     struct Toy {
         steps: Cell<usize>,
+        walks: usize,
+        length: usize,
     }
 
     impl Toy {
-        fn record(bytes: &[u8], at: usize) -> Option<(Record, usize)> {
-            let next = at + usize::from(*bytes.get(at)?).max(2);
+        fn record(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
+            let next = at + usize::from(*bytes.get(at)?).max(2) + self.length;
             let record = Record {
                 time: Timestamp(0),
                 offset: at as u32,
-                captured: (next - at) as u32,
+                captured: u32::from(bytes[at]),
                 wire_length: 0,
                 buffer: 0,
                 link: LinkType::ETHERNET,
             };
             (next <= bytes.len()).then_some((record, next))
         }
-
-        fn walk(bytes: &[u8], from: usize, until: usize, records: &mut Vec<Record>) -> Walked {
-            let mut at = from;
-            while at < until
-                && let Some((record, next)) = Toy::record(bytes, at)
-            {
-                records.push(record);
-                at = next;
-            }
-            Walked { consumed: at, damage: None }
-        }
     }
 
     impl Gait for Toy {
         fn step(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
             self.steps.set(self.steps.get() + 1);
-            Toy::record(bytes, at).filter(|(record, _)| record.captured != 8)
+            self.record(bytes, at).filter(|(record, _)| record.captured != 8)
         }
 
         fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)> {
             Some((bytes.get(at + 1..at + 2)?, 1))
+        }
+
+        fn walk(
+            &mut self,
+            bytes: &[u8],
+            from: usize,
+            until: usize,
+            records: &mut Vec<Record>,
+        ) -> Walked {
+            self.walks += 1;
+            let mut at = from;
+            while at < until
+                && let Some((record, next)) = self.record(bytes, at)
+            {
+                self.length += usize::from(record.captured == 8);
+                records.push(record);
+                at = next;
+            }
+            Walked { consumed: at, damage: None }
+        }
+
+        fn changes(&self) -> usize {
+            self.length
         }
     }
 
@@ -224,28 +269,25 @@ mod tests {
             end in 0..3_500_usize,
         ) {
             let (start, end) = (start.min(bytes.len()), end.min(bytes.len()));
-            let toy = Toy::default();
             let mut scouts = Scouts::default();
             for _again in 0..2 {
-                scouts.go(&bytes, start, end, &toy);
+                let (mut toy, mut walker) = (Toy::default(), Toy::default());
                 let (mut found, mut expected) = (Vec::new(), Vec::new());
-                let walk = |from, until, records: &mut _| Toy::walk(&bytes, from, until, records);
-                let walked = scouts.gather(start, end, &mut found, walk);
-                prop_assert_eq!(walked, Toy::walk(&bytes, start, end, &mut expected));
+                let walked = scouts.list(&bytes, (start, end), &mut toy, &mut found);
+                prop_assert_eq!(walked, walker.walk(&bytes, start, end, &mut expected));
                 prop_assert_eq!(&found, &expected);
+                // Each goes over its stretch once, and looks for its beginning among marks.
+                prop_assert!(toy.steps.get() <= 2 * SCOUTS * (bytes.len() + 2));
             }
-            // Each goes over its stretch once, and looks for its beginning among marks.
-            prop_assert!(toy.steps.get() <= 4 * SCOUTS * (bytes.len() + 2));
         }
     }
 
     #[test]
     fn of_plain_records_nothing_is_left_to_the_walk() {
         let bytes = [6, 7, 0, 0, 1, 0].repeat(2_000);
-        let (mut scouts, mut found) = (Scouts::default(), Vec::new());
-        scouts.go(&bytes, 0, bytes.len(), &Toy::default());
-        let walked = scouts.gather(0, bytes.len(), &mut found, |from, _, _| panic!("from {from}"));
-        assert_eq!((walked.consumed, found.len()), (bytes.len(), 2_000));
+        let (mut toy, mut found) = (Toy::default(), Vec::new());
+        let walked = Scouts::default().list(&bytes, (0, bytes.len()), &mut toy, &mut found);
+        assert_eq!((walked.consumed, found.len(), toy.walks), (bytes.len(), 2_000, 0));
     }
 
     #[test]

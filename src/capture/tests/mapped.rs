@@ -2,9 +2,16 @@
 
 use std::fs::File;
 
-use super::write::{Kind, Sample, write};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::write::{KINDS, Kind, Sample, Writer, read, write};
 use crate::capture::buffer::Buffer;
+use crate::capture::format::{Detected, detect};
+use crate::capture::scout::Scouts;
 use crate::capture::{Block, Damage, Filter, Outcome, Plan, Run};
+use crate::packet::LinkType;
 use crate::time::Timestamp;
 
 const MEBIBYTE: usize = 1 << 20;
@@ -43,7 +50,8 @@ fn check<'a>(block: &Block, samples: &mut impl Iterator<Item = &'a Sample>) {
     for (record, frame) in block.frames() {
         let sample = samples.next().expect("no more packets than there are");
         let wire_length = sample.wire_length.max(frame.len() as u32);
-        assert_eq!((record.time, record.wire_length), (sample.time, wire_length));
+        assert_eq!((record.time, record.link), (sample.time, sample.link));
+        assert_eq!(record.wire_length, wire_length);
         assert!(frame == sample.frame);
     }
 }
@@ -56,9 +64,14 @@ fn packets_of_all_lengths_are_seen_where_they_are_mapped() {
         packets(seconds, 5 * MEBIBYTE, length)
     });
     let samples: Vec<Sample> = parts.flatten().collect();
-    for (kind, big_endian) in
-        [(Kind::PcapMicros, false), (Kind::PcapNanos, true), (Kind::PcapModified, false)]
-    {
+    for (kind, big_endian) in [
+        (Kind::PcapMicros, false),
+        (Kind::PcapNanos, true),
+        (Kind::PcapModified, false),
+        (Kind::PcapngEnhanced, false),
+        (Kind::PcapngEnhanced, true),
+        (Kind::PcapngObsolete, false),
+    ] {
         let written = write(kind, big_endian, &samples);
         let (_file, mut run) = open(&written.bytes);
         let (mut block, mut expected) = (Block::default(), samples.iter());
@@ -74,6 +87,68 @@ fn packets_of_all_lengths_are_seen_where_they_are_mapped() {
         let [read] = run.files() else { panic!() };
         assert_eq!(read.outcome, Outcome::Whole);
         assert_eq!(run.progress().bytes_read(), written.bytes.len() as u64);
+    }
+}
+
+#[test]
+fn what_changes_how_packets_are_read_changes_those_behind_it() {
+    let mut writer = Writer::new(false);
+    for (number, sample) in packets(1_700_000_000, 24 * MEBIBYTE, 300).iter().enumerate() {
+        if number % 30_000 == 0 {
+            // Other units from here on, or the other byte order.
+            writer.big_endian ^= number % 60_000 == 0;
+            let resolution = if number % 60_000 == 0 { 6 } else { 9 };
+            writer.section().interface(LinkType::ETHERNET, 0, Some(resolution));
+        } else if number % 10_000 == 0 {
+            writer.interface(LinkType::RAW, 0, Some(9));
+        } else if number % 1_000 == 0 {
+            let wire_length = writer.body(|body| _ = body.u32(4).raw(b"none"));
+            writer.block(3, &wire_length);
+        } else if number % 777 == 0 {
+            writer.block(5, b"statistics!!");
+        }
+        let is_second = number % 30_000 > 10_000;
+        writer.enhanced(is_second.into(), sample.time.0 as u64 / 1_000, sample);
+    }
+    let (expected, outcome) = read(writer.bytes.clone(), 64 * 1024);
+    assert_eq!(outcome, Outcome::Whole);
+    let (_file, mut run) = open(&writer.bytes);
+    let (mut block, mut expected) = (Block::default(), expected.iter());
+    let mut mapped = 0;
+    while run.next_block(&mut block) {
+        check(&block, &mut expected);
+        mapped += u64::from(is_mapped(&block));
+    }
+    assert_eq!(expected.next(), None);
+    assert!(mapped > 30, "{mapped}");
+}
+
+proptest! {
+    #[test]
+    fn scouts_and_a_walk_agree_on_damaged_files(
+        kind in select(&KINDS[..]),
+        big_endian in any::<bool>(),
+        length in 2_usize..2_000,
+        damage in vec((any::<Index>(), any::<u8>()), 0..9),
+    ) {
+        let mut written = write(kind, big_endian, &packets(1_700_000_000, 200_000, length));
+        for (place, value) in damage {
+            let place = place.index(written.bytes.len());
+            written.bytes[place] = value;
+        }
+        let formats = || match detect(&written.bytes) {
+            Detected::Capture(format, start) => Some((format, start)),
+            _ => None,
+        };
+        let (Some((mut one, start)), Some((mut other, _))) = (formats(), formats()) else {
+            return Ok(());
+        };
+        let (mut listed, mut walked) = (Vec::new(), Vec::new());
+        let range = (start, written.bytes.len());
+        let by_scouts = one.scout(&mut Scouts::default(), &written.bytes, range, &mut listed);
+        prop_assert_eq!(by_scouts, other.walk(&written.bytes, start, &mut walked));
+        prop_assert_eq!(listed, walked);
+        prop_assert_eq!(format!("{one:?}"), format!("{other:?}"));
     }
 }
 
