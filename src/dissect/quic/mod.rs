@@ -236,7 +236,7 @@ impl Initials {
         self.make_room(connection.stream.memory_bytes());
         // There is one as a rule, and each holds keys.
         self.open.reserve_exact(1);
-        self.open.push(connection);
+        self.open.push(*connection);
         self.repeated = self.repeated.saturating_add(u8::from(is_repeated));
         if self.repeated < INITIALS_REPEATED_MAX {
             return Progress::Incomplete;
@@ -250,7 +250,7 @@ impl Initials {
         &mut self,
         initial: &Initial<'_>,
         buffer: &mut Vec<u8>,
-    ) -> Option<(Connection, Range<usize>)> {
+    ) -> Option<(Box<Connection>, Range<usize>)> {
         let schemes = scheme::schemes(initial.version);
         let mut tried = None;
         let mut opened = None;
@@ -274,7 +274,7 @@ impl Initials {
             }
         }
         if let Some((at, range)) = opened {
-            return Some((self.open.remove(at), range));
+            return Some((Box::new(self.open.remove(at)), range));
         }
         if !initial.may_carry_its_key() {
             return None;
@@ -285,7 +285,8 @@ impl Initials {
                 // Another first id of the same client's connection: after a Retry, which makes the
                 // client say everything again (RFC 9000, 17.2.5.2), or after version negotiation.
                 self.open.retain(|known| *known.source != *initial.source);
-                return Some((Connection::new(scheme, initial, keys), range));
+                // Its keys are long, and most connections are done with at once.
+                return Some((Box::new(Connection::new(scheme, initial, keys)), range));
             }
         }
         None
