@@ -151,7 +151,9 @@ pub struct Loads<K> {
     /// Flows that followed, or may yet be told to have, by client and first stamp; with the last
     /// hour in which they are known to have had packets.
     remembered: HashMap<(Address, Timestamp), (Told, Hour), RandomState>,
-    clients: HashMap<u32, Load, RandomState>,
+    /// Whose load is where in `loads`, where none is moved as the table grows.
+    clients: HashMap<u32, u32, RandomState>,
+    loads: Vec<Load>,
     tells_leaders: bool,
     dropped: u64,
 }
@@ -201,6 +203,7 @@ impl<K: Copy> Loads<K> {
             waiting: Vec::new(),
             remembered: HashMap::default(),
             clients: HashMap::default(),
+            loads: Vec::new(),
             tells_leaders,
             dropped: 0,
         }
@@ -230,6 +233,7 @@ impl<K: Copy> Loads<K> {
     /// Forgets what clients have loaded: numbers are given anew. What open flows followed stays.
     pub fn forget(&mut self) {
         self.clients.clear();
+        self.loads.clear();
         self.remembered.values_mut().for_each(|(told, _)| told.leaders = None);
     }
 
@@ -266,6 +270,7 @@ impl<K: Copy> Loads<K> {
         }
         if self.clients.len() > CLIENTS_MAX {
             self.clients.clear();
+            self.loads.clear();
         }
         for (at, &key) in sorted.iter().enumerate() {
             if let Some(&ahead) = sorted.get(at + AHEAD) {
@@ -320,7 +325,11 @@ impl<K: Copy> Loads<K> {
     }
 
     fn step(&mut self, begun: &Begun<K>) -> Told {
-        let load = self.clients.entry(begun.client).or_default();
+        let load = *self.clients.entry(begun.client).or_insert(self.loads.len() as u32) as usize;
+        if load == self.loads.len() {
+            self.loads.push(Load::default());
+        }
+        let Some(load) = self.loads.get_mut(load) else { return Told::default() };
         let bytes = match begun.step {
             Step::Resumed(bytes) => bytes,
             _ => ANY_BYTES,
