@@ -12,6 +12,9 @@ use crate::catalogue::{Catalogue, Finding, SourceFile};
 /// The files of `signatures/` when the program was built, in their packed form.
 pub const EMBEDDED: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.packed"));
 
+/// What the build script has made of them.
+pub const TABLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalogue.tables"));
+
 /// Which catalogue to use.
 #[derive(Clone, Debug, Default)]
 pub struct SignatureOptions {
@@ -58,7 +61,7 @@ pub fn load(options: &SignatureOptions) -> Result<Catalogue, LoadError> {
     match &options.signatures {
         Some(packed) if packed.is_file() => Catalogue::from_packed(read_text(packed)?, &local),
         Some(folder) => Catalogue::from_sources(&read_catalogue(folder)?, &local),
-        None => Catalogue::from_packed(EMBEDDED, &local),
+        None => Catalogue::from_program(EMBEDDED, TABLES, &local),
     }
     .map_err(LoadError::Findings)
 }

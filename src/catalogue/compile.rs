@@ -1,34 +1,26 @@
-//! From the packed form to what can be asked: apps, rules and their indexes.
+//! From the packed form to what can be asked: the tables, and what is read at each start.
 //!
-//! Files may come in any order: everything is sorted before it is numbered. Of an app only its id
-//! and its names are read here; its other words are when somebody asks for them, so that a sensor
-//! starts in milliseconds.
+//! Of an app only its id and its names are in the tables; its other words are read when somebody
+//! asks for them, so that a sensor starts in milliseconds.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use foldhash::fast::RandomState;
 use serde::de::DeserializeOwned;
 
 use super::addresses::{PortRange, parse_network};
 use super::document::{Document, SourceFile};
 use super::finding::Finding;
 use super::format::{AppFile, Edition, NetSection, Role, Scope};
-use super::index::{Index, Reserved, RuleNumber};
+use super::index::RuleNumber;
 use super::lines::{AppFields, Line, body, damaged, lines};
-use super::packed::{self, END, NOTHING, VENDORS_FILE, mark};
-use super::pattern::Pattern;
+use super::packed::{self, END, NOTHING, VENDORS_FILE};
+use super::tables::{AppRecord, JsonRecord, Place, Source, Tables, VendorRecord, numbers};
+use super::tabulate::{INFRA_FILE, InfraNames, Placed, Reader, push_own, tabulate, unusable};
 use super::vocabulary::{
     CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor,
 };
-use super::{App, AppEntry, Catalogue, Owner, Place, Resolver, Rule, Source, VendorEntry};
-
-/// Bytes of the packed form for each name in it, about: how much room is made at first.
-const BYTES_PER_NAME: usize = 128;
-
-/// What a template of rules has in place of words.
-const NO_TEXT: Place = Place { source: Source::Own, start: 0, length: 0 };
+use super::{App, Catalogue, Resolver, Rule, RuleKind};
 
 /// Puts source files into the packed form.
 ///
@@ -83,90 +75,43 @@ pub(super) fn check_packed(text: &str) -> Result<(), Vec<Finding>> {
 }
 
 /// Builds the catalogue from its packed form and that of the operator's own files, which may be
-/// empty. An app of the operator's own replaces one of the same id.
+/// empty. The tables are made of these unless they are there already.
 ///
 /// # Errors
 /// What would make the answer depend on the order of files, or cannot be matched at all.
-pub(super) fn compile(base: Cow<'static, str>, local: &str) -> Result<Catalogue, Vec<Finding>> {
-    let mut compiler = Compiler::default();
-    let names = base.len() / BYTES_PER_NAME;
-    compiler.catalogue.base = Index::with_room(names);
-    compiler.catalogue.rules.reserve(names);
-    let mut infra = Vec::new();
-    let mut labels = Vec::new();
-    // Local files come last, so that their words replace the catalogue's.
-    let mut all = lines(&base, false)?;
-    if !local.is_empty() {
-        all.extend(lines(local, true)?);
+pub(super) fn compile(
+    base: Cow<'static, str>,
+    tables: Option<Tables>,
+    local: &str,
+) -> Result<Catalogue, Vec<Finding>> {
+    let (tables, findings) = match tables {
+        Some(tables) => (tables, Vec::new()),
+        None => tabulate(&base, local, &TypedReader)?,
+    };
+    let kinds = tables.kinds.lines().map(RuleKind::read).collect::<Result<_, _>>();
+    let kinds = kinds.map_err(|reason| damaged(0, reason))?;
+    let apps = (0..tables.apps.len()).map(|_| OnceLock::new()).collect();
+    let packed = [base, Cow::Owned(local.to_owned())];
+    let catalogue = Catalogue { packed, tables, kinds, apps, ..Catalogue::default() };
+    let mut compiler = Compiler { catalogue, findings };
+    compiler.read_shared()?;
+    compiler.read_addresses()?;
+    // Those of names and of addresses, by app.
+    compiler.findings.sort_by_key(|(place, _)| *place);
+    match compiler.findings.is_empty() {
+        true => Ok(compiler.catalogue),
+        false => Err(compiler.findings.into_iter().map(|(_, finding)| finding).collect()),
     }
-    // Most of what is held here are the lines of apps, so those are not moved to another list.
-    let shared = all.extract_if(.., |line| line.app.is_none()).collect::<Vec<_>>();
-    for line in &shared {
-        let catalogue = &mut compiler.catalogue;
-        match line.path {
-            "catalogue.toml" if line.is_local => {}
-            "catalogue.toml" => {
-                catalogue.release = line.json::<ReleaseFile>(line.content)?.version;
-            }
-            "categories.toml" => {
-                let file: CategoriesFile = line.json(line.content)?;
-                catalogue.categories.extend(file.categories);
-            }
-            "tags.toml" => catalogue.tags.extend(line.json::<TagsFile>(line.content)?.tags),
-            VENDORS_FILE => {
-                let entry =
-                    |(id, words)| VendorEntry { id: line.place(id), words: line.place(words) };
-                catalogue.vendors.push(line.vendors()?.into_iter().map(entry).collect());
-            }
-            "infra.toml" => infra.push(line),
-            "labels.toml" => labels.push(line),
-            _ => {}
-        }
-    }
-    all.sort_by(|a, b| a.app_key().cmp(&b.app_key()));
-    compiler.catalogue.apps.reserve(all.len());
-    compiler.catalogue.files.reserve(all.len());
-    let mut previous: Option<(&str, bool)> = None;
-    // Many apps reserve the same labels, most of them none.
-    let mut reserved: HashMap<&str, Arc<Reserved>, RandomState> = HashMap::default();
-    for line in &all {
-        let Some(app) = &line.app else { continue };
-        match previous {
-            Some((id, was_local)) if id == app.id => {
-                if was_local == line.is_local {
-                    compiler.findings.push(same_id(app.id, line.path));
-                }
-                continue;
-            }
-            _ => previous = Some((app.id, line.is_local)),
-        }
-        let labels = app.reserved;
-        let reserved = reserved.entry(labels).or_insert_with(|| Arc::new(Reserved::new(labels)));
-        compiler.add_app(line, app, reserved)?;
-    }
-    // Of two words for one label the first holds, which is the operator's own.
-    for line in labels.into_iter().rev() {
-        for section in &line.json::<LabelsFile>(line.content)?.label {
-            compiler.catalogue.labels.add(section);
-        }
-    }
-    infra.sort_by_key(|line| line.path);
-    for line in infra {
-        compiler.add_infra(line.json(line.content)?, line);
-    }
-    drop((all, shared, reserved));
-    compiler.finish(base, local)
 }
 
 /// Reads the words of an app.
 pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
-    let AppEntry { file, words, .. } = &catalogue.apps[number];
-    let path = catalogue.files[*file as usize];
-    let file: AppFile = words_of(catalogue, *words);
+    let AppRecord { path, words, .. } = catalogue.app_record(number);
+    let file: AppFile = words_of(catalogue, words);
     let vendor = vendor(catalogue, &file.vendor);
     let suite = file.suite.as_deref().and_then(|id| catalogue.number_of(id));
     let suite_name = suite.map(|suite| {
-        let suite: AppFile = words_of(catalogue, catalogue.apps[suite].words);
+        let suite: AppFile = words_of(catalogue, catalogue.app_record(suite).words);
         suite.name.into()
     });
     Box::new(App {
@@ -197,9 +142,12 @@ pub(super) fn app(catalogue: &Catalogue, number: usize) -> Box<App> {
 
 /// Reads who a vendor is; the operator's own words come last and win.
 pub(super) fn vendor(catalogue: &Catalogue, id: &str) -> Option<Vendor> {
-    catalogue.vendors.iter().rev().find_map(|vendors| {
-        let found = vendors.binary_search_by(|vendor| catalogue.at(vendor.id).cmp(id)).ok()?;
-        Some(words_of(catalogue, vendors[found].words))
+    catalogue.tables.vendors.iter().rev().find_map(|vendors| {
+        let vendors = vendors.records();
+        let read = |vendor| VendorRecord::read(numbers(vendor));
+        let found =
+            vendors.binary_search_by(|vendor| catalogue.at(read(vendor).id).cmp(id)).ok()?;
+        Some(words_of(catalogue, read(&vendors[found]).words))
     })
 }
 
@@ -209,154 +157,57 @@ fn words_of<T: DeserializeOwned>(catalogue: &Catalogue, place: Place) -> T {
     serde_json::from_str(catalogue.at(place)).expect("the packed form was read before")
 }
 
-#[derive(Default)]
 struct Compiler {
     catalogue: Catalogue,
-    findings: Vec<Finding>,
-    /// Rules that another one hides.
-    shadowed: Vec<RuleNumber>,
+    findings: Vec<Placed>,
 }
 
 impl Compiler {
-    fn add_app(
-        &mut self,
-        line: &Line<'_>,
-        app: &AppFields<'_>,
-        reserved: &Arc<Reserved>,
-    ) -> Result<(), Vec<Finding>> {
-        let number = self.catalogue.apps.len() as u32;
-        let file = self.file(line);
-        let template = Rule {
-            owner: Owner::App(number),
-            role: Role::Infra,
-            edition: None,
-            cname: false,
-            is_local: line.is_local,
-            file,
-            text: NO_TEXT,
-        };
-        for section in app.sections() {
-            self.add_section(line, section, &template, reserved)?;
-        }
-        if app.net != "[]" {
-            for section in line.json::<Vec<NetSection>>(app.net)? {
-                let template = Rule { role: section.role, ..template };
-                self.add_addresses(line.path, &section, &template);
+    /// Reads the files that are no app's.
+    fn read_shared(&mut self) -> Result<(), Vec<Finding>> {
+        let mut labels = Vec::new();
+        for record in self.catalogue.tables.shared.records().to_vec() {
+            let record = JsonRecord::read(numbers(&record));
+            let catalogue = &mut self.catalogue;
+            match catalogue.at(record.path) {
+                "catalogue.toml" if record.json.source == Source::Local => {}
+                "catalogue.toml" => {
+                    catalogue.release = json::<ReleaseFile>(catalogue, &record)?.version;
+                }
+                "categories.toml" => {
+                    let file: CategoriesFile = json(catalogue, &record)?;
+                    catalogue.categories.extend(file.categories);
+                }
+                "tags.toml" => {
+                    let file: TagsFile = json(catalogue, &record)?;
+                    catalogue.tags.extend(file.tags);
+                }
+                "labels.toml" => labels.push(record),
+                INFRA_FILE => {
+                    let file = json(catalogue, &record)?;
+                    self.add_infra(file);
+                }
+                _ => {}
             }
         }
-        self.catalogue.apps.push(AppEntry {
-            id: line.place(app.id),
-            file,
-            words: line.place_of(&app.words),
-            app: OnceLock::new(),
-        });
+        // Of two words for one label the first holds, which is the operator's own.
+        for record in labels.into_iter().rev() {
+            let file: LabelsFile = json(&self.catalogue, &record)?;
+            for section in &file.label {
+                self.catalogue.labels.add(section);
+            }
+        }
+        self.catalogue.ech_hosts.sort_unstable();
+        self.catalogue.resolvers.sort_by_key(|resolver| resolver.address);
         Ok(())
     }
 
-    /// A `[[match]]` section; `template` says whose it is.
-    fn add_section<'p>(
-        &mut self,
-        line: &Line<'p>,
-        section: &'p str,
-        template: &Rule,
-        reserved: &Arc<Reserved>,
-    ) -> Result<(), Vec<Finding>> {
-        let mut words = section.split_ascii_whitespace();
-        let mut next = || words.next().unwrap_or(NOTHING);
-        let (role, edition, cname) = (next(), next(), next());
-        let unknown = |what, word| line.damaged(&format!("`{word}` is no {what}"));
-        let template = Rule {
-            role: Role::from_word(role).ok_or_else(|| unknown("role", role))?,
-            edition: match edition {
-                NOTHING => None,
-                word => Some(Edition::from_word(word).ok_or_else(|| unknown("edition", word))?),
-            },
-            cname: cname != NOTHING,
-            ..*template
-        };
-        for word in words {
-            let kind = word.bytes().next().map(char::from);
-            // Marks are of one byte.
-            let Some(name) = word.get(1..) else { return Err(unknown("name", word)) };
-            let text = line.place(name);
-            let number = self.push(Rule { text, ..template });
-            let index = self.index(template.is_local);
-            let kept = match kind {
-                Some(mark::HOST) => index.add_host(name, number),
-                Some(mark::DOMAIN) => index.add_domain(name, number),
-                Some(mark::PATTERN) => match Pattern::parse(name) {
-                    Ok(pattern) => {
-                        index.add_pattern(pattern, reserved.clone(), number);
-                        true
-                    }
-                    Err(error) => {
-                        self.findings.push(unusable(line.path, name, &error.to_string()));
-                        true
-                    }
-                },
-                _ => return Err(unknown("name", word)),
-            };
-            if !kept {
-                self.shadowed.push(number);
-            }
-        }
-        Ok(())
-    }
-
-    /// A `[[net]]` section; `template` says whose it is.
-    fn add_addresses(&mut self, path: &str, section: &NetSection, template: &Rule) {
-        let mut ports = Vec::new();
-        for text in &section.ports {
-            match PortRange::parse(text) {
-                Some(range) => ports.push(range),
-                None => self.findings.push(unusable(path, text, "it is no port range")),
-            }
-        }
-        let ports: Box<[PortRange]> = ports.into();
-        for text in &section.cidrs {
-            let Some(network) = parse_network(text) else {
-                self.findings.push(unusable(path, text, "it is no network"));
-                continue;
-            };
-            let number = self.push_own(text, template);
-            self.catalogue.addresses.add_network(network, ports.clone(), number);
-        }
-        for system in &section.asns {
-            let number = self.push_own(&format!("AS{system}"), template);
-            self.catalogue.addresses.add_system(*system, ports.clone(), number);
-        }
-        if section.scope == Scope::Lan {
-            let number = self.push_own(&section.ports.join(" "), template);
-            self.catalogue.addresses.add_local(ports, number);
-        }
-    }
-
-    fn add_infra(&mut self, infra: InfraFile, line: &Line<'_>) {
-        let file = self.file(line);
-        let template = |purpose, role| Rule {
-            owner: Owner::Infra(purpose),
-            role,
-            edition: None,
-            cname: false,
-            is_local: line.is_local,
-            file,
-            text: NO_TEXT,
-        };
-        for section in &infra.shared {
-            let template = template(section.purpose, Role::Infra);
-            self.add_names(&template, &section.hosts, &section.domains);
-        }
-        for section in &infra.ech {
-            self.add_names(&template(Purpose::Ech, Role::Infra), &section.hosts, &[]);
-            self.catalogue.ech_hosts.extend(section.hosts.iter().map(|host| host.as_str().into()));
-        }
-        for section in &infra.embed {
-            let template = template(Purpose::Page, Role::Embed);
-            self.add_names(&template, &section.hosts, &section.domains);
+    /// What infrastructure is beyond its names.
+    fn add_infra(&mut self, infra: InfraFile) {
+        for section in infra.ech {
+            self.catalogue.ech_hosts.extend(section.hosts.into_iter().map(Into::into));
         }
         for section in infra.resolver {
-            let template = template(Purpose::Resolver, Role::Infra);
-            self.add_names(&template, &section.hosts, &section.domains);
             let provider: Arc<str> = section.provider.into();
             for address in section.addresses {
                 let provider = provider.clone();
@@ -365,84 +216,169 @@ impl Compiler {
         }
     }
 
-    /// Names of infrastructure, which yields to an app that claims the same.
-    fn add_names(&mut self, template: &Rule, hosts: &[String], domains: &[String]) {
-        let mut add = |name: &str, add: fn(&mut Index, &str, RuleNumber) -> bool| {
-            let number = self.push_own(name, template);
-            add(self.index(template.is_local), name, number);
+    /// Reads the `[[net]]` sections of apps.
+    fn read_addresses(&mut self) -> Result<(), Vec<Finding>> {
+        for record in self.catalogue.tables.nets.records().to_vec() {
+            let record = JsonRecord::read(numbers(&record));
+            for section in json::<Vec<NetSection>>(&self.catalogue, &record)? {
+                self.add_addresses(&record, &section);
+            }
+        }
+        Ok(())
+    }
+
+    /// A `[[net]]` section.
+    fn add_addresses(&mut self, record: &JsonRecord, section: &NetSection) {
+        let mut ports = Vec::new();
+        for text in &section.ports {
+            match PortRange::parse(text) {
+                Some(range) => ports.push(range),
+                None => self.unusable(record, text, "it is no port range"),
+            }
+        }
+        let ports: Box<[PortRange]> = ports.into();
+        for text in &section.cidrs {
+            let Some(network) = parse_network(text) else {
+                self.unusable(record, text, "it is no network");
+                continue;
+            };
+            let number = self.push_rule(record, section.role, text);
+            self.catalogue.addresses.add_network(network, ports.clone(), number);
+        }
+        for system in &section.asns {
+            let number = self.push_rule(record, section.role, &format!("AS{system}"));
+            self.catalogue.addresses.add_system(*system, ports.clone(), number);
+        }
+        if section.scope == Scope::Lan {
+            let number = self.push_rule(record, section.role, &section.ports.join(" "));
+            self.catalogue.addresses.add_local(ports, number);
+        }
+    }
+
+    fn unusable(&mut self, record: &JsonRecord, text: &str, why: &str) {
+        let finding = unusable(self.catalogue.at(record.path), text, why);
+        self.findings.push((record.owner * 2, finding));
+    }
+
+    /// A rule for addresses; these are numbered behind those for names.
+    fn push_rule(&mut self, record: &JsonRecord, role: Role, text: &str) -> RuleNumber {
+        let text = push_own(&mut self.catalogue.tables, text);
+        let is_local = record.json.source == Source::Local;
+        let kind = RuleKind { role, edition: None, cname: false, purpose: None, is_local };
+        self.catalogue.address_rules.push(Rule { owner: record.owner, kind, text });
+        self.catalogue.rule_count() as RuleNumber - 1
+    }
+}
+
+/// Reads JSON of a record.
+fn json<T: DeserializeOwned>(
+    catalogue: &Catalogue,
+    record: &JsonRecord,
+) -> Result<T, Vec<Finding>> {
+    let path = catalogue.at(record.path);
+    serde_json::from_str(catalogue.at(record.json))
+        .map_err(|error| damaged(record.line as usize, format!("{path}: {error}")))
+}
+
+impl RuleKind {
+    /// Reads a line of the tables' kinds.
+    fn read(line: &str) -> Result<RuleKind, String> {
+        let mut words = line.split(' ');
+        let mut next = || words.next().filter(|word| *word != NOTHING);
+        let (role, edition, cname, purpose) = (next(), next(), next(), next());
+        let unknown = |what, word| format!("`{word}` is no {what}");
+        let role = role.unwrap_or(NOTHING);
+        let edition_of = |word| Edition::from_word(word).ok_or_else(|| unknown("edition", word));
+        let purpose_of = |word| Purpose::from_word(word).ok_or_else(|| unknown("purpose", word));
+        Ok(RuleKind {
+            role: Role::from_word(role).ok_or_else(|| unknown("role", role))?,
+            edition: edition.map(edition_of).transpose()?,
+            cname: cname.is_some(),
+            purpose: purpose.map(purpose_of).transpose()?,
+            is_local: next().is_some(),
+        })
+    }
+}
+
+/// Reads with the types of the format.
+struct TypedReader;
+
+impl Reader for TypedReader {
+    fn check_kind(&self, kind: &str) -> Result<(), String> {
+        RuleKind::read(kind).map(drop)
+    }
+
+    fn infra(&self, line: &Line<'_>) -> Result<Vec<InfraNames>, Vec<Finding>> {
+        let infra: InfraFile = line.json(line.content)?;
+        let names = |role: Role, purpose: Purpose, hosts, domains| {
+            let (role, purpose) = (role.as_str(), purpose.as_str().to_owned());
+            InfraNames { role, purpose, hosts, domains }
         };
-        for host in hosts {
-            add(host, Index::add_host);
-        }
-        for domain in domains {
-            add(domain, Index::add_domain);
-        }
-    }
-
-    fn index(&mut self, is_local: bool) -> &mut Index {
-        let Catalogue { base, local, .. } = &mut self.catalogue;
-        if is_local { local } else { base }
-    }
-
-    fn push(&mut self, rule: Rule) -> RuleNumber {
-        self.catalogue.rules.push(rule);
-        self.catalogue.rules.len() as RuleNumber - 1
-    }
-
-    /// A rule whose words do not stand in the packed form as they are.
-    fn push_own(&mut self, text: &str, template: &Rule) -> RuleNumber {
-        let own = &mut self.catalogue.own;
-        let (start, length) = (own.len() as u32, text.len() as u32);
-        own.push_str(text);
-        self.push(Rule { text: Place { source: Source::Own, start, length }, ..*template })
-    }
-
-    fn file(&mut self, line: &Line<'_>) -> u32 {
-        self.catalogue.files.push(line.place(line.path));
-        self.catalogue.files.len() as u32 - 1
-    }
-
-    fn finish(mut self, base: Cow<'static, str>, local: &str) -> Result<Catalogue, Vec<Finding>> {
-        let catalogue = &mut self.catalogue;
-        catalogue.packed = [base, Cow::Owned(local.to_owned())];
-        catalogue.ech_hosts.sort_unstable();
-        catalogue.resolvers.sort_by_key(|resolver| resolver.address);
-        for number in self.shadowed {
-            let rule = &catalogue.rules[number as usize];
-            self.findings.push(Finding {
-                file: catalogue.at(catalogue.files[rule.file as usize]).to_owned(),
-                line: 0,
-                column: 0,
-                rule: "S008",
-                is_warning: false,
-                reason: format!("another rule is the same: `{}`", catalogue.rule_text(rule)),
-                remedy: "keep it in one place".to_owned(),
-            });
-        }
-        if self.findings.is_empty() { Ok(self.catalogue) } else { Err(self.findings) }
+        let shared = infra.shared.into_iter();
+        let shared = shared.map(|s| names(Role::Infra, s.purpose, s.hosts, s.domains));
+        let ech = infra.ech.into_iter();
+        let ech = ech.map(|s| names(Role::Infra, Purpose::Ech, s.hosts, Vec::new()));
+        let embed = infra.embed.into_iter();
+        let embed = embed.map(|s| names(Role::Embed, Purpose::Page, s.hosts, s.domains));
+        let resolver = infra.resolver.into_iter();
+        let resolver = resolver.map(|s| names(Role::Infra, Purpose::Resolver, s.hosts, s.domains));
+        Ok(shared.chain(ech).chain(embed).chain(resolver).collect())
     }
 }
 
-fn same_id(id: &str, path: &str) -> Finding {
-    Finding {
-        file: path.to_owned(),
-        line: 0,
-        column: 0,
-        rule: "S002",
-        is_warning: false,
-        reason: format!("another file has the id `{id}` too"),
-        remedy: "choose another id and rename the file to it".to_owned(),
+impl Line<'_> {
+    pub(super) fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
+        serde_json::from_str(json).map_err(|error| self.damaged(&error.to_string()))
+    }
+
+    /// The words of an app, read.
+    pub(super) fn app_file(&self, app: &AppFields<'_>) -> Result<AppFile, Vec<Finding>> {
+        let words = self.text.get(app.words.clone());
+        self.json(words.ok_or_else(|| self.damaged("its JSON is not where it should be"))?)
     }
 }
 
-fn unusable(path: &str, text: &str, why: &str) -> Finding {
-    Finding {
-        file: path.to_owned(),
-        line: 0,
-        column: 0,
-        rule: "S011",
-        is_warning: false,
-        reason: format!("`{text}` cannot be used: {why}"),
-        remedy: "see the section on rules in signatures/README.md".to_owned(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signatures::{EMBEDDED, TABLES};
+
+    /// The build script has read the files in its own way and must have come to the same.
+    #[test]
+    fn the_tables_in_the_program_are_those_of_its_catalogue() {
+        let (tables, findings) = tabulate(EMBEDDED, "", &TypedReader).unwrap();
+        assert_eq!(findings, []);
+        assert!(tables.write() == TABLES);
+        assert!(Tables::read(TABLES) == Some(tables));
+    }
+
+    #[test]
+    fn tables_that_are_not_whole_are_made_anew() {
+        for length in (0..TABLES.len()).step_by(100_003).chain([TABLES.len() - 1]) {
+            assert!(Tables::read(&TABLES[..length]).is_none(), "{length}");
+        }
+        let catalogue = Catalogue::from_program(EMBEDDED, &[], &[]).unwrap();
+        assert_eq!(catalogue.match_host("contoso.slack.com").unwrap().app_id(), Some("slack"));
+    }
+
+    /// Where names go, and what is said of addresses, does not depend on where the tables are from.
+    #[test]
+    fn made_tables_and_those_in_the_program_answer_the_same() {
+        let made = Catalogue::from_packed(EMBEDDED.to_owned(), &[]).unwrap();
+        let read = Catalogue::from_program(EMBEDDED, TABLES, &[]).unwrap();
+        assert_eq!(made.version(), read.version());
+        let rules = |catalogue: &Catalogue| {
+            let text = |rule: Rule| format!("{} {:?}", catalogue.at(rule.text), rule.kind);
+            catalogue.rules().map(text).collect::<Vec<_>>()
+        };
+        assert!(rules(&made) == rules(&read));
+        for rule in made.rules() {
+            let text = made.at(rule.text);
+            for name in [text.replace(['*', '{', '}'], "x"), format!("ns1.contoso.{text}")] {
+                let found = [made.match_host(&name), read.match_host(&name)];
+                let [found, other] = found.map(|found| format!("{found:?}"));
+                assert_eq!(found, other, "{name}");
+            }
+        }
     }
 }

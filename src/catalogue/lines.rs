@@ -1,17 +1,15 @@
-//! The packed form taken apart: its lines, and the fields of those.
+//! The packed form taken apart: its lines, and the fields of those. (The build script has a part in
+//! this, so it depends on no more than that has.)
 
 use std::ops::Range;
 
-use serde::de::DeserializeOwned;
-
 use super::finding::Finding;
-use super::format::AppFile;
 use super::packed::{END, HEADER, SHARED_FILES};
-use super::{Place, Source};
+use super::tables::{JsonRecord, Place, Source};
 
 /// A line of the packed form.
 pub(super) struct Line<'p> {
-    text: &'p str,
+    pub(super) text: &'p str,
     pub(super) is_local: bool,
     /// From 1.
     number: usize,
@@ -49,7 +47,7 @@ pub(super) fn body(text: &str) -> Option<&str> {
 /// The lines of a packed form between the first and the checksum.
 pub(super) fn lines(text: &str, is_local: bool) -> Result<Vec<Line<'_>>, Vec<Finding>> {
     let mut all = text.lines();
-    if all.next() != Some(HEADER) || text.len() > u32::MAX as usize {
+    if all.next() != Some(HEADER) || text.len() > Place::TEXT_LENGTH_MAX {
         return Err(damaged(1, format!("the first line is not `{HEADER}`")));
     }
     let Some(body) = body(text) else {
@@ -140,16 +138,6 @@ impl<'p> Line<'p> {
         Ok(Line { text, is_local, number, path, content, app })
     }
 
-    pub(super) fn json<T: DeserializeOwned>(&self, json: &str) -> Result<T, Vec<Finding>> {
-        serde_json::from_str(json).map_err(|error| self.damaged(&error.to_string()))
-    }
-
-    /// The words of an app, read.
-    pub(super) fn app_file(&self, app: &AppFields<'_>) -> Result<AppFile, Vec<Finding>> {
-        let words = self.text.get(app.words.clone());
-        self.json(words.ok_or_else(|| self.damaged("its JSON is not where it should be"))?)
-    }
-
     /// A finding at this line.
     pub(super) fn damaged(&self, reason: &str) -> Vec<Finding> {
         damaged(self.number, format!("{}: {reason}", self.path))
@@ -175,8 +163,13 @@ impl<'p> Line<'p> {
 
     /// The same of a part that nobody has looked at.
     pub(super) fn place_of(&self, part: &Range<usize>) -> Place {
-        let (start, length) = (part.start as u32, part.len() as u32);
-        Place { source: if self.is_local { Source::Local } else { Source::Base }, start, length }
+        Place::new(if self.is_local { Source::Local } else { Source::Base }, part.clone())
+    }
+
+    /// Where JSON in this line stands.
+    pub(super) fn json_record(&self, json: &'p str, owner: u32) -> JsonRecord {
+        let line = self.number as u32;
+        JsonRecord { path: self.place(self.path), json: self.place(json), line, owner }
     }
 
     /// Apps are numbered in this order; of two with the same id the first stays.

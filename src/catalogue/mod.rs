@@ -7,6 +7,7 @@
 //! - `document`, `keys`, `faults`: reading one, with a place for each finding;
 //! - `packed`: the form in which a catalogue is embedded, moved and hashed;
 //! - `lines`: the packed form taken apart;
+//! - `tabulate`, `tables`: its names and apps as tables, which the program has of its own catalogue;
 //! - [`pattern`], `index`, `labels`, `addresses`: matching;
 //! - `compile`: from files to a [`Catalogue`];
 //! - [`unpacked`]: from the packed form back to files;
@@ -44,6 +45,8 @@ pub mod pattern;
 #[cfg(test)]
 mod schema;
 mod statistics;
+mod tables;
+mod tabulate;
 pub mod template;
 pub mod unpacked;
 pub mod vocabulary;
@@ -58,9 +61,10 @@ pub use statistics::Statistics;
 pub use vocabulary::{Category, Purpose, Vendor};
 
 use addresses::AddressIndex;
-use index::{Found, Index, RuleNumber};
+use index::{Found, RuleNumber};
 use labels::Labels;
 use name::NameBuffer;
+use tables::{AppRecord, JsonRecord, Place, RuleRecord, Source, Tables, numbers};
 
 /// All that is known of apps and names. Read-only: share it behind an [`Arc`].
 #[derive(Debug, Default)]
@@ -68,61 +72,21 @@ pub struct Catalogue {
     /// The packed form of the catalogue's files and of the operator's own, out of which the words
     /// of an app are read when somebody asks for it.
     packed: [Cow<'static, str>; 2],
-    /// The words of rules that do not stand there as they are, one behind the other.
-    own: String,
-    apps: Vec<AppEntry>,
-    rules: Vec<Rule>,
-    /// Paths of files.
-    files: Vec<Place>,
-    base: Index,
-    local: Index,
+    tables: Tables,
+    /// What rules for names say, as the tables number it.
+    kinds: Box<[RuleKind]>,
+    /// The apps that somebody has asked for.
+    apps: Box<[OnceLock<Box<App>>]>,
     labels: Labels,
     addresses: AddressIndex,
+    /// The rules for addresses, numbered behind those for names.
+    address_rules: Vec<Rule>,
     ech_hosts: Vec<Box<str>>,
     resolvers: Vec<Resolver>,
     categories: BTreeMap<String, Category>,
-    /// Those of the catalogue, sorted by id, and those of the operator's own files.
-    vendors: Vec<Vec<VendorEntry>>,
     tags: BTreeMap<String, String>,
     release: String,
     hash: OnceLock<blake3::Hash>,
-}
-
-/// A place in a text of the catalogue.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    source: Source,
-    start: u32,
-    length: u32,
-}
-
-/// Where a text stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    /// In the packed form of the catalogue's files.
-    Base,
-    /// In that of the operator's own.
-    Local,
-    /// Among the words of rules that do not stand there as they are.
-    Own,
-}
-
-/// A vendor as long as nobody has asked for it.
-#[derive(Debug)]
-struct VendorEntry {
-    id: Place,
-    /// What `vendors.toml` says of it, as JSON.
-    words: Place,
-}
-
-/// An app as long as nobody has asked for it.
-#[derive(Debug)]
-struct AppEntry {
-    id: Place,
-    file: u32,
-    /// What the file says of the app, as JSON.
-    words: Place,
-    app: OnceLock<Box<App>>,
 }
 
 /// An app, suite or platform.
@@ -177,20 +141,21 @@ pub struct App {
 /// A rule of a file.
 #[derive(Clone, Copy, Debug)]
 struct Rule {
-    owner: Owner,
-    role: Role,
-    edition: Option<Edition>,
-    cname: bool,
-    is_local: bool,
-    file: u32,
+    /// The app's number; that of the shared file for infrastructure.
+    owner: u32,
+    kind: RuleKind,
     text: Place,
 }
 
-/// Whom a rule names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    App(u32),
-    Infra(Purpose),
+/// What a rule says beyond its text.
+#[derive(Clone, Copy, Debug)]
+struct RuleKind {
+    role: Role,
+    edition: Option<Edition>,
+    cname: bool,
+    /// What infrastructure is for; `None` for an app.
+    purpose: Option<Purpose>,
+    is_local: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -252,23 +217,31 @@ impl Catalogue {
         base: &[SourceFile],
         local: &[SourceFile],
     ) -> Result<Catalogue, Vec<Finding>> {
-        compile::compile(compile::pack(base)?.into(), &pack_local(local)?)
+        compile::compile(compile::pack(base)?.into(), None, &pack_local(local)?)
     }
 
-    /// Compiles a catalogue from its packed form and the operator's own files. What is borrowed is
-    /// the program's own and known to be whole; of other text, all is read once.
+    /// Compiles a catalogue from its packed form and the operator's own files.
     ///
     /// # Errors
     /// As [`Catalogue::from_sources`].
-    pub fn from_packed(
-        packed: impl Into<Cow<'static, str>>,
+    pub fn from_packed(packed: String, local: &[SourceFile]) -> Result<Catalogue, Vec<Finding>> {
+        compile::check_packed(&packed)?;
+        compile::compile(packed.into(), None, &pack_local(local)?)
+    }
+
+    /// The catalogue in the program, from its packed form and its tables, which are known to be whole,
+    /// and the operator's own files. With these, or without tables, the tables are made here: an app
+    /// of the operator's own takes another's place, so that all are numbered anew.
+    ///
+    /// # Errors
+    /// As [`Catalogue::from_sources`].
+    pub fn from_program(
+        packed: &'static str,
+        tables: &'static [u8],
         local: &[SourceFile],
     ) -> Result<Catalogue, Vec<Finding>> {
-        let packed = packed.into();
-        if let Cow::Owned(text) = &packed {
-            compile::check_packed(text)?;
-        }
-        compile::compile(packed, &pack_local(local)?)
+        let tables = if local.is_empty() { Tables::read(tables) } else { None };
+        compile::compile(packed.into(), tables, &pack_local(local)?)
     }
 
     /// The packed form of a catalogue's files: one text, to be embedded or moved to a sensor.
@@ -277,7 +250,7 @@ impl Catalogue {
     /// As [`Catalogue::from_sources`].
     pub fn pack(sources: &[SourceFile]) -> Result<String, Vec<Finding>> {
         let packed = compile::pack(sources)?;
-        compile::compile(packed.clone().into(), "")?;
+        compile::compile(packed.clone().into(), None, "")?;
         Ok(packed)
     }
 
@@ -297,7 +270,7 @@ impl Catalogue {
 
     /// As [`Catalogue::match_host`], among the rules that may be applied to CNAME targets.
     pub fn match_cname(&self, target: &str) -> Option<Match<'_>> {
-        self.match_among(target, |rule| self.rules[rule as usize].cname)
+        self.match_among(target, |rule| self.rule(rule).kind.cname)
     }
 
     /// The rule that wins for the server of a flow that has no name: its address, port and IP
@@ -323,7 +296,7 @@ impl Catalogue {
         let mut buffer = NameBuffer::new();
         let Some(name) = name::normalise(host, &mut buffer) else { return Vec::new() };
         let mut candidates = Vec::new();
-        for index in [&self.local, &self.base] {
+        for index in [&self.tables.local, &self.tables.base] {
             index.for_each_match(name, |weight, rule, tenant| {
                 let found = self.make_match(rule, name, name.get(tenant));
                 candidates.push(Candidate { found, weight });
@@ -345,10 +318,11 @@ impl Catalogue {
     /// whether they are the operator's own.
     pub fn rules_below(&self) -> BTreeMap<&str, Vec<(&str, bool)>> {
         let mut below: BTreeMap<&str, Vec<(&str, bool)>> = BTreeMap::new();
-        for rule in &self.rules {
-            let text = self.rule_text(rule);
+        for rule in self.rules() {
+            let text = self.at(rule.text);
             for (dot, _) in text.match_indices('.') {
-                below.entry(&text[dot + 1..]).or_default().push((text, rule.is_local));
+                let rules = below.entry(&text[dot + 1..]).or_default();
+                rules.push((text, rule.kind.is_local));
             }
         }
         below
@@ -382,11 +356,10 @@ impl Catalogue {
 
     /// The rules of an app as they stand in its file, each with its role.
     pub fn rules_of(&self, app: &App) -> impl Iterator<Item = (Role, &str)> {
-        let owner = Owner::App(app.number);
-        self.rules
-            .iter()
-            .filter(move |rule| rule.owner == owner)
-            .map(|rule| (rule.role, self.rule_text(rule)))
+        let owner = app.number;
+        self.rules()
+            .filter(move |rule| rule.kind.purpose.is_none() && rule.owner == owner)
+            .map(|rule| (rule.kind.role, self.at(rule.text)))
     }
 
     /// The category with this slug.
@@ -406,7 +379,7 @@ impl Catalogue {
 
     /// How many rules there are, for names and addresses, infrastructure included.
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.tables.rules.len() + self.address_rules.len()
     }
 
     /// The release's calendar version and the first eight digits of the hash, for instance
@@ -434,59 +407,80 @@ impl Catalogue {
 
     #[inline]
     fn app_at(&self, number: usize) -> &App {
-        self.apps[number].app.get_or_init(|| compile::app(self, number))
+        self.apps[number].get_or_init(|| compile::app(self, number))
+    }
+
+    #[inline]
+    fn app_record(&self, number: usize) -> AppRecord {
+        AppRecord::read(self.tables.apps.get(number))
     }
 
     fn number_of(&self, id: &str) -> Option<usize> {
-        self.apps.binary_search_by(|app| self.at(app.id).cmp(id)).ok()
+        let apps = self.tables.apps.records();
+        apps.binary_search_by(|app| self.at(AppRecord::read(numbers(app)).id).cmp(id)).ok()
     }
 
+    #[inline]
     fn at(&self, place: Place) -> &str {
         let [base, local] = &self.packed;
         let text: &str = match place.source {
             Source::Base => base,
             Source::Local => local,
-            Source::Own => &self.own,
+            Source::Own => &self.tables.own,
         };
-        let start = place.start as usize;
-        &text[start..start + place.length as usize]
+        &text[place.range()]
     }
 
     #[inline]
-    fn rule_text(&self, rule: &Rule) -> &str {
-        self.at(rule.text)
+    fn rule(&self, number: RuleNumber) -> Rule {
+        let names = self.tables.rules.records();
+        match names.get(number as usize) {
+            Some(record) => {
+                let RuleRecord { text, owner, kind } = RuleRecord::read(numbers(record));
+                Rule { owner, kind: self.kinds[kind as usize], text }
+            }
+            None => self.address_rules[number as usize - names.len()],
+        }
+    }
+
+    fn rules(&self) -> impl Iterator<Item = Rule> {
+        (0..self.rule_count()).map(|number| self.rule(number as RuleNumber))
     }
 
     #[inline]
     fn match_among(&self, host: &str, accept: impl Fn(RuleNumber) -> bool) -> Option<Match<'_>> {
         let mut buffer = NameBuffer::new();
         let name = name::normalise(host, &mut buffer)?;
-        let Found { rule, tenant } =
-            self.local.find(name, &accept).or_else(|| self.base.find(name, &accept))?;
+        let Found { rule, tenant } = self
+            .tables
+            .local
+            .find(name, &accept)
+            .or_else(|| self.tables.base.find(name, &accept))?;
         Some(self.make_match(rule, name, name.get(tenant)))
     }
 
     /// What a rule says of a name, which is empty where an address was looked up.
     #[inline]
     fn make_match(&self, rule: RuleNumber, name: &str, tenant: Option<&str>) -> Match<'_> {
-        let rule = &self.rules[rule as usize];
-        let text = self.rule_text(rule);
-        let (app, purpose) = match rule.owner {
-            Owner::App(number) => (Some(AppPlace { catalogue: self, number }), None),
-            Owner::Infra(purpose) => (None, Some(purpose)),
+        let Rule { owner, kind, text } = self.rule(rule);
+        let text = self.at(text);
+        let app = kind.purpose.is_none().then_some(AppPlace { catalogue: self, number: owner });
+        let file = match app {
+            Some(_) => self.app_record(owner as usize).path,
+            None => JsonRecord::read(self.tables.shared.get(owner as usize)).path,
         };
-        let label = app.and_then(|_| self.labels.weaker(name, text, rule.role));
+        let label = app.and_then(|_| self.labels.weaker(name, text, kind.role));
         let is_tenant = |text: &&str| !text.is_empty() && label.is_none();
         Match {
             app,
-            purpose,
-            role: label.map_or(rule.role, |label| label.role),
-            edition: rule.edition.filter(|_| label.is_none()),
+            purpose: kind.purpose,
+            role: label.map_or(kind.role, |label| label.role),
+            edition: kind.edition.filter(|_| label.is_none()),
             tenant: tenant.filter(is_tenant).and_then(Tenant::new),
             label: label.map(|label| &*label.text),
             rule: text,
-            file: self.at(self.files[rule.file as usize]),
-            is_local: rule.is_local,
+            file: self.at(file),
+            is_local: kind.is_local,
         }
     }
 }
@@ -506,7 +500,7 @@ impl<'a> Match<'a> {
     /// The app's id; `None` for known infrastructure. Reads no more of it.
     #[inline]
     pub fn app_id(&self) -> Option<&'a str> {
-        self.app.map(|app| app.catalogue.at(app.catalogue.apps[app.number as usize].id))
+        self.app.map(AppPlace::id)
     }
 
     /// The tenant as text.
@@ -515,9 +509,16 @@ impl<'a> Match<'a> {
     }
 }
 
+impl<'a> AppPlace<'a> {
+    #[inline]
+    fn id(self) -> &'a str {
+        self.catalogue.at(self.catalogue.app_record(self.number as usize).id)
+    }
+}
+
 impl fmt::Debug for AppPlace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.catalogue.at(self.catalogue.apps[self.number as usize].id))
+        f.write_str(self.id())
     }
 }
 

@@ -6,8 +6,7 @@ use arrayvec::ArrayString;
 
 use crate::hostname::HOSTNAME_LENGTH_MAX;
 
-/// The longest label of a name (RFC 1035, 2.3.4).
-pub(crate) const LABEL_LENGTH_MAX: usize = 63;
+pub(crate) use super::pattern::LABEL_LENGTH_MAX;
 
 /// Room for a name that had to be rewritten.
 pub(crate) type NameBuffer = ArrayString<HOSTNAME_LENGTH_MAX>;

@@ -168,7 +168,10 @@ fn push_match(line: &mut String, section: Option<&DeTable<'_>>, keep: &dyn Fn(&s
 }
 
 /// The texts of a list. What has a blank in it is no name and can match none.
-fn texts<'t>(table: Option<&'t DeTable<'_>>, key: &str) -> impl Iterator<Item = &'t str> {
+pub(crate) fn texts<'t>(
+    table: Option<&'t DeTable<'_>>,
+    key: &str,
+) -> impl Iterator<Item = &'t str> {
     let list = table.and_then(|table| table.get(key)?.get_ref().as_array());
     let texts = list.into_iter().flat_map(|list| list.iter());
     texts.filter_map(|text| text.get_ref().as_str()).filter(|text| is_one_word(text))

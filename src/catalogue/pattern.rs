@@ -7,16 +7,17 @@
 
 use std::ops::Range;
 
-use super::name::LABEL_LENGTH_MAX;
+/// The longest label of a name (RFC 1035, 2.3.4).
+pub(crate) const LABEL_LENGTH_MAX: usize = 63;
 
 /// What captures the tenant.
 pub const TENANT: &str = "{tenant}";
 
 /// A pattern that can be matched: its text, of which every part was looked at once. It is compared as
-/// it stands, since thousands are read at each start and few of them are ever asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
-    text: Box<str>,
+/// it stands, since few of them are ever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pattern<'t> {
+    text: &'t str,
     /// Where the literal labels at the end begin, behind a dot.
     suffix: usize,
     /// Characters other than `{tenant}` and `*`, dots included.
@@ -43,12 +44,12 @@ pub enum PatternError {
     WildcardsTouch,
 }
 
-impl Pattern {
+impl<'t> Pattern<'t> {
     /// Reads a pattern as it stands in a signature file.
     ///
     /// # Errors
     /// What keeps the text from being a pattern.
-    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
+    pub fn parse(text: &'t str) -> Result<Pattern<'t>, PatternError> {
         if tenant_count(text) > 1 {
             return Err(PatternError::TwoTenants);
         }
@@ -67,11 +68,11 @@ impl Pattern {
         if literal_labels < 2 {
             return Err(PatternError::SuffixNotLiteral);
         }
-        Ok(Pattern { text: text.into(), suffix, literals: literal_count(text) })
+        Ok(Pattern { text, suffix, literals: literal_count(text) })
     }
 
     /// The literal labels at the end, without a leading dot.
-    pub fn suffix(&self) -> &str {
+    pub fn suffix(&self) -> &'t str {
         &self.text[self.suffix..]
     }
 
@@ -91,37 +92,35 @@ impl Pattern {
     }
 
     /// What stands left of the literal suffix and its dot.
-    #[inline]
-    fn head(&self) -> &str {
+    pub(crate) fn head(&self) -> &'t str {
         &self.text[..self.suffix - 1]
     }
 
-    /// Compares with what stands left of the suffix and its dot; answers where in `head` the
-    /// tenant is (an empty range for a pattern without one).
-    #[inline]
-    pub fn match_head(&self, head: &str) -> Option<Range<usize>> {
-        let (name, pattern) = (head.as_bytes(), self.head().as_bytes());
-        let (mut end, mut pattern_end) = (name.len(), pattern.len());
-        let mut tenant = 0..0;
-        loop {
-            let (start, pattern_start) = (last_label(name, end), last_label(pattern, pattern_end));
-            let label = &name[start..end];
-            let found = match_label(&pattern[pattern_start..pattern_end], label, 0)?;
-            if !found.is_empty() {
-                tenant = start + found.start..start + found.end;
-            }
-            if start == 0 || pattern_start == 0 {
-                return (start == pattern_start).then_some(tenant);
-            }
-            (end, pattern_end) = (start - 1, pattern_start - 1);
-        }
-    }
-
     /// Whether some name matches both patterns.
-    pub fn overlaps(&self, other: &Pattern) -> bool {
+    pub fn overlaps(&self, other: &Pattern<'_>) -> bool {
         let (mine, theirs) = (self.text.split('.'), other.text.split('.'));
         mine.clone().count() == theirs.clone().count()
             && mine.zip(theirs).all(|(left, right)| labels_overlap(left, right))
+    }
+}
+
+/// Compares a pattern's head with what stands left of the suffix and its dot in a name; answers where
+/// in that the tenant is (an empty range for a pattern without one).
+#[inline]
+pub(crate) fn match_head(pattern: &[u8], name: &[u8]) -> Option<Range<usize>> {
+    let (mut end, mut pattern_end) = (name.len(), pattern.len());
+    let mut tenant = 0..0;
+    loop {
+        let (start, pattern_start) = (last_label(name, end), last_label(pattern, pattern_end));
+        let label = &name[start..end];
+        let found = match_label(&pattern[pattern_start..pattern_end], label, 0)?;
+        if !found.is_empty() {
+            tenant = start + found.start..start + found.end;
+        }
+        if start == 0 || pattern_start == 0 {
+            return (start == pattern_start).then_some(tenant);
+        }
+        (end, pattern_end) = (start - 1, pattern_start - 1);
     }
 }
 
@@ -278,7 +277,8 @@ mod tests {
     use super::*;
 
     fn tenant(pattern: &str, head: &str) -> Option<String> {
-        let range = Pattern::parse(pattern).unwrap().match_head(head)?;
+        let pattern = Pattern::parse(pattern).unwrap();
+        let range = match_head(pattern.head().as_bytes(), head.as_bytes())?;
         Some(head[range].to_owned())
     }
 

@@ -132,7 +132,7 @@ fn carve_outs(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// A pattern with where it stands.
-type Placed<'c, 'a> = (&'c AppDocument<'a>, Name<'a>, Pattern);
+type Placed<'c, 'a> = (&'c AppDocument<'a>, Name<'a>, Pattern<'a>);
 
 /// S010: two patterns with equal weight that can match one name.
 fn ties(context: &Context<'_>, findings: &mut Vec<Finding>) {

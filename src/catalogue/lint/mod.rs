@@ -43,7 +43,7 @@ pub fn lint(sources: &[SourceFile], today: Date) -> Vec<Finding> {
     tested::check_presence(&context, &mut findings);
     // Tests run against the whole catalogue, less what was found to be no rule: else every file
     // would answer for one that claims too much.
-    match compile::compile(context.pack(&documents).into(), "") {
+    match compile::compile(context.pack(&documents).into(), None, "") {
         Ok(catalogue) if !["infra", "labels"].iter().any(|id| context.unreadable.contains(id)) => {
             tested::check_results(&context, &catalogue, &mut findings);
             look_alikes::check(&context, &catalogue, &mut findings);
