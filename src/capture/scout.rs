@@ -158,7 +158,7 @@ impl Scout {
         ask_for(bytes, gait.far(bytes, next));
         ask_for(bytes, here + LINE_BYTES);
         // Of what is neither empty nor full, somebody may want the contents: questions, answers.
-        if next - here <= SHORT_BYTES {
+        if (2 * LINE_BYTES..=SHORT_BYTES).contains(&(next - here)) {
             ask_for(bytes, here + 2 * LINE_BYTES);
             ask_for(bytes, here + 3 * LINE_BYTES);
         }
