@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::addresses::{PortRange, parse_network};
@@ -18,7 +19,8 @@ use super::packed::{self, END, NOTHING, VENDORS_FILE};
 use super::tables::{AppRecord, JsonRecord, Place, Source, Tables, VendorRecord, numbers};
 use super::tabulate::{INFRA_FILE, InfraNames, Placed, Reader, push_own, tabulate, unusable};
 use super::vocabulary::{
-    CategoriesFile, InfraFile, LabelsFile, Purpose, ReleaseFile, TagsFile, Vendor,
+    CategoriesFile, EchSection, InfraFile, LabelsFile, Purpose, ReleaseFile, ResolverSection,
+    TagsFile, Vendor,
 };
 use super::{App, Catalogue, Resolver, Rule, RuleKind};
 
@@ -157,6 +159,15 @@ fn words_of<T: DeserializeOwned>(catalogue: &Catalogue, place: Place) -> T {
     serde_json::from_str(catalogue.at(place)).expect("the packed form was read before")
 }
 
+/// What is read of `infra.toml` at each start: its names are in the tables.
+#[derive(Deserialize)]
+struct InfraBeyondNames {
+    #[serde(default)]
+    ech: Vec<EchSection>,
+    #[serde(default)]
+    resolver: Vec<ResolverSection>,
+}
+
 struct Compiler {
     catalogue: Catalogue,
     findings: Vec<Placed>,
@@ -184,8 +195,8 @@ impl Compiler {
                 }
                 "labels.toml" => labels.push(record),
                 INFRA_FILE => {
-                    let file = json(catalogue, &record)?;
-                    self.add_infra(file);
+                    let infra = json(catalogue, &record)?;
+                    self.add_infra(infra);
                 }
                 _ => {}
             }
@@ -203,7 +214,7 @@ impl Compiler {
     }
 
     /// What infrastructure is beyond its names.
-    fn add_infra(&mut self, infra: InfraFile) {
+    fn add_infra(&mut self, infra: InfraBeyondNames) {
         for section in infra.ech {
             self.catalogue.ech_hosts.extend(section.hosts.into_iter().map(Into::into));
         }
