@@ -76,8 +76,10 @@ pub(super) struct Opaque {
     served: HashMap<Address, Vec<Served>, RandomState>,
     /// How often targets were numbered anew.
     generation: u32,
-    /// The latest hour of any piece.
+    /// The latest hour of any piece, and the oldest one of those that came while something could still
+    /// be learnt of them, where there are any.
     latest: i64,
+    oldest: Option<i64>,
     dropped: u64,
 }
 
@@ -105,8 +107,10 @@ impl Opaque {
         }
         let all = self.with_anybodys(&own, server, hour, names, verdicts);
         add(rows, (hour, target), &all, &sums);
-        if self.held_count >= HELD_MAX {
-            self.forget_old();
+        // To look for what can be forgotten takes long: only where there is something.
+        let forgotten = self.latest - 2 * AROUND_SECONDS;
+        if self.held_count >= HELD_MAX && self.oldest.is_some_and(|oldest| oldest < forgotten) {
+            self.forget_before(forgotten);
         }
         let pieces = self.held.entry(server).or_default();
         if self.held_count >= HELD_MAX || pieces.len() >= HELD_OF_SERVER_MAX {
@@ -115,6 +119,10 @@ impl Opaque {
         }
         pieces.push(Held { hour, own, all, target, sums });
         self.held_count += 1;
+        let start = hour.start_seconds();
+        if start >= forgotten {
+            self.oldest = Some(self.oldest.map_or(start, |oldest| oldest.min(start)));
+        }
     }
 
     /// Takes what anybody was told of a server: it may serve this name.
@@ -176,7 +184,7 @@ impl Opaque {
     /// Targets are numbered anew.
     pub(super) fn forget_numbers(&mut self) {
         self.held.clear();
-        self.held_count = 0;
+        (self.held_count, self.oldest) = (0, None);
         self.generation = self.generation.wrapping_add(1);
     }
 
@@ -185,12 +193,15 @@ impl Opaque {
         std::mem::take(&mut self.dropped)
     }
 
-    fn forget_old(&mut self) {
-        let oldest = self.latest - 2 * AROUND_SECONDS;
+    fn forget_before(&mut self, oldest: i64) {
+        let mut kept = None;
         self.held.retain(|_, pieces| {
             pieces.retain(|held| held.hour.start_seconds() >= oldest);
+            let starts = pieces.iter().map(|held| held.hour.start_seconds());
+            kept = starts.chain(kept).min();
             !pieces.is_empty()
         });
+        self.oldest = kept;
         self.held_count = self.held.values().map(Vec::len).sum();
     }
 
