@@ -308,3 +308,30 @@ fn is_same_app(one: &Target, other: &Target) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+
+    #[test]
+    fn what_is_full_takes_new_pieces_once_old_ones_teach_nothing_any_more() {
+        let (mut opaque, mut rows) = (Opaque::default(), Possible::default());
+        let mut names = NameCache::default();
+        let mut verdicts = Verdicts::new(Arc::new(Catalogue::default()), None, Vec::new());
+        let mut take = |opaque: &mut Opaque, number: usize, day: i32| {
+            let server = Address::v4((number as u32).to_be_bytes());
+            let piece = (server, Hour(day * 24 * 60), &Sums::default(), None);
+            opaque.take(&mut rows, piece, Candidates::from([]), &mut names, &mut verdicts);
+        };
+        (0..HELD_MAX).for_each(|number| take(&mut opaque, number, number as i32 % 2));
+        // Were all that is held looked through for each of these, it would take a quarter of an hour.
+        (HELD_MAX..4 * HELD_MAX).for_each(|number| take(&mut opaque, number, 1));
+        assert_eq!((opaque.held_count, opaque.take_dropped()), (HELD_MAX, 3 * HELD_MAX as u64));
+        // A piece of long ago is forgotten with others, and not looked for.
+        take(&mut opaque, 4 * HELD_MAX, 3);
+        assert_eq!((opaque.held_count, opaque.oldest), (HELD_MAX / 2 + 1, Some(24 * 3600)));
+        take(&mut opaque, 4 * HELD_MAX + 1, -9);
+        assert_eq!((opaque.held_count, opaque.oldest), (HELD_MAX / 2 + 2, Some(24 * 3600)));
+    }
+}
