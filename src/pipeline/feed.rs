@@ -21,6 +21,8 @@ const PACKETS_PER_TICK: usize = 1 << 19;
 const SAMPLE_BYTES_MAX: usize = 64 << 20;
 /// How many frames ahead of the one that is decoded memory is asked for.
 pub(super) const FRAMES_AHEAD: usize = 4;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 
 impl Frames for Block {
     #[inline]
@@ -163,10 +165,22 @@ impl<'a> BlockFrames<'a> {
     /// Asks for the beginning of a frame.
     #[inline(always)]
     pub(super) fn ask_for(&self, record: Option<&Record>) {
+        self.ask_from(record, 0);
+    }
+
+    /// Asks for what is decoded of a frame.
+    #[inline(always)]
+    pub(super) fn ask_for_headers(&self, record: Option<&Record>) {
+        self.ask_from(record, 0);
+        self.ask_from(record, LINE_BYTES);
+    }
+
+    #[inline(always)]
+    fn ask_from(&self, record: Option<&Record>, behind: usize) {
         if let Some(record) = record
-            && let Some(first) = self.only.and_then(|bytes| bytes.get(record.offset as usize))
+            && let Some(byte) = self.only.and_then(|all| all.get(record.offset as usize + behind))
         {
-            prefetch(first);
+            prefetch(byte);
         }
     }
 }

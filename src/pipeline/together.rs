@@ -23,6 +23,9 @@ use crate::worker::{BATCH, Item, Settings, Worker};
 
 /// Blocks on their way, for each worker: few, so that they stay in the level-2 caches.
 const BLOCKS_PER_WORKER: usize = 3;
+/// How many frames ahead of the one that is decoded memory is asked for: many, since half of them and
+/// more were brought near for another worker.
+const LISTED_AHEAD: usize = 16;
 
 /// The input, held by one worker at a time.
 pub(super) struct Cursor(Mutex<State>);
@@ -260,8 +263,8 @@ fn decode_listed(
     let records = &lists.block.records;
     let frames = BlockFrames::new(&lists.block);
     for (at, &number) in numbers.iter().enumerate() {
-        let later = numbers.get(at + FRAMES_AHEAD);
-        frames.ask_for(later.and_then(|&later| records.get(later as usize)));
+        let later = numbers.get(at + LISTED_AHEAD);
+        frames.ask_for_headers(later.and_then(|&later| records.get(later as usize)));
         if let Some(record) = records.get(number as usize)
             && let Some(&sensor) = lists.sensor.get(number as usize)
             && intake.take(frames.frame(record), sensor, number, batches.place())
