@@ -1,4 +1,4 @@
-//! One capture, read buffer by buffer, or mapped window by window where that is faster.
+//! One capture, read buffer by buffer, or mapped window by window where it can be.
 //!
 //! What of the last record does not fit a buffer is carried to the front of the next one; nothing
 //! else is ever copied. A record longer than a buffer makes that buffer grow as its bytes arrive,

@@ -219,7 +219,8 @@ fn share_out(taken: &mut BlockLists, workers: usize, settings: &Settings) {
     }
 }
 
-/// The addresses of a packet that a look did not tell.
+/// The addresses of a packet that a look did not tell: of what is in a tunnel, in fragments or on
+/// another link than Ethernet. Such a frame is decoded twice.
 #[cold]
 fn decoded_addresses(record: &Record, frame: &[u8]) -> Option<(Address, Address)> {
     let mut packet = Packet::default();
