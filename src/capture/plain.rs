@@ -52,26 +52,47 @@ impl Plain {
     }
 
     /// Lists the records behind `offset`, where one begins, without copying them. `None` where the
-    /// file ends soon, or cannot be mapped.
+    /// file ends soon, or cannot be mapped. Without records, and undamaged, it is to be read from what
+    /// is listed on: what stands before has been taken in.
     pub(super) fn list(
         &mut self,
         format: &mut Format,
-        offset: u64,
+        mut offset: u64,
         records: &mut Vec<Record>,
     ) -> Option<Listed> {
-        if let Some(listed) = self.list_in_window(format, offset, records) {
-            return Some(listed);
+        let mut listed = None;
+        let mut is_fresh = false;
+        loop {
+            if let Some(more) = self.list_in_window(format, offset, records) {
+                if !records.is_empty() || more.damage.is_some() {
+                    return Some(more);
+                }
+                // Nothing but what describes packets.
+                offset = more.offset;
+                listed = Some(more);
+                is_fresh = false;
+            } else if is_fresh || !self.map(offset) {
+                // A record that is longer than a window, or the file's tail.
+                self.window = None;
+                return listed;
+            } else {
+                is_fresh = true;
+            }
         }
-        // What is left of the window holds no whole record, or there is none yet.
-        self.window = None;
-        if self.size.checked_sub(offset)? < WINDOW_BYTES as u64 {
-            return None;
-        }
-        let window = Window::new(&self.file, offset, WINDOW_BYTES).ok()?;
-        (self.begin, self.window) = (offset, Some(Arc::new(Buffer::Mapped(window))));
-        self.list_in_window(format, offset, records)
     }
 
+    /// Maps the stretch that begins at `offset`, if there is so much.
+    fn map(&mut self, offset: u64) -> bool {
+        self.window = None;
+        if self.size.saturating_sub(offset) >= WINDOW_BYTES as u64
+            && let Ok(window) = Window::new(&self.file, offset, WINDOW_BYTES)
+        {
+            (self.begin, self.window) = (offset, Some(Arc::new(Buffer::Mapped(window))));
+        }
+        self.window.is_some()
+    }
+
+    /// Lists the records of the next piece; `None` where there is no whole one.
     fn list_in_window(
         &mut self,
         format: &mut Format,
@@ -89,10 +110,10 @@ impl Plain {
             }
             _ => walked.damage,
         };
-        if records.is_empty() && damage.is_none() {
+        let bytes = walked.consumed - start;
+        if bytes == 0 && damage.is_none() {
             return None;
         }
-        let bytes = walked.consumed - start;
         Some(Listed { buffer, offset: offset + bytes as u64, damage })
     }
 

@@ -96,7 +96,7 @@ impl Reader {
         self.carry.clear();
         (self.offset, self.is_mapped, self.is_sketched) = (offset, true, false);
         self.ending = damage.map(|damage| self.damaged(damage));
-        Some(buffer)
+        (!records.is_empty() || self.ending.is_some()).then_some(buffer)
     }
 
     fn fill_copied(&mut self, buffer: &mut Vec<u8>, size: usize, records: &mut Vec<Record>) {

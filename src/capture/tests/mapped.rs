@@ -123,6 +123,43 @@ fn what_changes_how_packets_are_read_changes_those_behind_it() {
     assert!(mapped > 30, "{mapped}");
 }
 
+#[test]
+fn what_describes_packets_is_taken_in_once_wherever_windows_end() {
+    let mut writer = Writer::new(false);
+    writer.section();
+    // Each packet is of the interface that was described last.
+    let mut interfaces = 0;
+    let mut describe = |writer: &mut Writer| {
+        let link = if interfaces % 2 == 0 { LinkType::ETHERNET } else { LinkType::RAW };
+        writer.interface(link, 0, Some(if interfaces % 3 == 0 { 6 } else { 9 }));
+        interfaces += 1;
+        interfaces - 1
+    };
+    for (number, sample) in packets(1_700_000_000, 18 * MEBIBYTE, 500).iter().enumerate() {
+        if number % 15_000 == 14_999 {
+            // More than a window in which no packet is.
+            for other in 0..6_000 {
+                writer.block(5, &[7; 1_000]);
+                if other % 500 == 0 {
+                    describe(&mut writer);
+                }
+            }
+        }
+        let last = describe(&mut writer);
+        writer.enhanced(last, sample.time.0 as u64 / 1_000, sample);
+    }
+    let (expected, outcome) = read(writer.bytes.clone(), 64 * 1024);
+    assert_eq!(outcome, Outcome::Whole);
+    let (_file, mut run) = open(&writer.bytes);
+    let (mut block, mut expected) = (Block::default(), expected.iter());
+    while run.next_block(&mut block) {
+        check(&block, &mut expected);
+    }
+    assert_eq!(expected.next(), None);
+    assert_eq!(run.files()[0].outcome, Outcome::Whole);
+    assert_eq!(run.progress().bytes_read(), writer.bytes.len() as u64);
+}
+
 proptest! {
     #[test]
     fn scouts_and_a_walk_agree_on_damaged_files(
