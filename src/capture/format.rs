@@ -4,6 +4,7 @@
 //! whoever passed one knows what to convert.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::pcap_file::PcapFormat;
 use super::pcapng_file::Sections;
@@ -113,7 +114,7 @@ impl Format {
     pub(super) fn walk(&mut self, bytes: &[u8], start: usize, records: &mut Vec<Record>) -> Walked {
         match self {
             Format::Pcap(format) => format.walk(bytes, start, records),
-            Format::Pcapng(sections) => sections.walk(bytes, start, bytes.len(), records),
+            Format::Pcapng(sections) => sections.walk(bytes, start..bytes.len(), records),
         }
     }
 
@@ -122,7 +123,7 @@ impl Format {
         &mut self,
         scouts: &mut Scouts,
         bytes: &[u8],
-        range: (usize, usize),
+        range: Range<usize>,
         records: &mut Vec<Record>,
     ) -> Walked {
         match self {

@@ -5,6 +5,8 @@
 //! A. Kuznetzov, whose record headers have 8 bytes more. Does not read versions before 2.3, whose
 //! two lengths stand the other way round.
 
+use std::ops::Range;
+
 use super::format::{Damage, Detected, Format, HEADER_BYTES, NotACapture, Walked};
 use super::scout::{Gait, Scouts};
 use super::{FRAME_BYTES_MAX, Record};
@@ -65,10 +67,10 @@ impl PcapFormat {
         // The byte order and the header's length are constants of the loop: this is the straight
         // path of every packet that comes from a file.
         match (self.big_endian, self.record_header_bytes) {
-            (false, 16) => self.walk_as::<false, 16>(bytes, start, bytes.len(), records),
-            (true, 16) => self.walk_as::<true, 16>(bytes, start, bytes.len(), records),
-            (false, _) => self.walk_as::<false, 24>(bytes, start, bytes.len(), records),
-            (true, _) => self.walk_as::<true, 24>(bytes, start, bytes.len(), records),
+            (false, 16) => self.walk_as::<false, 16>(bytes, start..bytes.len(), records),
+            (true, 16) => self.walk_as::<true, 16>(bytes, start..bytes.len(), records),
+            (false, _) => self.walk_as::<false, 24>(bytes, start..bytes.len(), records),
+            (true, _) => self.walk_as::<true, 24>(bytes, start..bytes.len(), records),
         }
     }
 
@@ -77,7 +79,7 @@ impl PcapFormat {
         &self,
         scouts: &mut Scouts,
         bytes: &[u8],
-        range: (usize, usize),
+        range: Range<usize>,
         records: &mut Vec<Record>,
     ) -> Walked {
         match (self.big_endian, self.record_header_bytes) {
@@ -88,17 +90,16 @@ impl PcapFormat {
         }
     }
 
-    /// Adds the whole records in `bytes` that begin at `start` and behind, but before `until`.
+    /// Adds the whole records in `bytes` that begin in `range`, at whose start one does.
     #[inline]
     fn walk_as<const BIG_ENDIAN: bool, const HEADER: usize>(
         &self,
         bytes: &[u8],
-        start: usize,
-        until: usize,
+        range: Range<usize>,
         records: &mut Vec<Record>,
     ) -> Walked {
-        let mut rest = bytes.get(start..).unwrap_or_default();
-        let rest_at_end = bytes.len().saturating_sub(until);
+        let mut rest = bytes.get(range.start..).unwrap_or_default();
+        let rest_at_end = bytes.len().saturating_sub(range.end);
         let damage = loop {
             if rest.len() <= rest_at_end {
                 break None;
@@ -161,14 +162,8 @@ impl<const BIG_ENDIAN: bool, const HEADER: usize> Gait for Steps<'_, BIG_ENDIAN,
         Some((bytes.get(at + offset..at + offset + 3)?, offset))
     }
 
-    fn walk(
-        &mut self,
-        bytes: &[u8],
-        from: usize,
-        until: usize,
-        records: &mut Vec<Record>,
-    ) -> Walked {
-        self.0.walk_as::<BIG_ENDIAN, HEADER>(bytes, from, until, records)
+    fn walk(&mut self, bytes: &[u8], range: Range<usize>, records: &mut Vec<Record>) -> Walked {
+        self.0.walk_as::<BIG_ENDIAN, HEADER>(bytes, range, records)
     }
 }
 

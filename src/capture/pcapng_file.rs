@@ -5,6 +5,8 @@
 //! descriptions (link type, snap length, `if_tsresol`, `if_tsoffset`), enhanced, simple and
 //! obsolete packet blocks. Skips all others, also the options of packets.
 
+use std::ops::Range;
+
 use super::format::{Damage, Detected, Format, NotACapture, Walked};
 use super::scout::Gait;
 use super::{FRAME_BYTES_MAX, RECORD_BYTES_MAX, Record};
@@ -314,15 +316,9 @@ impl Gait for Sections {
         (next + length.unwrap_or_default() as usize).saturating_sub(BLOCK_TAIL_BYTES)
     }
 
-    fn walk(
-        &mut self,
-        bytes: &[u8],
-        from: usize,
-        until: usize,
-        records: &mut Vec<Record>,
-    ) -> Walked {
-        let mut at = from;
-        while at < until {
+    fn walk(&mut self, bytes: &[u8], range: Range<usize>, records: &mut Vec<Record>) -> Walked {
+        let mut at = range.start;
+        while at < range.end {
             match self.block(bytes, at, records) {
                 Ok(Some(length)) => at += length,
                 Ok(None) => break,

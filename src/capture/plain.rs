@@ -102,7 +102,7 @@ impl Plain {
         let buffer = self.window.clone()?;
         let start = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
         let end = buffer.len().min(start + PIECE_BYTES);
-        let walked = format.scout(&mut self.scouts, &buffer, (start, end), records);
+        let walked = format.scout(&mut self.scouts, &buffer, start..end, records);
         let damage = match &*buffer {
             Buffer::Mapped(window) if window.is_cut() => {
                 records.clear();

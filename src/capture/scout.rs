@@ -13,12 +13,10 @@ use memchr::memmem;
 
 use super::Record;
 use super::format::Walked;
-use crate::flow::memory::prefetch;
+use crate::flow::memory::{LINE_BYTES, prefetch};
 
 /// Scouts at a time: about as many waits as a processor core has room for.
 const SCOUTS: usize = 16;
-/// What is looked at of a record is in its first bytes: headers of record, link, IP and transport.
-const LINE_BYTES: usize = 64;
 /// Records this short are brought near whole.
 const SHORT_BYTES: usize = 4 * LINE_BYTES;
 /// A record that does not begin within so many bytes is not looked for.
@@ -41,14 +39,8 @@ pub(super) trait Gait {
         next
     }
 
-    /// Adds the whole records that begin at `from` or behind, but before `until`.
-    fn walk(
-        &mut self,
-        bytes: &[u8],
-        from: usize,
-        until: usize,
-        records: &mut Vec<Record>,
-    ) -> Walked;
+    /// Adds the whole records that begin in `range`, at whose start one does.
+    fn walk(&mut self, bytes: &[u8], range: Range<usize>, records: &mut Vec<Record>) -> Walked;
 
     /// How often a walk has come upon something that changes what [`Gait::step`] says.
     fn changes(&self) -> usize {
@@ -76,17 +68,17 @@ struct Scout {
 }
 
 impl Scouts {
-    /// Adds the whole records of `bytes` that begin between `start`, where one does, and `end`.
+    /// Adds the whole records of `bytes` that begin in `range`, at whose start one does.
     pub(super) fn list(
         &mut self,
         bytes: &[u8],
-        (start, end): (usize, usize),
+        range: Range<usize>,
         gait: &mut impl Gait,
         records: &mut Vec<Record>,
     ) -> Walked {
-        self.go(bytes, start, end, gait);
+        self.go(bytes, &range, gait);
         let changes = gait.changes();
-        let mut at = start;
+        let mut at = range.start;
         for (number, scout) in self.0.iter().enumerate() {
             if scout.first == at && gait.changes() == changes {
                 records.extend_from_slice(&scout.found);
@@ -95,9 +87,9 @@ impl Scouts {
                 }
                 at = scout.at;
             }
-            let until = stretch(number, start, end).end;
+            let until = stretch(number, &range).end;
             if at < until {
-                let walked = gait.walk(bytes, at, until, records);
+                let walked = gait.walk(bytes, at..until, records);
                 if walked.damage.is_some() || walked.consumed < until {
                     return walked;
                 }
@@ -107,14 +99,14 @@ impl Scouts {
         Walked { consumed: at, damage: None }
     }
 
-    /// Sends scouts to the records of `bytes` between `start` and `end`.
-    fn go(&mut self, bytes: &[u8], start: usize, end: usize, gait: &impl Gait) {
+    /// Sends scouts to the records of `bytes` in `range`.
+    fn go(&mut self, bytes: &[u8], range: &Range<usize>, gait: &impl Gait) {
         for (number, scout) in self.0.iter_mut().enumerate() {
             scout.found.clear();
-            Range { start: scout.first, end: scout.until } = stretch(number, start, end);
+            Range { start: scout.first, end: scout.until } = stretch(number, range);
             ask_for(bytes, scout.first);
         }
-        if let Some((mark, offset)) = gait.mark(bytes, start) {
+        if let Some((mark, offset)) = gait.mark(bytes, range.start) {
             let mark = memmem::Finder::new(mark);
             for scout in self.0.iter_mut().skip(1) {
                 let found = find(bytes, scout.first, &mark, offset, gait);
@@ -137,10 +129,10 @@ impl Scouts {
 }
 
 /// What a scout goes over.
-fn stretch(number: usize, start: usize, end: usize) -> Range<usize> {
-    let bytes = end.saturating_sub(start) / SCOUTS;
-    let from = start + number * bytes;
-    from..if number + 1 == SCOUTS { end } else { from + bytes }
+fn stretch(number: usize, range: &Range<usize>) -> Range<usize> {
+    let bytes = range.len() / SCOUTS;
+    let from = range.start + number * bytes;
+    from..if number + 1 == SCOUTS { range.end } else { from + bytes }
 }
 
 impl Scout {
@@ -156,6 +148,7 @@ impl Scout {
             return false;
         };
         ask_for(bytes, gait.far(bytes, next));
+        // What is looked at of most records is in two lines: headers of record, link, IP and transport.
         ask_for(bytes, here + LINE_BYTES);
         // Of what is neither empty nor full, somebody may want the contents: questions, answers.
         if (2 * LINE_BYTES..=SHORT_BYTES).contains(&(next - here)) {
@@ -237,16 +230,10 @@ mod tests {
             Some((bytes.get(at + 1..at + 2)?, 1))
         }
 
-        fn walk(
-            &mut self,
-            bytes: &[u8],
-            from: usize,
-            until: usize,
-            records: &mut Vec<Record>,
-        ) -> Walked {
+        fn walk(&mut self, bytes: &[u8], range: Range<usize>, records: &mut Vec<Record>) -> Walked {
             self.walks += 1;
-            let mut at = from;
-            while at < until
+            let mut at = range.start;
+            while at < range.end
                 && let Some((record, next)) = self.record(bytes, at)
             {
                 self.length += usize::from(record.captured == 8);
@@ -273,8 +260,8 @@ mod tests {
             for _again in 0..2 {
                 let (mut toy, mut walker) = (Toy::default(), Toy::default());
                 let (mut found, mut expected) = (Vec::new(), Vec::new());
-                let walked = scouts.list(&bytes, (start, end), &mut toy, &mut found);
-                prop_assert_eq!(walked, walker.walk(&bytes, start, end, &mut expected));
+                let walked = scouts.list(&bytes, start..end, &mut toy, &mut found);
+                prop_assert_eq!(walked, walker.walk(&bytes, start..end, &mut expected));
                 prop_assert_eq!(&found, &expected);
                 // Each goes over its stretch once, and looks for its beginning among marks.
                 prop_assert!(toy.steps.get() <= 2 * SCOUTS * (bytes.len() + 2));
@@ -286,7 +273,7 @@ mod tests {
     fn of_plain_records_nothing_is_left_to_the_walk() {
         let bytes = [6, 7, 0, 0, 1, 0].repeat(2_000);
         let (mut toy, mut found) = (Toy::default(), Vec::new());
-        let walked = Scouts::default().list(&bytes, (0, bytes.len()), &mut toy, &mut found);
+        let walked = Scouts::default().list(&bytes, 0..bytes.len(), &mut toy, &mut found);
         assert_eq!((walked.consumed, found.len(), toy.walks), (bytes.len(), 2_000, 0));
     }
 

@@ -2,6 +2,8 @@
 //! Hints, that change nothing but time.
 #![allow(unsafe_code, reason = "hints have no safe form; they read and write nothing")]
 
+/// Bytes of a cache line.
+pub(crate) const LINE_BYTES: usize = 64;
 /// Bytes of a large page on most machines; where it is another, the kernel does as it can.
 const LARGE_PAGE_BYTES: usize = 2 << 20;
 

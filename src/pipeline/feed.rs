@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{MergeGone, Outbox};
 use crate::capture::{self, Block, Record};
-use crate::flow::memory::prefetch;
+use crate::flow::memory::{LINE_BYTES, prefetch};
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
 use crate::worker::clock::{SensorClock, TimeStep};
@@ -21,8 +21,6 @@ const PACKETS_PER_TICK: usize = 1 << 19;
 const SAMPLE_BYTES_MAX: usize = 64 << 20;
 /// How many frames ahead of the one that is decoded memory is asked for.
 pub(super) const FRAMES_AHEAD: usize = 4;
-/// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
 
 impl Frames for Block {
     #[inline]

@@ -181,7 +181,7 @@ proptest! {
             return Ok(());
         };
         let (mut listed, mut walked) = (Vec::new(), Vec::new());
-        let range = (start, written.bytes.len());
+        let range = start..written.bytes.len();
         let by_scouts = one.scout(&mut Scouts::default(), &written.bytes, range, &mut listed);
         prop_assert_eq!(by_scouts, other.walk(&written.bytes, start, &mut walked));
         prop_assert_eq!(listed, walked);
