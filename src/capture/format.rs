@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::pcap_file::PcapFormat;
 use super::pcapng_file::Sections;
-use super::scout::{Gait, Scouts};
+use super::scout::Scouts;
 use super::{FRAME_BYTES_MAX, RECORD_BYTES_MAX, Record, write_hex};
 
 /// How many bytes are enough to tell a format: the file header of pcap.
@@ -128,7 +128,7 @@ impl Format {
     ) -> Walked {
         match self {
             Format::Pcap(format) => format.scout(scouts, bytes, range, records),
-            Format::Pcapng(sections) => scouts.list(bytes, range, sections, records),
+            Format::Pcapng(sections) => sections.scout(scouts, bytes, range, records),
         }
     }
 }

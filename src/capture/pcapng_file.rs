@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::format::{Damage, Detected, Format, NotACapture, Walked};
-use super::scout::Gait;
+use super::scout::{Gait, Scouts};
 use super::{FRAME_BYTES_MAX, RECORD_BYTES_MAX, Record};
 use crate::packet::LinkType;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -28,6 +28,9 @@ const ENHANCED_PACKET: u32 = 6;
 const BLOCK_HEAD_BYTES: usize = 8;
 const BLOCK_TAIL_BYTES: usize = 4;
 const BLOCK_BYTES_MIN: usize = BLOCK_HEAD_BYTES + BLOCK_TAIL_BYTES;
+/// Interface, stamp and lengths in front of a packet's frame.
+const PACKET_HEADER_BYTES: usize = 20;
+const STAMPED_PACKET_BYTES_MIN: usize = BLOCK_BYTES_MIN + PACKET_HEADER_BYTES;
 
 /// Option codes of an interface description (draft, 4.2).
 const OPTION_END: u16 = 0;
@@ -88,6 +91,40 @@ impl Sections {
         })
     }
 
+    /// Adds the whole records in `bytes` that begin in `range`, at whose start one does.
+    pub(super) fn walk(
+        &mut self,
+        bytes: &[u8],
+        range: Range<usize>,
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        let mut at = range.start;
+        while at < range.end {
+            match self.block(bytes, at, records) {
+                Ok(Some(length)) => at += length,
+                Ok(None) => break,
+                Err(damage) => return Walked { consumed: at, damage: Some(damage) },
+            }
+        }
+        Walked { consumed: at, damage: None }
+    }
+
+    /// As [`Sections::walk`], by scouts.
+    pub(super) fn scout(
+        &mut self,
+        scouts: &mut Scouts,
+        bytes: &[u8],
+        range: Range<usize>,
+        records: &mut Vec<Record>,
+    ) -> Walked {
+        // What changes the byte order ends what scouts have listed, so that it is a constant here.
+        if self.big_endian {
+            scouts.list(bytes, range, &mut Steps::<true>(self), records)
+        } else {
+            scouts.list(bytes, range, &mut Steps::<false>(self), records)
+        }
+    }
+
     /// Takes the block at `at`: its length, or `None` when it is not all there.
     #[inline]
     fn block(
@@ -106,19 +143,20 @@ impl Sections {
             self.big_endian = self.order(magic)?;
             self.changes += 1;
         }
-        let Some((total, body)) = self.whole_block(rest)? else { return Ok(None) };
+        let order = self.big_endian;
+        let Some((total, body)) = whole_block(rest, order)? else { return Ok(None) };
         let offset = at + BLOCK_HEAD_BYTES;
         let short = Damage::BlockLength(total as u32);
         match kind {
             ENHANCED_PACKET => {
                 let interface = self.u32(body, 0).ok_or(short)?;
-                let record = self.stamped_packet(body, offset, interface, short)?;
+                let record = self.stamped_packet(body, offset, interface, short, order)?;
                 self.last_time = record.time;
                 records.push(record);
             }
             OBSOLETE_PACKET => {
                 let interface = self.u16(body, 0).ok_or(short)?;
-                let record = self.stamped_packet(body, offset, interface.into(), short)?;
+                let record = self.stamped_packet(body, offset, interface.into(), short, order)?;
                 self.last_time = record.time;
                 records.push(record);
             }
@@ -134,23 +172,6 @@ impl Sections {
             _ => {}
         }
         Ok(Some(total))
-    }
-
-    /// The length of the block with which `rest` begins, and its body; none where it is not all there.
-    #[inline(always)]
-    fn whole_block<'a>(&self, rest: &'a [u8]) -> Result<Option<(usize, &'a [u8])>, Damage> {
-        let length = self.u32(rest, 4).unwrap_or_default();
-        let total = length as usize;
-        if !(BLOCK_BYTES_MIN..=RECORD_BYTES_MAX).contains(&total) || !total.is_multiple_of(4) {
-            return Err(Damage::BlockLength(length));
-        }
-        let Some(block) = rest.get(..total) else { return Ok(None) };
-        let again = self.u32(block, total - BLOCK_TAIL_BYTES).unwrap_or_default();
-        if again != length {
-            return Err(Damage::BlockLengthsDiffer(length, again));
-        }
-        let body = block.get(BLOCK_HEAD_BYTES..total - BLOCK_TAIL_BYTES).unwrap_or_default();
-        Ok(Some((total, body)))
     }
 
     /// A new section: what was known of the one before is void. Its options say who wrote it and
@@ -218,19 +239,20 @@ impl Sections {
 
     /// The enhanced packet block and the obsolete one, which differ in how they name their
     /// interface: stamp at 4 and 8, captured length at 12, wire length at 16, frame at 20.
-    #[inline]
+    #[inline(always)]
     fn stamped_packet(
         &self,
         body: &[u8],
         offset: usize,
         interface_id: u32,
         short: Damage,
+        big_endian: bool,
     ) -> Result<Record, Damage> {
-        const FRAME: usize = 20;
-        let fields = (self.u32(body, 4), self.u32(body, 8), self.u32(body, 12), self.u32(body, 16));
-        let (Some(high), Some(low), Some(captured), Some(wire_length)) = fields else {
+        let Some((fields, frame)) = body.split_first_chunk::<PACKET_HEADER_BYTES>() else {
             return Err(short);
         };
+        let field = |at| u32_at(fields, at, big_endian).unwrap_or_default();
+        let (high, low, captured, wire_length) = (field(4), field(8), field(12), field(16));
         let interface = self
             .interfaces
             .get(interface_id as usize)
@@ -238,12 +260,12 @@ impl Sections {
         if captured > FRAME_BYTES_MAX {
             return Err(Damage::FrameTooLong(captured));
         }
-        if captured as usize > body.len() - FRAME {
+        if captured as usize > frame.len() {
             return Err(Damage::FrameBeyondBlock(captured));
         }
         Ok(Record {
             time: interface.time((u64::from(high) << 32) | u64::from(low)),
-            offset: (offset + FRAME) as u32,
+            offset: (offset + PACKET_HEADER_BYTES) as u32,
             captured,
             wire_length: wire_length.max(captured),
             buffer: 0,
@@ -278,8 +300,7 @@ impl Sections {
 
     #[inline]
     fn u32(&self, bytes: &[u8], at: usize) -> Option<u32> {
-        let field = *bytes.get(at..)?.first_chunk()?;
-        Some(if self.big_endian { u32::from_be_bytes(field) } else { u32::from_le_bytes(field) })
+        u32_at(bytes, at, self.big_endian)
     }
 
     #[inline]
@@ -289,52 +310,69 @@ impl Sections {
     }
 }
 
-impl Gait for Sections {
-    /// Enhanced packets only, which nearly all blocks are.
+/// From enhanced packet to enhanced packet, as scouts go: nearly all blocks are that.
+struct Steps<'a, const BIG_ENDIAN: bool>(&'a mut Sections);
+
+impl<const BIG_ENDIAN: bool> Gait for Steps<'_, BIG_ENDIAN> {
     #[inline(always)]
     fn step(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
-        let rest = bytes.get(at..)?;
-        if self.u32(rest, 0)? != ENHANCED_PACKET {
+        let rest = bytes.get(at..).filter(|rest| rest.len() >= STAMPED_PACKET_BYTES_MIN)?;
+        if u32_at(rest, 0, BIG_ENDIAN)? != ENHANCED_PACKET {
             return None;
         }
-        let (total, body) = self.whole_block(rest).ok()??;
-        let interface = self.u32(body, 0)?;
-        let offset = at + BLOCK_HEAD_BYTES;
-        let record = self.stamped_packet(body, offset, interface, Damage::CutRecord).ok()?;
+        let (total, body) = whole_block(rest, BIG_ENDIAN).ok()??;
+        let interface = u32_at(body, 0, BIG_ENDIAN)?;
+        let (offset, short) = (at + BLOCK_HEAD_BYTES, Damage::CutRecord);
+        let record = self.0.stamped_packet(body, offset, interface, short, BIG_ENDIAN).ok()?;
         Some((record, at + total))
     }
 
     fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)> {
         let kind = bytes.get(at..at + 4)?;
-        (self.u32(kind, 0)? == ENHANCED_PACKET).then_some((kind, 0))
+        (u32_at(kind, 0, BIG_ENDIAN)? == ENHANCED_PACKET).then_some((kind, 0))
     }
 
     /// The second length of the block at `next`, which is looked at together with its header.
     #[inline(always)]
     fn far(&self, bytes: &[u8], next: usize) -> usize {
-        let length = bytes.get(next..).and_then(|rest| self.u32(rest, 4));
+        let length = bytes.get(next..).and_then(|rest| u32_at(rest, 4, BIG_ENDIAN));
         (next + length.unwrap_or_default() as usize).saturating_sub(BLOCK_TAIL_BYTES)
     }
 
     fn walk(&mut self, bytes: &[u8], range: Range<usize>, records: &mut Vec<Record>) -> Walked {
-        let mut at = range.start;
-        while at < range.end {
-            match self.block(bytes, at, records) {
-                Ok(Some(length)) => at += length,
-                Ok(None) => break,
-                Err(damage) => return Walked { consumed: at, damage: Some(damage) },
-            }
-        }
-        Walked { consumed: at, damage: None }
+        self.0.walk(bytes, range, records)
     }
 
     fn changes(&self) -> usize {
-        self.changes
+        self.0.changes
     }
 
     fn pass(&mut self, last: &Record) {
-        self.last_time = last.time;
+        self.0.last_time = last.time;
     }
+}
+
+/// The length of the block with which `rest` begins, and its body; none where it is not all there.
+#[inline(always)]
+fn whole_block(rest: &[u8], big_endian: bool) -> Result<Option<(usize, &[u8])>, Damage> {
+    let length = u32_at(rest, 4, big_endian).unwrap_or_default();
+    let total = length as usize;
+    if !(BLOCK_BYTES_MIN..=RECORD_BYTES_MAX).contains(&total) || !total.is_multiple_of(4) {
+        return Err(Damage::BlockLength(length));
+    }
+    let Some(block) = rest.get(..total) else { return Ok(None) };
+    let again = u32_at(block, total - BLOCK_TAIL_BYTES, big_endian).unwrap_or_default();
+    if again != length {
+        return Err(Damage::BlockLengthsDiffer(length, again));
+    }
+    let body = block.get(BLOCK_HEAD_BYTES..total - BLOCK_TAIL_BYTES).unwrap_or_default();
+    Ok(Some((total, body)))
+}
+
+#[inline(always)]
+fn u32_at(bytes: &[u8], at: usize, big_endian: bool) -> Option<u32> {
+    let field = *bytes.get(at..)?.first_chunk()?;
+    Some(if big_endian { u32::from_be_bytes(field) } else { u32::from_le_bytes(field) })
 }
 
 impl Interface {
