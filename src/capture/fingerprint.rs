@@ -13,6 +13,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -27,6 +28,9 @@ const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 4096;
 /// Names the method: another one must not give equal fingerprints by chance.
 const METHOD: &[u8] = b"shadowscope capture fingerprint 1";
+
+/// So much is read at once, in bytes: little enough to stay near.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// The length of the end that is part of what tells contents apart, in bytes.
 const END_BYTES: usize = 4096;
@@ -105,15 +109,11 @@ impl Sketch {
 pub(super) fn content_of_plain(file: &File) -> io::Result<Content> {
     let size = file.metadata()?.len();
     let mut sketch = Sketch::new();
-    let mut bytes = vec![0; BEGINNING_BYTES.min(size) as usize];
-    let filled = read_at(file, &mut bytes, 0)?;
-    sketch.add(bytes.get(..filled).unwrap_or_default());
-    let end = size.saturating_sub(END_BYTES as u64).max(filled as u64);
-    bytes.resize((size - end) as usize, 0);
+    each_piece(file, 0..BEGINNING_BYTES.min(size), |bytes| sketch.add(bytes))?;
     // What lies between is not looked at, but counts.
-    let filled = read_at(file, &mut bytes, end)?;
+    let end = size.saturating_sub(END_BYTES as u64).max(sketch.size_bytes);
     sketch.size_bytes = end;
-    sketch.add(bytes.get(..filled).unwrap_or_default());
+    each_piece(file, end..size, |bytes| sketch.add(bytes))?;
     Ok(sketch.content())
 }
 
@@ -161,21 +161,31 @@ pub(super) fn of_file(file: &File) -> io::Result<Fingerprint> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(METHOD);
     hasher.update(&size.to_le_bytes());
-    let mut bytes = vec![0; BEGINNING_BYTES.min(size) as usize];
-    add(&mut hasher, file, &mut bytes, 0)?;
+    let mut add = |bytes: &[u8]| _ = hasher.update(bytes);
+    each_piece(file, 0..BEGINNING_BYTES.min(size), &mut add)?;
     if let Some(span) = size.checked_sub(SAMPLE_BYTES).filter(|_| size > BEGINNING_BYTES) {
-        bytes.truncate(SAMPLE_BYTES as usize);
         for sample in 0..SAMPLES {
             let offset = u128::from(span) * u128::from(sample) / u128::from(SAMPLES - 1);
-            add(&mut hasher, file, &mut bytes, offset as u64)?;
+            each_piece(file, offset as u64..offset as u64 + SAMPLE_BYTES, &mut add)?;
         }
     }
     Ok(Fingerprint(*hasher.finalize().as_bytes()))
 }
 
-fn add(hasher: &mut blake3::Hasher, file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    let filled = read_at(file, bytes, offset)?;
-    hasher.update(bytes.get(..filled).unwrap_or_default());
+/// Reads a stretch of a file piece by piece, as far as the file goes.
+fn each_piece(file: &File, stretch: Range<u64>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut bytes = [0; PIECE_BYTES];
+    let Range { start: mut at, end } = stretch;
+    while at < end {
+        let wanted = bytes.len().min((end - at) as usize);
+        let piece = bytes.get_mut(..wanted).unwrap_or_default();
+        let filled = read_at(file, piece, at)?;
+        take(piece.get(..filled).unwrap_or_default());
+        if filled < wanted {
+            break;
+        }
+        at += filled as u64;
+    }
     Ok(())
 }
 
