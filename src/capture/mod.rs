@@ -44,6 +44,7 @@ pub use filter::{Filter, FilterError};
 pub use fingerprint::{Content, Fingerprint, fingerprint};
 pub use format::{Damage, NotACapture};
 pub use merge::{OPEN_FILES_MAX, Run};
+pub(crate) use plain::LISTED_BYTES;
 pub use plan::{CaptureFile, Outcome, Plan, PlanError};
 pub use source::Progress;
 

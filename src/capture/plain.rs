@@ -15,10 +15,10 @@ use super::source::Progress;
 use super::{Damage, Record};
 
 /// How much is mapped at once, in bytes: so much that the calls for it do not matter.
-const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// How much is listed at once, in bytes: what is looked at of so much stays in the level-2 cache, and
 /// there is so much for each scout that the search for its beginning does not matter.
-const PIECE_BYTES: usize = 512 * 1024;
+pub(crate) const LISTED_BYTES: usize = 512 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Plain {
     ) -> Option<Listed> {
         let buffer = self.window.clone()?;
         let start = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
-        let end = buffer.len().min(start + PIECE_BYTES);
+        let end = buffer.len().min(start + LISTED_BYTES);
         let walked = format.scout(&mut self.scouts, &buffer, start..end, records);
         let damage = match &*buffer {
             Buffer::Mapped(window) if window.is_cut() => {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{MergeGone, Outbox};
-use crate::capture::{self, Block, Record};
+use crate::capture::{self, Block, LISTED_BYTES, Record};
 use crate::flow::memory::{LINE_BYTES, prefetch};
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
@@ -19,6 +19,9 @@ use crate::worker::{BATCH, Frames, Item, Settings, Worker};
 const PACKETS_PER_TICK: usize = 1 << 19;
 /// Bytes that are held to see whether there are copies among their packets.
 const SAMPLE_BYTES_MAX: usize = 64 << 20;
+/// Where a record takes no more bytes than this on average, nearly every line of its file is looked
+/// at, record headers included.
+const DENSE_BYTES: usize = 5 * LINE_BYTES / 2;
 /// How many frames ahead of the one that is decoded memory is asked for.
 pub(super) const FRAMES_AHEAD: usize = 4;
 
@@ -166,6 +169,23 @@ impl<'a> BlockFrames<'a> {
         self.ask_from(record, 0);
     }
 
+    /// Whether records stand so close that what will be listed next can be asked for line by line.
+    fn are_dense(&self, records: &[Record]) -> bool {
+        let ends = self.only.and_then(|_| Some((records.first()?, records.last()?)));
+        ends.is_some_and(|(first, last)| {
+            let between = last.offset.saturating_sub(first.offset) as usize;
+            between <= records.len() * DENSE_BYTES
+        })
+    }
+
+    /// Asks for the lines that stand as far behind a frame as what is listed at once of a map: they
+    /// are on their way while this block is decoded.
+    #[inline(always)]
+    fn ask_far_ahead(&self, record: &Record) {
+        self.ask_from(Some(record), LISTED_BYTES);
+        self.ask_from(Some(record), LISTED_BYTES + LINE_BYTES);
+    }
+
     /// Asks for what is decoded of a frame.
     #[inline(always)]
     pub(super) fn ask_for_headers(&self, record: Option<&Record>) {
@@ -194,8 +214,13 @@ pub(super) fn decode_block(
 ) {
     let records = block.records.get(range.clone()).unwrap_or_default();
     let frames = BlockFrames::new(block);
+    let are_dense = frames.are_dense(records);
     for (number, (at, record)) in range.zip(records.iter().enumerate()) {
-        frames.ask_for(records.get(at + FRAMES_AHEAD));
+        if are_dense {
+            frames.ask_far_ahead(record);
+        } else {
+            frames.ask_for(records.get(at + FRAMES_AHEAD));
+        }
         if let Some(step) = clock.observe(record.time) {
             intake.time_step();
             take.step(step);

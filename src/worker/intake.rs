@@ -74,26 +74,18 @@ impl Intake {
         }
         let Frame { time, link, wire_length, bytes } = frame;
         // Of a common packet it is known that there is none around it.
-        let mut outer = 0;
-        if !decode::common(link, bytes, wire_length, &mut item.packet) {
-            if !self.uncommon(time, link, wire_length, bytes, &mut item.packet) {
-                return false;
-            }
-            outer = u64::from(item.packet.outer_bytes);
-        }
-        let packet = &item.packet;
-        if let Some(only) = &self.only
-            && !only.contains(packet.source)
-            && !only.contains(packet.destination)
+        if !decode::common(link, bytes, wire_length, &mut item.packet)
+            && !self.uncommon(time, link, wire_length, bytes, &mut item.packet)
         {
             return false;
         }
-        let bytes = u64::from(packet.bytes) + outer;
+        let packet = &item.packet;
+        if !self.wants(packet) {
+            return false;
+        }
+        let bytes = u64::from(packet.bytes);
         self.count(frame.time, bytes);
         self.sums.ip_bytes += bytes;
-        if outer > 0 {
-            self.part.books.add(self.hour, Bucket::Encapsulation, 0, outer);
-        }
         item.time = frame.time;
         item.sensor = sensor;
         item.minute = self.minute;
@@ -111,6 +103,20 @@ impl Intake {
     pub fn take_part(&mut self) -> Part {
         self.store_sums();
         std::mem::take(&mut self.part)
+    }
+
+    /// Whether a packet is of a client that is wanted.
+    #[inline(always)]
+    fn wants(&self, packet: &Packet) -> bool {
+        let Some(only) = &self.only else { return true };
+        only.contains(packet.source) || only.contains(packet.destination)
+    }
+
+    /// Counts what stands around a packet.
+    fn count_outer(&mut self, bytes: u64) {
+        self.sums.total_bytes += bytes;
+        self.sums.ip_bytes += bytes;
+        self.part.books.add(self.hour, Bucket::Encapsulation, 0, bytes);
     }
 
     #[inline]
@@ -136,7 +142,12 @@ impl Intake {
         packet: &mut Packet,
     ) -> bool {
         let (bucket, bytes) = match decode::uncommon(link, frame, wire_length, packet) {
-            Outcome::Packet => return true,
+            Outcome::Packet => {
+                if packet.outer_bytes > 0 && self.wants(packet) {
+                    self.count_outer(u64::from(packet.outer_bytes));
+                }
+                return true;
+            }
             Outcome::NonIp { bytes } => {
                 let sender = match link {
                     LinkType::ETHERNET => presence::arp_sender(frame),
