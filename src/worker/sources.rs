@@ -16,6 +16,7 @@ use super::{Item, Worker};
 use crate::decode::is_inflated;
 use crate::dissect::syn::{self, SynOptions};
 use crate::evidence::source::{Trait, initial_time_to_live, value_of};
+use crate::flow::memory::LINE_BYTES;
 use crate::flow::table::FlowId;
 use crate::net::{Address, Endpoint, protocol};
 use crate::stats::Counter;
@@ -53,26 +54,34 @@ fn is_push_service(name: &str) -> bool {
     })
 }
 
-/// What was told last: the hash of each, by its place.
+/// What was told last: the hash of each, by its place. What an address tells in an hour has its places
+/// in one line of the processor's caches, since several things are told one after the other.
 pub(super) struct Told {
-    hashes: Box<[u64; Told::PLACES]>,
+    lines: Box<[Line; Told::LINES]>,
     /// Of its own for each run, so that nobody can tell whose hashes are the same.
     hasher: RandomState,
 }
 
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u64; LINE_BYTES / size_of::<u64>()]);
+
 impl Told {
     /// Enough for what some thousands of machines tell of themselves in an hour: 128 KiB.
-    const PLACES: usize = 16_384;
+    const LINES: usize = 2_048;
 
     pub(super) fn new() -> Told {
-        Told { hashes: Box::new([0; Told::PLACES]), hasher: RandomState::default() }
+        let lines = Box::new([Line([0; LINE_BYTES / size_of::<u64>()]); Told::LINES]);
+        Told { lines, hasher: RandomState::default() }
     }
 
     /// Whether this was not among it; then it is from now on.
     fn is_news(&mut self, seen: TraitSeen) -> bool {
+        let of_line = self.hasher.hash_one((seen.address, seen.hour));
         // None is 0, which stands for nothing. A clash of places costs nothing but telling it again.
         let hash = self.hasher.hash_one(seen) | 1;
-        let place = &mut self.hashes[(hash >> 32) as usize % Told::PLACES];
+        let Line(places) = &mut self.lines[(of_line >> 32) as usize % Told::LINES];
+        let place = &mut places[(hash >> 32) as usize % places.len()];
         std::mem::replace(place, hash) != hash
     }
 }
