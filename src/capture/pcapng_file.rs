@@ -332,11 +332,13 @@ impl<const BIG_ENDIAN: bool> Gait for Steps<'_, BIG_ENDIAN> {
         (u32_at(kind, 0, BIG_ENDIAN)? == ENHANCED_PACKET).then_some((kind, 0))
     }
 
-    /// The second length of the block at `next`, which is looked at together with its header.
+    /// The second length of the block at `next`, which is looked at together with its header, and the
+    /// header of the block behind it.
     #[inline(always)]
-    fn far(&self, bytes: &[u8], next: usize) -> usize {
+    fn far(&self, bytes: &[u8], next: usize) -> Range<usize> {
         let length = bytes.get(next..).and_then(|rest| u32_at(rest, 4, BIG_ENDIAN));
-        (next + length.unwrap_or_default() as usize).saturating_sub(BLOCK_TAIL_BYTES)
+        let behind = next + length.unwrap_or_default() as usize;
+        behind.saturating_sub(BLOCK_TAIL_BYTES)..behind + BLOCK_HEAD_BYTES + PACKET_HEADER_BYTES
     }
 
     fn walk(&mut self, bytes: &[u8], range: Range<usize>, records: &mut Vec<Record>) -> Walked {

@@ -17,6 +17,8 @@ use crate::flow::memory::{LINE_BYTES, prefetch};
 
 /// Scouts at a time: about as many waits as a processor core has room for.
 const SCOUTS: usize = 16;
+/// A record's header, and what is looked at of the link's.
+const HEADERS_BYTES: usize = 32;
 /// Records this short are brought near whole.
 const SHORT_BYTES: usize = 4 * LINE_BYTES;
 /// A record that does not begin within so many bytes is not looked for.
@@ -32,11 +34,11 @@ pub(super) trait Gait {
     /// beginning they stand.
     fn mark<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(&'a [u8], usize)>;
 
-    /// Where that begins which [`Gait::step`] will look at, when the record at `next`, whose header has
-    /// been asked for, is behind.
-    fn far(&self, bytes: &[u8], next: usize) -> usize {
+    /// What [`Gait::step`] will look at when the record at `next`, whose header has been asked for, is
+    /// behind.
+    fn far(&self, bytes: &[u8], next: usize) -> Range<usize> {
         let _ = bytes;
-        next
+        next..next + HEADERS_BYTES
     }
 
     /// Adds the whole records that begin in `range`, at whose start one does.
@@ -147,7 +149,10 @@ impl Scout {
             self.until = here;
             return false;
         };
-        ask_for(bytes, gait.far(bytes, next));
+        // It may begin in one line and end in the next.
+        let Range { start, end } = gait.far(bytes, next);
+        ask_for(bytes, start);
+        ask_for(bytes, end);
         // What is looked at of most records is in two lines: headers of record, link, IP and transport.
         ask_for(bytes, here + LINE_BYTES);
         // Of what is neither empty nor full, somebody may want the contents: questions, answers.
