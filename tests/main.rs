@@ -20,6 +20,7 @@ mod dns;
 mod duplicates;
 mod evidence;
 mod faults;
+mod flooded;
 mod flows;
 mod fuzz_corpus;
 mod gateways;

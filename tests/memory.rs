@@ -5,12 +5,12 @@
 
 use std::fs;
 use std::io::{BufWriter, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 
 use crate::generator::frame::{self, flag};
 use crate::generator::load::Flood;
-use crate::generator::{Record, SECOND, START_SECONDS, pcap_header, pcap_record};
+use crate::generator::{Record, SECOND, START_SECONDS, dns, pcap_header, pcap_record};
 use crate::support;
 use shadowscope::flow::reassembly::HELD_BYTES_MAX;
 use shadowscope::flow::table::FLOWS_MAX;
@@ -18,7 +18,7 @@ use shadowscope::worker::allowance::GATHERED_BYTES_MAX;
 
 const MIB: u64 = 1 << 20;
 /// What floods may make of a process that reads with this many workers, in MiB, as the README says.
-fn bound_mib(workers: u64) -> u64 {
+pub(crate) fn bound_mib(workers: u64) -> u64 {
     ONCE_MIB + workers * WORKER_MIB
 }
 
@@ -149,6 +149,52 @@ fn floods_within_a_second_with_two_workers_and_a_database() {
 fn floods_that_go_on_over_midnight() {
     let reached = |flood| (flood != Flood::Initials).then_some("candidate_dropped");
     floods_stay_under(Way { workers: 1, is_stored: true }, 2 * 3600, reached);
+}
+
+/// Holds a flood over some minutes to the bound, with a database. It has to reach these bounds, which are
+/// merge's own.
+#[track_caller]
+fn fills_merge(what: &str, records: impl Iterator<Item = Record>, bounds: &[&str]) -> Option<u64> {
+    let (peak, reached) = peak(Way { workers: 1, is_stored: true }, records)?;
+    println!("{what}: {} of {} MiB, {reached}", peak / MIB, bound_mib(1));
+    assert!(peak < bound_mib(1) * MIB, "{what}: {} MiB", peak / MIB);
+    for bound in bounds {
+        assert!(reached.contains(bound), "{what}: {bound} is not in {reached}");
+    }
+    Some(peak)
+}
+
+/// Answers of DNS to ever new clients for ever new and long names, with as many addresses as there may
+/// be: more than all that merge remembers of answers, of names and of whose addresses are.
+#[test]
+fn answers_for_more_names_and_addresses_than_are_remembered() {
+    const MESSAGES: u32 = 40_000;
+    const ADDRESSES: u32 = 64;
+    let record = |number: u32| {
+        let name = format!("{}.{number:08x}.flood.example", "long".repeat(15));
+        // Some are told again, with other names.
+        let address = |at: u32| {
+            let place = (number / 2 * ADDRESSES + at).wrapping_mul(0x9e37_79b1);
+            IpAddr::from(Ipv4Addr::from(0x2000_0000 | place >> 3))
+        };
+        let addresses: Vec<_> = (0..ADDRESSES).map(address).collect();
+        let way = frame::Way {
+            source: SocketAddr::from(([10, 255, 0, 53], 53)),
+            destination: SocketAddr::new(Ipv4Addr::from(0x0a00_0000 | number).into(), 4000),
+            vlan: None,
+        };
+        let message = dns::response(number as u16, &name, &addresses, 3600);
+        Record {
+            // A worker's tick has room for some 10,000 of them.
+            time_nanos: START_SECONDS * SECOND + i64::from(number) * 8_000_000,
+            frame: frame::whole(way, frame::UDP, number as u16, &frame::udp(way, &message)),
+        }
+    };
+    let reached = ["answer_evicted", "candidate_dropped"];
+    if let Some(peak) = fills_merge("answers", (0..MESSAGES).map(record), &reached) {
+        // The ring of answers alone takes as much.
+        assert!(peak > 128 * MIB, "{} MiB", peak / MIB);
+    }
 }
 
 const GIVEN_BACK: &str = "SHADOWSCOPE_TEST_GIVEN_BACK";

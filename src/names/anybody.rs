@@ -17,6 +17,8 @@ use crate::usage::{NameId, NameTable};
 
 /// How long an address counts as that of a name that was answered with it.
 pub(super) const SHARED_NANOS: i64 = 24 * 3600 * NANOS_PER_SECOND;
+/// How long it is not looked again for what has ceased to hold, where there is no room.
+const PAUSE_NANOS: i64 = 60 * NANOS_PER_SECOND;
 /// Names remembered of an address; one that has more is shared, whatever they are.
 const NAMES_MAX: usize = 16;
 
@@ -37,6 +39,9 @@ pub(super) struct Anybody {
     was_full: bool,
     /// The latest answer.
     latest: Timestamp,
+    /// Until then, there is no room to be had: nothing ceases to hold, or it was looked for shortly
+    /// before. To look takes long.
+    full_until: Timestamp,
 }
 
 impl Anybody {
@@ -53,7 +58,9 @@ impl Anybody {
         self.latest = self.latest.max(time);
         if self.addresses.len() >= limit && !self.addresses.contains_key(&address) {
             self.was_full = true;
-            self.forget_old(self.latest, names);
+            if self.full_until < self.latest {
+                self.forget_old(self.latest, names);
+            }
             if self.addresses.len() >= limit {
                 return false;
             }
@@ -124,6 +131,7 @@ impl Anybody {
     /// Forgets names that no flow may have that begins after `now`.
     pub(super) fn forget_old(&mut self, now: Timestamp, names: &mut NameTable) {
         self.crowded.retain(|_, until| *until >= now);
+        let mut earliest = Timestamp::MAX;
         self.addresses.retain(|_, told| {
             told.retain(|told| {
                 let holds = told.spans[0].1 >= now;
@@ -132,8 +140,12 @@ impl Anybody {
                 }
                 holds
             });
-            !told.is_empty()
+            // All of them, so that there is room for another address.
+            let until = told.iter().map(|told| told.spans[0].1).max();
+            earliest = earliest.min(until.unwrap_or(earliest));
+            until.is_some()
         });
+        self.full_until = earliest.max(self.latest.offset(PAUSE_NANOS));
     }
 }
 
