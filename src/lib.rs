@@ -256,7 +256,7 @@
 //!
 //! | layer | modules | rule |
 //! | --- | --- | --- |
-//! | L0 values | [`time`] [`net`] [`hostname`] [`packet`] [`observation`] [`stats`] [`ledger`] | plain values; import nothing above |
+//! | L0 values | [`time`] [`net`] [`hostname`] [`packet`] [`observation`] [`stats`] [`ledger`] [`footprint`] | plain values; import nothing above |
 //! | L1 pure | [`decode`] [`dissect`] [`catalogue`] | bytes or text in, values out; no I/O, clock or lasting state |
 //! | L2 state | [`flow`] [`usage`] [`evidence`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
 //! | L3 edges | [`capture`] [`store`] [`report`] [`rights`] [`feeds`] [`signatures`] | all I/O |
@@ -272,12 +272,13 @@
 //! # Limits
 //!
 //! Bounds that shape rows are applied in merge, over sorted input. A worker's own bounds protect
-//! memory and are set so that no traffic short of an attack reaches them.
+//! memory and are set so that no traffic short of an attack reaches them. What all tables take together
+//! is added up in [`pipeline::footprint`].
 //!
 //! | what | bound | at the bound |
 //! | --- | --- | --- |
-//! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), at most 128 bytes each | the one nearest its time-out ends, `flow_evicted` |
-//! | flows and directions a worker whose last packets are remembered, where copies are looked for | [`WINDOWS_MAX`](worker::duplicates::WINDOWS_MAX), less than 256 bytes each | those go that only a stamp out of order could be compared with, or else all, `duplicate_forgotten` |
+//! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), 116 bytes each and at most 32 MiB of index | the one nearest its time-out ends, `flow_evicted` |
+//! | flows and directions a worker whose last packets are remembered, where copies are looked for | [`WINDOWS_MAX`](worker::duplicates::WINDOWS_MAX) | those go that only a stamp out of order could be compared with, or else all, `duplicate_forgotten` |
 //! | hello bytes kept of a side that speaks QUIC, and connections that they are of | 16 KiB, and a bit for each; [`CONNECTIONS_MAX`](dissect::quic::CONNECTIONS_MAX) | a longer hello: no more is looked at; more hellos: the oldest goes; `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
 //! | bytes and runs kept behind holes of a stream | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX), [`HOLES_MAX`](flow::reassembly::HOLES_MAX) | the latest are forgotten; where they would have been wanted, `stream_gap` |
@@ -289,7 +290,8 @@
 //! | segments of a TCP client behind those | [`LOOKED_LATER_MAX`](worker::LOOKED_LATER_MAX) that begin like a request, or as many times 64 KiB; shorter ones than 16 bytes begin nothing | no more is looked at, `stream_left` |
 //! | a field of a header block of HTTP/2 | 16 KiB | no more is looked at, `http_malformed` |
 //! | flows that may be tunnels, or media of calls, a worker | 16,384 each | the next packets of others are not looked at, `tunnel_overflow` |
-//! | open inspections a worker | 16,384 | the oldest is told what is there and closed, `inspection_evicted` |
+//! | open inspections a worker, bytes of all, hours of undecided flows with sums that wait | 16,384, [`INSPECTED_BYTES_MAX`](worker::INSPECTED_BYTES_MAX), 28,672 | the oldest is told what is there and closed, `inspection_evicted`; likewise the flow itself |
+//! | TCP flows a worker whose sequence numbers are followed | 57,344 | others are not, `hint_dropped` |
 //! | QUIC Initials of a flow that do not open, since its last hello; that open and bring nothing | [`INITIALS_TRIED_MAX`](dissect::quic::INITIALS_TRIED_MAX), [`INITIALS_REPEATED_MAX`](dissect::quic::INITIALS_REPEATED_MAX) | no more is looked at, `quic_unopened` or `quic_overflow` |
 //! | marks of a flow by which connections of QUIC on the same ports are told apart | 32; more than four of 16,384 flows a worker | the oldest goes: a hello may be told again |
 //! | questions, answers, alias chain of a DNS message | [`QUESTIONS_MAX`](dissect::dns::QUESTIONS_MAX), [`ANSWERS_MAX`](dissect::dns::ANSWERS_MAX), [`CHAIN_LENGTH_MAX`](dissect::dns::CHAIN_LENGTH_MAX) | refused, `dns_malformed` |
@@ -299,25 +301,34 @@
 //! | open datagrams a worker | 4,096, 16 MiB in all, 5 s | the oldest goes, `fragment_evicted`; after 5 s `fragment_orphan` where the first never came |
 //! | runs of bytes kept of a datagram in fragments | 64 | its next fragments are not kept, `fragment_evicted` |
 //! | sums a worker between ticks | [`SUMS_MAX`](usage::SUMS_MAX) | an early part |
-//! | names a worker holds | [`NAMES_MAX`](usage::NAMES_MAX) | registrable domain, `name_folded`; from twice as many on "other", `name_other` |
+//! | names a worker holds, bytes of their text | [`NAMES_MAX`](usage::NAMES_MAX), [`NAMES_BYTES_MAX`](usage::NAMES_BYTES_MAX) | registrable domain, `name_folded`; from twice as many on, or as many bytes, "other", `name_other` |
 //! | anonymous flows a part | [`ANONYMOUS_MAX`](worker::part::ANONYMOUS_MAX) | bytes go to `no_name`, `anonymous_overflow` |
-//! | verdicts on them remembered | 262,144 a worker | named anew at the next part, `anonymous_overflow` |
+//! | verdicts on them remembered, bytes of names in them; those whose answer may be on its way | 229,376 and 16 MiB a worker; 32,768 | named anew at the next part, `anonymous_overflow` |
 //! | beginnings and later steps of flows a part, waiting in merge, and flows that followed and may go on | [`STEPS_MAX`](worker::part::STEPS_MAX), [`WAITING_MAX`](pipeline::loads::WAITING_MAX), [`REMEMBERED_MAX`](pipeline::loads::REMEMBERED_MAX) | an early part; followed nobody, `beginning_dropped`; what they do in later hours followed nobody, likewise |
-//! | values of traits, an address and hour | [`VALUES_MAX`](evidence::source::Trait::VALUES_MAX) | no more are kept; a run keeps 2,097,152, then `hint_dropped` |
+//! | rows whose leaders are told in a commit | 114,688 | it stays as it is now, whoever gets a name |
+//! | clients whose loads are known, pages of all | 114,688, 524,288 | all are forgotten; no more are looked at, `beginning_dropped` |
+//! | values of traits, an address and hour | [`VALUES_MAX`](evidence::source::Trait::VALUES_MAX) | no more are kept; a run keeps 2,097,152, one without end 393,216 of the last hours, then `hint_dropped` |
 //! | DNS answers a part, and remembered in merge | [`ANSWERS_MAX`](worker::part::ANSWERS_MAX), [`ANSWERS_MAX`](names::ANSWERS_MAX) | dropped, `answer_dropped`; the oldest is dropped, `answer_evicted` |
 //! | link addresses and clients seen both ways, a part | [`HINTS_MAX`](worker::part::HINTS_MAX) | no more are noted |
-//! | stamps of use of apps for calls, pieces of media that wait for them | [`USES_MAX`](pipeline::calls::USES_MAX), [`WAITING_MAX`](pipeline::calls::WAITING_MAX) | left out, `call_dropped` |
-//! | TCP connections that clients opened, a part; addresses with any, addresses that ARP showed, servers with runs of ports, of hours that are not over | [`OPENINGS_MAX`](worker::allowance::OPENINGS_MAX) a tick; 229,376 each | no more are noted, `hint_dropped` |
-//! | who served whom, a part and of hours that are not over; clients of a port | [`HINTS_MAX`](worker::part::HINTS_MAX), 262,144; 64 | no more are noted, `hint_dropped`; more are not counted |
+//! | bytes of when apps for calls were used, flows of media that wait for them | [`USES_BYTES_MAX`](pipeline::calls::USES_BYTES_MAX), [`WAITING_MAX`](pipeline::calls::WAITING_MAX) with twice as many pieces | left out, `call_dropped` |
+//! | connections' clocks of hours that are not over | 114,688 | no more are noted, `hint_dropped` |
+//! | TCP connections that clients opened, a part; addresses with any, addresses that ARP showed, servers with runs of ports, of hours that are not over | [`OPENINGS_MAX`](worker::allowance::OPENINGS_MAX) a tick; 114,688 each, and 229,376 runs | no more are noted, `hint_dropped` |
+//! | who served whom, a part and of hours that are not over; clients of a port | [`HINTS_MAX`](worker::part::HINTS_MAX), 114,688; 64 | no more are noted, `hint_dropped`; more are not counted |
 //! | devices that ARP and DHCP showed, or that had traffic of apps, of days not judged yet | [`PRESENT_MAX`](pipeline::presence::PRESENT_MAX) | no more are noted, `hint_dropped` |
 //! | pages of a client that may lead loads, and leaders of a flow | [`PAGES_MAX`](pipeline::loads::PAGES_MAX), [`LEADERS_MAX`](pipeline::loads::LEADERS_MAX) | no more are looked at, `beginning_dropped`; those behind are not told |
-//! | addresses of which it is known what anybody was told, names of one | 262,144, 16 | the oldest go; no more are kept, `candidate_dropped` |
-//! | pieces of flows whose candidates may become more, servers of which it is known what was used there, apps and domains of one, candidates of a flow | 65,536, 262,144, 64, 96 | learn nothing more; left out, `candidate_dropped` |
+//! | addresses of which it is known what anybody was told, names of one, and of all | 229,376, 16, 524,288 | the oldest go; no more are kept, `candidate_dropped` |
+//! | memory of names that DNS told | 48 MiB | the older half of answers goes, `answer_evicted` |
+//! | addresses that ask, that answer, with a link address; further ones of these | 229,376, 229,376, 114,688; 131,072 | no more are noted; `candidate_dropped` |
+//! | domains, tenants and sides of apps that names stand for, and bytes of their text; where captures are read, four times as many | 114,688, 12 MiB | numbered anew; until then, or where they cannot be, domain "other" or no tenant, `unmatched_folded` |
+//! | those that hang on others | 57,344 | not told anew when the catalogue learns, `candidate_dropped` |
+//! | pieces of flows whose candidates may become more, servers of which it is known what was used there, apps and domains of one, candidates of a flow | 57,344 and 20 MiB, 229,376 and 32 MiB, 64, 96 | learn nothing more; left out, `candidate_dropped` |
+//! | bytes of sums by candidates in a commit | 24 MiB | left out, `candidate_dropped` |
+//! | rules by which names were an app's, ways around of devices, failed attempts of clients of which no more is seen, in a commit | 131,072, 57,344, 57,344 | left out, `pattern_dropped`, `hint_dropped` |
 //! | clients with names that may be Tor's, names of one | 4,096, 8 | all are forgotten; the oldest goes |
-//! | offers of Encrypted ClientHello remembered | 65,536 | all are forgotten |
+//! | offers of Encrypted ClientHello remembered | 28,672 | all are forgotten |
 //! | bytes a worker gathers in a tick, in all its parts | [`GATHERED_BYTES_MAX`](worker::allowance::GATHERED_BYTES_MAX) | sums of new keys go to the books: `usage_overflow`, `anonymous_overflow`; the rest is counted by what it is |
 //! | of these, sums of anonymous flows in which not both sides spoke; of questions | [`UNANSWERED_MAX`](worker::allowance::UNANSWERED_MAX), [`QUESTIONS_MAX`](worker::allowance::QUESTIONS_MAX) | bytes go to `no_name`, `anonymous_overflow`; `question_dropped` |
-//! | clients with rows; of these, by which time no question or trait alone makes one | 1,048,576; 229,376 | client "other", `client_folded`; traits `hint_dropped` |
+//! | clients with rows; of these, by which time no question or trait alone makes one | 458,752; 229,376 | client "other", `client_folded`; traits `hint_dropped` |
 //! | unmatched domains | 65,536 | those with most bytes stay, ties by name; domain "other", `unmatched_folded` |
 //! | parts waiting for merge, a worker | 2 | workers wait; live, they go on |
 //! | rows of usage while a disk refuses them, live | 64 MiB | those of the oldest hour go, `row_dropped` |
@@ -347,6 +358,7 @@ pub mod dissect;
 pub mod evidence;
 pub mod feeds;
 pub mod flow;
+pub mod footprint;
 pub mod hostname;
 pub mod identity;
 pub mod ledger;

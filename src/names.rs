@@ -7,8 +7,8 @@
 //! hosts and not what is used.
 
 mod anybody;
+mod links;
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
@@ -16,7 +16,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use anybody::Anybody;
+use links::Links;
 
+use crate::footprint;
 use crate::net::{Address, Mac};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::usage::{NameId, NameTable};
@@ -39,16 +41,25 @@ const UNTIDY_MAX: usize = 1 << 16;
 pub const CANDIDATES_MAX: usize = 16;
 /// Answers looked through for one client and address.
 const CHAIN_MAX: usize = 256;
+/// Memory of all names, and of those of addresses that anybody was told: some 500,000 as names are.
+const NAMES_BYTES_MAX: usize = 48 << 20;
+const SHARED_NAMES_BYTES_MAX: usize = NAMES_BYTES_MAX / 4 * 3;
 /// Addresses of which it is remembered what anybody was told.
-const SHARED_MAX: usize = 1 << 18;
-/// Clients whose link addresses are known: what a table of 2^18 places takes.
-const LINKS_MAX: usize = 7 << 15;
-/// Addresses for which a link address may stand; a router stands for more.
-const LINK_ADDRESSES_MAX: usize = 8;
+const SHARED_MAX: usize = 7 << 15;
+/// Addresses that ask, and those that answer: what a table of 2^18 places takes of each.
+const ASKERS_MAX: usize = 7 << 15;
 /// Addresses that ask DNS for others, looked through for one flow.
 const FORWARDERS_MAX: usize = 16;
 
 const NONE: u32 = u32::MAX;
+/// Memory that a cache takes at most.
+pub const BYTES_MAX: usize = ANSWERS_MAX * size_of::<Remembered>()
+    + footprint::map(ANSWERS_MAX, size_of::<u32>())
+    + NAMES_BYTES_MAX
+    + links::BYTES_MAX
+    + footprint::map(ASKERS_MAX, size_of::<Address>())
+    + footprint::map(ASKERS_MAX, size_of::<(Address, Timestamp)>())
+    + anybody::BYTES_MAX;
 /// In the place of an older answer: a later one says all that this one does.
 const ABSORBED: u32 = u32::MAX - 1;
 
@@ -92,28 +103,6 @@ impl Remembered {
     }
 }
 
-/// One or more: most have one, which needs no memory of its own.
-enum Few<T> {
-    One(T),
-    More(Vec<T>),
-}
-
-impl<T: Copy> Few<T> {
-    fn as_slice(&self) -> &[T] {
-        match self {
-            Few::One(one) => std::slice::from_ref(one),
-            Few::More(all) => all,
-        }
-    }
-
-    fn push(&mut self, next: T) {
-        match self {
-            Few::One(one) => *self = Few::More(vec![*one, next]),
-            Few::More(all) => all.push(next),
-        }
-    }
-}
-
 /// A name that a flow may have had in mind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -141,8 +130,7 @@ pub struct NameCache {
     index: HashTable<u32>,
     names: NameTable,
     hasher: RandomState,
-    links: HashMap<Address, Few<Mac>, RandomState>,
-    addresses: HashMap<Mac, Few<Address>, RandomState>,
+    links: Links,
     resolvers: HashSet<Address, RandomState>,
     /// When each address was answered first.
     askers: HashMap<Address, Timestamp, RandomState>,
@@ -180,8 +168,7 @@ impl NameCache {
             index: HashTable::new(),
             names: NameTable::default(),
             hasher: RandomState::default(),
-            links: HashMap::default(),
-            addresses: HashMap::default(),
+            links: Links::default(),
             resolvers: HashSet::default(),
             askers: HashMap::default(),
             anybody: Anybody::default(),
@@ -265,7 +252,8 @@ impl NameCache {
     /// Which names a flow may have had in mind that began at most three minutes before `now`, and which
     /// was answered last before it, is not changed by that.
     pub fn tidy(&mut self, now: Timestamp) {
-        if self.untidy < self.untidy_max {
+        let is_full = self.names.bytes() > NAMES_BYTES_MAX;
+        if self.untidy < self.untidy_max && !is_full {
             return;
         }
         self.tell_anybody();
@@ -284,6 +272,14 @@ impl NameCache {
             }
             is_kept
         });
+        // What is told of addresses leaves room for some.
+        while names.bytes() > NAMES_BYTES_MAX && !ring.is_empty() {
+            for known in ring.drain(..ring.len().div_ceil(2)) {
+                names.release(known.name);
+                self.evicted += 1;
+                self.complete_since = self.complete_since.max(known.until());
+            }
+        }
         for (serial, known) in ring.iter_mut().enumerate() {
             (known.serial, known.older) = (serial as u32, NONE);
         }
@@ -301,7 +297,9 @@ impl NameCache {
         let (ring, hasher) = (&mut self.ring[..end], &self.hasher);
         let hash_of =
             |known: &Remembered| hasher.hash_one((known.client, known.address, known.name));
-        let mut latest: HashTable<u32> = HashTable::with_capacity(end / 2);
+        // All are entered into the index anew later.
+        let mut latest = std::mem::take(&mut self.index);
+        latest.clear();
         for at in 0..end {
             let mut answer = ring[at];
             let hash = hash_of(&answer);
@@ -362,29 +360,7 @@ impl NameCache {
 
     /// Notes a client's link address. Which came first makes no difference.
     pub fn link(&mut self, address: Address, mac: Mac) {
-        if self.links.len() >= self.limit.min(LINKS_MAX) && !self.links.contains_key(&address) {
-            self.dropped += 1;
-            return;
-        }
-        match self.links.entry(address) {
-            Entry::Vacant(entry) => _ = entry.insert(Few::One(mac)),
-            Entry::Occupied(mut entry) => {
-                let links = entry.get().as_slice();
-                // One more than may be, to know that there are too many.
-                if links.len() > LINK_ADDRESSES_MAX || links.contains(&mac) {
-                    return;
-                }
-                entry.get_mut().push(mac);
-            }
-        }
-        match self.addresses.entry(mac) {
-            Entry::Vacant(entry) => _ = entry.insert(Few::One(address)),
-            Entry::Occupied(mut entry) => {
-                if entry.get().as_slice().len() <= LINK_ADDRESSES_MAX {
-                    entry.get_mut().push(address);
-                }
-            }
-        }
+        self.dropped += u64::from(!self.links.note(address, mac, self.limit));
     }
 
     /// The names that a flow from `client` to `server` with this first packet may have had in
@@ -406,17 +382,7 @@ impl NameCache {
         if !found.is_empty() {
             return (self.cut(found), Step::Client);
         }
-        let links = self.links.get(&client).map(Few::as_slice).unwrap_or_default();
-        let links = links.iter().filter_map(|mac| self.addresses.get(mac).map(Few::as_slice));
-        let mut others: Vec<Address> = links
-            .filter(|addresses| addresses.len() <= LINK_ADDRESSES_MAX)
-            .flatten()
-            .copied()
-            .filter(|&address| address != client)
-            .collect();
-        others.sort_unstable();
-        others.dedup();
-        for address in others {
+        for address in self.links.others(client) {
             self.collect(address, server, first, &mut found);
         }
         if !found.is_empty() {
@@ -488,10 +454,11 @@ impl NameCache {
         }
         self.last_pair = (client, resolver);
         let mut is_news = false;
-        if self.resolvers.len() < self.limit {
+        let limit = self.limit.min(ASKERS_MAX);
+        if self.resolvers.len() < limit {
             is_news |= self.resolvers.insert(resolver);
         }
-        if self.askers.len() < self.limit {
+        if self.askers.len() < limit {
             let askers = self.askers.len();
             let first = self.askers.entry(client).or_insert(time);
             *first = time.min(*first);

@@ -20,6 +20,8 @@ pub const AHEAD: usize = 12;
 pub const SUMS_MAX: usize = 262_144;
 /// Hostnames a worker holds between two ticks before it folds new ones.
 pub const NAMES_MAX: usize = 65_536;
+/// Bytes of their text, at which new ones are folded, too: names have 25 as a rule.
+pub const NAMES_BYTES_MAX: usize = 6 << 20;
 /// Sums for which there is always room.
 const ROOM_MIN: usize = 1024;
 
@@ -228,6 +230,7 @@ pub struct NameTable {
     index: HashTable<NameId>,
     names: Vec<(Box<str>, u32)>,
     free: Vec<NameId>,
+    text_bytes: usize,
     hasher: RandomState,
 }
 
@@ -237,12 +240,27 @@ impl Default for NameTable {
             index: HashTable::new(),
             names: Vec::new(),
             free: Vec::new(),
+            text_bytes: 0,
             hasher: RandomState::default(),
         }
     }
 }
 
 impl NameTable {
+    /// What a name takes of memory beside its text: its place in the list, in the index, and in the
+    /// list of those that are free, and what the allocator adds.
+    pub const ENTRY_BYTES: usize = size_of::<(Box<str>, u32)>() + 3 * size_of::<NameId>() + 24;
+
+    /// Memory of all names, but for places of those that are gone.
+    pub fn bytes(&self) -> usize {
+        self.text_bytes + self.len() * NameTable::ENTRY_BYTES
+    }
+
+    /// Bytes of the text of all names.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
     /// Names held now.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -267,6 +285,7 @@ impl NameTable {
             self.names[id as usize].1 += 1;
             return id;
         }
+        self.text_bytes += name.len();
         let id = match self.free.pop() {
             Some(id) => {
                 self.names[id as usize] = (name.into(), 1);
@@ -307,6 +326,7 @@ impl NameTable {
             return;
         }
         let hash = self.hasher.hash_one(&**name);
+        self.text_bytes -= name.len();
         *name = Box::default();
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == id) {
             entry.remove();

@@ -7,10 +7,10 @@ use std::fs;
 
 use crate::generator::load::{Flood, open_flows};
 use crate::generator::{Record, write_pcap};
-use crate::memory::bound_mib;
 use crate::support;
 use crate::wire::{Cable, wait_for};
 use shadowscope::capture::live::RING_BYTES;
+use shadowscope::pipeline::footprint::bound_mib;
 
 /// SYNs of random five-tuples, as quickly as they can be sent.
 const SYNS: u64 = 300_000;
@@ -59,6 +59,6 @@ fn a_flood_of_syns_hides_no_connection_and_takes_no_more_than_is_told() {
     let names = cable.ask("SELECT count(DISTINCT domain) FROM targets WHERE domain LIKE 'site%'");
     let all = i64::from(CONNECTIONS);
     assert!(names == all || dropped > 0 && names > all / 10, "{names} of {all} have their name");
-    let bound = bound_mib(1) as i64 + (RING_BYTES >> 20) as i64;
-    assert!((1..bound).contains(&(most as i64)), "{most} of {bound} MiB");
+    let bound = bound_mib(1) + (RING_BYTES >> 20) as usize;
+    assert!((1..bound).contains(&(most as usize)), "{most} of {bound} MiB");
 }

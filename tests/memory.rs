@@ -10,35 +10,16 @@ use std::process::Stdio;
 
 use crate::generator::frame::{self, flag};
 use crate::generator::load::Flood;
-use crate::generator::{Record, SECOND, START_SECONDS, dns, pcap_header, pcap_record};
+use crate::generator::tls::{self, Hello};
+use crate::generator::{Random, Record, SECOND, START_SECONDS, dns, pcap_header, pcap_record};
 use crate::support;
-use shadowscope::flow::reassembly::HELD_BYTES_MAX;
-use shadowscope::flow::table::FLOWS_MAX;
-use shadowscope::worker::allowance::GATHERED_BYTES_MAX;
+use shadowscope::worker::INSPECTED_BYTES_MAX;
 
 const MIB: u64 = 1 << 20;
-/// What floods may make of a process that reads with this many workers, in MiB, as the README says.
-pub(crate) fn bound_mib(workers: u64) -> u64 {
-    ONCE_MIB + workers * WORKER_MIB
-}
-
-/// The program, its catalogue and blocks of the capture, and what merge, the summary and the store
-/// keep: more than floods were seen to reach. It is no sum of their constants.
-const ONCE_MIB: u64 = 256;
-/// Flows with their index, the bytes of all open inspections, fragments, and what is gathered in the
-/// tick that is filled and in the one that is merged.
-const WORKER_MIB: u64 = {
-    let flows = FLOWS_MAX as u64 * 128;
-    let inspections = 16_384 * HELD_BYTES_MAX as u64;
-    let fragments = 16 * MIB;
-    (flows + inspections + fragments + 2 * GATHERED_BYTES_MAX as u64) / MIB
-};
-
-#[test]
-fn the_readme_says_the_bound() {
-    let readme = include_str!("../README.md");
-    let said = format!("{} MiB with one worker and {} MiB with two", bound_mib(1), bound_mib(2));
-    assert!(readme.contains(&said), "{said}");
+/// What floods may make of a process that reads with this many workers, in MiB: the sum of all its
+/// tables, as the README says.
+fn bound_mib(workers: u64) -> u64 {
+    shadowscope::pipeline::footprint::bound_mib(workers as usize) as u64
 }
 
 /// How the program is run.
@@ -197,6 +178,35 @@ fn answers_for_more_names_and_addresses_than_are_remembered() {
     }
 }
 
+/// Connections of ever new clients to ever new servers, each with another domain in its hello: more
+/// domains, clients with pages, servers, and uses than merge remembers.
+#[test]
+fn hellos_for_more_domains_clients_and_servers_than_are_remembered() {
+    const HELLOS: u32 = 260_000;
+    const PLACE: &str = "placeplaceplaceplaceplaceplaceplace";
+    let name = format!("{PLACE}.example");
+    let hello = Hello { server_name: Some(&name), alpn: &["h2"], ..Hello::default() };
+    let message = tls::records(&tls::client_hello(&hello, &mut Random::new(1)), 16_384);
+    let at = message.windows(PLACE.len()).position(|bytes| bytes == PLACE.as_bytes()).unwrap();
+    let record = |number: u32| {
+        let mut message = message.clone();
+        let length = PLACE.len();
+        message[at..at + length].copy_from_slice(format!("{number:0>length$}").as_bytes());
+        let way = frame::Way {
+            source: SocketAddr::new(Ipv4Addr::from(0x0a00_0000 + number).into(), 50_000),
+            destination: SocketAddr::new(Ipv4Addr::from(0x2000_0000 + number).into(), 443),
+            vlan: None,
+        };
+        let segment = frame::tcp(way, flag::ACK | flag::PSH, 1000, 1, &message);
+        Record {
+            time_nanos: START_SECONDS * SECOND + i64::from(number) * 1_200_000,
+            frame: frame::whole(way, frame::TCP, number as u16, &segment),
+        }
+    };
+    let reached = ["unmatched_folded", "call_dropped", "candidate_dropped"];
+    fills_merge("hellos", (0..HELLOS).map(record), &reached);
+}
+
 const GIVEN_BACK: &str = "SHADOWSCOPE_TEST_GIVEN_BACK";
 
 #[test]
@@ -274,8 +284,8 @@ fn long_hellos_that_never_end() {
     let Some((peak, bounds)) = peak(ONE, (0..FLOWS * SEGMENTS).map(record)) else { return };
     println!("{} MiB for {FLOWS} hellos of 15 KiB", peak / MIB);
     assert!(bounds.contains("inspection_evicted"), "{bounds}");
-    // Far fewer flows than there may be: a program of 64 MiB, and 16 KiB of each inspection.
-    let bound = 64 * MIB + u64::from(FLOWS) * 256 + 16_384 * 16 * 1024;
+    // Far fewer flows than there may be: a program of 64 MiB, and what inspections hold.
+    let bound = 64 * MIB + u64::from(FLOWS) * 256 + INSPECTED_BYTES_MAX as u64;
     assert!(peak < bound, "{} MiB, of at most {} MiB", peak / MIB, bound / MIB);
     // It is the bound that holds it, not a lack of bytes.
     assert!(u64::from(FLOWS * SEGMENTS) * SEGMENT as u64 > bound);

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use super::huffman;
 use super::reader::Reader;
+use crate::footprint::heap;
 
 /// The names that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,15 @@ impl Decoder {
             name: Vec::new(),
             value: Vec::new(),
         }
+    }
+
+    /// Memory behind this, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let values: usize = self.entries.iter().map(|entry| heap(entry.value.len())).sum();
+        self.entries.capacity() * size_of::<Entry>()
+            + values
+            + self.name.capacity()
+            + self.value.capacity()
     }
 
     /// Decodes the fields of a header block that are whole, and calls `field` for each that is told

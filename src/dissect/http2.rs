@@ -77,6 +77,13 @@ impl Connection {
         Connection { decoder: Decoder::new(), block: None, open: None }
     }
 
+    /// Memory of this, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let block =
+            self.block.as_ref().map_or(0, |block| size_of_val(&**block) + block.bytes.capacity());
+        size_of::<Connection>() + block + self.decoder.memory_bytes()
+    }
+
     /// Reads the frame at the beginning of `bytes`, of those with a header block as much as is there.
     pub(crate) fn frame(&mut self, bytes: &[u8]) -> Frame {
         match self.open.take() {

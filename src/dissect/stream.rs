@@ -171,6 +171,15 @@ impl SideStream {
         }
     }
 
+    /// Memory behind this, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.state {
+            State::LongHead(head) => size_of_val(&**head),
+            State::Http2(connection) => connection.memory_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Bytes were lost or skipped; what follows begins at a segment's start. What was shown and
     /// not consumed is forgotten; to have it looked at, call [`SideStream::finish`] before.
     pub fn gap(&mut self) {

@@ -9,6 +9,7 @@
 //! as what is forgotten would be something of its own, or is much.
 
 use crate::dissect::Advance;
+use crate::footprint;
 
 /// Bytes kept while a dissector wants more, or while earlier ones are missing.
 pub const HELD_BYTES_MAX: usize = 16 * 1024;
@@ -159,6 +160,17 @@ impl Reassembler {
     /// Bytes kept now.
     pub fn held_bytes(&self) -> usize {
         self.held.len() + self.islands.iter().map(Island::size).sum::<usize>()
+    }
+
+    /// Memory behind this, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let run = |island: &Island| {
+            footprint::heap(island.bytes.capacity())
+                + footprint::heap(island.starts.capacity() * size_of::<u32>())
+        };
+        footprint::heap(self.held.capacity())
+            + footprint::heap(self.islands.capacity() * size_of::<Island>())
+            + self.islands.iter().map(run).sum::<usize>()
     }
 
     /// Whether no byte that is wanted is missing in front of this one.

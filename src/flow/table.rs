@@ -12,6 +12,12 @@ use crate::packet::Packet;
 
 /// Flows a worker holds at most.
 pub const FLOWS_MAX: usize = 1 << 20;
+/// Entries of the index of as many: a quarter of them is filled.
+const INDEX_LENGTH_MAX: usize = (4 * FLOWS_MAX).next_power_of_two();
+/// Memory of as many, with the list of those that are free.
+pub const BYTES_MAX: usize = FLOWS_MAX
+    * (size_of::<Hot>() + size_of::<Cold>() + size_of::<FlowId>())
+    + INDEX_LENGTH_MAX * size_of::<u64>();
 /// Entries of a new index.
 const INDEX_LENGTH_MIN: usize = 1 << 10;
 
@@ -143,7 +149,7 @@ impl FlowTable {
     /// Takes in a new flow. The caller has made room (see [`FlowTable::is_full`]).
     pub fn insert(&mut self, hash: u64, hot: Hot, cold: Cold) -> FlowId {
         // At most a quarter full: nearly all searches end where they begin, which branch prediction
-        // likes. (2^20 flows, the most there are, fill 2^22 entries.)
+        // likes. ([`FLOWS_MAX`] flows need 2^22 entries.)
         if (self.live + 1) * 4 > self.index.len() {
             self.grow();
         }

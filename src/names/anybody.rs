@@ -10,7 +10,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::LATE_NANOS;
+use super::{LATE_NANOS, SHARED_MAX, SHARED_NAMES_BYTES_MAX};
+use crate::footprint;
 use crate::net::Address;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::usage::{NameId, NameTable};
@@ -21,6 +22,13 @@ pub(super) const SHARED_NANOS: i64 = 24 * 3600 * NANOS_PER_SECOND;
 const PAUSE_NANOS: i64 = 60 * NANOS_PER_SECOND;
 /// Names remembered of an address; one that has more is shared, whatever they are.
 const NAMES_MAX: usize = 16;
+/// Names remembered of all addresses.
+const TOLD_MAX: usize = 1 << 19;
+/// Memory of as many, without their text.
+pub(super) const BYTES_MAX: usize = footprint::map(SHARED_MAX, size_of::<(Address, Vec<Told>)>())
+    + footprint::map(SHARED_MAX, size_of::<(Address, Timestamp)>())
+    + TOLD_MAX * size_of::<Told>()
+    + SHARED_MAX * footprint::heap(1);
 
 /// A name of an address.
 struct Told {
@@ -33,6 +41,8 @@ struct Told {
 #[derive(Default)]
 pub(super) struct Anybody {
     addresses: HashMap<Address, Vec<Told>, RandomState>,
+    /// Names of all of them.
+    told: usize,
     /// Addresses that had another name for which there was no room, and until when that holds.
     crowded: HashMap<Address, Timestamp, RandomState>,
     /// Whether there was no room for an address.
@@ -66,6 +76,11 @@ impl Anybody {
             }
         }
         let until = time.offset(SHARED_NANOS);
+        let has_room = self.told < TOLD_MAX && names.bytes() <= SHARED_NAMES_BYTES_MAX;
+        if !has_room && !self.addresses.contains_key(&address) {
+            self.was_full = true;
+            return false;
+        }
         let told = self.addresses.entry(address).or_default();
         if let Some(known) = told.iter_mut().find(|known| known.name == name) {
             let [last, before] = &mut known.spans;
@@ -78,7 +93,7 @@ impl Anybody {
             }
             return true;
         }
-        if told.len() >= NAMES_MAX {
+        if told.len() >= NAMES_MAX || !has_room {
             if self.crowded.len() < limit || self.crowded.contains_key(&address) {
                 let known = self.crowded.entry(address).or_insert(until);
                 *known = until.max(*known);
@@ -87,6 +102,8 @@ impl Anybody {
             }
             return false;
         }
+        self.told += 1;
+        told.reserve_exact(1);
         told.push(Told { name: names.hold_again(name), spans: [(time, until); 2] });
         true
     }
@@ -131,12 +148,13 @@ impl Anybody {
     /// Forgets names that no flow may have that begins after `now`.
     pub(super) fn forget_old(&mut self, now: Timestamp, names: &mut NameTable) {
         self.crowded.retain(|_, until| *until >= now);
-        let mut earliest = Timestamp::MAX;
+        let (mut earliest, count) = (Timestamp::MAX, &mut self.told);
         self.addresses.retain(|_, told| {
             told.retain(|told| {
                 let holds = told.spans[0].1 >= now;
                 if !holds {
                     names.release(told.name);
+                    *count -= 1;
                 }
                 holds
             });

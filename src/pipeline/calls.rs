@@ -19,6 +19,7 @@ use foldhash::fast::RandomState;
 
 use super::verdicts::TargetNumber;
 use crate::flow::table::FlowId;
+use crate::footprint;
 use crate::names::Candidate;
 use crate::net::Address;
 use crate::time::{Hour, Minute, NANOS_PER_MINUTE, Timestamp};
@@ -29,10 +30,16 @@ pub const PRECEDES_NANOS: i64 = 10 * NANOS_PER_MINUTE;
 /// How long a flow of media waits, by sensor time, for those that preceded it to be heard of: what a
 /// quiet connection did in its last minutes may be told late.
 pub const WAIT_NANOS: i64 = 8 * NANOS_PER_MINUTE;
-/// Minutes of use remembered.
-pub const USES_MAX: usize = 1 << 20;
-/// Pieces of flows of media that wait.
-pub const WAITING_MAX: usize = 1 << 18;
+/// Bytes of what is remembered of use: some 150,000 apps and domains that clients used.
+pub const USES_BYTES_MAX: usize = 32 << 20;
+/// Flows of media that wait, and pieces of them.
+pub const WAITING_MAX: usize = 7 << 12;
+const PIECES_MAX: usize = 2 * WAITING_MAX;
+/// Memory of all of it.
+pub(super) const BYTES_MAX: usize = USES_BYTES_MAX
+    + footprint::map(WAITING_MAX, size_of::<(OpenFlow, Vec<AnonymousSums>)>())
+    + PIECES_MAX * size_of::<AnonymousSums>()
+    + WAITING_MAX * footprint::heap(1);
 /// Candidates for one flow.
 const CANDIDATES_MAX: usize = 16;
 
@@ -41,7 +48,31 @@ pub(super) type OpenFlow = (usize, FlowId, Timestamp);
 
 /// When something was used: the first and the last stamp of each minute that has any. That a use
 /// lies within [`PRECEDES_NANOS`], which is many minutes, can be told from these as from all.
-type Uses = BTreeMap<Minute, (Timestamp, Timestamp)>;
+/// In order.
+type Uses = Vec<(Timestamp, Timestamp)>;
+
+/// Notes a use. Answers the bytes that this took.
+fn note_use(uses: &mut Uses, time: Timestamp) -> usize {
+    let minute = time.minute();
+    match uses.binary_search_by_key(&minute, |(first, _)| first.minute()) {
+        Ok(known) => {
+            let (first, last) = &mut uses[known];
+            (*first, *last) = ((*first).min(time), (*last).max(time));
+            0
+        }
+        Err(at) => {
+            let before = memory_of(uses);
+            // Most have one.
+            uses.reserve_exact(usize::from(uses.is_empty()));
+            uses.insert(at, (time, time));
+            memory_of(uses) - before
+        }
+    }
+}
+
+fn memory_of(uses: &Uses) -> usize {
+    footprint::heap(uses.capacity() * size_of::<(Timestamp, Timestamp)>())
+}
 
 /// When a client used what.
 #[derive(Default)]
@@ -64,8 +95,8 @@ pub(super) struct Preceding {
 #[derive(Default)]
 pub(super) struct Calls {
     uses: HashMap<Address, Used, RandomState>,
-    /// Minutes in `uses`.
-    minutes: usize,
+    /// Memory of `uses`.
+    bytes: usize,
     waiting: HashMap<OpenFlow, Vec<AnonymousSums>, RandomState>,
     pieces: usize,
     dropped: u64,
@@ -82,28 +113,35 @@ impl Calls {
         time: Timestamp,
         calls: bool,
     ) {
-        if self.minutes >= if calls { USES_MAX } else { USES_MAX / 2 } {
+        if self.bytes >= if calls { USES_BYTES_MAX } else { USES_BYTES_MAX / 2 } {
             self.dropped += 1;
             return;
         }
-        let Used { names, held: by_target } = self.uses.entry(client).or_default();
+        let bytes = &mut self.bytes;
+        let Used { names, held: by_target } = self.uses.entry(client).or_insert_with(|| {
+            *bytes += Used::BYTES;
+            Used::default()
+        });
         let uses = match (held, names.get_mut(name)) {
             (Some(target), _) => {
-                let (known, uses) =
-                    by_target.entry(target).or_insert_with(|| (name.into(), Uses::new()));
+                let (known, uses) = by_target.entry(target).or_insert_with(|| {
+                    *bytes += name_bytes(name);
+                    (name.into(), Uses::new())
+                });
                 // Of several the first, whichever was heard of first.
                 if *name < **known {
+                    *bytes = *bytes + name_bytes(name) - name_bytes(known);
                     *known = name.into();
                 }
                 uses
             }
             (None, Some(uses)) => uses,
-            (None, None) => names.entry(name.into()).or_default(),
+            (None, None) => {
+                *bytes += name_bytes(name);
+                names.entry(name.into()).or_default()
+            }
         };
-        let before = uses.len();
-        let (first, last) = uses.entry(time.minute()).or_insert((time, time));
-        (*first, *last) = ((*first).min(time), (*last).max(time));
-        self.minutes += uses.len() - before;
+        *bytes += note_use(uses, time);
     }
 
     /// Notes the minutes of an hour in which such a flow had payload: each from its end on.
@@ -126,8 +164,7 @@ impl Calls {
         let Some(used) = self.uses.get(&client) else { return Vec::new() };
         let earliest = first.offset(-PRECEDES_NANOS);
         let latest = |uses: &Uses| {
-            let minutes = uses.range(earliest.minute()..=first.minute());
-            let mut stamps = minutes.rev().flat_map(|(_, &(first, last))| [last, first]);
+            let mut stamps = uses.iter().rev().flat_map(|&(first, last)| [last, first]);
             stamps.find(|stamp| (earliest..=first).contains(stamp))
         };
         let names = used.names.iter().map(|(name, uses)| (name, uses, None));
@@ -150,7 +187,7 @@ impl Calls {
             let held = std::mem::take(&mut used.held);
             used.held = held.into_iter().map(|(target, uses)| (number(target), uses)).collect();
         }
-        self.minutes = self.uses.values().map(Used::minutes).sum();
+        self.bytes = self.uses.values().map(Used::bytes).sum();
     }
 
     /// Whether a flow waits.
@@ -160,11 +197,14 @@ impl Calls {
 
     /// Lets a piece of a flow wait. Says whether there was room.
     pub(super) fn wait(&mut self, flow: OpenFlow, piece: &AnonymousSums) -> bool {
-        if self.pieces >= WAITING_MAX && !self.is_waiting(&flow) {
+        let may_be_new = self.waiting.len() < WAITING_MAX;
+        if self.pieces >= PIECES_MAX || !may_be_new && !self.is_waiting(&flow) {
             self.dropped += 1;
             return false;
         }
-        self.waiting.entry(flow).or_default().push(*piece);
+        let pieces = self.waiting.entry(flow).or_default();
+        pieces.reserve_exact(1);
+        pieces.push(*piece);
         self.pieces += 1;
         true
     }
@@ -185,18 +225,19 @@ impl Calls {
     /// Forgets what is too long ago to precede anything that is still to come, or waits.
     pub(super) fn forget(&mut self, horizon: Timestamp) {
         let until = horizon.offset(-(PRECEDES_NANOS + 2 * WAIT_NANOS)).minute();
-        let mut minutes = 0;
+        let mut bytes = 0;
         self.uses.retain(|_, used| {
             let is_left = |uses: &mut Uses| {
-                uses.retain(|minute, _| *minute >= until);
+                uses.retain(|(first, _)| first.minute() >= until);
                 !uses.is_empty()
             };
             used.names.retain(|_, uses| is_left(uses));
             used.held.retain(|_, (_, uses)| is_left(uses));
-            minutes += used.minutes();
-            !(used.names.is_empty() && used.held.is_empty())
+            let is_any = !(used.names.is_empty() && used.held.is_empty());
+            bytes += if is_any { used.bytes() } else { 0 };
+            is_any
         });
-        self.minutes = minutes;
+        self.bytes = bytes;
     }
 
     /// Uses, candidates and flows left out since the last time this was asked.
@@ -206,10 +247,20 @@ impl Calls {
 }
 
 impl Used {
-    fn minutes(&self) -> usize {
-        let held = self.held.values().map(|(_, uses)| uses.len());
-        self.names.values().map(Uses::len).chain(held).sum()
+    /// Memory of one without names.
+    const BYTES: usize = 2 * (size_of::<(Address, Used)>() + 1);
+
+    fn bytes(&self) -> usize {
+        let held = self.held.values().map(|(name, uses)| name_bytes(name) + memory_of(uses));
+        let names = self.names.iter().map(|(name, uses)| name_bytes(name) + memory_of(uses));
+        Used::BYTES + names.chain(held).sum::<usize>()
     }
+}
+
+/// Memory of a name of a client, without when it was used.
+fn name_bytes(name: &str) -> usize {
+    footprint::tree(1, size_of::<(TargetNumber, (Arc<str>, Uses))>())
+        + footprint::heap(2 * size_of::<usize>() + name.len())
 }
 
 #[cfg(test)]
@@ -299,9 +350,9 @@ mod tests {
         assert_eq!(told(&mut calls), expected(7, 9));
         calls.renumber(|target| target - 5);
         assert_eq!(told(&mut calls), expected(2, 4));
-        assert_eq!(calls.minutes, 4);
+        assert_eq!(calls.bytes, calls.uses.values().map(Used::bytes).sum::<usize>());
         calls.forget(at(5000));
-        assert!(calls.uses.is_empty() && calls.minutes == 0);
+        assert!(calls.uses.is_empty() && calls.bytes == 0);
     }
 
     #[test]
@@ -331,9 +382,9 @@ mod tests {
         // 1,000,000,000 s is 40 s into its minute.
         let kept = at(0).offset(PRECEDES_NANOS + 2 * WAIT_NANOS);
         calls.forget(kept.offset(19 * NANOS_PER_SECOND));
-        assert_eq!(calls.minutes, 2);
+        assert_eq!(calls.uses[&CLIENT].names["a.example"].len(), 2);
         calls.forget(kept.offset(20 * NANOS_PER_SECOND));
-        assert_eq!(calls.minutes, 1);
+        assert_eq!(calls.uses[&CLIENT].names["a.example"].len(), 1);
         calls.forget(at(5000));
         assert!(calls.uses.is_empty());
     }

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 
 use crate::evidence::source::Trait;
+use crate::footprint;
 use crate::net::Address;
 use crate::time::Hour;
 use crate::worker::seen::Opening;
@@ -25,7 +26,12 @@ const TOLERANCE_TICKS: i32 = 500;
 /// off its line by then.
 const APART_SECONDS: i64 = 2;
 /// Lines that are remembered, of all addresses.
-const LINES_MAX: usize = 1 << 18;
+const LINES_MAX: usize = 7 << 14;
+/// Memory of as many, and of as many numbers of them.
+pub(super) const BYTES_MAX: usize =
+    footprint::map(LINES_MAX, size_of::<((Hour, u32, Address), Vec<Line>)>())
+        + LINES_MAX * footprint::heap(size_of::<Line>())
+        + footprint::tree(LINES_MAX, size_of::<((Hour, u32), u64)>());
 
 /// There is no room for another line.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,7 +66,8 @@ impl Clocks {
     pub fn see(&mut self, subject: u32, seen: &Opening, clock: u32) -> Result<Option<u64>, Full> {
         let hour = seen.hour;
         self.go_on(hour);
-        let lines = self.lines.entry((hour, subject, seen.server.address)).or_default();
+        let key = (hour, subject, seen.server.address);
+        let lines = self.lines.get_mut(&key).map(Vec::as_mut_slice).unwrap_or_default();
         let now = seen.time.seconds();
         let ticks = seen.time.0.div_euclid(1_000_000_000 / TICKS_PER_SECOND);
         let offset = clock.wrapping_sub(ticks as u32);
@@ -72,6 +79,8 @@ impl Clocks {
                 return Err(Full);
             }
             self.kept += 1;
+            let lines = self.lines.entry(key).or_default();
+            lines.reserve_exact(1);
             lines.push(Line { offset, first: now, counts: false });
             return Ok(None);
         };

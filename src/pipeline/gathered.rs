@@ -7,12 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
-use super::loads::{Followed, Leaders, Step, Told};
+use super::loads::{Followed, LEADERS_MAX as LEADERS_PLACES, Leaders, Step, Told};
 use super::possible::Possible;
 use super::verdicts::{PatternNumber, TargetNumber};
+use crate::footprint;
 use crate::observation::NameSource;
 use crate::stats::{Counter, Counters};
-use crate::store::{HealthRow, RingRow, TotalsRow, VisibilityRow};
+use crate::store::{
+    DetourRow, FollowedRow, HealthRow, MatchedRow, RingRow, TargetId, TotalsRow, VisibilityRow,
+};
 use crate::time::Hour;
 use crate::usage::{ANYHOW, FOLLOWED_ANYHOW, Sums, SumsTable, unfollowed_bits};
 use crate::worker::detours::Detour;
@@ -26,6 +29,28 @@ const LEADERS_BYTES: usize = 2 * size_of::<((RowKey, Leaders), (Followed, u64))>
 const MATCHED_BYTES: usize = 2 * size_of::<(MatchedKey, MatchedSums)>();
 /// Of rules that matched, as many are held until captures end.
 pub(super) const MATCHED_MAX: usize = 65_536;
+/// Of these, as many find room at all.
+pub(super) const MATCHED_ROOM: usize = 1 << 17;
+/// Rows and those who may have led their flows, ways around of devices, that find room in a commit.
+const LEADERS_MAX: usize = 7 << 14;
+pub(super) const DETOURS_MAX: usize = 7 << 13;
+/// Memory of what is gathered, but for the rows of usage that a tick brings: these are bounded by what
+/// workers gather in it.
+pub(super) const BYTES_MAX: usize = HELD_BYTES_MAX
+    + footprint::map(LEADERS_MAX, size_of::<((RowKey, Leaders), (Followed, u64))>())
+    + MATCHED_ROOM * size_of::<(MatchedKey, MatchedSums)>()
+    + footprint::map(MATCHED_ROOM, size_of::<u32>())
+    + Possible::BYTES_MAX
+    + footprint::tree(
+        DETOURS_MAX,
+        size_of::<((Hour, Option<SubjectNumber>, Detour), (u64, u64))>(),
+    );
+/// Memory of what is made of it to be committed.
+pub(super) const COMMIT_BYTES_MAX: usize = LEADERS_MAX
+    * (size_of::<FollowedRow>() + footprint::heap(LEADERS_PLACES * size_of::<TargetId>()))
+    + MATCHED_ROOM * size_of::<MatchedRow>()
+    + footprint::tree(MATCHED_ROOM, size_of::<(MatchedKey, MatchedSums)>())
+    + DETOURS_MAX * size_of::<DetourRow>();
 
 /// The number of a subject in merge.
 pub(super) type SubjectNumber = u32;
@@ -109,11 +134,12 @@ impl Gathered {
             + self.matched.len() * MATCHED_BYTES
     }
 
-    /// The rows of usage in total order.
-    pub(super) fn sorted_rows(&self) -> Vec<(RowKey, Sums)> {
-        let mut rows = self.rows.rows().to_vec();
-        rows.sort_unstable_by_key(|&(key, _)| key);
-        rows
+    /// Where the rows of usage in total order are.
+    pub(super) fn sorted(&self) -> Vec<u32> {
+        let rows = self.rows.rows();
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.sort_unstable_by_key(|&at| rows[at as usize].0);
+        order
     }
 
     /// Forgets all but which rules matched, and keeps the room for rows.
@@ -180,7 +206,11 @@ pub(super) fn told(
         sums.minutes_begun = 1;
     }
     for (at, leaders) in told.leaders().iter().enumerate().filter(|_| may_change) {
-        if *leaders == Leaders::default() {
+        let may_be_new = all_leaders.len() < LEADERS_MAX;
+        // Where there is no room, it stays as it is now.
+        if *leaders == Leaders::default()
+            || !may_be_new && !all_leaders.contains_key(&(key, *leaders))
+        {
             continue;
         }
         let rule = 1 << at;

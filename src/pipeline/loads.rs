@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::footprint;
 use crate::net::Address;
 use crate::time::{Hour, NANOS_PER_MINUTE, NANOS_PER_SECOND, Timestamp};
 use crate::usage::{AHEAD, LOAD_RULES, LoadRule};
@@ -34,15 +35,19 @@ pub use crate::worker::part::Step;
 
 /// How long a beginning waits for those before it, by sensor time.
 pub const WAIT_NANOS: i64 = 180 * NANOS_PER_SECOND;
-/// Beginnings that wait.
-pub const WAITING_MAX: usize = 1 << 22;
+/// Beginnings that wait: nearly 3,000 a second.
+pub const WAITING_MAX: usize = 1 << 19;
+/// Beginnings that are looked at in one go, so that what is told of them is bounded.
+const SETTLED_MAX: usize = 1 << 15;
 /// How long after an hour a flow that had packets in it may be heard of in the next: as long as one
 /// may be silent, see [`crate::flow::slot::Patience`], and as long as it may be told of late.
 const GOES_ON_NANOS: i64 = 20 * NANOS_PER_MINUTE;
 /// Flows that are remembered.
-pub const REMEMBERED_MAX: usize = 1 << 17;
+pub const REMEMBERED_MAX: usize = 7 << 14;
 /// Clients whose loads are known; when there are more, all are forgotten.
-const CLIENTS_MAX: usize = 1 << 20;
+const CLIENTS_MAX: usize = 7 << 14;
+/// Pages of all of them that there is room for.
+const PAGES_ROOM_MAX: usize = 1 << 19;
 /// Beginnings of pages of one client within these seconds; no more are looked at.
 pub const PAGES_MAX: usize = 256;
 /// Sites told of that would lead one after the other.
@@ -154,6 +159,8 @@ pub struct Loads<K> {
     /// Whose load is where in `loads`, where none is moved as the table grows.
     clients: HashMap<u32, u32, RandomState>,
     loads: Vec<Load>,
+    /// Pages that these have room for.
+    pages_room: usize,
     tells_leaders: bool,
     dropped: u64,
 }
@@ -192,11 +199,30 @@ pub const PAGE_BYTES_MIN: u32 = {
     least
 };
 
+/// How long after a page anything may follow it, by any rule.
+const LOAD_NANOS_MAX: i64 = {
+    let (mut most, mut at) = (0, 0);
+    while at < LOAD_RULES.len() {
+        if LOAD_RULES[at].load_seconds > most {
+            most = LOAD_RULES[at].load_seconds;
+        }
+        at += 1;
+    }
+    most as i64 * NANOS_PER_SECOND
+};
+
 /// Bits of a place among the beginnings that wait.
-const PLACE_BITS: u32 = WAITING_MAX.ilog2();
-const _: () = assert!(WAITING_MAX.is_power_of_two());
+const PLACE_BITS: u32 = WAITING_MAX.next_power_of_two().ilog2();
 
 impl<K: Copy> Loads<K> {
+    /// Memory that it takes at most.
+    pub const BYTES_MAX: usize = WAITING_MAX * (size_of::<Begun<K>>() + size_of::<u128>())
+        + footprint::map(REMEMBERED_MAX, size_of::<((Address, Timestamp), (Told, Hour))>())
+        + REMEMBERED_MAX * footprint::heap(size_of::<AllLeaders>() + 2 * size_of::<usize>())
+        + footprint::map(CLIENTS_MAX, size_of::<(u32, u32)>())
+        + CLIENTS_MAX * (size_of::<Load>() + footprint::heap(1))
+        + PAGES_ROOM_MAX * size_of::<Page>();
+
     /// Of nothing. `tells_leaders`: whether it is asked who led, or only whether somebody did.
     pub fn new(tells_leaders: bool) -> Loads<K> {
         Loads {
@@ -204,6 +230,7 @@ impl<K: Copy> Loads<K> {
             remembered: HashMap::default(),
             clients: HashMap::default(),
             loads: Vec::new(),
+            pages_room: 0,
             tells_leaders,
             dropped: 0,
         }
@@ -232,21 +259,59 @@ impl<K: Copy> Loads<K> {
 
     /// Forgets what clients have loaded: numbers are given anew. What open flows followed stays.
     pub fn forget(&mut self) {
+        self.forget_clients();
+        self.remembered.values_mut().for_each(|(told, _)| told.leaders = None);
+    }
+
+    fn forget_clients(&mut self) {
         self.clients.clear();
         self.loads.clear();
-        self.remembered.values_mut().for_each(|(told, _)| told.leaders = None);
+        self.pages_room = 0;
+    }
+
+    /// Forgets pages that can lead nothing that begins from `since` on.
+    fn forget_pages(&mut self, since: Timestamp) {
+        self.pages_room = 0;
+        for Load { pages, .. } in &mut self.loads {
+            while pages.front().is_some_and(|page| page.time < since.offset(-LOAD_NANOS_MAX)) {
+                pages.pop_front();
+            }
+            pages.shrink_to_fit();
+            self.pages_room += pages.capacity();
+        }
+    }
+
+    /// When the next [`SETTLED_MAX`] of those that are due at `until` have begun, or all; and whether
+    /// these are all.
+    fn next_until(&self, until: Option<Timestamp>) -> (Option<Timestamp>, bool) {
+        let is_due = |time: &Timestamp| until.is_none_or(|until| *time < until);
+        let mut due: Vec<_> = self.waiting.iter().map(|begun| begun.time).filter(is_due).collect();
+        if due.len() <= SETTLED_MAX {
+            return (until, true);
+        }
+        // What began at one time stays together.
+        let (_, &mut last, behind) = due.select_nth_unstable(SETTLED_MAX - 1);
+        let next = behind.iter().copied().filter(|time| *time > last).min();
+        (next.or(until), next.is_none())
     }
 
     /// Tells `each` of the steps that have waited long enough at `horizon`, or all without one; and of
     /// each some steps before, as far as something may be told of it. `order` decides between flows of
-    /// one client and stamp.
+    /// one client and stamp. Says whether these were all: of many, the earliest are told first.
     pub fn settle(
         &mut self,
         horizon: Option<Timestamp>,
         order: impl Fn(&K, &K) -> std::cmp::Ordering,
         mut each: impl FnMut(K, News<'_>),
-    ) {
+    ) -> bool {
         let until = horizon.map(|horizon| horizon.offset(-WAIT_NANOS));
+        let (until, is_all) = match self.waiting.len() > SETTLED_MAX {
+            true => self.next_until(until),
+            false => (until, true),
+        };
+        if let Some(until) = until.filter(|_| self.pages_room > PAGES_ROOM_MAX / 2) {
+            self.forget_pages(until);
+        }
         let is_due = |begun: &Begun<K>| until.is_none_or(|until| begun.time < until);
         let mut waiting = std::mem::take(&mut self.waiting);
         // What decides mostly is sorted, and not what it stands for, which is much larger: the
@@ -261,16 +326,12 @@ impl<K: Copy> Loads<K> {
         let all = waiting.iter().enumerate();
         let mut sorted: Vec<u128> = Vec::with_capacity(waiting.len());
         sorted.extend(all.filter(|(_, begun)| is_due(begun)).map(key));
-        let place = |key: u128| (key & (WAITING_MAX as u128 - 1)) as usize;
+        let place = |key: u128| (key & ((1 << PLACE_BITS) - 1)) as usize;
         sorted.sort_unstable();
         for same in sorted.chunk_by_mut(|one, next| one >> PLACE_BITS == next >> PLACE_BITS) {
             same.sort_by(|&one, &other| {
                 order(&waiting[place(one)].row, &waiting[place(other)].row)
             });
-        }
-        if self.clients.len() > CLIENTS_MAX {
-            self.clients.clear();
-            self.loads.clear();
         }
         for (at, &key) in sorted.iter().enumerate() {
             if let Some(&ahead) = sorted.get(at + AHEAD) {
@@ -302,6 +363,7 @@ impl<K: Copy> Loads<K> {
                 end.offset(GOES_ON_NANOS) >= horizon
             });
         }
+        is_all
     }
 
     fn remember(&mut self, begun: &Begun<K>, told: &Told) {
@@ -325,6 +387,9 @@ impl<K: Copy> Loads<K> {
     }
 
     fn step(&mut self, begun: &Begun<K>) -> Told {
+        if self.loads.len() >= CLIENTS_MAX && !self.clients.contains_key(&begun.client) {
+            self.forget_clients();
+        }
         let load = *self.clients.entry(begun.client).or_insert(self.loads.len() as u32) as usize;
         if load == self.loads.len() {
             self.loads.push(Load::default());
@@ -356,9 +421,13 @@ impl<K: Copy> Loads<K> {
         let told = load.told(begun, &from, self.tells_leaders);
         if begun.leads != Leads::No {
             let Begun { time, site, leads, .. } = *begun;
-            match load.pages.len() < PAGES_MAX {
-                true => load.pages.push_back(Page { time, site, leads, bytes }),
-                false => self.dropped += 1,
+            let room = load.pages.capacity();
+            let has_room = load.pages.len() < room || self.pages_room < PAGES_ROOM_MAX;
+            if has_room && load.pages.len() < PAGES_MAX {
+                load.pages.push_back(Page { time, site, leads, bytes });
+                self.pages_room += load.pages.capacity() - room;
+            } else {
+                self.dropped += 1;
             }
         }
         told

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use crate::footprint;
 use crate::names::NameCache;
 use crate::net::Address;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -15,7 +16,11 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 /// Flows remembered of a client: the latest.
 const FLOWS_MAX: usize = 8;
 /// Clients whose flows are remembered.
-const CLIENTS_MAX: usize = 1 << 16;
+const CLIENTS_MAX: usize = 7 << 13;
+/// Memory of as many.
+pub(super) const BYTES_MAX: usize =
+    footprint::map(CLIENTS_MAX, size_of::<(Address, Vec<(Timestamp, Address)>)>())
+        + CLIENTS_MAX * footprint::heap(FLOWS_MAX * size_of::<(Timestamp, Address)>());
 /// How long before another flow one counts.
 const LATELY_NANOS: i64 = 24 * 3600 * NANOS_PER_SECOND;
 /// So many of a client's flows, and at least one in so many, are without a look-up where look-ups are
@@ -44,8 +49,15 @@ impl Lookups {
             return;
         }
         if let Err(at) = flows.binary_search(&fresh) {
+            // The oldest goes, which is not among those behind.
+            let at = match flows.len() >= FLOWS_MAX {
+                true => {
+                    flows.remove(0);
+                    at - 1
+                }
+                false => at,
+            };
             flows.insert(at, fresh);
-            flows.drain(..flows.len().saturating_sub(FLOWS_MAX));
         }
     }
 

@@ -8,18 +8,20 @@
 
 mod anonymous;
 mod detours;
-mod keeping;
+pub(super) mod keeping;
+pub(super) mod open;
 mod renew;
 mod rows;
 mod sources;
 mod steps;
-mod subjects;
+pub(super) mod subjects;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
+use open::Open;
 
 use super::calls::{Calls, OpenFlow};
 use super::clocks::Clocks;
@@ -39,6 +41,8 @@ use super::verdicts::{TargetNumber, Verdicts};
 use crate::catalogue::Catalogue;
 use crate::evidence::source;
 use crate::feeds::autonomous_systems::AutonomousSystems;
+use crate::footprint;
+use crate::hostname::HOSTNAME_LENGTH_MAX;
 use crate::identity::Identities;
 use crate::ledger::Bucket;
 use crate::names::NameCache;
@@ -51,8 +55,16 @@ use crate::usage::{AHEAD, NameId, Sums, SumsTable, UsageKey};
 use crate::worker::detours::Detour;
 use crate::worker::part::{AnonymousSums, Answer, FlowRecord, FlowStep, Part};
 
-/// Verdicts on anonymous flows remembered, for each worker.
-const VERDICTS_MAX: usize = 262_144;
+/// Anonymous flows whose answer is waited for; the others do without.
+const DEFERRED_MAX: usize = 32_768;
+/// Failed attempts that wait for a packet to their client.
+const HELD_FAILURES_MAX: usize = 7 << 13;
+/// Memory of these, of unmatched domains, and of flows that ended, but for those of a worker's tick.
+pub(super) const BYTES_MAX: usize = DEFERRED_MAX
+    * (size_of::<(usize, AnonymousSums, Option<Box<str>>)>()
+        + footprint::heap(HOSTNAME_LENGTH_MAX))
+    + 2 * footprint::tree(HELD_FAILURES_MAX, size_of::<(RowKey, u64)>())
+    + footprint::map(keeping::UNMATCHED_MAX, size_of::<TargetNumber>());
 
 /// Sums for the summary that there is room for from the beginning: a table that grows is copied.
 const TOTALS_ROOM: usize = 65_536;
@@ -100,8 +112,8 @@ pub struct Merge {
     opaque: Opaque,
     /// The verdict on all anonymous flows of which nothing is known.
     unknown: Arc<Named>,
-    /// Verdicts on anonymous flows that are open, by worker and flow.
-    open: HashMap<OpenFlow, Arc<Named>, RandomState>,
+    /// Verdicts on anonymous flows that are open.
+    open: Open,
     ended: Vec<OpenFlow>,
     /// Anonymous flows whose answer from DNS may be in the next tick.
     deferred: Vec<(usize, AnonymousSums, Option<Box<str>>)>,
@@ -191,11 +203,12 @@ impl Merge {
     /// Without `keep`, nothing is kept but what the summary needs.
     pub fn new(settings: MergeSettings, keep: Option<Keep>) -> Merge {
         let mut verdicts =
-            Verdicts::new(settings.catalogue, settings.autonomous_systems, settings.own_domains);
+            Verdicts::new(settings.catalogue, settings.autonomous_systems, settings.own_domains)
+                .bounded(settings.live);
         if keep.is_some() {
             verdicts = verdicts.hold();
         }
-        let mut summary = Summary::new(settings.unmatched);
+        let mut summary = Summary::new(settings.unmatched, settings.live);
         if keep.is_none() && !settings.live {
             summary.sources = Sources::taken_once();
         }
@@ -208,7 +221,7 @@ impl Merge {
             lookups: Lookups::default(),
             opaque: Opaque::default(),
             unknown: Arc::new(Named::nobody_knows()),
-            open: HashMap::default(),
+            open: Open::default(),
             ended: Vec::new(),
             deferred: Vec::new(),
             deferred_flows: Vec::new(),
@@ -294,8 +307,12 @@ impl Merge {
         self.settle_sources(horizon);
         counters.add(Counter::HintDropped, self.openings.take_dropped());
         counters.add(Counter::HintDropped, self.services.take_dropped());
-        self.settle_loads(horizon);
+        while !self.settle_loads(horizon) {
+            self.close_tick()?;
+        }
         counters.add(Counter::BeginningDropped, self.loads.take_dropped());
+        counters.add(Counter::CandidateDropped, self.gathered.possible.take_dropped());
+        counters.add(Counter::UnmatchedFolded, self.verdicts.take_folded());
         counters.merge(&self.summary.take_bounds());
         self.summary.counters.merge(&counters);
         self.gathered.counters.merge(&counters);
@@ -304,6 +321,7 @@ impl Merge {
         self.close_tick()?;
         if let Some(horizon) = horizon.filter(|_| self.live) {
             self.turn_day(horizon)?;
+            self.make_room()?;
         }
         Ok(())
     }
@@ -493,7 +511,7 @@ impl Merge {
         for flow in flows.drain(..) {
             let name = flow.name.map(|(name, source)| (names.get(name).into(), source));
             match flow.anonymous.map(|id| (worker, id, flow.first_seen)) {
-                Some(key) if !self.open.contains_key(&key) => self.deferred_flows.push((key, flow)),
+                Some(key) if !self.open.contains(&key) => self.deferred_flows.push((key, flow)),
                 Some(key) => self.flow_line(&flow, name, Some(key)),
                 None => self.flow_line(&flow, name, None),
             }
@@ -520,9 +538,7 @@ impl Merge {
             true => Arc::clone(&self.unknown),
             false => Arc::new(named),
         };
-        if self.open.len() < VERDICTS_MAX * (key.0 + 1) {
-            self.open.insert(key, Arc::clone(&named));
-        } else {
+        if !self.open.remember(key, &named, &self.unknown) {
             self.summary.bound(Counter::AnonymousOverflow, 1);
         }
         named

@@ -21,6 +21,7 @@ pub mod board;
 pub mod calls;
 pub mod clocks;
 mod feed;
+pub mod footprint;
 mod gathered;
 pub mod live;
 pub mod loads;
@@ -35,6 +36,7 @@ pub mod records;
 pub mod services;
 pub mod sources;
 pub mod summary;
+mod targets;
 mod together;
 pub mod verdicts;
 
@@ -57,7 +59,10 @@ use together::{Cursor, Lists};
 /// Parts waiting for merge, for each worker; a worker waits when there are more.
 const PARTS_WAITING_MAX: usize = 2;
 /// Emptied parts waiting for each worker: it fills one while merge is at another.
-const ROOMS_WAITING_MAX: usize = 2;
+const ROOMS_WAITING_MAX: usize = 1;
+/// Ticks of which a worker's parts are somewhere: one that is filled, one that waits, and one that is
+/// merged.
+const PARTS_AT_ONCE: usize = 3;
 /// How long merge waits for parts before it looks after other things.
 const BETWEEN_AT_LEAST: Duration = Duration::from_secs(1);
 /// Workers at most; more than any machine of this kind has use for.

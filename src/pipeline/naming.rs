@@ -12,7 +12,8 @@ use super::calls::Preceding;
 use super::lookups::Lookups;
 use super::verdicts::{Outcome, TargetNumber, Verdict, Verdicts, decide};
 use crate::dissect::tunnel::{self, Oddness, TunnelProtocol};
-use crate::hostname::Hostname;
+use crate::footprint;
+use crate::hostname::{HOSTNAME_LENGTH_MAX, Hostname};
 use crate::ledger::Bucket;
 use crate::names::{CANDIDATES_MAX, Candidate, LATE_NANOS, NameCache, Step};
 use crate::net::Address;
@@ -22,7 +23,14 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::worker::part::{AnonymousSums, Doubt, EchOffer};
 
 /// Offers of Encrypted ClientHello remembered.
-const OFFERS_MAX: usize = 65_536;
+const OFFERS_MAX: usize = 7 << 12;
+/// Memory of as many, and of names that may be made up.
+pub(super) const BYTES_MAX: usize =
+    footprint::map(OFFERS_MAX, size_of::<(OfferKey, (Timestamp, Timestamp))>())
+        + footprint::map(SUSPECTS_MAX + 1, size_of::<(Address, Vec<(Timestamp, Box<str>)>)>())
+        + (SUSPECTS_MAX + 1)
+            * (footprint::heap(2 * SUSPECT_NAMES_MAX * size_of::<(Timestamp, Box<str>)>())
+                + SUSPECT_NAMES_MAX * footprint::heap(HOSTNAME_LENGTH_MAX));
 
 /// What a flow turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 
 use crate::evidence::source::Trait;
+use crate::footprint;
 use crate::net::{Address, Mac};
 use crate::time::{Hour, Timestamp};
 use crate::worker::seen::Opening;
@@ -46,8 +47,20 @@ const RUNS_OF_ONE: u32 = 2;
 /// Addresses that seem to pass on, of one network, from which on it may be the way that takes away.
 const WAY_MIN: usize = 3;
 /// Addresses and hours with connections, those with an owner, and servers with runs: kept of each.
-/// What a table of 2^18 places takes.
-const KEPT_MAX: usize = 7 << 15;
+/// What a table of 2^17 places takes.
+const KEPT_MAX: usize = 7 << 14;
+/// Runs of all.
+const RUNS_MAX: usize = 7 << 15;
+/// Memory of as many, and of what is made of them once an hour is over.
+pub(super) const BYTES_MAX: usize =
+    footprint::map(KEPT_MAX, size_of::<((Hour, Address), Client)>())
+        + footprint::map(KEPT_MAX, size_of::<((Hour, Address), Link)>())
+        + footprint::map(KEPT_MAX, size_of::<((Address, Address, u16), Vec<Run>)>())
+        + RUNS_MAX * footprint::heap(size_of::<Run>())
+        + footprint::tree(KEPT_MAX, size_of::<(Address, Client)>())
+        + footprint::tree(KEPT_MAX, size_of::<(Address, Link)>())
+        + footprint::tree(KEPT_MAX, size_of::<(Mac, Station)>())
+        + 3 * KEPT_MAX * size_of::<ToldOpenings>();
 /// How long after its end an hour is told of.
 const WAIT_SECONDS: i64 = 60;
 
@@ -58,6 +71,8 @@ pub struct Openings {
     /// By client, server and its port.
     runs: HashMap<(Address, Address, u16), Vec<Run>, RandomState>,
     owners: HashMap<(Hour, Address), Link, RandomState>,
+    /// Runs in `runs`.
+    runs_kept: usize,
     dropped: u64,
 }
 
@@ -153,14 +168,19 @@ impl Openings {
         }
         let runs = self.runs.entry(key).or_default();
         let (time, port) = (opening.time, opening.client.port);
+        let before = runs.len();
         runs.retain(|run| run.latest > time.offset(-RUN_NANOS));
         let goes_on =
             |run: &&mut Run| (run.port..=run.port.saturating_add(RUN_STEP_MAX)).contains(&port);
         if let Some(run) = runs.iter_mut().filter(goes_on).max_by_key(|run| run.port) {
             *run = Run { latest: time, port };
+        } else if self.runs_kept - before + runs.len() >= RUNS_MAX {
+            self.dropped += 1;
         } else if runs.len() < Trait::VALUES_MAX {
+            runs.reserve_exact(1);
             runs.push(Run { latest: time, port });
         }
+        self.runs_kept = self.runs_kept - before + runs.len();
         client.runs = client.runs.max(runs.len() as u32);
     }
 
@@ -194,6 +214,7 @@ impl Openings {
         self.runs.retain(|_, runs| {
             since.is_some_and(|since| runs.iter().any(|run| run.latest >= since))
         });
+        self.runs_kept = self.runs.values().map(Vec::len).sum();
         hours.into_iter().flat_map(|(hour, over)| over.told(hour)).collect()
     }
 

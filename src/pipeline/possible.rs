@@ -13,6 +13,7 @@
 //! while ([`Opaque`]), and move from the candidates that they had to those that they have. So nothing
 //! depends on when what was said.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -20,9 +21,10 @@ use foldhash::fast::RandomState;
 
 use super::loads::Site;
 use super::verdicts::{TargetNumber, Verdicts};
+use crate::footprint;
 use crate::names::NameCache;
 use crate::net::Address;
-use crate::store::{PossibleSums, Target};
+use crate::store::{PossibleRow, PossibleSums, Target};
 use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
 use crate::usage::Sums;
 
@@ -30,10 +32,14 @@ use crate::usage::Sums;
 const AROUND_SECONDS: i64 = 24 * 3600;
 const HOUR_SECONDS: i64 = 3600;
 /// Pieces of flows remembered, and those of one server; what has no room learns nothing later.
-const HELD_MAX: usize = 65_536;
+const HELD_MAX: usize = 7 << 13;
+/// Bytes of these.
+const HELD_BYTES_MAX: usize = 20 << 20;
 const HELD_OF_SERVER_MAX: usize = 512;
 /// Servers of which it is remembered whose connections they took, and apps and domains of one.
-const SERVERS_MAX: usize = 1 << 18;
+const SERVERS_MAX: usize = 7 << 15;
+/// Bytes of these.
+const SERVED_BYTES_MAX: usize = 32 << 20;
 const SERVED_MAX: usize = 64;
 /// Candidates of a flow.
 const CANDIDATES_MAX: usize = 96;
@@ -43,8 +49,77 @@ pub(super) type Candidates = Arc<[(TargetNumber, u32)]>;
 
 /// What may have been, by hour and candidates. Sums are what came and went since the last commit.
 /// Keyed by the target whose grounds decide whether they count, too, where there is one.
-pub(super) type Possible =
-    HashMap<(Hour, Candidates, Option<TargetNumber>), PossibleSums, RandomState>;
+#[derive(Default)]
+pub(super) struct Possible {
+    rows: HashMap<PossibleKey, PossibleSums, RandomState>,
+    bytes: usize,
+    dropped: u64,
+}
+
+type PossibleKey = (Hour, Candidates, Option<TargetNumber>);
+
+impl Possible {
+    /// Memory of what is gathered of it between two commits.
+    pub(super) const BYTES_MAX: usize = 24 << 20;
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = (&PossibleKey, &PossibleSums)> {
+        self.rows.iter()
+    }
+
+    /// Sums and exchanges for which there was no room since the last time this was asked.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    fn add(
+        &mut self,
+        (hour, target): (Hour, Option<TargetNumber>),
+        candidates: &Candidates,
+        sums: &PossibleSums,
+    ) {
+        match self.rows.entry((hour, Arc::clone(candidates), target)) {
+            Entry::Occupied(mut known) => known.get_mut().add(sums),
+            Entry::Vacant(_) if self.bytes + memory_of(candidates) > Possible::BYTES_MAX => {
+                self.dropped += 1;
+            }
+            Entry::Vacant(place) => {
+                self.bytes += memory_of(candidates);
+                place.insert(*sums);
+            }
+        }
+    }
+
+    /// Moves sums from candidates to others. Says whether there was room for both.
+    fn exchange(
+        &mut self,
+        of: (Hour, Option<TargetNumber>),
+        (old, new): (&Candidates, &Candidates),
+        sums: &PossibleSums,
+    ) -> bool {
+        if self.bytes + memory_of(old) + memory_of(new) > Possible::BYTES_MAX {
+            self.dropped += 1;
+            return false;
+        }
+        self.add(of, old, &sums.negative());
+        self.add(of, new, sums);
+        true
+    }
+}
+
+/// Memory of a row of these candidates, and of what is made of it to be committed.
+fn memory_of(candidates: &Candidates) -> usize {
+    2 * (size_of::<(PossibleKey, PossibleSums)>() + 1)
+        + size_of::<PossibleRow>()
+        + memory_of_list(candidates)
+}
+
+fn memory_of_list(candidates: &Candidates) -> usize {
+    footprint::heap(2 * size_of::<usize>() + size_of_val(&**candidates))
+}
 
 /// Sums of flows to one server in one hour, with the same candidates of their clients' own.
 struct Held {
@@ -55,6 +130,14 @@ struct Held {
     /// The target whose grounds decide whether they count.
     target: Option<TargetNumber>,
     sums: PossibleSums,
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        2 * (size_of::<Held>() + size_of::<(Address, Vec<Held>)>() + 1)
+            + memory_of_list(&self.own)
+            + memory_of_list(&self.all)
+    }
 }
 
 /// An app or domain whose connections a server took, under what name the first one was, and from when
@@ -73,7 +156,9 @@ struct Served {
 pub(super) struct Opaque {
     held: HashMap<Address, Vec<Held>, RandomState>,
     held_count: usize,
+    held_bytes: usize,
     served: HashMap<Address, Vec<Served>, RandomState>,
+    served_bytes: usize,
     /// How often targets were numbered anew.
     generation: u32,
     /// The latest hour of any piece, and the oldest one of those that came while something could still
@@ -83,7 +168,22 @@ pub(super) struct Opaque {
     dropped: u64,
 }
 
+impl Served {
+    fn bytes(&self) -> usize {
+        footprint::heap(size_of::<Served>()) + footprint::heap(self.name.len())
+    }
+}
+
 impl Opaque {
+    /// Memory that it takes at most.
+    pub(super) const BYTES_MAX: usize = HELD_BYTES_MAX
+        + SERVED_BYTES_MAX
+        + footprint::map(SERVERS_MAX, size_of::<(Address, Vec<Served>)>());
+
+    fn is_full(&self) -> bool {
+        self.held_count >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX
+    }
+
     /// Takes a piece of a flow to `server`, which its client may have had in mind as one of `own`, in
     /// ascending order.
     pub(super) fn take(
@@ -102,23 +202,25 @@ impl Opaque {
             .find(|held| held.hour == hour && held.target == target && held.own == own)
         {
             known.sums.add(&sums);
-            add(rows, (hour, target), &known.all, &sums);
+            rows.add((hour, target), &known.all, &sums);
             return;
         }
         let all = self.with_anybodys(&own, server, hour, names, verdicts);
-        add(rows, (hour, target), &all, &sums);
+        rows.add((hour, target), &all, &sums);
         // To look for what can be forgotten takes long: only where there is something.
         let forgotten = self.latest - 2 * AROUND_SECONDS;
-        if self.held_count >= HELD_MAX && self.oldest.is_some_and(|oldest| oldest < forgotten) {
+        if self.is_full() && self.oldest.is_some_and(|oldest| oldest < forgotten) {
             self.forget_before(forgotten);
         }
-        let pieces = self.held.entry(server).or_default();
-        if self.held_count >= HELD_MAX || pieces.len() >= HELD_OF_SERVER_MAX {
+        let of_server = self.held.get(&server).map_or(0, Vec::len);
+        if self.is_full() || of_server >= HELD_OF_SERVER_MAX {
             self.dropped += 1;
             return;
         }
-        pieces.push(Held { hour, own, all, target, sums });
+        let held = Held { hour, own, all, target, sums };
+        self.held_bytes += held.bytes();
         self.held_count += 1;
+        self.held.entry(server).or_default().push(held);
         let start = hour.start_seconds();
         if start >= forgotten {
             self.oldest = Some(self.oldest.map_or(start, |oldest| oldest.min(start)));
@@ -137,9 +239,11 @@ impl Opaque {
             let Some(more) = including(&held.all, name, verdicts, &mut self.dropped) else {
                 continue;
             };
-            add(rows, (held.hour, held.target), &held.all, &held.sums.negative());
-            add(rows, (held.hour, held.target), &more, &held.sums);
-            held.all = more;
+            if rows.exchange((held.hour, held.target), (&held.all, &more), &held.sums) {
+                self.held_bytes -= held.bytes();
+                held.all = more;
+                self.held_bytes += held.bytes();
+            }
         }
     }
 
@@ -151,7 +255,8 @@ impl Opaque {
         verdicts: &mut Verdicts,
     ) {
         let Some(target) = verdicts.name(name).target else { return };
-        if self.served.len() >= SERVERS_MAX && !self.served.contains_key(&server) {
+        let is_full = self.served_bytes >= SERVED_BYTES_MAX;
+        if (self.served.len() >= SERVERS_MAX || is_full) && !self.served.contains_key(&server) {
             self.dropped += 1;
             return;
         }
@@ -164,18 +269,27 @@ impl Opaque {
             (known.generation, known.target) = (generation, target);
             known.from = known.from.min(time);
             known.to = known.to.max(time);
+        } else if is_full {
+            self.dropped += 1;
         } else if served.len() < SERVED_MAX {
-            served.push(Served { target, generation, name: name.into(), from: time, to: time });
+            let fresh = Served { target, generation, name: name.into(), from: time, to: time };
+            self.served_bytes += fresh.bytes();
+            served.reserve_exact(1);
+            served.push(fresh);
         }
         self.told(rows, (server, name, time), verdicts);
     }
 
     /// Forgets pieces and servers of which nothing can be learnt any more at `now`.
     pub(super) fn tidy(&mut self, now: Timestamp) {
-        if self.served.len() >= SERVERS_MAX / 2 {
+        if self.served.len() >= SERVERS_MAX / 2 || self.served_bytes >= SERVED_BYTES_MAX / 2 {
+            self.served_bytes = 0;
+            let bytes = &mut self.served_bytes;
             let oldest = now.offset(-2 * AROUND_SECONDS * NANOS_PER_SECOND);
             self.served.retain(|_, known| {
                 known.retain(|served| served.to >= oldest);
+                known.shrink_to_fit();
+                *bytes += known.iter().map(Served::bytes).sum::<usize>();
                 !known.is_empty()
             });
         }
@@ -184,7 +298,7 @@ impl Opaque {
     /// Targets are numbered anew.
     pub(super) fn forget_numbers(&mut self) {
         self.held.clear();
-        (self.held_count, self.oldest) = (0, None);
+        (self.held_count, self.held_bytes, self.oldest) = (0, 0, None);
         self.generation = self.generation.wrapping_add(1);
     }
 
@@ -203,6 +317,7 @@ impl Opaque {
         });
         self.oldest = kept;
         self.held_count = self.held.values().map(Vec::len).sum();
+        self.held_bytes = self.held.values().flatten().map(Held::bytes).sum();
     }
 
     fn with_anybodys(
@@ -244,16 +359,6 @@ fn around(hour: Hour) -> (Timestamp, Timestamp) {
 fn is_around(hour: Hour, from: Timestamp, to: Timestamp) -> bool {
     let (earliest, latest) = around(hour);
     to >= earliest && from <= latest
-}
-
-fn add(
-    rows: &mut Possible,
-    (hour, target): (Hour, Option<TargetNumber>),
-    candidates: &Candidates,
-    sums: &PossibleSums,
-) {
-    let known = rows.entry((hour, Arc::clone(candidates), target));
-    known.and_modify(|known| known.add(sums)).or_insert(*sums);
 }
 
 /// Of each app and domain among the names, its first target, and how many of the names are its.

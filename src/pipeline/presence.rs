@@ -11,7 +11,9 @@ use crate::net::Address;
 use crate::time::{Hour, Timestamp};
 
 /// Addresses remembered, over all days that are not judged yet.
-pub const PRESENT_MAX: usize = 1 << 20;
+pub const PRESENT_MAX: usize = 7 << 16;
+/// Memory of as many, in however many tables: each is half full at least, but for an eighth.
+pub(super) const BYTES_MAX: usize = PRESENT_MAX * (size_of::<Address>() + 1) * 16 / 7;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// How long after its end a day is judged.
 const WAIT_SECONDS: i64 = 3600;

@@ -4,10 +4,11 @@
 //! and the same port, each of them both ways: whoever takes such connections serves nobody. What is
 //! told is told of an hour that is over, since who connects first is chance.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
+use crate::footprint;
 use crate::net::{Address, Endpoint};
 use crate::time::{Hour, Timestamp};
 use crate::worker::seen::Served;
@@ -20,7 +21,12 @@ const PEER_PORTS: [std::ops::RangeInclusive<u16>; 5] =
 /// Clients kept of a port of a server in an hour.
 const CLIENTS_MAX: usize = 64;
 /// Clients kept in all.
-const KEPT_MAX: usize = 1 << 18;
+const KEPT_MAX: usize = 7 << 14;
+/// Memory of as many, each of another server, and of what is told of them.
+pub(super) const BYTES_MAX: usize =
+    footprint::map(KEPT_MAX, size_of::<((Hour, Endpoint), Service)>())
+        + footprint::tree(KEPT_MAX, size_of::<((Hour, Address), ToldService)>())
+        + 2 * KEPT_MAX * footprint::heap(size_of::<Address>());
 /// How long after its end an hour is told of.
 const WAIT_SECONDS: i64 = 60;
 
@@ -34,7 +40,8 @@ pub struct Services {
 
 #[derive(Default)]
 struct Service {
-    clients: BTreeSet<Address>,
+    /// In order.
+    clients: Vec<Address>,
     flows: u64,
 }
 
@@ -45,8 +52,8 @@ pub struct ToldService {
     pub server: Address,
     /// When.
     pub hour: Hour,
-    /// To whom; no more than enough.
-    pub clients: BTreeSet<Address>,
+    /// To whom, in order; no more than enough.
+    pub clients: Vec<Address>,
     /// In how many flows.
     pub flows: u64,
 }
@@ -62,13 +69,15 @@ impl Services {
         }
         let service = self.services.entry(key).or_default();
         service.flows += flows;
-        if service.clients.len() >= CLIENTS_MAX || service.clients.contains(&served.client) {
+        if service.clients.len() >= CLIENTS_MAX {
             return;
         }
+        let Err(at) = service.clients.binary_search(&served.client) else { return };
         if is_full {
             self.dropped += 1;
         } else {
-            service.clients.insert(served.client);
+            service.clients.reserve_exact(1);
+            service.clients.insert(at, served.client);
             self.kept += 1;
         }
     }
@@ -91,7 +100,12 @@ impl Services {
         }
         self.services.retain(|(hour, _), _| !is_over(*hour));
         self.kept = self.services.values().map(|service| service.clients.len()).sum();
-        told.into_values().collect()
+        let mut told: Vec<_> = told.into_values().collect();
+        for ToldService { clients, .. } in &mut told {
+            clients.sort_unstable();
+            clients.dedup();
+        }
+        told
     }
 
     /// Whether most of the clients take such connections themselves. (Of servers that are each other's

@@ -4,12 +4,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::source::{SourceFacts, Trait, Verdict};
+use crate::footprint;
 use crate::stats::Counter;
-use crate::store::TraitRow;
-use crate::time::Hour;
+use crate::store::{SubjectId, TraitRow};
+use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
 
-/// Values kept of a run.
+/// Values kept of a run that ends.
 const VALUES_MAX: usize = 1 << 21;
+/// Values kept of one that does not: those of hours that are not long over.
+const LIVE_VALUES_MAX: usize = 3 << 17;
+/// Memory of these, of those of them that are not in the store yet, and of what addresses accepted.
+pub(super) const BYTES_MAX: usize = footprint::tree(LIVE_VALUES_MAX, size_of::<TraitValue>())
+    + LIVE_VALUES_MAX * (2 * size_of::<TraitValue>() + size_of::<TraitRow<SubjectId>>())
+    + footprint::tree(ACCEPTED_MAX, size_of::<((u32, Hour), u64)>())
+    + ACCEPTED_MAX * size_of::<(Hour, SubjectId, u64)>();
+/// Addresses and hours with accepted flows that wait for the store in such a run.
+const ACCEPTED_MAX: usize = 1 << 17;
+/// How long after an hour values of it may come in a run that does not end.
+const OVER_SECONDS: i64 = 2 * 3600;
 
 /// A value of a trait of a subject within an hour, as one number, in their order: they are sorted
 /// and looked up by the hundred thousand.
@@ -56,10 +68,14 @@ const _: () = {
 pub struct Sources {
     /// Whether nobody takes what has come since the last time.
     is_taken_once: bool,
+    /// Whether the run has no end in sight: then nothing is told of it, and each hour is forgotten.
+    is_live: bool,
+    /// The hour until which all is forgotten.
+    forgotten: Option<Hour>,
     values: BTreeSet<TraitValue>,
     accepted: BTreeMap<(u32, Hour), u64>,
     /// What has come since the last time it was taken.
-    fresh: BTreeSet<TraitValue>,
+    fresh: Vec<TraitValue>,
     fresh_accepted: BTreeMap<(u32, Hour), u64>,
 }
 
@@ -77,9 +93,26 @@ impl Sources {
         Sources { is_taken_once: true, ..Sources::default() }
     }
 
+    /// Of a run that has no end in sight.
+    pub(super) fn live() -> Sources {
+        Sources { is_live: true, ..Sources::default() }
+    }
+
+    /// Forgets hours that are long over at `now`, of a run that has no end in sight.
+    pub(super) fn forget_old(&mut self, now: Timestamp) {
+        let oldest = now.offset(-OVER_SECONDS * NANOS_PER_SECOND).minute();
+        let oldest = Hour(oldest.0 - oldest.0.rem_euclid(60));
+        if !self.is_live || self.forgotten.is_some_and(|forgotten| oldest <= forgotten) {
+            return;
+        }
+        self.forgotten = Some(oldest);
+        self.values.retain(|value| value.parts().1 >= oldest);
+    }
+
     /// Takes values in ascending order, so that those that find room are always the same. Answers
     /// the counter of those that found none in the run, and how many.
     pub fn add(&mut self, seen: Vec<TraitValue>) -> (Counter, u64) {
+        let values_max = if self.is_live { LIVE_VALUES_MAX } else { VALUES_MAX };
         let mut dropped = 0;
         for values in seen.chunk_by(|one, other| one.of_what() == other.of_what()) {
             let Some(first) = values.first().map(|first| u128::from(first.of_what())) else {
@@ -94,7 +127,7 @@ impl Sources {
                 if known >= Trait::VALUES_MAX {
                     break;
                 }
-                if self.values.len() >= VALUES_MAX {
+                if self.values.len() >= values_max {
                     dropped += u64::from(!self.values.contains(&value));
                     continue;
                 }
@@ -103,7 +136,7 @@ impl Sources {
                 }
                 known += 1;
                 if !self.is_taken_once {
-                    self.fresh.insert(value);
+                    self.fresh.push(value);
                 }
             }
         }
@@ -114,16 +147,26 @@ impl Sources {
     pub fn tell(&mut self, subject: u32, hour: Hour, verdict: Verdict) {
         let value = TraitValue::new(subject, hour, Trait::Told, verdict.number());
         if self.values.insert(value) && !self.is_taken_once {
-            self.fresh.insert(value);
+            self.fresh.push(value);
         }
     }
 
-    /// Adds flows that a subject accepted.
-    pub fn accept(&mut self, subject: u32, hour: Hour, flows: u64) {
-        *self.accepted.entry((subject, hour)).or_default() += flows;
-        if !self.is_taken_once {
-            *self.fresh_accepted.entry((subject, hour)).or_default() += flows;
+    /// Adds flows that a subject accepted. Says whether there was room.
+    pub fn accept(&mut self, subject: u32, hour: Hour, flows: u64) -> bool {
+        let key = (subject, hour);
+        if self.is_live
+            && self.fresh_accepted.len() >= ACCEPTED_MAX
+            && !self.fresh_accepted.contains_key(&key)
+        {
+            return false;
         }
+        if !self.is_live {
+            *self.accepted.entry(key).or_default() += flows;
+        }
+        if !self.is_taken_once {
+            *self.fresh_accepted.entry(key).or_default() += flows;
+        }
+        true
     }
 
     /// What has come since [`Sources::forget_fresh`], for the store; `id` gives a subject's number
@@ -132,8 +175,10 @@ impl Sources {
         &self,
         mut id: impl FnMut(u32) -> Result<I, E>,
     ) -> Result<Fresh<I>, E> {
-        let mut traits = Vec::with_capacity(self.fresh.len());
-        for (subject, hour, what, value) in self.fresh.iter().map(|fresh| fresh.parts()) {
+        let mut values = self.fresh.clone();
+        values.sort_unstable();
+        let mut traits = Vec::with_capacity(values.len());
+        for (subject, hour, what, value) in values.into_iter().map(TraitValue::parts) {
             traits.push(TraitRow { hour, subject: id(subject)?, what, value });
         }
         let mut accepted = Vec::with_capacity(self.fresh_accepted.len());

@@ -12,6 +12,7 @@ use crate::evidence::day::DayFacts;
 use crate::evidence::source::{Reason, SourceSettings};
 use crate::evidence::{Side, Thresholds};
 use crate::flow::memory::prefetch;
+use crate::footprint;
 use crate::identity::Subject;
 use crate::net::Address;
 use crate::stats::{Counter, Counters};
@@ -24,8 +25,12 @@ use crate::worker::part::{Books, Health, IntakeSums, QUIC_VERSIONS_MAX};
 /// Devices that said what they are called, of which one is known from another.
 const DEVICES_MAX: usize = 1 << 20;
 
-/// Unmatched names kept one by one.
+/// Unmatched names kept one by one, and bytes of them.
 const UNMATCHED_NAMES_MAX: usize = 65_536;
+const UNMATCHED_NAMES_BYTES_MAX: usize = 5 << 20;
+/// Memory of what is kept of a run that has no end in sight.
+pub(super) const BYTES_MAX: usize =
+    UNMATCHED_NAMES_BYTES_MAX + footprint::tree(UNMATCHED_NAMES_MAX, size_of::<(Box<str>, Sums)>());
 
 /// What is told of an app.
 #[derive(Clone, Debug, Default)]
@@ -152,6 +157,9 @@ pub struct Summary {
     /// The names that no signature knows, one by one, where they are wanted.
     pub unmatched_names: BTreeMap<Box<str>, Sums>,
     wants_unmatched_names: bool,
+    unmatched_bytes: usize,
+    /// Whether the run has no end in sight, so that nothing is told at its end.
+    is_live: bool,
     /// What addresses at home did that no person's device does.
     pub sources: Sources,
     /// Where every byte ended up.
@@ -174,17 +182,26 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of nothing. `unmatched_names`: whether names that no signature knows are wanted.
-    pub(super) fn new(unmatched_names: bool) -> Summary {
-        Summary { wants_unmatched_names: unmatched_names, ..Summary::default() }
+    /// Of nothing. `unmatched_names`: whether names that no signature knows are wanted. `live`: whether
+    /// the run has no end in sight.
+    pub(super) fn new(unmatched_names: bool, live: bool) -> Summary {
+        Summary {
+            wants_unmatched_names: unmatched_names,
+            is_live: live,
+            sources: if live { Sources::live() } else { Sources::default() },
+            ..Summary::default()
+        }
     }
 
     /// Of nothing again, with the same wishes.
     pub(super) fn anew(&self) -> Summary {
-        Summary::new(self.wants_unmatched_names)
+        Summary::new(self.wants_unmatched_names, self.is_live)
     }
 
     pub(super) fn detour(&mut self, detour: Detour, subject: Option<u32>, flows: u64, bytes: u64) {
+        if self.is_live {
+            return;
+        }
         let (all_flows, all_bytes, subjects) = self.detours.entry(detour).or_default();
         *all_flows += flows;
         *all_bytes += bytes;
@@ -205,7 +222,10 @@ impl Summary {
         }
         if let Some(known) = self.unmatched_names.get_mut(name) {
             known.add(sums);
-        } else if self.unmatched_names.len() < UNMATCHED_NAMES_MAX {
+        } else if self.unmatched_names.len() < UNMATCHED_NAMES_MAX
+            && self.unmatched_bytes < UNMATCHED_NAMES_BYTES_MAX
+        {
+            self.unmatched_bytes += footprint::heap(name.len());
             self.unmatched_names.insert(name.into(), *sums);
         } else {
             self.bounds.count(Counter::UnmatchedFolded);
@@ -235,7 +255,7 @@ impl Summary {
     }
 
     pub(super) fn device_name(&mut self, address: Address) {
-        if self.devices.len() < DEVICES_MAX {
+        if !self.is_live && self.devices.len() < DEVICES_MAX {
             self.devices.insert(address);
         }
     }

@@ -9,19 +9,25 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::loads::Site;
+pub use super::targets::Forgotten;
+use super::targets::{self, Patterns, Targets};
 use crate::catalogue::{App, Catalogue, Match, Purpose, Role};
 use crate::evidence::Side;
 use crate::feeds::autonomous_systems::AutonomousSystems;
+use crate::footprint;
 use crate::hostname::{is_private_suffix_below, registrable_domain};
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint};
 use crate::store::{AppFacts, Grounds, NO_HOST, Rule, Target};
 use crate::worker::detours::Detour;
 
-/// Names remembered; when there are more, all are forgotten and matched anew.
-const NAMES_MAX: usize = 1 << 18;
-/// Targets with grounds; what has no room is not told anew when the catalogue learns.
-const HELD_MAX: usize = 1 << 16;
+/// Names remembered, and bytes of them; when there are more, all are forgotten and matched anew.
+const NAMES_MAX: usize = 7 << 14;
+const NAMES_BYTES_MAX: usize = 8 << 20;
+/// Memory of names, targets and texts of rules.
+pub(super) const BYTES_MAX: usize = footprint::map(NAMES_MAX, size_of::<(Box<str>, Verdict)>())
+    + NAMES_BYTES_MAX
+    + targets::BYTES_MAX;
 /// Categories whose apps carry other traffic inside (see `signatures/categories.toml`).
 const TUNNEL_CATEGORIES: [&str; 2] = ["vpn-anonymizer", TUNNELLING_CATEGORY];
 /// The one of them whose apps make services reachable from outside.
@@ -38,9 +44,6 @@ const TEAM_CHAT: (&str, &str) = ("collaboration", "chat");
 /// The ports on which DNS is encrypted: over HTTPS (RFC 8484), over TLS (RFC 7858) and QUIC (RFC
 /// 9250).
 const ENCRYPTED_DNS_PORTS: [u16; 2] = [443, 853];
-
-/// Texts of rules remembered, over all catalogues that are asked: of more, none is told.
-const PATTERNS_MAX: usize = 1 << 18;
 
 /// A label that no signature has.
 pub(crate) const ANY_HOST: &str = "shadowscope-any-host";
@@ -92,26 +95,16 @@ pub struct Verdicts {
     systems: Option<AutonomousSystems>,
     own_domains: Vec<String>,
     by_name: HashMap<Box<str>, Verdict, RandomState>,
-    targets: Vec<Target>,
-    /// Of each target, whether it is a domain without signature: asked for each row.
-    domains: Vec<bool>,
-    numbers: HashMap<Target, TargetNumber, RandomState>,
+    names_bytes: usize,
+    targets: Targets,
+    /// Names that found no target of their own.
+    folded: u64,
     /// Whether targets are wanted with their grounds: where rows are kept.
     holds: bool,
-    grounds: HashMap<TargetNumber, Grounds<TargetNumber>, RandomState>,
-    held: HashMap<(Target, Grounds<TargetNumber>), TargetNumber, RandomState>,
     held_dropped: u64,
     /// Whether verdicts are wanted with the text of their rule: where that is kept.
     tells_patterns: bool,
-    /// These texts, numbered once for all catalogues: verdicts outlive these.
-    patterns: Vec<Box<str>>,
-    pattern_numbers: HashMap<Box<str>, PatternNumber, RandomState>,
-}
-
-/// What targets were before they were [forgotten](Verdicts::forget), by number.
-pub struct Forgotten {
-    targets: Vec<Target>,
-    grounds: HashMap<TargetNumber, Grounds<TargetNumber>, RandomState>,
+    patterns: Patterns,
 }
 
 /// Something that a flow may be of.
@@ -168,16 +161,13 @@ impl Verdicts {
             systems,
             own_domains,
             by_name: HashMap::default(),
-            targets: Vec::new(),
-            domains: Vec::new(),
-            numbers: HashMap::default(),
+            names_bytes: 0,
+            targets: Targets::default(),
+            folded: 0,
             holds: false,
-            grounds: HashMap::default(),
-            held: HashMap::default(),
             held_dropped: 0,
             tells_patterns: false,
-            patterns: Vec::new(),
-            pattern_numbers: HashMap::default(),
+            patterns: Patterns::default(),
         }
     }
 
@@ -185,6 +175,24 @@ impl Verdicts {
     pub fn hold(mut self) -> Verdicts {
         self.holds = true;
         self.tell_patterns()
+    }
+
+    /// Numbers no more targets than a process has room for that goes on: of names beyond, domains are
+    /// "other" and tenants none.
+    /// `live`: whether they may be numbered anew.
+    pub(super) fn bounded(mut self, live: bool) -> Verdicts {
+        self.targets.bound(live);
+        self
+    }
+
+    /// Whether there is no room for another target.
+    pub(super) fn is_full(&self) -> bool {
+        self.targets.is_full()
+    }
+
+    /// Names that found no target of their own since the last time this was asked.
+    pub(super) fn take_folded(&mut self) -> u64 {
+        std::mem::take(&mut self.folded)
     }
 
     /// Tells with a verdict the text of the rule that matched.
@@ -200,7 +208,7 @@ impl Verdicts {
 
     /// On what a target hangs, if on anything.
     pub fn grounds(&self, number: TargetNumber) -> Option<&Grounds<TargetNumber>> {
-        self.grounds.get(&number)
+        self.targets.grounds(number)
     }
 
     /// Targets for whose grounds there was no room since the last time this was asked.
@@ -216,31 +224,20 @@ impl Verdicts {
         if !self.holds || !may_change {
             return None;
         }
-        let key = (target, grounds);
-        if let Some(&known) = self.held.get(&key) {
-            return Some(known);
-        }
-        if self.held.len() >= HELD_MAX {
-            self.held_dropped += 1;
-            return None;
-        }
-        let next = self.targets.len() as TargetNumber;
-        self.domains.push(!matches!(key.0, Target::App { .. }));
-        self.targets.push(key.0.clone());
-        self.grounds.insert(next, key.1.clone());
-        self.held.insert(key, next);
-        Some(next)
+        let held = self.targets.number_held(target, grounds);
+        self.held_dropped += u64::from(held.is_none());
+        held
     }
 
     /// Whether what a target is may change when domains get names.
     pub fn may_be_named(&self, number: TargetNumber) -> bool {
-        self.is_domain(number) || self.grounds.contains_key(&number)
+        self.is_domain(number) || self.grounds(number).is_some()
     }
 
     /// What media may be of that hang on several: each by itself, as far as one can call with it or may
     /// one day. None of what does not hang on what its client called with.
     pub fn callers(&mut self, held: TargetNumber) -> Vec<TargetNumber> {
-        let Some(grounds) = self.grounds.get(&held) else { return Vec::new() };
+        let Some(grounds) = self.grounds(held) else { return Vec::new() };
         if grounds.rule != Rule::Media {
             return Vec::new();
         }
@@ -305,13 +302,8 @@ impl Verdicts {
             self.catalogue = catalogue;
         }
         self.by_name.clear();
-        self.numbers.clear();
-        self.domains.clear();
-        self.held.clear();
-        Forgotten {
-            targets: std::mem::take(&mut self.targets),
-            grounds: std::mem::take(&mut self.grounds),
-        }
+        self.names_bytes = 0;
+        self.targets.forget()
     }
 
     /// Takes other domains as the organisation's own; names that were asked before are to be
@@ -322,12 +314,12 @@ impl Verdicts {
 
     /// What a target is.
     pub fn target(&self, number: TargetNumber) -> &Target {
-        &self.targets[number as usize]
+        self.targets.get(number)
     }
 
     /// Whether a target is a domain without signature.
     pub fn is_domain(&self, number: TargetNumber) -> bool {
-        self.domains[number as usize]
+        self.targets.is_domain(number)
     }
 
     /// Whether a target stands for flows of which nobody can say yet what they are of.
@@ -367,9 +359,12 @@ impl Verdicts {
                 Verdict { target: Some(target), bucket: Bucket::Unmatched, ..Verdict::nobodys() }
             }
         };
-        if self.by_name.len() >= NAMES_MAX {
+        let bytes = footprint::heap(name.len());
+        if self.by_name.len() >= NAMES_MAX || self.names_bytes + bytes > NAMES_BYTES_MAX {
             self.by_name.clear();
+            self.names_bytes = 0;
         }
+        self.names_bytes += bytes;
         self.by_name.insert(name.into(), verdict);
         verdict
     }
@@ -379,7 +374,7 @@ impl Verdicts {
         let domain = match (app, self.target(target)) {
             (Some(app), _) => return Site::App(app),
             (None, Target::Labelled { domain, .. }) => Target::Domain(domain.clone()),
-            (None, Target::Domain(_)) if self.grounds.contains_key(&target) => {
+            (None, Target::Domain(_)) if self.grounds(target).is_some() => {
                 self.target(target).clone()
             }
             (None, _) => return Site::Domain(target),
@@ -467,10 +462,15 @@ impl Verdicts {
             Some(_) => catalogue.label_below(name, domain),
             None => Some(NO_HOST),
         };
-        self.number(match label {
+        let target = match label {
             Some(label) => Target::Labelled { domain: domain.into(), label: label.into() },
             None => Target::Domain(domain.into()),
-        })
+        };
+        if self.is_full() && self.targets.find(&target).is_none() {
+            self.folded += 1;
+            return self.other_domain();
+        }
+        self.number(target)
     }
 
     /// A name below a public suffix that is a company's, such as that of pages: what is an app's by that
@@ -489,7 +489,7 @@ impl Verdicts {
 
     fn matched(&mut self, found: &Match<'_>) -> Verdict {
         let role = Some(found.role);
-        let pattern = if self.tells_patterns { self.pattern(found.rule) } else { None };
+        let pattern = if self.tells_patterns { self.patterns.number(found.rule) } else { None };
         let Some(app) = found.app() else {
             let bucket = match found.purpose {
                 Some(Purpose::Resolver) => Bucket::EncryptedDns,
@@ -502,7 +502,7 @@ impl Verdicts {
             let app = Some(app.number);
             return Verdict { bucket, app, role, pattern, ..Verdict::nobodys() };
         }
-        let target = Target::App {
+        let mut target = Target::App {
             app: AppFacts {
                 id: app.id.to_string(),
                 name: app.name.to_string(),
@@ -514,6 +514,14 @@ impl Verdicts {
             tenant: found.tenant().unwrap_or_default().into(),
             edition: found.edition.map(|edition| edition.as_str()).unwrap_or_default().into(),
         };
+        if self.is_full()
+            && self.targets.find(&target).is_none()
+            && let Target::App { tenant, .. } = &mut target
+            && !tenant.is_empty()
+        {
+            tenant.clear();
+            self.folded += 1;
+        }
         Verdict {
             target: Some(self.number(target)),
             bucket: app_bucket(&app.category, found.role),
@@ -524,37 +532,14 @@ impl Verdicts {
         }
     }
 
-    /// The number of a rule's text; none where there is no room.
-    fn pattern(&mut self, text: &str) -> Option<PatternNumber> {
-        if let Some(&known) = self.pattern_numbers.get(text) {
-            return Some(known);
-        }
-        let next = self.patterns.len();
-        if next >= PATTERNS_MAX {
-            return None;
-        }
-        self.patterns.push(text.into());
-        self.pattern_numbers.insert(text.into(), next as PatternNumber);
-        Some(next as PatternNumber)
-    }
-
     /// A rule as it stands in its file, by its number in a [`Verdict`].
     pub fn pattern_text(&self, number: PatternNumber) -> &str {
-        &self.patterns[number as usize]
+        self.patterns.text(number)
     }
 
     /// The number of a target, a new one where it has none.
     pub fn number(&mut self, target: Target) -> TargetNumber {
-        let next = self.targets.len() as TargetNumber;
-        match self.numbers.get(&target) {
-            Some(&known) => known,
-            None => {
-                self.domains.push(!matches!(target, Target::App { .. }));
-                self.targets.push(target.clone());
-                self.numbers.insert(target, next);
-                next
-            }
-        }
+        self.targets.number(target)
     }
 }
 

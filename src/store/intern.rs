@@ -5,13 +5,35 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::footprint;
+use crate::hostname::HOSTNAME_LENGTH_MAX;
+
 use super::rows::{AppFacts, CatalogueFacts, Grounds, Subject, Target, TargetId};
 
-/// Subjects, and likewise targets, remembered between commits.
-const REMEMBERED_MAX: usize = 262_144;
+/// Subjects, and likewise targets and others, remembered between commits, and bytes of each kind.
+const REMEMBERED_MAX: usize = 7 << 15;
+const REMEMBERED_BYTES_MAX: usize = 8 << 20;
+/// Memory of all kinds, but for what a commit brings.
+pub(super) const BYTES_MAX: usize = 4 * REMEMBERED_BYTES_MAX;
+/// Memory of a target that is new with a commit, known and about to be written: one text is as long as
+/// a hostname, the others are words.
+pub const NEW_TARGET_BYTES: usize = new_bytes(size_of::<TargetKey>())
+    + footprint::heap(HOSTNAME_LENGTH_MAX / 2)
+    + 4 * footprint::heap(8);
+/// The same of a subject.
+pub const NEW_SUBJECT_BYTES: usize =
+    new_bytes(size_of::<Subject>()) + footprint::heap(HOSTNAME_LENGTH_MAX / 2) + footprint::heap(8);
+
+/// Bytes of one that is known, in a table of which half is empty, and pending, in a list that grew.
+const fn new_bytes(thing: usize) -> usize {
+    2 * (size_of::<(usize, i64)>() + 1)
+        + footprint::heap(2 * size_of::<usize>() + thing)
+        + 2 * size_of::<(i64, usize)>()
+}
 
 /// What has a number.
 #[derive(Default)]
@@ -51,21 +73,64 @@ fn text_of(members: &Members) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// What is remembered with text of its own.
+trait Texts {
+    /// Memory behind it.
+    fn heap_bytes(&self) -> usize;
+}
+
+fn heap_of(texts: &[&String]) -> usize {
+    texts.iter().map(|text| footprint::heap(text.len())).sum()
+}
+
+impl Texts for Subject {
+    fn heap_bytes(&self) -> usize {
+        heap_of(&[&self.user, &self.department, &self.device])
+    }
+}
+
+impl Texts for TargetKey {
+    fn heap_bytes(&self) -> usize {
+        let TargetKey { app, role, tenant, edition, domain, label, grounds } = self;
+        heap_of(&[app, role, tenant, edition, domain, label, grounds])
+    }
+}
+
+impl Texts for CatalogueFacts {
+    fn heap_bytes(&self) -> usize {
+        heap_of(&[&self.version, &self.hash])
+    }
+}
+
+impl Texts for Members {
+    fn heap_bytes(&self) -> usize {
+        footprint::heap(size_of_val(&**self))
+    }
+}
+
+impl Texts for String {
+    fn heap_bytes(&self) -> usize {
+        heap_of(&[self])
+    }
+}
+
 /// Numbers of one kind of thing.
 struct Numbers<T> {
-    known: HashMap<T, i64>,
+    known: HashMap<Arc<T>, i64>,
+    /// Memory of what is known.
+    bytes: usize,
     /// Not in the database yet.
-    pending: Vec<(i64, T)>,
+    pending: Vec<(i64, Arc<T>)>,
     last: i64,
 }
 
 impl<T> Default for Numbers<T> {
     fn default() -> Numbers<T> {
-        Numbers { known: HashMap::new(), pending: Vec::new(), last: 0 }
+        Numbers { known: HashMap::new(), bytes: 0, pending: Vec::new(), last: 0 }
     }
 }
 
-impl<T: Clone + Eq + Hash> Numbers<T> {
+impl<T: Clone + Eq + Hash + Texts> Numbers<T> {
     /// Numbers that go on where the database is.
     fn continuing(connection: &Connection, table: &str) -> rusqlite::Result<Numbers<T>> {
         let sql = format!("SELECT ifnull(max(id), 0) FROM {table}");
@@ -86,25 +151,36 @@ impl<T: Clone + Eq + Hash> Numbers<T> {
             Some(id) => id,
             None => {
                 self.last += 1;
-                self.pending.push((self.last, thing.clone()));
+                self.pending.push((self.last, Arc::new(thing.clone())));
                 self.last
             }
         };
-        self.known.insert(thing.clone(), id);
+        let known = match self.pending.last() {
+            Some((last, pending)) if *last == id => Arc::clone(pending),
+            _ => Arc::new(thing.clone()),
+        };
+        self.bytes += Numbers::memory_of(thing);
+        self.known.insert(known, id);
         Ok(id)
+    }
+
+    /// Memory of one that is known: half of a table's places may be empty.
+    fn memory_of(thing: &T) -> usize {
+        new_bytes(size_of::<T>()) + thing.heap_bytes()
     }
 
     /// What was pending is in the database now.
     fn written(&mut self) {
         self.pending.clear();
-        if self.known.len() > REMEMBERED_MAX {
+        if self.known.len() > REMEMBERED_MAX || self.bytes > REMEMBERED_BYTES_MAX {
             self.forget();
         }
     }
 
     /// Forgets what is to be found in the database, if it is still there.
     fn forget(&mut self) {
-        self.known = self.pending.iter().map(|(id, thing)| (thing.clone(), *id)).collect();
+        self.known = self.pending.iter().map(|(id, thing)| (Arc::clone(thing), *id)).collect();
+        self.bytes = self.known.keys().map(|thing| Numbers::<T>::memory_of(thing)).sum();
     }
 }
 
@@ -273,7 +349,7 @@ impl Interned {
         }
         for (id, members) in &self.candidates.pending {
             insert.execute(params![id, text_of(members)])?;
-            for (target, weight) in members {
+            for (target, weight) in &**members {
                 insert_member.execute(params![id, target, weight])?;
             }
         }

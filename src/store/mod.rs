@@ -42,6 +42,7 @@ use rusqlite::{Connection, FileControl, OpenFlags};
 
 pub use bounds::PossibleFact;
 pub use error::StoreError;
+pub use intern::{NEW_SUBJECT_BYTES, NEW_TARGET_BYTES};
 pub use keep::{DayOf, DayTotal, Judge, Keeping, Pruned};
 pub use kept::{Stages, TotalFact};
 pub use matched::MatchedFact;
@@ -75,6 +76,10 @@ const JOURNAL_BYTES_MAX: i64 = 64 << 20;
 
 /// Memory for pages of the database, in KiB.
 const CACHE_KIB: i64 = 16 << 10;
+
+/// Memory of a store at most, but for what a commit brings: pages, numbers, statements, and what is
+/// left of the rest.
+pub const BYTES_MAX: usize = ((CACHE_KIB as usize) << 10) + intern::BYTES_MAX + (8 << 20);
 
 /// Different statements kept compiled; there are fewer.
 const STATEMENTS_MAX: usize = 64;

@@ -5,13 +5,9 @@
 //! name in force, to the anonymous flows of the part, or straight to the books where no name can
 //! change the bucket. Until a flow is decided, its sums are pending.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-
 use super::bucket::{BY_NAME, apply_tunnel, fixed_bucket, is_at_home};
 use super::ended::own_name;
-use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowStep, HINTS_MAX, Outer, Part, Step};
+use super::part::{ANONYMOUS_MAX, AnonymousSums, End, FlowStep, HINTS_MAX, Outer, Step};
 use super::steps::ANSWER_BYTES_MIN;
 use super::{BATCH, Item, Worker, detours, tunnels};
 use crate::dissect::tunnel::TunnelProtocol;
@@ -31,9 +27,6 @@ const HAND_ON_SECONDS: i64 = 60;
 /// is padded to 1,200 bytes (RFC 9000, 14.1), and there are two more to acknowledge and, where
 /// something is slow, to probe.
 const QUIC_PADDING_BYTES: u32 = 2 * 1280;
-/// Sums of undecided flows, of minutes that are over.
-pub(super) type Pending = HashMap<FlowId, Vec<(Hour, Sums)>, RandomState>;
-
 impl Worker {
     /// Takes in a new flow, of which `item` is the first packet from side 0, in `frame`.
     pub(super) fn open(&mut self, item: &Item, frame: &[u8]) -> FlowId {
@@ -214,7 +207,7 @@ impl Worker {
         hot.bucket = fixed_bucket(hot, &self.settings);
         let (hot, cold) = self.table.both(flow);
         apply_tunnel(hot, cold);
-        for (_, sums) in self.pending.get_mut(&flow).into_iter().flatten() {
+        for (_, sums) in self.pending.get_mut(flow) {
             std::mem::swap(&mut sums.bytes_up, &mut sums.bytes_down);
             std::mem::swap(&mut sums.minutes_up, &mut sums.minutes_down);
             // They are of one flow.
@@ -287,12 +280,12 @@ impl Worker {
         hot.packets = 0;
         hot.marks &= !(mark::PAYLOAD_0 | mark::PAYLOAD_0 << 1);
         self.totals.add(flow, packets, bytes);
+        if self.table.hot(flow).marks & mark::DECIDED == 0 && self.pending.is_full() {
+            self.count_event(Counter::InspectionEvicted);
+            self.decide(flow);
+        }
         if self.table.hot(flow).marks & mark::DECIDED == 0 {
-            let pending = self.pending.entry(flow).or_default();
-            match pending.iter_mut().find(|(known, _)| *known == hour) {
-                Some((_, known)) => known.add(&sums),
-                None => pending.push((hour, sums)),
-            }
+            self.pending.add(flow, hour, &sums);
         } else {
             let news = if levels > levels_before { levels } else { 0 };
             self.deliver(flow, hour, &sums, Step::of(sums.connections > 0, false, news));
@@ -309,12 +302,13 @@ impl Worker {
             return;
         }
         hot.marks |= mark::DECIDED;
-        if self.pending.is_empty() {
+        let pending = self.pending.take(flow);
+        if pending.is_empty() {
             return;
         }
         let first_seen = self.table.cold(flow).first_seen.minute();
         let first_hour = self.hour(first_seen);
-        for (hour, sums) in self.pending.remove(&flow).unwrap_or_default() {
+        for (hour, sums) in pending {
             let levels = levels(sums.flow_up_max, sums.flow_bytes_max);
             let step = Step::of(sums.connections > 0, hour != first_hour, levels);
             self.deliver(flow, hour, &sums, step);
@@ -378,7 +372,9 @@ impl Worker {
             // Of who comes from outside, the device is the one at home that answers, if there is one.
             let ends = [client.address, server.address];
             let device = ends.into_iter().find(|&end| self.settings.home.contains(end));
-            self.part.note_detour(device, hour, detour, sums.connections, sums.bytes());
+            let allowance = &mut self.allowance;
+            let sums = (sums.connections, sums.bytes());
+            self.part.note_detour(device, hour, detour, sums, allowance);
         }
         let nameless = match bucket {
             Some(Bucket::NetworkService | Bucket::Inbound | Bucket::OtherIp) => bucket,
@@ -387,7 +383,7 @@ impl Worker {
         };
         if let Some(bucket) = nameless {
             if client_at_home && sums.bytes_down > 0 {
-                note_two_way(&mut self.part, client.address);
+                self.note_two_way(client.address);
             }
             self.part.books.add(hour, bucket, sums.connections, sums.bytes());
             return;
@@ -547,6 +543,17 @@ impl Worker {
         self.expire_fragments(now);
     }
 
+    fn note_two_way(&mut self, client: Address) {
+        if self.part.two_way.last() == Some(&client) {
+            return;
+        }
+        if self.part.two_way.len() < HINTS_MAX && self.allowance.hint(size_of::<Address>()) {
+            self.part.two_way.push(client);
+        } else {
+            self.count_event(Counter::HintDropped);
+        }
+    }
+
     fn look_again(&mut self, flow: FlowId, now: Timestamp) {
         let hot = self.table.hot(flow);
         if hot.is_over(now) {
@@ -564,16 +571,5 @@ impl Worker {
         let soon = now.seconds().saturating_add(HAND_ON_SECONDS);
         let due = if hot.packets > 0 { over.min(soon) } else { over };
         self.table.schedule(flow, due.max(now.seconds().saturating_add(1)));
-    }
-}
-
-fn note_two_way(part: &mut Part, client: Address) {
-    if part.two_way.last() == Some(&client) {
-        return;
-    }
-    if part.two_way.len() < HINTS_MAX {
-        part.two_way.push(client);
-    } else {
-        part.counters.count(Counter::HintDropped);
     }
 }

@@ -22,7 +22,7 @@ pub const OPENINGS_MAX: usize = 131_072;
 /// Bytes of a sum's places in the index, half of which are empty.
 const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
 /// Bytes of a sum with them.
-const ROW_BYTES: usize = size_of::<(UsageKey, Sums)>() + INDEX_BYTES;
+pub const ROW_BYTES: usize = size_of::<(UsageKey, Sums)>() + INDEX_BYTES;
 /// The same of questions.
 const QUESTION_BYTES: usize = size_of::<(QuestionKey, Questions)>() + INDEX_BYTES;
 
@@ -77,6 +77,11 @@ impl Allowance {
     /// Asks for room for what a flow did.
     pub(super) fn step(&mut self) -> bool {
         self.take(size_of::<FlowStep>())
+    }
+
+    /// Asks for room for so many bytes of what clients and devices tell of themselves.
+    pub(super) fn hint(&mut self, bytes: usize) -> bool {
+        self.take(bytes)
     }
 
     /// Asks for room for an answer of DNS.

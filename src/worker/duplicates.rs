@@ -17,6 +17,7 @@ use foldhash::fast::RandomState;
 
 use super::clock::STEP_BACK_NANOS;
 use super::{BATCH, Frames, Item, Worker};
+use crate::footprint;
 use crate::ledger::Bucket;
 use crate::net::protocol;
 use crate::packet::{Packet, TcpFlags};
@@ -29,8 +30,10 @@ const COPY_NANOS_MAX: i64 = 10_000_000;
 const WINDOW: usize = 4;
 /// Windows after which those are forgotten that nothing can be compared with any more.
 const WINDOWS_PRUNED_FROM: usize = 4096;
-/// Windows of a worker at most, of less than 256 bytes each.
-pub const WINDOWS_MAX: usize = 1 << 19;
+/// Windows of a worker at most.
+pub const WINDOWS_MAX: usize = 7 << 15;
+/// Memory of as many.
+pub(super) const BYTES_MAX: usize = footprint::map(WINDOWS_MAX, size_of::<((u64, bool), Window)>());
 /// TCP packets with payload that [`Sample`] looks at.
 const SAMPLE_PACKETS: u64 = 20_000;
 /// Copies among so many of them that there are too many: one in five.
@@ -165,19 +168,19 @@ impl Windows {
     }
 
     /// Forgets windows with which nothing can be compared any more: stamps are not further behind
-    /// sensor time than a time step. Where so many flows begin that half of the room is left for
+    /// sensor time than a time step. Where so many flows begin that a quarter of the room is left for
     /// them, those go that only a stamp out of order could be compared with, or else all.
     fn prune(&mut self, sensor: Timestamp) {
         self.forget_before(sensor.offset(-STEP_BACK_NANOS - COPY_NANOS_MAX));
         let left = self.by_direction.len();
-        if left > WINDOWS_MAX / 2 {
+        if left > WINDOWS_MAX / 4 * 3 {
             self.forget_before(sensor.offset(-COPY_NANOS_MAX));
-            if self.by_direction.len() > WINDOWS_MAX / 2 {
+            if self.by_direction.len() > WINDOWS_MAX / 4 * 3 {
                 self.by_direction.clear();
             }
             self.forgotten += (left - self.by_direction.len()) as u64;
         }
-        self.prune_from = self.by_direction.len() * 2;
+        self.prune_from = (self.by_direction.len() * 2).min(WINDOWS_MAX);
     }
 
     fn forget_before(&mut self, since: Timestamp) {

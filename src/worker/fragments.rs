@@ -15,6 +15,7 @@ use foldhash::fast::RandomState;
 use super::{Frames, Item, Worker};
 use crate::decode::{self, Outcome};
 use crate::flow::slot::mark;
+use crate::footprint;
 use crate::ledger::Bucket;
 use crate::net::Address;
 use crate::packet::{Fragment, Packet};
@@ -24,7 +25,13 @@ use crate::time::{Hour, NANOS_PER_SECOND, Timestamp};
 /// Datagrams open at a time.
 const OPEN_MAX: usize = 4096;
 /// Bytes of open datagrams, all together.
-const BYTES_MAX: usize = 16 * 1024 * 1024;
+const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Memory of all, with the longest datagram more.
+pub(super) const BYTES_MAX: usize = HELD_BYTES_MAX
+    + 2 * DATAGRAM_LENGTH_MAX
+    + footprint::map(OPEN_MAX + 1, size_of::<(Key, Datagram)>())
+    + 2 * 4 * OPEN_MAX * size_of::<(Key, u64)>()
+    + OPEN_MAX * footprint::heap(2 * RUNS_MAX * size_of::<(usize, usize)>());
 /// How long a datagram may stay open (RFC 8200, 4.5 says 60 s; a sensor has no need to wait).
 const OPEN_NANOS: i64 = 5 * NANOS_PER_SECOND;
 /// Separate runs of bytes in one datagram; fragments that come in order make one.
@@ -145,7 +152,7 @@ impl Datagram {
 
     /// Memory that it takes, in bytes.
     fn memory(&self) -> usize {
-        self.data.len() + self.held.len() * size_of::<Item>()
+        self.data.capacity() + self.held.capacity() * size_of::<Item>()
     }
 
     fn cover(&mut self, start: usize, end: usize) {
@@ -280,7 +287,7 @@ impl Worker {
             };
             self.fragments.order.retain(is_open);
         }
-        while self.fragments.open.len() > OPEN_MAX || self.fragments.bytes > BYTES_MAX {
+        while self.fragments.open.len() > OPEN_MAX || self.fragments.bytes > HELD_BYTES_MAX {
             let Some((oldest, number)) = self.fragments.order.pop_front() else { break };
             if self.fragments.open.get(&oldest).is_some_and(|datagram| datagram.number == number) {
                 self.evict_datagram(&oldest);

@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 
 use crate::flow::slot::Side;
 use crate::flow::table::FlowId;
+use crate::footprint;
 use crate::net::protocol;
 use crate::packet::{Packet, TcpFlags};
 
@@ -20,6 +21,12 @@ use crate::packet::{Packet, TcpFlags};
 const SAMPLE_MASK: u16 = 0xf;
 /// A gap longer than this, in bytes, is none: the largest window there is (RFC 7323, 2.3).
 const GAP_BYTES_MAX: u32 = 1 << 30;
+
+/// Flows that are followed at a time: as many as there are as a rule among all that a worker holds.
+const FOLLOWED_MAX: usize = 7 << 13;
+/// Memory of as many.
+pub(super) const BYTES_MAX: usize =
+    footprint::map(FOLLOWED_MAX, size_of::<(FlowId, [Direction; 2])>());
 
 /// The flows of a worker that are followed. An entry goes with its flow.
 #[derive(Default)]
@@ -54,17 +61,21 @@ impl Gaps {
         (one ^ other) & SAMPLE_MASK == 0
     }
 
-    /// A segment of a flow that is followed.
+    /// A segment of a flow that is followed. Says whether there was room for it.
     #[cold]
-    pub(super) fn segment(&mut self, flow: FlowId, side: Side, packet: &Packet) {
+    pub(super) fn segment(&mut self, flow: FlowId, side: Side, packet: &Packet) -> bool {
+        if self.flows.len() >= FOLLOWED_MAX && !self.flows.contains_key(&flow) {
+            return false;
+        }
         let directions = self.flows.entry(flow).or_default();
         // A reset's sequence number need not fit anything (RFC 9293, 3.10.7.1).
         if packet.flags.has(TcpFlags::RST) {
-            return;
+            return true;
         }
         if let Some(direction) = directions.get_mut(side) {
             direction.segment(packet);
         }
+        true
     }
 
     /// The flow has ended: how much payload was seen of it, and how much was missing, in bytes.

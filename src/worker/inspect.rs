@@ -24,7 +24,8 @@ use crate::dissect::stream::SideStream;
 use crate::dissect::tunnel::{Datagrams, TunnelProtocol};
 use crate::flow::reassembly::{Consumer, HELD_BYTES_MAX, Outcome, Reassembler};
 use crate::flow::slot::{NONE, Side, mark};
-use crate::flow::table::FlowId;
+use crate::flow::table::{FLOWS_MAX, FlowId};
+use crate::footprint;
 use crate::net::protocol;
 use crate::packet::Packet;
 use crate::stats::Counter;
@@ -43,14 +44,33 @@ const BEGINNING_LENGTH_MIN: u32 = 16;
 const EARLY_SEGMENTS_MAX: usize = 8;
 /// How long a flow stays undecided after its first payload.
 const UNDECIDED_NANOS: i64 = 10 * NANOS_PER_SECOND;
-/// Inspections open at a time; each holds at most 16 KiB and its holes.
+/// Inspections open at a time.
 pub(super) const INSPECTIONS_MAX: usize = 16_384;
+/// Bytes that they hold together: of all, 4 KiB each, and of one at most some 16 KiB of either side and
+/// as much behind holes.
+pub const INSPECTED_BYTES_MAX: usize = 64 << 20;
+/// Memory of inspections, with what one may hold before the oldest ends, of why names are not what
+/// they seem, and of what is known of flows that may be tunnels or media.
+pub(super) const BYTES_MAX: usize = {
+    let by_flow = size_of::<(FlowId, ArrayVec<u16, OLDER_MARKS_MAX>)>()
+        + size_of::<(FlowId, Datagrams)>()
+        + size_of::<(FlowId, media::Seen)>()
+        + size_of::<(FlowId, TunnelProtocol)>();
+    INSPECTED_BYTES_MAX
+        + 8 * HELD_BYTES_MAX
+        + INSPECTIONS_MAX * (size_of::<Inspection>() + size_of::<u32>())
+        + 2 * 4 * INSPECTIONS_MAX * size_of::<(FlowId, u32, u64)>()
+        + footprint::map(INSPECTIONS_MAX, by_flow)
+        + footprint::map(FLOWS_MAX, size_of::<(FlowId, Doubt)>())
+};
 
 /// The inspections of a worker.
 #[derive(Default)]
 pub(super) struct Inspector {
     pub(super) open: Vec<Inspection>,
     free: Vec<u32>,
+    /// Bytes that they hold.
+    held_bytes: usize,
     /// Flow, number and serial number of inspections in the order in which they began. Some may be
     /// over.
     order: VecDeque<(FlowId, u32, u64)>,
@@ -89,6 +109,8 @@ pub(super) struct Inspection {
     serial: u64,
     /// Sensor time of the first payload.
     began: Timestamp,
+    /// Bytes that it held when it was weighed last.
+    weight: usize,
     pub(super) sides: [Option<LookedAt>; 2],
 }
 
@@ -103,7 +125,25 @@ pub(super) enum LookedAt {
     Quic(Box<Initials>),
 }
 
+impl Inspection {
+    fn memory_bytes(&self) -> usize {
+        self.sides.iter().flatten().map(LookedAt::memory_bytes).sum()
+    }
+}
+
 impl LookedAt {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            LookedAt::Stream { stream, order } => stream.memory_bytes() + order.memory_bytes(),
+            LookedAt::Early(Early(segments)) => {
+                let bytes = segments.iter().map(|(_, bytes)| footprint::heap(bytes.len()));
+                footprint::heap(segments.capacity() * size_of::<(u32, Box<[u8]>)>())
+                    + bytes.sum::<usize>()
+            }
+            LookedAt::Quic(initials) => initials.memory_bytes(),
+        }
+    }
+
     /// Whether nothing of a side is waited for any more.
     fn is_idle(side: &Option<LookedAt>) -> bool {
         side.as_ref().is_none_or(|looked_at| matches!(looked_at, LookedAt::Early(_)))
@@ -180,6 +220,20 @@ impl Worker {
             self.count_event(Counter::DissectorPanic);
             self.inspector.found.clear();
             self.leave_alone(flow);
+        }
+        self.weigh_inspection(flow);
+    }
+
+    /// Notes what the inspection of a flow holds by now. While all hold more than may be, the oldest
+    /// ends.
+    fn weigh_inspection(&mut self, flow: FlowId) {
+        let id = self.table.cold(flow).inspection;
+        let Inspector { open, held_bytes, .. } = &mut self.inspector;
+        let Some(inspection) = open.get_mut(id as usize) else { return };
+        let weight = inspection.memory_bytes();
+        *held_bytes = *held_bytes + weight - std::mem::replace(&mut inspection.weight, weight);
+        while self.inspector.held_bytes > INSPECTED_BYTES_MAX {
+            self.evict_inspection();
         }
     }
 
@@ -390,7 +444,8 @@ impl Worker {
         }
         let inspector = &mut self.inspector;
         inspector.begun += 1;
-        let fresh = Inspection { serial: inspector.begun, began: sensor, sides: [None, None] };
+        let serial = inspector.begun;
+        let fresh = Inspection { serial, began: sensor, weight: 0, sides: [None, None] };
         let id = match inspector.free.pop() {
             Some(id) => {
                 inspector.open[id as usize] = fresh;
@@ -456,7 +511,8 @@ impl Worker {
         let cold = self.table.cold(flow);
         let id = std::mem::replace(&mut cold.inspection, NONE);
         if id != NONE {
-            self.inspector.open[id as usize] = Inspection::default();
+            let old = std::mem::take(&mut self.inspector.open[id as usize]);
+            self.inspector.held_bytes -= old.weight;
             self.inspector.free.push(id);
         }
     }

@@ -2,9 +2,9 @@
 
 use super::Worker;
 use super::part::Part;
-use crate::hostname::registrable_domain;
+use crate::hostname::{HOSTNAME_LENGTH_MAX, registrable_domain};
 use crate::stats::Counter;
-use crate::usage::{NAMES_MAX, NameId};
+use crate::usage::{NAMES_BYTES_MAX, NAMES_MAX, NameId};
 
 /// The name of everything that no longer fits.
 const OTHER: &str = "other";
@@ -22,7 +22,12 @@ impl Worker {
     }
 
     fn intern_within(&mut self, name: &str, names_max: usize, domains_max: usize) -> NameId {
-        let held = self.names.len();
+        // One that is as long as can be finds room, and "other" always does.
+        let is_full = self.names.text_bytes() + HOSTNAME_LENGTH_MAX > NAMES_BYTES_MAX;
+        if is_full && let Some(known) = self.names.find(name) {
+            return self.names.hold_again(known);
+        }
+        let held = if is_full { usize::MAX } else { self.names.len() };
         if held < names_max {
             return self.names.hold(name);
         }

@@ -40,7 +40,8 @@ impl Worker {
             return;
         }
         let is_inbound = self.table.hot(flow).bucket == Bucket::Inbound as u8;
-        if !is_inbound && self.part.links.len() < HINTS_MAX {
+        let bytes = size_of::<(Address, Mac)>();
+        if !is_inbound && self.part.links.len() < HINTS_MAX && self.allowance.hint(bytes) {
             self.part.links.push((source, mac));
         }
     }

@@ -9,6 +9,7 @@
 //! - `mod`: the packet path
 //! - `allowance`: how much a tick may bring
 //! - `account`: where sums go, and when a flow begins, is named and ends
+//! - `pending`: sums of flows that are not decided
 //! - `bucket`: buckets that no name changes
 //! - `detours`: ways around, and what each was known by
 //! - `ended`: what is told of a flow once it has ended
@@ -24,6 +25,7 @@
 //! - `fragments`: datagrams in pieces
 //! - `duplicates`: packets that a SPAN port shows twice
 //! - `gaps`: what is missing between TCP segments
+//! - `footprint`: what all of it takes of memory at most
 
 mod account;
 pub mod allowance;
@@ -34,6 +36,7 @@ pub mod detours;
 pub mod duplicates;
 mod ended;
 mod findings;
+pub mod footprint;
 mod fragments;
 mod gaps;
 mod inspect;
@@ -41,6 +44,8 @@ pub mod intake;
 mod interned;
 mod links;
 pub mod part;
+mod part_names;
+mod pending;
 mod questions;
 pub mod seen;
 mod sources;
@@ -62,7 +67,6 @@ use crate::packet::{Fragment, Packet, TcpFlags};
 use crate::stats::Counter;
 use crate::time::{Hour, HourGrid, Minute, Timestamp};
 use crate::usage::{NameTable, QuestionKey, Questions, SUMS_MAX, SumsTable, UsageKey};
-use account::Pending;
 use allowance::Allowance;
 use clock::TimeStep;
 use duplicates::{Copies, Windows};
@@ -70,9 +74,10 @@ use ended::Totals;
 use fragments::Fragments;
 use gaps::Gaps;
 use inspect::Inspector;
-pub use inspect::LOOKED_LATER_MAX;
+pub use inspect::{INSPECTED_BYTES_MAX, LOOKED_LATER_MAX};
 use links::Links;
 use part::Part;
+use pending::Pending;
 use steps::is_silent;
 
 /// Packets whose memory is asked for together.
@@ -402,8 +407,8 @@ impl Worker {
         if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
             self.tcp_event(flow, side, packet);
         }
-        if Gaps::follows(packet) {
-            self.gaps.segment(flow, side, packet);
+        if Gaps::follows(packet) && !self.gaps.segment(flow, side, packet) {
+            self.count_event(Counter::HintDropped);
         }
         if packet.payload_captured > 0
             && self.table.hot(flow).is_marked(mark::WANTED_0, side)

@@ -4,37 +4,49 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
+use super::allowance::Allowance;
 use super::detours::Detour;
+pub use super::part_names::PartNames;
 use super::seen::{Opening, Served, TraitSeen};
 use crate::dissect::device_name::DeviceName;
 use crate::dissect::media::MediaKind;
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::flow::table::FlowId;
+use crate::footprint;
 use crate::hostname::Hostname;
 use crate::ledger::Bucket;
 use crate::net::{Address, Endpoint, Mac};
 use crate::observation::{Ech, NameSource, Seen};
 use crate::stats::{Counter, Counters};
 use crate::time::{Hour, Timestamp};
-use crate::usage::{QuestionKey, Questions, Sums, UsageKey};
+use crate::usage::{NAMES_BYTES_MAX, NAMES_MAX, QuestionKey, Questions, Sums, UsageKey};
 
 /// Anonymous flows in a part; the bytes of more go to `no_name`.
 pub const ANONYMOUS_MAX: usize = 262_144;
 /// DNS answers in a part.
 pub const ANSWERS_MAX: usize = 131_072;
 /// Hours in a part; one with more is sent early.
-pub const HOURS_MAX: usize = 4096;
+pub const HOURS_MAX: usize = 1024;
 /// Versions of QUIC that are told apart; those beyond count as version 0.
 pub const QUIC_VERSIONS_MAX: usize = 32;
-/// Clients and link addresses in a part.
-pub const HINTS_MAX: usize = 65_536;
+/// Clients and link addresses in a part: as many as a table of 2^16 places has room for.
+pub const HINTS_MAX: usize = 7 << 13;
 
 /// Entries that a part keeps room for, however few it had.
 const ROOM_MIN: usize = 1024;
+/// Bytes of room that a part keeps.
+pub const ROOM_BYTES_MAX: usize = 8 << 20;
 /// Rows and steps that a part has room for from the beginning.
 const ROOM: usize = 32_768;
 /// Steps of flows in a part; one with more is sent early.
 pub const STEPS_MAX: usize = 262_144;
+/// Memory of what all parts of a tick hold beside what [`Allowance`] counts: names, who was shown on
+/// the link, and books by hour, in two parts.
+pub const BESIDE_BYTES_MAX: usize = NAMES_BYTES_MAX
+    + 2 * NAMES_MAX * size_of::<u32>()
+    + 2 * footprint::map(HINTS_MAX, size_of::<(Address, Mac, Hour)>())
+    + 2 * footprint::map(HINTS_MAX, size_of::<(Address, Hour)>())
+    + 2 * HOURS_MAX * 2 * size_of::<(Hour, [(u64, u64); Bucket::ALL.len()])>();
 
 /// What a worker gathered since the part before. Numbers are of that time alone.
 #[derive(Default)]
@@ -94,18 +106,17 @@ impl Part {
     /// A part without content, with room for about as much: who fills it again need not let it
     /// grow again.
     pub fn emptied(self) -> Part {
+        let mut left = ROOM_BYTES_MAX;
+        let left = &mut left;
         Part {
-            names: PartNames {
-                text: emptied(self.names.text.into_bytes()).try_into().unwrap_or_default(),
-                ends: emptied(self.names.ends),
-            },
-            usage: emptied(self.usage),
-            questions: emptied(self.questions),
-            anonymous: emptied(self.anonymous),
-            answers: emptied(self.answers),
-            steps: emptied(self.steps),
-            traits: emptied(self.traits),
-            openings: emptied(self.openings),
+            names: self.names.emptied(left),
+            usage: emptied(self.usage, left),
+            questions: emptied(self.questions, left),
+            anonymous: emptied(self.anonymous, left),
+            answers: emptied(self.answers, left),
+            steps: emptied(self.steps, left),
+            traits: emptied(self.traits, left),
+            openings: emptied(self.openings, left),
             ..Part::default()
         }
     }
@@ -121,17 +132,20 @@ impl Part {
         self
     }
 
-    /// Adds to what a device at home, if one had a part in it, had of a way around.
-    pub fn note_detour(
+    /// Adds flows and bytes to what a device at home, if one had a part in it, had of a way around.
+    pub(super) fn note_detour(
         &mut self,
         device: Option<Address>,
         hour: Hour,
         detour: Detour,
-        flows: u64,
-        bytes: u64,
+        (flows, bytes): (u64, u64),
+        allowance: &mut Allowance,
     ) {
         let key = (device, hour, detour);
-        if self.detours.len() >= HINTS_MAX && !self.detours.contains_key(&key) {
+        let has_room = self.detours.contains_key(&key)
+            || self.detours.len() < HINTS_MAX
+                && allowance.hint(2 * size_of::<(DetourKey, (u64, u64))>());
+        if !has_room {
             self.counters.count(Counter::HintDropped);
             return;
         }
@@ -141,8 +155,10 @@ impl Part {
     }
 
     /// Adds a flow that an address at home accepted and answered.
-    pub fn note_served(&mut self, served: Served) {
-        if self.served.len() >= HINTS_MAX && !self.served.contains_key(&served) {
+    pub(super) fn note_served(&mut self, served: Served, allowance: &mut Allowance) {
+        let has_room = self.served.contains_key(&served)
+            || self.served.len() < HINTS_MAX && allowance.hint(2 * size_of::<(Served, u64)>());
+        if !has_room {
             self.counters.count(Counter::HintDropped);
             return;
         }
@@ -168,54 +184,16 @@ impl Part {
     }
 }
 
-/// `entries` without its entries, with room for at most four times as many.
-fn emptied<T>(mut entries: Vec<T>) -> Vec<T> {
-    if entries.capacity() > 4 * entries.len().max(ROOM_MIN) {
+/// `entries` without its entries, with room for at most four times as many, and no more than is
+/// `left`.
+pub(super) fn emptied<T>(mut entries: Vec<T>, left: &mut usize) -> Vec<T> {
+    let bytes = entries.capacity() * size_of::<T>();
+    if entries.capacity() > 4 * entries.len().max(ROOM_MIN) || bytes > *left {
         return Vec::new();
     }
+    *left -= bytes;
     entries.clear();
     entries
-}
-
-/// Hostnames by number, one behind the other.
-#[derive(Debug, Default)]
-pub struct PartNames {
-    text: String,
-    /// Where each ends in the text.
-    ends: Vec<u32>,
-}
-
-impl PartNames {
-    /// Adds a name, and answers its number. Their bytes are bounded: a worker holds
-    /// [`crate::usage::NAMES_MAX`] names and some, of at most 253 bytes.
-    pub fn push(&mut self, name: &str) -> u32 {
-        let number = self.ends.len() as u32;
-        self.text.push_str(name);
-        self.ends.push(self.text.len() as u32);
-        number
-    }
-
-    /// The name with a number that [`PartNames::push`] gave.
-    pub fn get(&self, number: u32) -> &str {
-        let number = number as usize;
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start as usize..self.ends[number] as usize]
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// All of them, by number.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len() as u32).map(|number| self.get(number))
-    }
 }
 
 /// A way around in an hour: of the device at home that had a part in it, if one had.

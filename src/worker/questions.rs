@@ -144,7 +144,9 @@ impl Worker {
         }
         for service in &answers.services {
             for config in service.ech() {
-                if self.part.ech_offers.len() < ANSWERS_MAX {
+                if self.part.ech_offers.len() < ANSWERS_MAX
+                    && self.allowance.hint(size_of::<EchOffer>())
+                {
                     self.part.ech_offers.push(EchOffer {
                         client: client.address,
                         time,
@@ -170,10 +172,14 @@ impl Worker {
     pub(super) fn device_names(&mut self, protocol: NameProtocol, sender: Address, payload: &[u8]) {
         match device_name::device_names(protocol, payload) {
             Ok(names) => {
-                let room = HINTS_MAX.saturating_sub(self.part.device_names.len());
-                let claims = names.into_iter().filter(|name| name.name_use == NameUse::Claim);
-                let named = claims.map(|name| (name.address.unwrap_or(sender), name));
-                self.part.device_names.extend(named.take(room));
+                for name in names.into_iter().filter(|name| name.name_use == NameUse::Claim) {
+                    let named = (name.address.unwrap_or(sender), name);
+                    if self.part.device_names.len() < HINTS_MAX
+                        && self.allowance.hint(size_of_val(&named))
+                    {
+                        self.part.device_names.push(named);
+                    }
+                }
             }
             Err(counter) => self.count_event(counter),
         }

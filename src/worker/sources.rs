@@ -93,7 +93,7 @@ impl Worker {
         if !self.settings.home.contains(address) || !self.told.is_news(seen) {
             return;
         }
-        if self.part.traits.len() < HINTS_MAX {
+        if self.part.traits.len() < HINTS_MAX && self.allowance.hint(size_of::<TraitSeen>()) {
             self.part.traits.push(seen);
         } else {
             self.count_event(Counter::HintDropped);
@@ -201,7 +201,7 @@ impl Worker {
         if !self.settings.home.contains(server.address) {
             return;
         }
-        self.part.note_served(Served { hour, server, client });
+        self.part.note_served(Served { hour, server, client }, &mut self.allowance);
         if SESSION_PORTS.contains(&server.port) {
             self.note_trait(server.address, hour, Trait::HostsSessions, value_of(client));
         }

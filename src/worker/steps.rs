@@ -21,6 +21,8 @@ pub(super) const ANSWER_BYTES_MIN: u32 = PAGE_BYTES_MIN;
 const ANSWER_SECONDS: i64 = 61;
 /// Requests whose answers are awaited.
 const RESUMED_MAX: usize = 65_536;
+/// Memory of as many.
+pub(super) const BYTES_MAX: usize = RESUMED_MAX * size_of::<(i64, FlowId)>();
 
 impl Worker {
     /// The packet's minute is another one than the slot's, or the flow was silent before it: what

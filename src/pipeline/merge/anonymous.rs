@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::super::naming::{Named, name_flow, name_media};
 use super::super::possible::own_candidates;
 use super::super::verdicts::Verdict;
-use super::{Merge, Standing};
+use super::{DEFERRED_MAX, Merge, Standing};
 use crate::dissect::tunnel::TunnelProtocol;
 use crate::ledger::Bucket;
 use crate::names::LATE_NANOS;
@@ -89,7 +89,7 @@ impl Merge {
         horizon: Option<Timestamp>,
     ) {
         let key = (worker, flow.flow, flow.first_seen);
-        if flow.begins && self.open.remove(&key).is_some() {
+        if flow.begins && self.open.forget(&key, &self.unknown) {
             self.ended.retain(|ended| *ended != key);
         }
         // Most flows are told of once: then nobody asks for the verdict again, unless for a record.
@@ -98,11 +98,16 @@ impl Merge {
         let named = match known {
             Some(known) => Arc::clone(known),
             None if self.calls.is_waiting(&key) => {
-                self.calls.wait(key, flow);
+                if !self.calls.wait(key, flow) {
+                    let named = Arc::clone(&self.unknown);
+                    self.named_flow(&named, flow);
+                }
                 return;
             }
             // Its answer may be on the way.
-            None if horizon.is_some_and(|horizon| flow.first_seen.offset(LATE_NANOS) > horizon) => {
+            None if horizon.is_some_and(|horizon| flow.first_seen.offset(LATE_NANOS) > horizon)
+                && self.deferred.len() < DEFERRED_MAX =>
+            {
                 self.deferred.push((worker, *flow, outer.map(Box::from)));
                 return;
             }
@@ -238,7 +243,7 @@ impl Merge {
     /// all that do not wait for their app.
     pub(super) fn tell_deferred_flows(&mut self, all: bool) {
         for (key, flow) in std::mem::take(&mut self.deferred_flows) {
-            if self.open.contains_key(&key) || all && !self.calls.is_waiting(&key) {
+            if self.open.contains(&key) || all && !self.calls.is_waiting(&key) {
                 self.flow_line(&flow, None, Some(key));
             } else {
                 self.deferred_flows.push((key, flow));

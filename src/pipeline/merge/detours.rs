@@ -1,9 +1,11 @@
 //! Ways around, as merge adds them up: those that workers knew by what was said, and those that names
 //! and addresses tell.
 
+use super::super::gathered::DETOURS_MAX;
 use super::super::verdicts::Verdict;
 use super::Merge;
 use crate::net::Address;
+use crate::stats::Counter;
 use crate::time::Hour;
 use crate::usage::Sums;
 use crate::worker::detours::Detour;
@@ -19,9 +21,14 @@ impl Merge {
         bytes: u64,
     ) {
         let subject = device.map(|device| self.subject(device));
-        let sums = self.gathered.detours.entry((hour, subject, detour)).or_default();
-        sums.0 += flows;
-        sums.1 += bytes;
+        let key = (hour, subject, detour);
+        if self.gathered.detours.len() < DETOURS_MAX || self.gathered.detours.contains_key(&key) {
+            let sums = self.gathered.detours.entry(key).or_default();
+            sums.0 += flows;
+            sums.1 += bytes;
+        } else {
+            self.summary.bound(Counter::HintDropped, 1);
+        }
         self.summary.detour(detour, subject, flows, bytes);
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use super::super::gathered::{HELD_BYTES_MAX, MATCHED_MAX, MatchedSums, RowKey, SubjectNumber};
+use super::super::gathered::{
+    self, HELD_BYTES_MAX, MATCHED_MAX, MatchedSums, RowKey, SubjectNumber,
+};
 use super::super::sources::Fresh;
 use super::super::summary::ClientSummary;
 use super::super::verdicts::{TargetNumber, Verdicts};
@@ -13,14 +15,22 @@ use crate::observation::NameSource;
 use crate::report::day_of;
 use crate::stats::Counter;
 use crate::store::{
-    CatalogueFacts, Commit, DetourRow, FollowedRow, Grounds, MatchedRow, PossibleRow, Store,
+    self, CatalogueFacts, Commit, DetourRow, FollowedRow, Grounds, MatchedRow, PossibleRow, Store,
     StoreError, TargetId, UsageRow, Window,
 };
 use crate::time::Hour;
 use crate::usage::{AHEAD, Sums};
 
 /// Distinct unmatched domains of a run; those beyond are one domain "other".
-const UNMATCHED_MAX: usize = 65_536;
+pub(super) const UNMATCHED_MAX: usize = 65_536;
+
+/// Memory of what one commit is made of, with domains that are new to the store on which rows only hang,
+/// but for the rows of usage: these are bounded by what workers gather in a tick.
+pub(in crate::pipeline) const COMMIT_BYTES_MAX: usize =
+    UNMATCHED_MAX * store::NEW_TARGET_BYTES + gathered::COMMIT_BYTES_MAX;
+/// Memory of each of these rows, with what in it is new to the store.
+pub(in crate::pipeline) const ROW_BYTES: usize =
+    size_of::<UsageRow>() + size_of::<u32>() + store::NEW_SUBJECT_BYTES + store::NEW_TARGET_BYTES;
 
 impl Merge {
     /// Folds unmatched domains for which there is no room: those with the most bytes stay, ties
@@ -53,7 +63,7 @@ impl Merge {
     /// Commits what was gathered, and adds it to the summary.
     pub(super) fn close_tick(&mut self) -> Result<(), StoreError> {
         for key in self.ended.drain(..) {
-            self.open.remove(&key);
+            self.open.forget(&key, &self.unknown);
         }
         self.fold_unmatched();
         if !self.live {
@@ -140,6 +150,7 @@ impl Merge {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
+        let usage = self.usage_rows()?;
         let followed = self.followed_rows()?;
         let matched = if self.is_matched_due() { self.matched_rows()? } else { Vec::new() };
         let Some(Keep { store, run, .. }) = &mut self.keep else { return Ok(()) };
@@ -152,17 +163,8 @@ impl Merge {
                 store.subject_id(&Merge::named_subject(identities, subjects, number))
             })
         };
-        let rows = self.gathered.sorted_rows();
-        let mut usage = Vec::with_capacity(rows.len());
-        for (key, sums) in rows {
-            let subject = subject_id(store, key.subject)?;
-            let target = stored(&mut self.stored_targets, key.target, || {
-                target_id(store, &self.verdicts, key.target)
-            })?;
-            usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
-        }
-        let mut possible = Vec::with_capacity(self.gathered.possible.len());
-        for ((hour, members, held), &sums) in &self.gathered.possible {
+        let mut possible = Vec::with_capacity(self.gathered.possible.rows().len());
+        for ((hour, members, held), &sums) in self.gathered.possible.rows() {
             let mut targets = Vec::with_capacity(members.len());
             for &(target, weight) in &**members {
                 targets.push((target_id(store, &self.verdicts, target)?, weight));
@@ -201,6 +203,25 @@ impl Merge {
         self.progress.committed(&commit, self.subjects.len(), self.known_subjects);
         self.sequence += 1;
         Ok(())
+    }
+
+    /// The rows of usage in total order.
+    fn usage_rows(&mut self) -> Result<Vec<UsageRow>, StoreError> {
+        let Some(Keep { store, .. }) = &mut self.keep else { return Ok(Vec::new()) };
+        let (identities, subjects) = (&self.identities, &self.subjects);
+        let order = self.gathered.sorted();
+        let mut usage = Vec::with_capacity(order.len());
+        for at in order {
+            let (key, sums) = self.gathered.rows.rows()[at as usize];
+            let subject = stored(&mut self.stored_subjects, key.subject, || {
+                store.subject_id(&Merge::named_subject(identities, subjects, key.subject))
+            })?;
+            let target = stored(&mut self.stored_targets, key.target, || {
+                target_id(store, &self.verdicts, key.target)
+            })?;
+            usage.push(UsageRow { hour: key.hour, subject, target, name_source: key.source, sums });
+        }
+        Ok(usage)
     }
 
     /// Who may have led flows of rows. Domains that were folded are no leaders that get a name.
@@ -284,7 +305,9 @@ impl Merge {
     /// Commits what waits for other flows, too: it is keyed by numbers that are about to end.
     /// Answers whether all of it could be.
     pub(super) fn settle(&mut self) -> Result<bool, StoreError> {
-        self.settle_loads(None);
+        while !self.settle_loads(None) {
+            self.close_tick()?;
+        }
         self.close_tick()?;
         Ok(self.is_settled())
     }

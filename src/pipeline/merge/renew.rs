@@ -28,6 +28,16 @@ impl Merge {
         Ok(())
     }
 
+    /// Numbers targets anew where there is no room for another one. What no row is of any more is none.
+    pub(super) fn make_room(&mut self) -> Result<(), StoreError> {
+        if self.verdicts.is_full() && self.settle()? {
+            self.forget_numbers(None);
+            // Their keys hold numbers of targets.
+            self.held_failures.clear();
+        }
+        Ok(())
+    }
+
     /// Asks another catalogue from now on: between two commits, so that each has one.
     ///
     /// Answers whether it was exchanged.
@@ -119,7 +129,7 @@ impl Merge {
     fn forget_numbers(&mut self, catalogue: Option<Arc<Catalogue>>) {
         self.opaque.forget_numbers();
         let old = self.verdicts.forget(catalogue);
-        for named in self.open.values_mut() {
+        for named in self.open.verdicts() {
             if named.target().is_none() {
                 continue;
             }

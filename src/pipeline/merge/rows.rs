@@ -1,12 +1,13 @@
 //! Rows of usage: what is added to them, and whose they are.
 
-use super::super::gathered::{MatchedSums, RowKey, SubjectNumber};
+use super::super::gathered::{MATCHED_ROOM, MatchedSums, RowKey, SubjectNumber};
 use super::super::presence::Sign;
 use super::super::summary::ClientTraffic;
 use super::super::verdicts::{PatternNumber, RowOf, TargetNumber};
-use super::{Merge, Standing};
+use super::{HELD_FAILURES_MAX, Merge, Standing};
 use crate::net::Address;
 use crate::observation::NameSource;
+use crate::stats::Counter;
 use crate::time::Hour;
 use crate::usage::{QuestionKey, Questions, Sums};
 
@@ -42,7 +43,7 @@ impl Merge {
         let key = RowKey { hour, subject, target, source };
         let is_held = sums.attempts_failed > 0 && !self.is_two_way(subject);
         if is_held {
-            *self.held_failures.entry(key).or_default() += sums.attempts_failed;
+            self.hold_failures(key, sums.attempts_failed);
         }
         self.note_target(subject, target, ClientTraffic::of(sums));
         self.note_pattern(key, pattern, (sums.connections, sums.dns_queries));
@@ -54,6 +55,16 @@ impl Merge {
         }
         if is_held {
             row.attempts_failed -= sums.attempts_failed;
+        }
+    }
+
+    /// Lets failed attempts wait until it is known whether their client is seen both ways.
+    fn hold_failures(&mut self, key: RowKey, attempts_failed: u64) {
+        let has_room = self.held_failures.len() < HELD_FAILURES_MAX;
+        if has_room || self.held_failures.contains_key(&key) {
+            *self.held_failures.entry(key).or_default() += attempts_failed;
+        } else {
+            self.summary.bound(Counter::HintDropped, attempts_failed);
         }
     }
 
@@ -79,10 +90,16 @@ impl Merge {
         pattern: Option<PatternNumber>,
         (connections, dns_queries): (u64, u64),
     ) {
-        if let Some(pattern) = pattern.filter(|_| self.keep.is_some()) {
-            let sums: &mut MatchedSums = self.gathered.matched.entry((key, pattern)).0;
-            sums.connections += connections;
-            sums.dns_queries += dns_queries;
+        let Some(pattern) = pattern.filter(|_| self.keep.is_some()) else { return };
+        let matched = &mut self.gathered.matched;
+        let has_room = matched.len() < MATCHED_ROOM;
+        let sums: Option<(&mut MatchedSums, bool)> = matched.entry_if((key, pattern), || has_room);
+        match sums {
+            Some((sums, _)) => {
+                sums.connections += connections;
+                sums.dns_queries += dns_queries;
+            }
+            None => self.summary.bound(Counter::PatternDropped, 1),
         }
     }
 

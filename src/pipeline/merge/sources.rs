@@ -51,6 +51,9 @@ impl Merge {
 
     /// Takes what is told of hours that are over at `horizon`, or of all without one.
     pub(super) fn settle_sources(&mut self, horizon: Option<Timestamp>) {
+        if let Some(horizon) = horizon {
+            self.summary.sources.forget_old(horizon);
+        }
         let mut values = Vec::new();
         for told in self.openings.settle(horizon) {
             let Some(subject) = self.hinted_subject(told.address) else { continue };
@@ -65,7 +68,9 @@ impl Merge {
         for told in self.services.settle(horizon) {
             let subject = self.subject(told.server);
             self.tell(subject, told.hour);
-            self.summary.sources.accept(subject, told.hour, told.flows);
+            if !self.summary.sources.accept(subject, told.hour, told.flows) {
+                self.summary.bound(Counter::HintDropped, 1);
+            }
             let value = |&client: &_| {
                 let value = self.identities.trait_value(value_of(client));
                 TraitValue::new(subject, told.hour, Trait::Serves, value)

@@ -64,7 +64,8 @@ impl Merge {
     }
 
     /// Adds to rows what is known by now of the loads in which their flows began.
-    pub(super) fn settle_loads(&mut self, horizon: Option<Timestamp>) {
+    /// Says whether that was all: of much, some is told, and committed, before the rest.
+    pub(super) fn settle_loads(&mut self, horizon: Option<Timestamp>) -> bool {
         let (keeps, is_summary_only) = (self.keep.is_some(), self.is_summary_only());
         let (verdicts, totals) = (&self.verdicts, &mut self.totals);
         let Gathered { rows, leaders, .. } = &mut self.gathered;
@@ -90,6 +91,6 @@ impl Merge {
                     sums.entry(place(key)).0.add(&what);
                 }
             }
-        });
+        })
     }
 }

@@ -2,15 +2,28 @@
 
 use super::super::gathered::SubjectNumber;
 use super::Merge;
+use crate::evidence::source;
+use crate::footprint;
 use crate::identity::{Identities, Subject};
 use crate::net::Address;
 use crate::stats::Counter;
+use crate::store::SubjectId;
 
 /// Clients with rows; those beyond are one client "other".
-const CLIENTS_MAX: usize = 1 << 20;
+const CLIENTS_MAX: usize = 7 << 16;
+/// Memory of as many: their addresses, what is said and seen of each, and their numbers here and in the
+/// store.
+pub(in crate::pipeline) const BYTES_MAX: usize = {
+    let listed = size_of::<Option<Address>>()
+        + size_of::<Option<source::Verdict>>()
+        + size_of::<bool>()
+        + size_of::<Option<SubjectId>>();
+    (CLIENTS_MAX + 1) * listed + footprint::map(CLIENTS_MAX, size_of::<(Address, SubjectNumber)>())
+};
 /// Of these, how many there may be for which nothing but a question or a trait makes a client: both
 /// come from made-up addresses, too. What a table of 2^18 places takes.
 const CLIENTS_HINTED_MAX: usize = 7 << 15;
+
 impl Merge {
     /// The subject of a client with rows.
     pub(super) fn subject(&mut self, client: Address) -> SubjectNumber {
