@@ -15,7 +15,7 @@ use super::source::Progress;
 use super::{Damage, Record};
 
 /// How much is mapped at once, in bytes: so much that the calls for it do not matter.
-const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 /// How much is listed at once, in bytes: what is looked at of so much stays in the level-2 cache, and
 /// there is so much for each scout that the search for its beginning does not matter.
 pub(crate) const LISTED_BYTES: usize = 512 * 1024;
