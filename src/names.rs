@@ -358,7 +358,7 @@ impl NameCache {
         self.untold = 0;
     }
 
-    /// Notes a client's link address. Which came first makes no difference.
+    /// Notes a client's link address. As long as there are not too many, their order makes no difference.
     pub fn link(&mut self, address: Address, mac: Mac) {
         self.dropped += u64::from(!self.links.note(address, mac, self.limit));
     }

@@ -14,9 +14,9 @@ use crate::packet::Packet;
 pub const FLOWS_MAX: usize = 1 << 20;
 /// Entries of the index of as many: a quarter of them is filled.
 const INDEX_LENGTH_MAX: usize = (4 * FLOWS_MAX).next_power_of_two();
-/// Memory of as many, with the list of those that are free.
+/// Memory of as many, with their lives and the list of those that are free.
 pub const BYTES_MAX: usize = FLOWS_MAX
-    * (size_of::<Hot>() + size_of::<Cold>() + size_of::<FlowId>())
+    * (size_of::<Hot>() + size_of::<Cold>() + size_of::<u32>() + size_of::<FlowId>())
     + INDEX_LENGTH_MAX * size_of::<u64>();
 /// Entries of a new index.
 const INDEX_LENGTH_MIN: usize = 1 << 10;
@@ -31,6 +31,7 @@ pub struct FlowTable {
     shift: u32,
     hot: Vec<Hot>,
     cold: Vec<Cold>,
+    lives: Vec<u32>,
     free: Vec<FlowId>,
     live: usize,
     limit: usize,
@@ -68,6 +69,7 @@ impl FlowTable {
             shift: 32 - INDEX_LENGTH_MIN.trailing_zeros(),
             hot,
             cold,
+            lives: Vec::with_capacity(limit),
             free: Vec::new(),
             live: 0,
             limit,
@@ -157,17 +159,25 @@ impl FlowTable {
             Some(flow) => {
                 self.hot[flow as usize] = hot;
                 self.cold[flow as usize] = cold;
+                self.lives[flow as usize] = self.lives[flow as usize].wrapping_add(1);
                 flow
             }
             None => {
                 self.hot.push(hot);
                 self.cold.push(cold);
+                self.lives.push(0);
                 (self.hot.len() - 1) as FlowId
             }
         };
         self.live += 1;
         place(&mut self.index, self.shift, entry((hash >> 32) as u32, flow));
         flow
+    }
+
+    /// Which of the flows in its slot this is, one after the other: with the slot it tells a flow from all
+    /// others, whatever their stamps are.
+    pub fn life(&self, flow: FlowId) -> u32 {
+        self.lives[flow as usize]
     }
 
     /// Forgets a flow. `hash` must be the one it was inserted with.
@@ -312,6 +322,7 @@ mod tests {
         fn agrees_with_a_map(steps in proptest::collection::vec((0u32..64, proptest::bool::ANY), 1..600)) {
             let mut table = FlowTable::new(1000);
             let mut model = std::collections::BTreeMap::new();
+            let mut known = std::collections::BTreeSet::new();
             for (n, insert) in steps {
                 let p = packet(n);
                 let found = table.find(hash(n), &p).map(|(flow, _)| flow);
@@ -319,7 +330,9 @@ mod tests {
                 match (insert, found) {
                     (true, None) => {
                         let (hot, cold) = slot(&p);
-                        model.insert(n, table.insert(hash(n), hot, cold));
+                        let flow = table.insert(hash(n), hot, cold);
+                        proptest::prop_assert!(known.insert((flow, table.life(flow))));
+                        model.insert(n, flow);
                     }
                     (false, Some(flow)) => {
                         table.remove(hash(n), flow);

@@ -53,8 +53,8 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Notes a client's link address, among at most `limit`. Says whether there was room. Which came
-    /// first makes no difference.
+    /// Notes a client's link address, among at most `limit`. Says whether there was room. Of those with
+    /// too many, the first ones are known.
     pub(super) fn note(&mut self, address: Address, mac: Mac, limit: usize) -> bool {
         let limit = limit.min(LINKS_MAX);
         let (is_known, is_link_known) =

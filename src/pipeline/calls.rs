@@ -43,8 +43,8 @@ pub(super) const BYTES_MAX: usize = USES_BYTES_MAX
 /// Candidates for one flow.
 const CANDIDATES_MAX: usize = 16;
 
-/// An anonymous flow: its worker, its number there, and its first packet's stamp.
-pub(super) type OpenFlow = (usize, FlowId, Timestamp);
+/// An anonymous flow: its worker, its number there, and which of the flows with that number it is.
+pub(super) type OpenFlow = (usize, FlowId, u32);
 
 /// When something was used: the first and the last stamp of each minute that has any. That a use
 /// lies within [`PRECEDES_NANOS`], which is many minutes, can be told from these as from all.
@@ -215,8 +215,11 @@ impl Calls {
         horizon: Option<Timestamp>,
     ) -> Vec<(OpenFlow, Vec<AnonymousSums>)> {
         let until = horizon.map(|horizon| horizon.offset(-WAIT_NANOS));
-        let is_due = |(.., first): &OpenFlow| until.is_none_or(|until| *first < until);
-        let mut due: Vec<_> = self.waiting.extract_if(|flow, _| is_due(flow)).collect();
+        let is_due = |pieces: &[AnonymousSums]| match (until, pieces.first()) {
+            (Some(until), Some(piece)) => piece.first_seen < until,
+            _ => true,
+        };
+        let mut due: Vec<_> = self.waiting.extract_if(|_, pieces| is_due(pieces)).collect();
         due.sort_unstable_by_key(|(flow, _)| *flow);
         self.pieces -= due.iter().map(|(_, pieces)| pieces.len()).sum::<usize>();
         due
@@ -287,6 +290,7 @@ mod tests {
     fn piece(first: i64) -> AnonymousSums {
         let end = |address, port| Endpoint { address, port };
         AnonymousSums {
+            life: 0,
             flow: 3,
             client: end(CLIENT, 5000),
             server: end(Address::v4([198, 18, 0, 1]), 3478),
@@ -358,7 +362,8 @@ mod tests {
     #[test]
     fn media_wait_and_their_pieces_stay_together() {
         let mut calls = Calls::default();
-        let key = |first| (0, 3, at(first));
+        // Slots are used again, also for flows with the same stamps.
+        let key = |life| (0, 3, life);
         assert!(calls.wait(key(0), &piece(0)));
         assert!(calls.wait(key(60), &piece(60)));
         assert!(calls.wait(key(0), &piece(0)));

@@ -344,15 +344,19 @@ impl Merge {
 
     /// Notes what helps to name flows, in an order that does not depend on who saw it.
     fn learn(&mut self, parts: &[(usize, Part)]) {
+        // Those for which there is no room are the same ones, whoever saw which.
+        let mut links: Vec<_> = parts.iter().flat_map(|(_, part)| part.links.iter()).collect();
+        links.sort_unstable();
+        links.dedup();
+        for &(address, mac) in links {
+            self.names.link(address, mac);
+        }
         let mut offers = Vec::new();
         let mut all_held = Vec::with_capacity(parts.len());
         // Answers by time, and where they are: they themselves are too large to be moved about.
         let mut order: Vec<(Timestamp, u32, u32)> =
             Vec::with_capacity(parts.iter().map(|(_, part)| part.answers.len()).sum());
         for (number, (_, part)) in parts.iter().enumerate() {
-            for &(address, mac) in &part.links {
-                self.names.link(address, mac);
-            }
             let mut held: Vec<Option<NameId>> = vec![None; part.names.len()];
             for (at, answer) in part.answers.iter().enumerate() {
                 let name = &mut held[answer.name as usize];
@@ -510,7 +514,7 @@ impl Merge {
         }
         for flow in flows.drain(..) {
             let name = flow.name.map(|(name, source)| (names.get(name).into(), source));
-            match flow.anonymous.map(|id| (worker, id, flow.first_seen)) {
+            match flow.anonymous.map(|(id, life)| (worker, id, life)) {
                 Some(key) if !self.open.contains(&key) => self.deferred_flows.push((key, flow)),
                 Some(key) => self.flow_line(&flow, name, Some(key)),
                 None => self.flow_line(&flow, name, None),

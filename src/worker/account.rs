@@ -365,6 +365,7 @@ impl Worker {
         if sums.handshakes > 0 && bucket != Some(Bucket::NetworkService) {
             self.note_service(client.address, server, hour);
         }
+        let life = self.table.life(flow);
         let (hot, cold) = self.table.both(flow);
         let client_at_home = !matches!(bucket, Some(Bucket::Inbound))
             && (bucket.is_none() || self.settings.home.contains(client.address));
@@ -426,6 +427,7 @@ impl Worker {
         });
         self.part.anonymous.push(AnonymousSums {
             flow,
+            life,
             client,
             server,
             protocol: hot.protocol,
@@ -451,6 +453,7 @@ impl Worker {
 
     /// Tells merge that it need not remember the verdict on this flow any longer.
     pub(super) fn end_anonymous(&mut self, flow: FlowId) {
+        let life = self.table.life(flow);
         let (hot, cold) = self.table.both(flow);
         if cold.told & told::ANONYMOUS == 0 {
             return;
@@ -463,6 +466,7 @@ impl Worker {
                 let (client, server) = (hot.client(), 1 - hot.client());
                 self.part.anonymous.push(AnonymousSums {
                     flow,
+                    life,
                     client: Endpoint { address: hot.addresses[client], port: hot.ports[client] },
                     server: Endpoint { address: hot.addresses[server], port: hot.ports[server] },
                     protocol: hot.protocol,

@@ -98,6 +98,7 @@ impl Worker {
             return;
         }
         let Total { packets, bytes, last_seen } = self.totals.take(flow);
+        let life = self.table.life(flow);
         let (hot, cold) = self.table.both(flow);
         let both_fins = mark::FIN_0 | mark::FIN_0 << 1;
         // A flow that ran out of time before the end is told so, whenever it was looked at.
@@ -117,7 +118,7 @@ impl Worker {
             server: Endpoint { address: hot.addresses[server], port: hot.ports[server] },
             protocol: hot.protocol,
             name,
-            anonymous: (cold.told & told::ANONYMOUS != 0).then_some(flow),
+            anonymous: (cold.told & told::ANONYMOUS != 0).then_some((flow, life)),
             packets,
             bytes_up: bytes[client],
             bytes_down: bytes[server],

@@ -239,7 +239,7 @@ impl Worker {
             let is_other = packet.fragment == Fragment::First && hasher.hash_one(data) != known;
             if !is_other {
                 if let Some(first) = datagram.first {
-                    self.count_piece(item, &first.packet, around);
+                    self.count_piece(item, &first.packet, around, item.sensor);
                 }
                 return;
             }
@@ -259,7 +259,7 @@ impl Worker {
                 let mut held = std::mem::take(&mut datagram.held);
                 held.push(*item);
                 for piece in &held {
-                    self.count_piece(piece, &first.packet, around);
+                    self.count_piece(piece, &first.packet, around, item.sensor);
                 }
             }
             _ => datagram.held.push(*item),
@@ -290,7 +290,7 @@ impl Worker {
         while self.fragments.open.len() > OPEN_MAX || self.fragments.bytes > HELD_BYTES_MAX {
             let Some((oldest, number)) = self.fragments.order.pop_front() else { break };
             if self.fragments.open.get(&oldest).is_some_and(|datagram| datagram.number == number) {
-                self.evict_datagram(&oldest);
+                self.evict_datagram(&oldest, item.sensor);
             }
         }
     }
@@ -309,22 +309,22 @@ impl Worker {
                 break;
             }
             self.fragments.order.pop_front();
-            self.abandon(&key);
+            self.abandon(&key, began.offset(OPEN_NANOS));
         }
     }
 
     /// The capture has ended: nothing more will come.
     pub(super) fn finish_fragments(&mut self) {
         while let Some((key, _)) = self.fragments.order.pop_front() {
-            self.abandon(&key);
+            self.abandon(&key, self.sensor);
         }
     }
 
-    fn evict_datagram(&mut self, key: &Key) {
+    fn evict_datagram(&mut self, key: &Key, now: Timestamp) {
         if self.fragments.open.get(key).is_some_and(|datagram| datagram.done.is_none()) {
             self.count_event(Counter::FragmentEvicted);
         }
-        self.abandon(key);
+        self.abandon(key, now);
     }
 
     fn take_datagram(&mut self, key: &Key) -> Option<Datagram> {
@@ -333,9 +333,11 @@ impl Worker {
         Some(datagram)
     }
 
-    /// Counts a fragment for the flow of its datagram.
-    fn count_piece(&mut self, piece: &Item, first: &Packet, around: Around) {
+    /// Counts a fragment for the flow of its datagram at sensor time `now`, however long it has waited:
+    /// which flow that is must not depend on whether those that ended meanwhile were looked at.
+    fn count_piece(&mut self, piece: &Item, first: &Packet, around: Around, now: Timestamp) {
         let mut item = *piece;
+        item.sensor = now;
         item.packet.protocol = first.protocol;
         item.packet.source_port = first.source_port;
         item.packet.destination_port = first.destination_port;
@@ -424,14 +426,14 @@ impl Worker {
         }
     }
 
-    /// A datagram stays incomplete.
-    fn abandon(&mut self, key: &Key) {
+    /// A datagram stays incomplete, as is known at sensor time `now`.
+    fn abandon(&mut self, key: &Key, now: Timestamp) {
         let Some(datagram) = self.take_datagram(key) else { return };
         match datagram.first {
             Some(first) => {
                 // Only a tunnel's pieces are still held: they count for the outer flow.
                 for piece in &datagram.held {
-                    self.count_piece(piece, &first.packet, key.around);
+                    self.count_piece(piece, &first.packet, key.around, now);
                 }
             }
             None => {
@@ -461,6 +463,7 @@ mod tests {
     use super::*;
     use crate::packet::LinkType;
     use crate::worker::Settings;
+    use crate::worker::clock::TimeStep;
     use crate::worker::intake::{Frame, Intake};
     use crate::worker::part::Part;
 
@@ -493,6 +496,30 @@ mod tests {
         worker.process(&items, &Packets(packets));
         worker.finish(Some(Timestamp(1_000_000_000)));
         worker.take_part(Part::default())
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_ends_what_waits() {
+        let settings = Arc::new(Settings::default());
+        let (mut intake, mut worker) = (Intake::new(settings.clone(), None), Worker::new(settings));
+        let pieces = ipv4(1, UDP, 7, &question("late"), 64);
+        let mut take = |worker: &mut Worker, record: usize, seconds: i64| {
+            let time = Timestamp(seconds * 1_000_000_000);
+            let bytes = &pieces[record];
+            let frame = Frame { time, link: LinkType::RAW, wire_length: bytes.len() as u32, bytes };
+            let mut item = Item::default();
+            assert!(intake.take(frame, time, record as u32, &mut item));
+            worker.process(&[item], &Packets(&pieces));
+        };
+        take(&mut worker, 1, 10_000);
+        let (before, after) = (Timestamp(10_000_000_000_000), Timestamp(1_000_000_000));
+        worker.time_step(TimeStep { before, after });
+        // Long after: nothing of then is waited for, and the first piece begins another datagram.
+        take(&mut worker, 0, 100);
+        let part = worker.take_part(Part::default());
+        assert_eq!(part.counters.value(Counter::FragmentOrphan), 1);
+        worker.finish(Some(Timestamp(200_000_000_000)));
+        assert_eq!(worker.take_part(Part::default()).counters.value(Counter::FragmentOrphan), 0);
     }
 
     fn names(part: &Part) -> Vec<&str> {

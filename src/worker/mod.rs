@@ -266,6 +266,7 @@ impl Worker {
             self.expire(step.after, usize::MAX);
         } else {
             // Nothing that is open can be told from what comes with stamps of the past.
+            self.finish_fragments();
             self.close_all(part::End::Idle);
             self.table.wheel.restart();
             self.resumed.clear();

@@ -204,6 +204,8 @@ pub type DetourKey = (Option<Address>, Hour, Detour);
 pub struct AnonymousSums {
     /// Its number in the worker, unique while it is open.
     pub flow: FlowId,
+    /// Which of the flows with this number it is.
+    pub life: u32,
     /// The client.
     pub client: Endpoint,
     /// The server.
@@ -405,8 +407,8 @@ pub struct FlowRecord {
     pub protocol: u8,
     /// The name in force at the end, in the part's names, and where it came from.
     pub name: Option<(u32, NameSource)>,
-    /// Its number among the anonymous flows, where it was one.
-    pub anonymous: Option<FlowId>,
+    /// Its number among the anonymous flows, where it was one, and which of those with it.
+    pub anonymous: Option<(FlowId, u32)>,
     /// Packets both ways.
     pub packets: u64,
     /// Bytes from client to server.

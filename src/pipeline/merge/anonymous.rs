@@ -88,7 +88,7 @@ impl Merge {
         outer: Option<&str>,
         horizon: Option<Timestamp>,
     ) {
-        let key = (worker, flow.flow, flow.first_seen);
+        let key = (worker, flow.flow, flow.life);
         if flow.begins && self.open.forget(&key, &self.unknown) {
             self.ended.retain(|ended| *ended != key);
         }
@@ -221,9 +221,8 @@ impl Merge {
     /// Tells whose media those are that have waited long enough.
     pub(super) fn settle_calls(&mut self, horizon: Option<Timestamp>) {
         for (key, pieces) in self.calls.due(horizon) {
-            let (.., first_seen) = key;
-            let Some(client) = pieces.first().map(|piece| piece.client.address) else { continue };
-            let preceding = self.calls.candidates(client, first_seen);
+            let Some(first) = pieces.first() else { continue };
+            let preceding = self.calls.candidates(first.client.address, first.first_seen);
             let named = name_media(preceding, &mut self.verdicts);
             let named = self.remember(key, named);
             for piece in &pieces {

@@ -79,7 +79,6 @@ fn memory_of(named: &Named) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
 
     #[test]
     fn verdicts_with_many_names_find_less_room() {
@@ -87,16 +86,16 @@ mod tests {
         let names: Box<[Box<str>]> = (0..16).map(|at| format!("{at:0>200}").into()).collect();
         let long = Arc::new(Named { candidates: names, ..Named::nobody_knows() });
         let mut open = Open::default();
-        let flow = |at: usize| (0, at as u32, Timestamp(0));
+        let flow = |at: usize| (0, at as u32, 0);
         let room = (0..).find(|&at| !open.remember(flow(at), &long, &unknown)).unwrap();
         assert_eq!(room, NAMES_BYTES_MAX / memory_of(&long));
         assert!(open.remember(flow(room), &unknown, &unknown));
-        assert!(open.remember((1, 0, Timestamp(0)), &long, &unknown), "another worker's room");
+        assert!(open.remember((1, 0, 0), &long, &unknown), "another worker's room");
         assert!(open.forget(&flow(0), &unknown) && !open.forget(&flow(0), &unknown));
         for at in 1..=room {
             assert!(open.forget(&flow(at), &unknown));
         }
-        assert!(open.forget(&(1, 0, Timestamp(0)), &unknown));
+        assert!(open.forget(&(1, 0, 0), &unknown));
         assert_eq!(open.bytes, 0);
     }
 }
