@@ -277,7 +277,7 @@
 //!
 //! | what | bound | at the bound |
 //! | --- | --- | --- |
-//! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), 116 bytes each and at most 32 MiB of index | the one nearest its time-out ends, `flow_evicted` |
+//! | flows a worker | [`FLOWS_MAX`](flow::table::FLOWS_MAX), 120 bytes each and at most 32 MiB of index | the one nearest its time-out ends, `flow_evicted` |
 //! | flows and directions a worker whose last packets are remembered, where copies are looked for | [`WINDOWS_MAX`](worker::duplicates::WINDOWS_MAX) | those go that only a stamp out of order could be compared with, or else all, `duplicate_forgotten` |
 //! | hello bytes kept of a side that speaks QUIC, and connections that they are of | 16 KiB, and a bit for each; [`CONNECTIONS_MAX`](dissect::quic::CONNECTIONS_MAX) | a longer hello: no more is looked at; more hellos: the oldest goes; `quic_overflow` |
 //! | bytes kept of a stream while a dissector wants more | [`HELD_BYTES_MAX`](flow::reassembly::HELD_BYTES_MAX) | no more is looked at, `inspection_overflow` |
