@@ -174,6 +174,16 @@ impl FlowTable {
         flow
     }
 
+    /// Puts another flow with the same endpoints in the place of one that ended. The slot stays where it is
+    /// in index and wheel.
+    pub fn renew(&mut self, flow: FlowId, hot: Hot, cold: Cold) {
+        let slot = flow as usize;
+        let next_in_wheel = self.cold[slot].next_in_wheel;
+        self.hot[slot] = hot;
+        self.cold[slot] = Cold { next_in_wheel, ..cold };
+        self.lives[slot] = self.lives[slot].wrapping_add(1);
+    }
+
     /// Which of the flows in its slot this is, one after the other: with the slot it tells a flow from all
     /// others, whatever their stamps are.
     pub fn life(&self, flow: FlowId) -> u32 {
@@ -333,6 +343,13 @@ mod tests {
                         let flow = table.insert(hash(n), hot, cold);
                         proptest::prop_assert!(known.insert((flow, table.life(flow))));
                         model.insert(n, flow);
+                    }
+                    (true, Some(flow)) => {
+                        table.cold(flow).next_in_wheel = n;
+                        let (hot, cold) = slot(&p);
+                        table.renew(flow, hot, cold);
+                        proptest::prop_assert!(known.insert((flow, table.life(flow))));
+                        proptest::prop_assert_eq!(table.cold(flow).next_in_wheel, n);
                     }
                     (false, Some(flow)) => {
                         table.remove(hash(n), flow);

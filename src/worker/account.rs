@@ -106,10 +106,7 @@ impl Worker {
         self.sensor = item.sensor;
         self.close(flow, End::Idle);
         let (hot, cold) = self.new_flow(item);
-        // The slot stays where it is in index and wheel.
-        let (old_hot, old_cold) = self.table.both(flow);
-        *old_hot = hot;
-        *old_cold = Cold { next_in_wheel: old_cold.next_in_wheel, ..cold };
+        self.table.renew(flow, hot, cold);
         0
     }
 
