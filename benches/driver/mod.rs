@@ -11,18 +11,9 @@ use shadowscope::time::Timestamp;
 use shadowscope::worker::clock::SensorClock;
 use shadowscope::worker::intake::{Frame, Intake};
 use shadowscope::worker::part::Part;
-use shadowscope::worker::{BATCH, Frames, Item, Settings, Worker};
+use shadowscope::worker::{BATCH, Item, Settings, Worker};
 
-use crate::generator::{Record, Traffic};
-
-/// Frames as a block holds them.
-struct Block<'a>(&'a [Record]);
-
-impl Frames for Block<'_> {
-    fn frame(&self, record: u32) -> &[u8] {
-        &self.0[record as usize].frame
-    }
-}
+use crate::generator::Traffic;
 
 /// A worker and what stands before it.
 pub struct Driver {
@@ -45,10 +36,9 @@ impl Driver {
     /// Takes packets, in blocks of 1,024.
     pub fn feed(&mut self, traffic: &Traffic) {
         for records in traffic.records.chunks(1024) {
-            let block = Block(records);
             let mut items = [Item::default(); BATCH];
             let mut filled = 0;
-            for (number, record) in records.iter().enumerate() {
+            for record in records {
                 let time = Timestamp(record.time_nanos);
                 self.clock.observe(time);
                 let frame = Frame {
@@ -58,17 +48,17 @@ impl Driver {
                     bytes: &record.frame,
                 };
                 let sensor = self.clock.now().unwrap_or(time);
-                if !self.intake.take(frame, sensor, number as u32, &mut items[filled]) {
+                if !self.intake.take(frame, sensor, &mut items[filled]) {
                     continue;
                 }
                 self.worker.expect(items[filled].hash);
                 filled += 1;
                 if filled == BATCH {
-                    self.worker.process(&items, &block);
+                    self.worker.process(&items);
                     filled = 0;
                 }
             }
-            self.worker.process(&items[..filled], &block);
+            self.worker.process(&items[..filled]);
             if self.worker.is_part_full() {
                 drop(self.worker.take_part(Part::default()));
             }

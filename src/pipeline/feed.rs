@@ -13,7 +13,7 @@ use crate::worker::clock::{SensorClock, TimeStep};
 use crate::worker::duplicates::{self, Sample, Windows};
 use crate::worker::intake::{Frame, Intake};
 use crate::worker::part::Part;
-use crate::worker::{BATCH, Frames, Item, Settings, Worker};
+use crate::worker::{BATCH, Item, Settings, Worker};
 
 /// Packets after which there is a tick, whatever the stamps: it bounds what is gathered between two.
 const PACKETS_PER_TICK: usize = 1 << 19;
@@ -24,13 +24,6 @@ const SAMPLE_BYTES_MAX: usize = 64 << 20;
 const DENSE_BYTES: usize = 5 * LINE_BYTES / 2;
 /// How many frames ahead of the one that is decoded memory is asked for.
 pub(super) const FRAMES_AHEAD: usize = 4;
-
-impl Frames for Block {
-    #[inline]
-    fn frame(&self, record: u32) -> &[u8] {
-        Block::frame(self, &self.records[record as usize])
-    }
-}
 
 /// A block's place in the run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,19 +92,19 @@ pub(super) fn sample(
     settings: &Arc<Settings>,
     sample: &Sample,
 ) -> VecDeque<Block> {
-    struct Sampler<'a>(Item, Windows, &'a Sample);
-    impl Take for Sampler<'_> {
+    struct Sampler<'a, 's>(Item<'a>, &'s mut Windows, &'s Sample);
+    impl<'a> Take<'a> for Sampler<'a, '_> {
         fn step(&mut self, _step: TimeStep) {}
-        fn place(&mut self) -> &mut Item {
+        fn place(&mut self) -> &mut Item<'a> {
             &mut self.0
         }
         fn item(&mut self) {
-            duplicates::sample(&mut self.1, self.2, &self.0);
+            duplicates::sample(self.1, self.2, &self.0);
         }
     }
 
     let mut held = VecDeque::new();
-    let mut sampler = Sampler(Item::default(), Windows::default(), sample);
+    let mut windows = Windows::default();
     let mut clock = SensorClock::default();
     // What it counts is counted again when the blocks are taken.
     let mut intake = Intake::new(Arc::clone(settings), None);
@@ -121,6 +114,7 @@ pub(super) fn sample(
         if !run.next_block(&mut block) {
             break;
         }
+        let mut sampler = Sampler(Item::default(), &mut windows, sample);
         decode_block(&block, 0..block.records.len(), &mut clock, &mut intake, &mut sampler);
         bytes += block.room_bytes();
         held.push_back(block);
@@ -129,11 +123,11 @@ pub(super) fn sample(
 }
 
 /// What happens to the packets of a block.
-pub(super) trait Take {
+pub(super) trait Take<'a> {
     /// A time step stands before the next packet.
     fn step(&mut self, step: TimeStep);
     /// Where the next packet is to be decoded to.
-    fn place(&mut self) -> &mut Item;
+    fn place(&mut self) -> &mut Item<'a>;
     /// The packet at that place is complete.
     fn item(&mut self);
 }
@@ -205,17 +199,17 @@ impl<'a> BlockFrames<'a> {
 
 /// Decodes those packets of a block whose numbers are in `range`, and hands them on in order.
 #[inline]
-pub(super) fn decode_block(
-    block: &Block,
+pub(super) fn decode_block<'a>(
+    block: &'a Block,
     range: Range<usize>,
     clock: &mut SensorClock,
     intake: &mut Intake,
-    take: &mut impl Take,
+    take: &mut impl Take<'a>,
 ) {
-    let records = block.records.get(range.clone()).unwrap_or_default();
+    let records = block.records.get(range).unwrap_or_default();
     let frames = BlockFrames::new(block);
     let are_dense = frames.are_dense(records);
-    for (number, (at, record)) in range.zip(records.iter().enumerate()) {
+    for (at, record) in records.iter().enumerate() {
         if are_dense {
             frames.ask_far_ahead(record);
         } else {
@@ -226,37 +220,32 @@ pub(super) fn decode_block(
             take.step(step);
         }
         let sensor = clock.at_packet();
-        if intake.take(frames.frame(record), sensor, number as u32, take.place()) {
+        if intake.take(frames.frame(record), sensor, take.place()) {
             take.item();
         }
     }
 }
 
 /// Packets on their way to a worker that decodes them itself, in batches.
-pub(super) struct Batches<'a> {
-    worker: &'a mut Worker,
-    block: &'a Block,
-    items: &'a mut [Item; BATCH],
+pub(super) struct Batches<'a, 'w> {
+    worker: &'w mut Worker,
+    items: [Item<'a>; BATCH],
     filled: usize,
 }
 
-impl<'a> Batches<'a> {
-    pub(super) fn new(
-        worker: &'a mut Worker,
-        block: &'a Block,
-        items: &'a mut [Item; BATCH],
-    ) -> Batches<'a> {
-        Batches { worker, block, items, filled: 0 }
+impl<'a, 'w> Batches<'a, 'w> {
+    pub(super) fn new(worker: &'w mut Worker) -> Batches<'a, 'w> {
+        Batches { worker, items: [Item::default(); BATCH], filled: 0 }
     }
 
     #[inline]
     pub(super) fn flush(&mut self) {
-        self.worker.process(self.items.get(..self.filled).unwrap_or_default(), self.block);
+        self.worker.process(self.items.get(..self.filled).unwrap_or_default());
         self.filled = 0;
     }
 }
 
-impl Take for Batches<'_> {
+impl<'a> Take<'a> for Batches<'a, '_> {
     #[cold]
     fn step(&mut self, step: TimeStep) {
         self.flush();
@@ -264,7 +253,7 @@ impl Take for Batches<'_> {
     }
 
     #[inline]
-    fn place(&mut self) -> &mut Item {
+    fn place(&mut self) -> &mut Item<'a> {
         &mut self.items[self.filled % BATCH]
     }
 
@@ -290,14 +279,13 @@ pub(super) fn alone(
     let mut intake = Intake::new(settings, only);
     let mut walk = Walk::new(run, held);
     let mut block = Block::default();
-    let mut items = [Item::default(); BATCH];
     while let Some(place) = walk.next(&mut block) {
         if let Some((tick, horizon)) = place.tick
             && send_tick(worker, &mut intake, outbox, tick, horizon).is_err()
         {
             return walk.run;
         }
-        let mut batches = Batches::new(worker, &block, &mut items);
+        let mut batches = Batches::new(worker);
         decode_block(&block, 0..block.records.len(), &mut walk.clock, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full()

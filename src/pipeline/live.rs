@@ -22,7 +22,7 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::worker::clock::{STEP_AHEAD_NANOS, SensorClock};
 use crate::worker::intake::Intake;
-use crate::worker::{BATCH, Item, Networks, Settings, Worker};
+use crate::worker::{Networks, Settings, Worker};
 
 /// The tick that stands for the end of the input.
 pub(super) const LAST_TICK: u64 = u64::MAX;
@@ -168,10 +168,9 @@ impl<R: Ring> Driven<R> {
     /// Until the ring has ended or merge is gone: why, and how many packets there were.
     fn drive(mut self, merge_is_gone: &AtomicBool) -> (Ending, u64) {
         let mut block = Block::default();
-        let mut items = [Item::default(); BATCH];
         let ending = loop {
             let sent = match self.ring.poll(&mut block) {
-                Polled::Frames => self.take(&block, &mut items),
+                Polled::Frames => self.take(&block),
                 Polled::Idle(now) => self.idle(now),
                 Polled::Ended(ending) => break ending,
             };
@@ -192,7 +191,7 @@ impl<R: Ring> Driven<R> {
     }
 
     /// Takes a block, minute by minute: a tick stands exactly between two of its packets.
-    fn take(&mut self, block: &Block, items: &mut [Item; BATCH]) -> Result<(), MergeGone> {
+    fn take(&mut self, block: &Block) -> Result<(), MergeGone> {
         let mut from = 0;
         while let Some(record) = block.records.get(from) {
             self.send_due(record.time)?;
@@ -205,7 +204,7 @@ impl<R: Ring> Driven<R> {
                 }
                 _ => block.records.len(),
             };
-            let mut batches = Batches::new(&mut self.worker, block, items);
+            let mut batches = Batches::new(&mut self.worker);
             let intake = &mut self.intake;
             decode_block(block, from..until, &mut self.clock, intake, &mut batches);
             batches.flush();

@@ -19,7 +19,7 @@ use crate::packet::Packet;
 use crate::time::Timestamp;
 use crate::worker::clock::TimeStep;
 use crate::worker::intake::Intake;
-use crate::worker::{BATCH, Item, Settings, Worker};
+use crate::worker::{Settings, Worker};
 
 /// Blocks on their way, for each worker: few, so that they stay in the level-2 caches.
 const BLOCKS_PER_WORKER: usize = 3;
@@ -143,7 +143,6 @@ pub(super) fn run(
     outbox: &Outbox,
 ) {
     let mut intake = Intake::new(Arc::clone(&settings), only);
-    let mut items = [Item::default(); BATCH];
     // Lists that came before their turn.
     let mut waiting: BTreeMap<u64, Arc<BlockLists>> = BTreeMap::new();
     let mut next = 0;
@@ -154,7 +153,7 @@ pub(super) fn run(
                 send_end(worker, &mut intake, outbox, mine.end_tick, mine.end);
                 return;
             }
-            if take_lists(&mine, worker, &mut items, &mut intake, outbox).is_err() {
+            if take_lists(&mine, worker, &mut intake, outbox).is_err() {
                 return;
             }
             lists.give_back(mine);
@@ -231,7 +230,6 @@ fn decoded_addresses(record: &Record, frame: &[u8]) -> Option<(Address, Address)
 fn take_lists(
     lists: &BlockLists,
     worker: &mut Worker,
-    items: &mut [Item; BATCH],
     intake: &mut Intake,
     outbox: &Outbox,
 ) -> Result<(), MergeGone> {
@@ -239,7 +237,7 @@ fn take_lists(
         send_tick(worker, intake, outbox, tick, horizon)?;
     }
     let Some(mut mine) = lists.owners.get(outbox.worker).map(Vec::as_slice) else { return Ok(()) };
-    let mut batches = Batches::new(worker, &lists.block, items);
+    let mut batches = Batches::new(worker);
     for &(record, step) in &lists.steps {
         let (before, behind) = mine.split_at(mine.partition_point(|&number| number < record));
         decode_listed(lists, before, intake, &mut batches);
@@ -255,11 +253,11 @@ fn take_lists(
 }
 
 /// Decodes the packets of a block that have these numbers.
-fn decode_listed(
-    lists: &BlockLists,
+fn decode_listed<'a>(
+    lists: &'a BlockLists,
     numbers: &[u32],
     intake: &mut Intake,
-    batches: &mut Batches<'_>,
+    batches: &mut Batches<'a, '_>,
 ) {
     let records = &lists.block.records;
     let frames = BlockFrames::new(&lists.block);
@@ -268,7 +266,7 @@ fn decode_listed(
         frames.ask_for_headers(later.and_then(|&later| records.get(later as usize)));
         if let Some(record) = records.get(number as usize)
             && let Some(&sensor) = lists.sensor.get(number as usize)
-            && intake.take(frames.frame(record), sensor, number, batches.place())
+            && intake.take(frames.frame(record), sensor, batches.place())
         {
             batches.item();
         }

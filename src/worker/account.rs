@@ -28,8 +28,8 @@ const HAND_ON_SECONDS: i64 = 60;
 /// something is slow, to probe.
 const QUIC_PADDING_BYTES: u32 = 2 * 1280;
 impl Worker {
-    /// Takes in a new flow, of which `item` is the first packet from side 0, in `frame`.
-    pub(super) fn open(&mut self, item: &Item, frame: &[u8]) -> FlowId {
+    /// Takes in a new flow, of which `item` is the first packet from side 0.
+    pub(super) fn open(&mut self, item: &Item<'_>) -> FlowId {
         if self.table.is_full() {
             self.make_room();
         }
@@ -37,9 +37,9 @@ impl Worker {
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
-        self.note_link(flow, &item.packet, frame);
-        self.note_opening(item, frame);
-        self.note_neighbour(item, frame);
+        self.note_link(flow, &item.packet, item.frame);
+        self.note_opening(item);
+        self.note_neighbour(item);
         if item.packet.protocol == protocol::IPCOMP {
             self.count_event(Counter::IpcompOpaque);
         }
@@ -76,7 +76,7 @@ impl Worker {
 
     /// Whether the flow ended before this packet: by its time-out, or because a new one begins.
     #[inline]
-    pub(super) fn is_over(&mut self, flow: FlowId, side: Side, item: &Item) -> bool {
+    pub(super) fn is_over(&mut self, flow: FlowId, side: Side, item: &Item<'_>) -> bool {
         if self.table.hot(flow).is_over(item.sensor) {
             return true;
         }
@@ -102,7 +102,7 @@ impl Worker {
     /// Ends a flow and begins another with the same endpoints in its slot. Returns the side from
     /// which the packet comes.
     #[cold]
-    pub(super) fn reopen(&mut self, flow: FlowId, item: &Item) -> Side {
+    pub(super) fn reopen(&mut self, flow: FlowId, item: &Item<'_>) -> Side {
         self.sensor = item.sensor;
         self.close(flow, End::Idle);
         let (hot, cold) = self.new_flow(item);
@@ -110,7 +110,7 @@ impl Worker {
         0
     }
 
-    fn new_flow(&self, item: &Item) -> (Hot, Cold) {
+    fn new_flow(&self, item: &Item<'_>) -> (Hot, Cold) {
         let packet = &item.packet;
         let is_tcp = packet.protocol == protocol::TCP;
         let home = &self.settings.home;
@@ -154,13 +154,13 @@ impl Worker {
 
     /// The other side of a flow shows itself.
     #[cold]
-    pub(super) fn side_appeared(&mut self, flow: FlowId, side: Side, item: &Item, frame: &[u8]) {
+    pub(super) fn side_appeared(&mut self, flow: FlowId, side: Side, item: &Item<'_>) {
         let hot = self.table.hot(flow);
         if side == 1 && hot.patience == Patience::HalfOpen {
             hot.patience = Patience::Established;
         }
         if side == 1 {
-            self.note_link(flow, &item.packet, frame);
+            self.note_link(flow, &item.packet, item.frame);
         }
     }
 

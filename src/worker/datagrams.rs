@@ -32,7 +32,7 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         payload: &[u8],
     ) {
         // A tunnel may dress up as QUIC of a version that nobody knows: what follows tells, for as long
@@ -88,7 +88,7 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         payload: &[u8],
     ) {
         let Some(ids) = quic::connection_ids(payload) else { return };
@@ -120,7 +120,7 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         payload: &[u8],
         fresh: impl FnOnce() -> Initials,
     ) {
@@ -168,7 +168,7 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         payload: &[u8],
         hello: ClientHello,
     ) {
@@ -220,7 +220,7 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         payload: &[u8],
         counter: Option<Counter>,
         version: Option<u32>,

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 
 use super::clock::STEP_BACK_NANOS;
-use super::{BATCH, Frames, Item, Worker};
+use super::{BATCH, Item, Worker};
 use crate::footprint;
 use crate::ledger::Bucket;
 use crate::net::protocol;
@@ -195,7 +195,7 @@ pub fn is_sampled(packet: &Packet) -> bool {
 }
 
 /// Looks at a decoded packet for `sample`.
-pub fn sample(windows: &mut Windows, sample: &Sample, item: &Item) {
+pub fn sample(windows: &mut Windows, sample: &Sample, item: &Item<'_>) {
     if is_sampled(&item.packet) {
         let is_copy = windows.is_copy(&item.packet, item.hash, item.time, item.sensor);
         sample.add(1, u64::from(is_copy));
@@ -205,7 +205,7 @@ pub fn sample(windows: &mut Windows, sample: &Sample, item: &Item) {
 impl Worker {
     /// Takes packets where copies are looked for.
     #[cold]
-    pub(super) fn process_originals(&mut self, items: &[Item], frames: &impl Frames) {
+    pub(super) fn process_originals(&mut self, items: &[Item<'_>]) {
         let Some(mut windows) = self.windows.take() else { return };
         if let Copies::Sampled(of_run) = &self.settings.copies {
             match of_run.verdict() {
@@ -213,12 +213,12 @@ impl Worker {
                     for item in items {
                         sample(&mut windows, of_run, item);
                     }
-                    self.process_all(items, frames);
+                    self.process_all(items);
                     self.windows = Some(windows);
                     return;
                 }
                 // From now on nobody looks for them.
-                Some(false) => return self.process_all(items, frames),
+                Some(false) => return self.process_all(items),
                 Some(true) => {}
             }
         }
@@ -236,7 +236,7 @@ impl Worker {
                     count += 1;
                 }
             }
-            self.process_all(&originals[..count], frames);
+            self.process_all(&originals[..count]);
         }
         let forgotten = std::mem::take(&mut windows.forgotten);
         self.part.counters.add(Counter::DuplicateForgotten, forgotten);

@@ -12,7 +12,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-use super::{Frames, Item, Worker};
+use super::{Item, Worker};
 use crate::decode::{self, Outcome};
 use crate::flow::slot::mark;
 use crate::footprint;
@@ -86,9 +86,9 @@ struct Datagram {
     /// Sensor time of its first piece.
     began: Timestamp,
     /// The first fragment.
-    first: Option<Item>,
+    first: Option<Item<'static>>,
     /// Fragments whose flow is not known yet.
-    held: Vec<Item>,
+    held: Vec<Item<'static>>,
     data: Vec<u8>,
     /// Which parts of `data` are there: (start, end), ascending, not touching.
     runs: Vec<(usize, usize)>,
@@ -152,7 +152,7 @@ impl Datagram {
 
     /// Memory that it takes, in bytes.
     fn memory(&self) -> usize {
-        self.data.capacity() + self.held.capacity() * size_of::<Item>()
+        self.data.capacity() + self.held.capacity() * size_of::<Item<'_>>()
     }
 
     fn cover(&mut self, start: usize, end: usize) {
@@ -203,24 +203,15 @@ fn copy(into: &mut [u8], data: &[u8], start: usize, at: usize, until: usize) {
     }
 }
 
-/// A buffer as the only frame there is.
-struct Whole<'a>(&'a [u8]);
-
-impl Frames for Whole<'_> {
-    fn frame(&self, _record: u32) -> &[u8] {
-        self.0
-    }
-}
-
 impl Worker {
     /// Takes a fragment.
     #[cold]
-    pub(super) fn fragment(&mut self, item: &Item, frame: &[u8]) {
-        self.fragment_in(item, frame, Around::default());
+    pub(super) fn fragment(&mut self, item: &Item<'_>) {
+        self.fragment_in(item, Around::default());
     }
 
     /// Takes a fragment out of tunnels that came in pieces themselves.
-    fn fragment_in(&mut self, item: &Item, frame: &[u8], around: Around) {
+    fn fragment_in(&mut self, item: &Item<'_>, around: Around) {
         let packet = &item.packet;
         let key = Key::of(packet, around);
         self.expire_fragments(item.sensor);
@@ -233,7 +224,7 @@ impl Worker {
             order.push_back((key, *begun));
             Datagram::new(*begun, item.sensor)
         };
-        let data = fragment_data(packet, frame);
+        let data = fragment_data(packet, item.frame);
         let datagram = fragments.open.entry(key).or_insert_with(&mut fresh);
         if let Some(known) = datagram.done {
             let is_other = packet.fragment == Fragment::First && hasher.hash_one(data) != known;
@@ -251,18 +242,18 @@ impl Worker {
         datagram.bytes = datagram.bytes.saturating_add(packet.bytes);
         datagram.outer_bytes = datagram.outer_bytes.saturating_add(packet.outer_bytes);
         if packet.fragment == Fragment::First && datagram.first.is_none() {
-            datagram.first = Some(*item);
+            datagram.first = Some(item.without_frame());
         }
         let first = datagram.first;
         match first {
             Some(first) if !decode::needs_whole_datagram(&first.packet) => {
                 let mut held = std::mem::take(&mut datagram.held);
-                held.push(*item);
+                held.push(item.without_frame());
                 for piece in &held {
                     self.count_piece(piece, &first.packet, around, item.sensor);
                 }
             }
-            _ => datagram.held.push(*item),
+            _ => datagram.held.push(item.without_frame()),
         }
         if !fits {
             self.count_event(Counter::FragmentEvicted);
@@ -335,8 +326,8 @@ impl Worker {
 
     /// Counts a fragment for the flow of its datagram at sensor time `now`, however long it has waited:
     /// which flow that is must not depend on whether those that ended meanwhile were looked at.
-    fn count_piece(&mut self, piece: &Item, first: &Packet, around: Around, now: Timestamp) {
-        let mut item = *piece;
+    fn count_piece(&mut self, piece: &Item<'_>, first: &Packet, around: Around, now: Timestamp) {
+        let mut item = piece.without_frame();
         item.sensor = now;
         item.packet.protocol = first.protocol;
         item.packet.source_port = first.source_port;
@@ -349,23 +340,23 @@ impl Worker {
             item.packet.flags.0 &= !crate::packet::TcpFlags::SYN;
         }
         item.hash = self.settings.seed.flow(&item.packet);
-        self.packet_around(&mut item, &[], around);
+        self.packet_around(&mut item, around);
     }
 
     /// Counts a packet. What is inside a tunnel that came in pieces is a flow of its own, apart from
     /// the same five-tuple seen otherwise: that one may belong to another worker. So the tunnel's
     /// ends are part of what the flow is known by, and it is the same one whichever workers own
     /// what is inside.
-    fn packet_around(&mut self, item: &mut Item, frame: &[u8], around: Around) {
+    fn packet_around(&mut self, item: &mut Item<'_>, around: Around) {
         item.hash ^= around.ends;
-        let flow = self.packet_of(item, &Whole(frame));
+        let flow = self.packet_of(item);
         if around.layers > 0 {
             self.tunnelled.insert(flow, item.hash);
         }
     }
 
     /// All of a datagram is there, with `last`.
-    fn complete(&mut self, datagram: Datagram, last: &Item, around: Around) {
+    fn complete(&mut self, datagram: Datagram, last: &Item<'_>, around: Around) {
         let Some(first) = datagram.first else { return };
         if decode::needs_whole_datagram(&first.packet) {
             self.complete_tunnel(datagram, first, last, around);
@@ -375,7 +366,7 @@ impl Worker {
     }
 
     /// Shows the payload of a datagram to the dissectors of its flow.
-    fn look_at_datagram_of(&mut self, first: &Item, data: &[u8], around: Around) {
+    fn look_at_datagram_of(&mut self, first: &Item<'_>, data: &[u8], around: Around) {
         let mut item = *first;
         item.packet.fragment = Fragment::Whole;
         let Some(payload) = data.get(usize::from(first.packet.transport_header)..) else { return };
@@ -388,12 +379,18 @@ impl Worker {
     }
 
     /// A tunnel's packet is whole, with `last`: what is inside may be in pieces itself.
-    fn complete_tunnel(&mut self, datagram: Datagram, first: Item, last: &Item, around: Around) {
-        let mut item = first;
+    fn complete_tunnel(
+        &mut self,
+        datagram: Datagram,
+        first: Item<'_>,
+        last: &Item<'_>,
+        around: Around,
+    ) {
+        let mut item = Item { frame: datagram.contiguous(), ..first };
         let outer_bytes = datagram.outer_bytes;
         let whole = Packet { bytes: datagram.bytes, outer_bytes, ..first.packet };
         let hour = self.hour(first.minute);
-        match decode::decode_reassembled(datagram.contiguous(), &whole, &mut item.packet) {
+        match decode::decode_reassembled(item.frame, &whole, &mut item.packet) {
             Outcome::Packet if around.layers == decode::ENCAPSULATION_LAYERS_MAX => {
                 self.count_event(Counter::DecodeTooDeep);
                 self.part.books.add(hour, Bucket::Undecodable, 0, u64::from(datagram.bytes));
@@ -409,11 +406,11 @@ impl Worker {
                 item.packet.ethernet = false;
                 if item.packet.fragment == Fragment::Whole {
                     item.hash = self.settings.seed.flow(&item.packet);
-                    self.packet_around(&mut item, datagram.contiguous(), around);
+                    self.packet_around(&mut item, around);
                 } else {
                     // It waits from now on, not from when the tunnel's first piece came.
                     item.sensor = last.sensor;
-                    self.fragment_in(&item, datagram.contiguous(), around);
+                    self.fragment_in(&item, around);
                 }
             }
             Outcome::NonIp { .. } => {
@@ -471,14 +468,6 @@ mod tests {
     const GRE: u8 = 47;
     const NO_NEXT_HEADER: u8 = 59;
 
-    struct Packets<'a>(&'a [Vec<u8>]);
-
-    impl Frames for Packets<'_> {
-        fn frame(&self, record: u32) -> &[u8] {
-            &self.0[record as usize]
-        }
-    }
-
     /// What a worker says of these IP packets, one a millisecond.
     fn read(packets: &[Vec<u8>]) -> Part {
         let settings = Arc::new(Settings { observations: true, ..Settings::default() });
@@ -490,10 +479,10 @@ mod tests {
             let mut item = Item::default();
             let wire_length = bytes.len() as u32;
             let frame = Frame { time, link: LinkType::RAW, wire_length, bytes };
-            assert!(intake.take(frame, time, record, &mut item));
+            assert!(intake.take(frame, time, &mut item));
             items.push(item);
         }
-        worker.process(&items, &Packets(packets));
+        worker.process(&items);
         worker.finish(Some(Timestamp(1_000_000_000)));
         worker.take_part(Part::default())
     }
@@ -508,8 +497,8 @@ mod tests {
             let bytes = &pieces[record];
             let frame = Frame { time, link: LinkType::RAW, wire_length: bytes.len() as u32, bytes };
             let mut item = Item::default();
-            assert!(intake.take(frame, time, record as u32, &mut item));
-            worker.process(&[item], &Packets(&pieces));
+            assert!(intake.take(frame, time, &mut item));
+            worker.process(&[item]);
         };
         take(&mut worker, 1, 10_000);
         let (before, after) = (Timestamp(10_000_000_000_000), Timestamp(1_000_000_000));

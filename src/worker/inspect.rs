@@ -211,7 +211,7 @@ impl Consumer for Feed<'_> {
 impl Worker {
     /// Shows a packet's payload to the dissector of its side.
     #[cold]
-    pub(super) fn inspect(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+    pub(super) fn inspect(&mut self, flow: FlowId, side: Side, item: &Item<'_>, payload: &[u8]) {
         if self.has_waited(flow, item.sensor) {
             self.decide(flow);
         }
@@ -239,15 +239,15 @@ impl Worker {
 
     /// Shows a payload that was compressed.
     #[cold]
-    pub(super) fn inspect_inflated(&mut self, flow: FlowId, side: Side, item: &Item, frame: &[u8]) {
+    pub(super) fn inspect_inflated(&mut self, flow: FlowId, side: Side, item: &Item<'_>) {
         let mut buffer = [0; decode::INFLATED_BYTES_MAX];
-        let payload = decode::inflated_payload(&item.packet, frame, &mut buffer);
+        let payload = decode::inflated_payload(&item.packet, item.frame, &mut buffer);
         if !payload.is_empty() {
             self.inspect(flow, side, item, payload);
         }
     }
 
-    fn look(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+    fn look(&mut self, flow: FlowId, side: Side, item: &Item<'_>, payload: &[u8]) {
         #[cfg(test)]
         tests::panic_if_asked(payload);
         let packet = &item.packet;
@@ -274,7 +274,7 @@ impl Worker {
         }
     }
 
-    fn look_at_stream(&mut self, flow: FlowId, side: Side, item: &Item, payload: &[u8]) {
+    fn look_at_stream(&mut self, flow: FlowId, side: Side, item: &Item<'_>, payload: &[u8]) {
         let packet = &item.packet;
         if self.is_passed_over(flow, side, packet, payload) {
             return;
@@ -568,8 +568,8 @@ pub(super) mod tests {
     use crate::packet::{Packet, TcpFlags};
     use crate::stats::Counter;
     use crate::time::Timestamp;
+    use crate::worker::Settings;
     use crate::worker::part::Part;
-    use crate::worker::{Frames, Settings};
 
     /// Payload at which a dissector of these tests panics. No dissector that we know of does.
     const PANIC: &[u8] = b"a dissector shall panic at this";
@@ -578,19 +578,11 @@ pub(super) mod tests {
         assert!(payload != PANIC, "a dissector panicked, as the test asked");
     }
 
-    struct Payloads<'a>(&'a [&'a [u8]]);
-
-    impl Frames for Payloads<'_> {
-        fn frame(&self, record: u32) -> &[u8] {
-            self.0[record as usize]
-        }
-    }
-
     #[test]
     fn a_panic_costs_one_flow_its_name_and_no_byte() {
         let mut worker = Worker::new(Arc::new(Settings::default()));
         let payloads: [&[u8]; 3] = [PANIC, b"something", PANIC];
-        let items: Vec<Item> = (0..3_u8)
+        let items: Vec<Item<'_>> = (0..3_u8)
             .map(|number| {
                 let packet = Packet {
                     source: Address::v4([10, 0, 0, 1 + number % 2]),
@@ -605,11 +597,11 @@ pub(super) mod tests {
                 };
                 let time = Timestamp(1_000_000 * i64::from(number));
                 let hash = worker.settings.seed.flow(&packet);
-                let record = number.into();
-                Item { packet, time, sensor: time, hash, record, ..Item::default() }
+                let frame = payloads[usize::from(number)];
+                Item { packet, time, sensor: time, hash, frame, ..Item::default() }
             })
             .collect();
-        worker.process(&items, &Payloads(&payloads));
+        worker.process(&items);
         worker.finish(Some(Timestamp(10_000_000)));
         let part = worker.take_part(Part::default());
         // The flow is left alone from then on, and counted like any other without a name.
@@ -632,9 +624,9 @@ pub(super) mod tests {
     fn read_all(packets: &[(Packet, Side, u32, &[u8])]) -> Part {
         let settings = Settings { observations: true, ..Settings::default() };
         let mut worker = Worker::new(Arc::new(settings));
-        let items: Vec<Item> = (0..)
+        let items: Vec<Item<'_>> = (0_i64..)
             .zip(packets)
-            .map(|(record, &(packet, side, sequence, payload))| {
+            .map(|(number, &(packet, side, sequence, payload))| {
                 let mut packet = Packet {
                     sequence,
                     payload_captured: payload.len() as u32,
@@ -646,13 +638,12 @@ pub(super) mod tests {
                     std::mem::swap(&mut packet.source, &mut packet.destination);
                     std::mem::swap(&mut packet.source_port, &mut packet.destination_port);
                 }
-                let time = Timestamp(1_000_000 * i64::from(record));
+                let time = Timestamp(1_000_000 * number);
                 let hash = worker.settings.seed.flow(&packet);
-                Item { packet, time, sensor: time, hash, record, ..Item::default() }
+                Item { packet, time, sensor: time, hash, frame: payload, ..Item::default() }
             })
             .collect();
-        let payloads: Vec<&[u8]> = packets.iter().map(|&(_, _, _, payload)| payload).collect();
-        worker.process(&items, &Payloads(&payloads));
+        worker.process(&items);
         worker.finish(Some(Timestamp(1_000_000_000)));
         worker.take_part(Part::default())
     }

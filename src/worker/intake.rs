@@ -59,13 +59,7 @@ impl Intake {
 
     /// Decodes a frame into `item`. False where it has no owner.
     #[inline(always)]
-    pub fn take(
-        &mut self,
-        frame: Frame<'_>,
-        sensor: Timestamp,
-        record: u32,
-        item: &mut Item,
-    ) -> bool {
+    pub fn take<'a>(&mut self, frame: Frame<'a>, sensor: Timestamp, item: &mut Item<'a>) -> bool {
         if frame.time.0.wrapping_sub(self.minute_start) as u64 >= NANOS_PER_MINUTE as u64 {
             self.turn_minute(frame.time);
         }
@@ -90,7 +84,7 @@ impl Intake {
         item.sensor = sensor;
         item.minute = self.minute;
         item.hash = self.settings.seed.flow(packet);
-        item.record = record;
+        item.frame = frame.bytes;
         true
     }
 

@@ -138,7 +138,7 @@ impl Default for Settings {
 
 /// A decoded packet on its way to its worker.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Item {
+pub struct Item<'a> {
     /// The packet; its offsets are relative to the frame.
     pub packet: Packet,
     /// Its stamp.
@@ -149,14 +149,16 @@ pub struct Item {
     pub minute: Minute,
     /// [`Seed::flow`] of it.
     pub hash: u64,
-    /// Which record of its block it is.
-    pub record: u32,
+    /// The captured bytes of its frame.
+    pub frame: &'a [u8],
 }
 
-/// Where the bytes of items are.
-pub trait Frames {
-    /// The captured bytes of a record.
-    fn frame(&self, record: u32) -> &[u8];
+impl Item<'_> {
+    /// The item without its frame, to be kept when that is gone.
+    pub(crate) fn without_frame(&self) -> Item<'static> {
+        let &Item { packet, time, sensor, minute, hash, frame: _ } = self;
+        Item { packet, time, sensor, minute, hash, frame: &[] }
+    }
 }
 
 /// See the module.
@@ -226,17 +228,17 @@ impl Worker {
     }
 
     /// Takes packets in input order.
-    pub fn process(&mut self, items: &[Item], frames: &impl Frames) {
+    pub fn process(&mut self, items: &[Item<'_>]) {
         self.packets += items.len() as u64;
         if self.windows.is_some() {
-            self.process_originals(items, frames);
+            self.process_originals(items);
         } else {
-            self.process_all(items, frames);
+            self.process_all(items);
         }
     }
 
     #[inline]
-    fn process_all(&mut self, items: &[Item], frames: &impl Frames) {
+    fn process_all(&mut self, items: &[Item<'_>]) {
         let mut behind = items;
         while let Some((batch, rest)) = behind.split_at_checked(BATCH.min(behind.len()))
             && !batch.is_empty()
@@ -251,7 +253,7 @@ impl Worker {
                 *candidate = self.table.candidate(item.hash);
             }
             for (item, candidate) in batch.iter().zip(candidates) {
-                self.packet(item, candidate, frames);
+                self.packet(item, candidate);
             }
             if let Some(last) = batch.last() {
                 self.expire(last.sensor, EXPIRY_PER_BATCH);
@@ -331,37 +333,37 @@ impl Worker {
     }
 
     #[inline]
-    fn packet(&mut self, item: &Item, candidate: FlowId, frames: &impl Frames) {
+    fn packet(&mut self, item: &Item<'_>, candidate: FlowId) {
         if item.packet.fragment != Fragment::Whole {
-            self.fragment(item, frames.frame(item.record));
+            self.fragment(item);
             return;
         }
         match self.table.side_in(candidate, &item.packet) {
             Some((hot, side)) if !hot.is_over(item.sensor) && !item.packet.flags.is_opening() => {
-                self.count(candidate, side, item, frames);
+                self.count(candidate, side, item);
             }
             // It opens a flow, or a packet of the same batch has opened it.
             _ => {
-                self.packet_of(item, frames);
+                self.packet_of(item);
             }
         }
     }
 
     /// Finds the flow of a packet, or opens one, and counts the packet.
     #[cold]
-    fn packet_of(&mut self, item: &Item, frames: &impl Frames) -> FlowId {
+    fn packet_of(&mut self, item: &Item<'_>) -> FlowId {
         let (flow, side) = match self.table.find(item.hash, &item.packet) {
             Some((flow, side)) if !self.is_over(flow, side, item) => (flow, side),
             Some((flow, _)) => (flow, self.reopen(flow, item)),
-            None => (self.open(item, frames.frame(item.record)), 0),
+            None => (self.open(item), 0),
         };
-        self.count(flow, side, item, frames);
+        self.count(flow, side, item);
         flow
     }
 
     /// Adds a packet to its flow.
     #[inline(always)]
-    fn count(&mut self, flow: FlowId, side: Side, item: &Item, frames: &impl Frames) {
+    fn count(&mut self, flow: FlowId, side: Side, item: &Item<'_>) {
         let packet = &item.packet;
         let mut hot = self.table.hot(flow);
         // What few packets do is asked for together: one branch, which is seldom taken.
@@ -371,7 +373,7 @@ impl Worker {
             | Gaps::follows(packet)
             | ((packet.payload_captured > 0) & hot.is_marked(mark::WANTED_0, side));
         if is_event {
-            self.heed(flow, side, item, frames);
+            self.heed(flow, side, item);
             hot = self.table.hot(flow);
         }
         let mut marks = mark::SENT_0 << side;
@@ -393,13 +395,13 @@ impl Worker {
             _ => self.overflow(flow, side, packet.bytes),
         }
         if first_of_side | is_fresh | is_late {
-            self.note_rare(flow, side, item, first_of_side, is_fresh, frames);
+            self.note_rare(flow, side, item, first_of_side, is_fresh);
         }
     }
 
     /// What comes before a packet is added, where something may have happened: see `count`.
     #[inline(never)]
-    fn heed(&mut self, flow: FlowId, side: Side, item: &Item, frames: &impl Frames) {
+    fn heed(&mut self, flow: FlowId, side: Side, item: &Item<'_>) {
         let packet = &item.packet;
         let hot = self.table.hot(flow);
         if (hot.minute != item.minute) | is_silent(hot, item) {
@@ -413,12 +415,12 @@ impl Worker {
         }
         if packet.payload_captured > 0
             && self.table.hot(flow).is_marked(mark::WANTED_0, side)
-            && !self.says_nothing(flow, packet, frames.frame(item.record))
+            && !self.says_nothing(flow, packet, item.frame)
         {
-            match payload(packet, frames.frame(item.record)) {
+            match payload(packet, item.frame) {
                 Some(payload) if self.is_beside_hello(flow, payload) => {}
                 Some(payload) => self.inspect(flow, side, item, payload),
-                None => self.inspect_inflated(flow, side, item, frames.frame(item.record)),
+                None => self.inspect_inflated(flow, side, item),
             }
         }
     }
@@ -439,15 +441,14 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         first_of_side: bool,
         is_fresh: bool,
-        frames: &impl Frames,
     ) {
         let cold = self.table.cold(flow);
         cold.fresh_since = if is_fresh { item.time } else { cold.fresh_since.min(item.time) };
         if first_of_side {
-            self.side_appeared(flow, side, item, frames.frame(item.record));
+            self.side_appeared(flow, side, item);
         }
     }
 

@@ -160,7 +160,7 @@ impl Worker {
     }
 
     /// Notes the client of a DHCP message.
-    pub(super) fn note_client(&mut self, item: &Item, payload: &[u8]) {
+    pub(super) fn note_client(&mut self, item: &Item<'_>, payload: &[u8]) {
         let client = presence::dhcp_client(payload);
         if let Some(client) = client.filter(|&client| self.settings.home.contains(client)) {
             let hour = self.hour(item.minute);

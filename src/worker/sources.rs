@@ -100,9 +100,9 @@ impl Worker {
         }
     }
 
-    /// Notes what a SYN in `frame` tells of the machine that opens a connection: its initial time to
+    /// Notes what a SYN tells of the machine that opens a connection: its initial time to
     /// live, the order of its TCP options, its timestamp clock.
-    pub(super) fn note_opening(&mut self, item: &Item, frame: &[u8]) {
+    pub(super) fn note_opening(&mut self, item: &Item<'_>) {
         let packet = &item.packet;
         if !packet.flags.is_opening()
             || packet.protocol != protocol::TCP
@@ -118,7 +118,7 @@ impl Worker {
         let header = usize::from(packet.transport_header);
         let payload = packet.payload_offset as usize;
         let options =
-            payload.checked_sub(header).and_then(|at| frame.get(at + TCP_HEADER..payload));
+            payload.checked_sub(header).and_then(|at| item.frame.get(at + TCP_HEADER..payload));
         let options = options.filter(|_| !is_inflated(packet)).unwrap_or_default();
         let SynOptions { order, clock: ticks } = syn::options(options);
         if order != 0 {
@@ -128,7 +128,7 @@ impl Worker {
             self.count_event(Counter::HintDropped);
             return;
         }
-        let link = source_link(frame).filter(|_| packet.ethernet);
+        let link = source_link(item.frame).filter(|_| packet.ethernet);
         self.part.openings.push(Opening {
             time: item.time,
             hour,
@@ -142,19 +142,19 @@ impl Worker {
 
     /// Notes whose an IPv6 address at home is on the link, where the first packet of a flow is a
     /// solicitation or an advertisement of a neighbour (RFC 4861, 7.1): no router has forwarded it.
-    pub(super) fn note_neighbour(&mut self, item: &Item, frame: &[u8]) {
+    pub(super) fn note_neighbour(&mut self, item: &Item<'_>) {
         let packet = &item.packet;
         if packet.protocol != protocol::ICMPV6 || packet.time_to_live != NEIGHBOUR_HOPS {
             return;
         }
         let header = usize::from(packet.transport_header);
         let kind =
-            (packet.payload_offset as usize).checked_sub(header).and_then(|at| frame.get(at));
+            (packet.payload_offset as usize).checked_sub(header).and_then(|at| item.frame.get(at));
         let is_neighbour = kind.is_some_and(|kind| NEIGHBOUR_TYPES.contains(kind));
         if !is_neighbour || !packet.ethernet || !self.settings.home.contains(packet.source) {
             return;
         }
-        if let Some(link) = source_link(frame) {
+        if let Some(link) = source_link(item.frame) {
             let hour = self.hour(item.minute);
             self.part.note_owner(packet.source, link, hour);
         }

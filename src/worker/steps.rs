@@ -28,7 +28,7 @@ impl Worker {
     /// The packet's minute is another one than the slot's, or the flow was silent before it: what
     /// the slot holds is handed on.
     #[cold]
-    pub(super) fn turn(&mut self, flow: FlowId, side: Side, item: &Item) {
+    pub(super) fn turn(&mut self, flow: FlowId, side: Side, item: &Item<'_>) {
         let hot = self.table.hot(flow);
         let is_resumed = is_silent(hot, item)
             && side == hot.client()
@@ -50,7 +50,7 @@ impl Worker {
 
     /// Has the answer told of soon. Else nobody might look at the flow for as long as it may be silent,
     /// and merge does not wait so long for what leads a load.
-    fn await_answer(&mut self, flow: FlowId, item: &Item) {
+    fn await_answer(&mut self, flow: FlowId, item: &Item<'_>) {
         if self.resumed.len() < RESUMED_MAX {
             self.resumed.push_back((item.sensor.seconds().saturating_add(ANSWER_SECONDS), flow));
         } else {
@@ -72,7 +72,7 @@ impl Worker {
         }
     }
 
-    fn turn_minute(&mut self, flow: FlowId, item: &Item) {
+    fn turn_minute(&mut self, flow: FlowId, item: &Item<'_>) {
         self.hand_on(flow);
         let old_minute = self.table.hot(flow).minute;
         let (old_hour, hour) = (self.hour(old_minute), self.hour(item.minute));
@@ -114,6 +114,6 @@ impl Worker {
 /// Whether a flow was silent before this packet. A packet that is late is not, and neither is the
 /// first.
 #[inline]
-pub(super) fn is_silent(hot: &Hot, item: &Item) -> bool {
+pub(super) fn is_silent(hot: &Hot, item: &Item<'_>) -> bool {
     item.time.0.wrapping_sub(hot.last_seen.0) > SILENCE_NANOS
 }

@@ -28,7 +28,7 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         payload: &[u8],
     ) -> bool {
         let datagram = datagram(item, payload);
@@ -61,7 +61,7 @@ impl Worker {
         &mut self,
         flow: FlowId,
         side: Side,
-        item: &Item,
+        item: &Item<'_>,
         payload: &[u8],
     ) -> bool {
         let datagram = datagram(item, payload);
@@ -212,7 +212,7 @@ impl Worker {
     }
 }
 
-fn datagram<'a>(item: &Item, payload: &'a [u8]) -> Datagram<'a> {
+fn datagram<'a>(item: &Item<'_>, payload: &'a [u8]) -> Datagram<'a> {
     let packet = &item.packet;
     let has_port = |port| packet.source_port == port || packet.destination_port == port;
     Datagram {
