@@ -91,6 +91,11 @@ impl Filter {
         self.program(link).map(|_| ())
     }
 
+    /// Whether it lets every packet pass.
+    pub(super) fn is_empty(&self) -> bool {
+        self.from.is_none() && self.to.is_none() && self.expression.is_none()
+    }
+
     /// Takes those packets out of `records` that do not pass; their frames lie in `bytes`. Stops
     /// at a packet that the filter cannot be applied to, and takes out all behind it.
     pub(super) fn retain(
@@ -98,7 +103,7 @@ impl Filter {
         bytes: &[u8],
         records: &mut Vec<Record>,
     ) -> Result<(), FilterError> {
-        if self.from.is_none() && self.to.is_none() && self.expression.is_none() {
+        if self.is_empty() {
             return Ok(());
         }
         let (from, to) = (self.from.unwrap_or(Timestamp::MIN), self.to);

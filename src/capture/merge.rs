@@ -18,6 +18,7 @@ use super::filter::Filter;
 use super::plan::{CaptureFile, Held, Outcome, failure};
 use super::reader::Reader;
 use super::source::Progress;
+use super::stretch::Passed;
 use super::{BLOCK_BYTES, Block, Record};
 use crate::packet::LinkType;
 use crate::time::Timestamp;
@@ -107,10 +108,7 @@ impl Run {
     /// Fills `block` with the next packets; false, and no packets, at the end of the run. What was
     /// in it is gone, its memory is used again.
     pub fn next_block(&mut self, block: &mut Block) -> bool {
-        block.records.clear();
-        for buffer in block.buffers.drain(..) {
-            recycle(&mut self.free, buffer);
-        }
+        self.clear(block);
         self.open.iter_mut().for_each(|open| open.place = None);
         let mut room = BLOCK_BYTES;
         while room > 0 && block.buffers.len() < BUFFERS_MAX {
@@ -132,6 +130,34 @@ impl Run {
         self.blocks += u64::from(!block.records.is_empty());
         self.progress.add_packets(block.records.len() as u64);
         !block.records.is_empty()
+    }
+
+    /// As [`Run::next_block`], where packets need not be listed: one goes through them with
+    /// [`Block::steps`], and tells the run by [`Run::pass`] how far that went. False where they are
+    /// to be listed, or at the end.
+    pub(crate) fn next_stretch(&mut self, block: &mut Block) -> bool {
+        let [open] = self.open.as_slice() else { return false };
+        let is_at_hand = open.next < open.records.len() || open.ending.is_some();
+        if is_at_hand || !self.waiting.is_empty() || !self.filter.is_empty() {
+            return false;
+        }
+        self.clear(block);
+        let stretch = self.open.first_mut().and_then(|open| open.reader.stretch());
+        let Some((buffer, stretch)) = stretch else { return false };
+        block.buffers.push(buffer);
+        block.stretch = Some(stretch);
+        block.number = self.blocks;
+        self.blocks += 1;
+        true
+    }
+
+    /// The last stretch was gone through.
+    pub(crate) fn pass(&mut self, passed: Passed) {
+        let [open] = self.open.as_mut_slice() else { return };
+        open.reader.pass(passed);
+        let packets = passed.packets as u64;
+        self.files[open.file].packets += packets;
+        self.progress.add_packets(packets);
     }
 
     /// All files, in reading order, with what has become of them so far.
@@ -163,6 +189,15 @@ impl Run {
     /// The exit code that the files ask for: the highest of theirs.
     pub fn exit_code(&self) -> u8 {
         self.files.iter().map(CaptureFile::exit_code).max().unwrap_or(0)
+    }
+
+    /// Takes out all packets; memory is kept, windows are given back.
+    fn clear(&mut self, block: &mut Block) {
+        block.records.clear();
+        block.stretch = None;
+        for buffer in block.buffers.drain(..) {
+            recycle(&mut self.free, buffer);
+        }
     }
 
     /// Sees to it that every open file has a packet at hand, and closes those that have ended.

@@ -37,6 +37,7 @@ mod scout;
 mod socket;
 mod source;
 mod spread;
+mod stretch;
 mod watch;
 
 use buffer::Buffer;
@@ -47,6 +48,8 @@ pub use merge::{OPEN_FILES_MAX, Run};
 pub(crate) use plain::LISTED_BYTES;
 pub use plan::{CaptureFile, Outcome, Plan, PlanError};
 pub use source::Progress;
+use stretch::Stretch;
+pub(crate) use stretch::{Passed, Steps};
 
 /// How many bytes a block is read in. As large as stays in the level-2 cache together with what
 /// the packet path needs: the walk over the records then finds what `read` has just copied. With
@@ -84,8 +87,10 @@ pub struct Record {
 pub struct Block {
     /// Shared with the run while a merged file's buffer reaches into the next block.
     buffers: Vec<Arc<Buffer>>,
-    /// The packets, in input order.
+    /// The packets, in input order; none where they are not listed.
     pub records: Vec<Record>,
+    /// Where packets are that are not listed.
+    stretch: Option<Stretch>,
     /// The block's place in the run, from 0.
     pub number: u64,
 }
@@ -94,6 +99,7 @@ impl Block {
     /// Takes out all packets; their memory is kept.
     pub fn clear(&mut self) {
         self.records.clear();
+        self.stretch = None;
         match self.room() {
             Some(buffer) => buffer.clear(),
             // Somebody still reads the old one.
@@ -151,6 +157,30 @@ impl Block {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// The way through packets that are not listed.
+    pub(crate) fn steps(&self) -> Option<Steps<'_>> {
+        Some(self.stretch.as_ref()?.steps(self.only_buffer()?))
+    }
+
+    /// A packet by its number; where packets are not listed, by where its frame begins.
+    #[inline]
+    pub(crate) fn record(&self, packet: u32) -> Option<Record> {
+        match &self.stretch {
+            None => self.records.get(packet as usize).copied(),
+            Some(stretch) => stretch.record(self.only_buffer()?, packet),
+        }
+    }
+
+    /// Where the frame begins of a packet with such a number, in bytes from its buffer's beginning.
+    #[inline]
+    pub(crate) fn offset(&self, packet: u32) -> Option<usize> {
+        let offset = match self.stretch {
+            None => self.records.get(packet as usize)?.offset,
+            Some(_) => packet,
+        };
+        Some(offset as usize)
     }
 
     /// All packets with their captured bytes, in input order.

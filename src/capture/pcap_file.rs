@@ -112,13 +112,15 @@ impl PcapFormat {
                 break Some(Damage::FrameTooLong(captured));
             }
             let Some(next) = behind.get(captured as usize..) else { break None };
+            let fields = (fields.0, fields.1, captured, fields.3.max(captured));
             records.push(self.record(fields, bytes.len() - behind.len()));
             rest = next;
         };
         Walked { consumed: bytes.len() - rest.len(), damage }
     }
 
-    /// What a record's header says of the frame at `offset`.
+    /// What a record's header says of the frame at `offset`; its wire length is no less than what was
+    /// captured.
     #[inline(always)]
     fn record(
         &self,
@@ -131,29 +133,58 @@ impl PcapFormat {
             time: Timestamp(time),
             offset: offset as u32,
             captured,
-            wire_length: wire_length.max(captured),
+            wire_length,
             buffer: 0,
             link: self.link,
         }
     }
 }
 
+/// A pcap file as nearly all are: little-endian, with record headers of 16 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlainPcap(PcapFormat);
+
+impl PlainPcap {
+    /// Bytes of a record's header.
+    pub(super) const HEADER_BYTES: usize = 16;
+
+    /// `format`, if it is such a file's.
+    pub(super) fn of(format: PcapFormat) -> Option<PlainPcap> {
+        (!format.big_endian && format.record_header_bytes == Self::HEADER_BYTES)
+            .then_some(PlainPcap(format))
+    }
+
+    /// The record at `at` and its frame; none where it is not whole, or may be none.
+    #[inline(always)]
+    pub(super) fn step<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(Record, &'a [u8])> {
+        Steps::<false, { PlainPcap::HEADER_BYTES }>(&self.0).plain(bytes, at)
+    }
+}
+
 /// From record to record, as scouts go.
 struct Steps<'a, const BIG_ENDIAN: bool, const HEADER: usize>(&'a PcapFormat);
 
-impl<const BIG_ENDIAN: bool, const HEADER: usize> Gait for Steps<'_, BIG_ENDIAN, HEADER> {
+impl<const BIG_ENDIAN: bool, const HEADER: usize> Steps<'_, BIG_ENDIAN, HEADER> {
+    /// The record at `at` and its frame, as [`Gait::step`] wants one.
     #[inline(always)]
-    fn step(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
+    fn plain<'a>(&self, bytes: &'a [u8], at: usize) -> Option<(Record, &'a [u8])> {
         let (header, behind) = bytes.get(at..)?.split_first_chunk::<HEADER>()?;
         let fields = header_fields::<BIG_ENDIAN>(header.first_chunk()?);
         let (_, _, captured, wire_length) = fields;
         // Nobody captures more than there was; and zeros, of which there are many, are no record.
-        let is_one = captured.wrapping_sub(1) < FRAME_BYTES_MAX.min(wire_length);
-        if !is_one || captured as usize > behind.len() {
+        if captured.wrapping_sub(1) >= FRAME_BYTES_MAX.min(wire_length) {
             return None;
         }
-        let offset = at + HEADER;
-        Some((self.0.record(fields, offset), offset + captured as usize))
+        let frame = behind.get(..captured as usize)?;
+        Some((self.0.record(fields, at + HEADER), frame))
+    }
+}
+
+impl<const BIG_ENDIAN: bool, const HEADER: usize> Gait for Steps<'_, BIG_ENDIAN, HEADER> {
+    #[inline(always)]
+    fn step(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
+        let (record, frame) = self.plain(bytes, at)?;
+        Some((record, at + HEADER + frame.len()))
     }
 
     /// The upper bytes of the seconds, which stay the same for some minutes.

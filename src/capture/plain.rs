@@ -10,15 +10,21 @@ use std::sync::Arc;
 use super::buffer::Buffer;
 use super::format::Format;
 use super::map::Window;
+use super::pcap_file::PlainPcap;
 use super::scout::Scouts;
 use super::source::Progress;
-use super::{Damage, Record};
+use super::stretch::{Passed, Stretch};
+use super::{Damage, FRAME_BYTES_MAX, Record};
+use crate::flow::memory::LINE_BYTES;
 
 /// How much is mapped at once, in bytes: so much that the calls for it do not matter.
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 /// How much is listed at once, in bytes: what is looked at of so much stays in the level-2 cache, and
 /// there is so much for each scout that the search for its beginning does not matter.
 pub(crate) const LISTED_BYTES: usize = 512 * 1024;
+
+/// A record takes no more bytes than this on average where records stand close.
+const DENSE_BYTES: usize = 5 * LINE_BYTES / 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub(super) struct Plain {
     begin: u64,
     window: Option<Arc<Buffer>>,
     scouts: Scouts,
+    /// Whether the last records stood close.
+    are_dense: bool,
 }
 
 /// What was listed of a window.
@@ -48,7 +56,8 @@ impl Plain {
     pub(super) fn new(file: &File, progress: Arc<Progress>) -> io::Result<Plain> {
         let size = file.metadata()?.len();
         let file = file.try_clone()?;
-        Ok(Plain { file, progress, size, begin: 0, window: None, scouts: Scouts::default() })
+        let scouts = Scouts::default();
+        Ok(Plain { file, progress, size, begin: 0, window: None, scouts, are_dense: false })
     }
 
     /// Lists the records behind `offset`, where one begins, without copying them. `None` where the
@@ -114,7 +123,42 @@ impl Plain {
         if bytes == 0 && damage.is_none() {
             return None;
         }
+        self.are_dense = are_dense(bytes, records.len());
         Some(Listed { buffer, offset: offset + bytes as u64, damage })
+    }
+
+    /// The records of the next piece behind `offset`, where one begins, if they need not be listed.
+    pub(super) fn stretch(
+        &mut self,
+        format: &Format,
+        offset: u64,
+    ) -> Option<(Arc<Buffer>, Stretch)> {
+        let Format::Pcap(format) = format else { return None };
+        let format = PlainPcap::of(*format).filter(|_| self.are_dense)?;
+        let behind = self.begin + self.window.as_ref().map_or(0, |window| window.len() as u64);
+        // A record that the window cuts is no longer than this.
+        let may_be_cut = behind.saturating_sub(offset) < u64::from(FRAME_BYTES_MAX);
+        let found = self.stretch_in_window(format, offset);
+        if found.is_some() || !may_be_cut || !self.map(offset) {
+            return found;
+        }
+        self.stretch_in_window(format, offset)
+    }
+
+    fn stretch_in_window(&self, format: PlainPcap, offset: u64) -> Option<(Arc<Buffer>, Stretch)> {
+        let buffer = self.window.clone()?;
+        let start = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
+        let end = buffer.len().min(start + LISTED_BYTES);
+        // What is no plain record is listed, or is where the file ends.
+        format.step(&buffer, start)?;
+        Some((buffer, Stretch { format, range: start..end }))
+    }
+
+    /// The last stretch, behind `offset`, was gone through. Answers where the record behind it begins.
+    pub(super) fn pass(&mut self, offset: u64, passed: Passed) -> u64 {
+        let next = self.begin + passed.end as u64;
+        self.are_dense = are_dense((next - offset) as usize, passed.packets);
+        next
     }
 
     /// Counts bytes that were looked at instead of read.
@@ -127,4 +171,9 @@ impl Plain {
         self.window = None;
         self.file.seek(SeekFrom::Start(offset)).map(|_| ())
     }
+}
+
+/// Whether records stand so close that nearly every line of them is looked at, headers included.
+fn are_dense(bytes: usize, records: usize) -> bool {
+    bytes <= records * DENSE_BYTES
 }

@@ -13,6 +13,7 @@ use super::fingerprint::{Content, Sketch};
 use super::format::{Damage, Detected, Format, HEADER_BYTES, detect};
 use super::plain::{Listed, Plain};
 use super::source::Stream;
+use super::stretch::{Passed, Stretch};
 use super::{BLOCK_BYTES, Outcome, RECORD_BYTES_MAX, Record};
 
 /// A capture that is being read.
@@ -91,12 +92,35 @@ impl Reader {
             return None;
         };
         let Listed { buffer, offset, damage } = plain.list(format, self.offset, records)?;
-        // What was carried of the next record was read, and is mapped, too.
-        plain.add_progress((offset - self.offset).saturating_sub(self.carry.len() as u64));
-        self.carry.clear();
-        (self.offset, self.is_mapped, self.is_sketched) = (offset, true, false);
+        self.go_on_mapped(offset);
         self.ending = damage.map(|damage| self.damaged(damage));
         (!records.is_empty() || self.ending.is_some()).then_some(buffer)
+    }
+
+    /// The next packets of a file that is mapped, where they need not be listed. How far they were
+    /// taken is to be told to [`Reader::pass`].
+    pub(super) fn stretch(&mut self) -> Option<(Arc<Buffer>, Stretch)> {
+        if self.ending.is_some() {
+            return None;
+        }
+        self.plain.as_mut()?.stretch(self.format.as_ref()?, self.offset)
+    }
+
+    /// The last stretch was gone through.
+    pub(super) fn pass(&mut self, passed: Passed) {
+        if let Some(plain) = &mut self.plain {
+            let offset = plain.pass(self.offset, passed);
+            self.go_on_mapped(offset);
+        }
+    }
+
+    /// What stands before `offset` was taken out of the map.
+    fn go_on_mapped(&mut self, offset: u64) {
+        // What was carried of the next record was read, and is mapped, too.
+        let bytes = (offset - self.offset).saturating_sub(self.carry.len() as u64);
+        self.plain.iter().for_each(|plain| plain.add_progress(bytes));
+        self.carry.clear();
+        (self.offset, self.is_mapped, self.is_sketched) = (offset, true, false);
     }
 
     fn fill_copied(&mut self, buffer: &mut Vec<u8>, size: usize, records: &mut Vec<Record>) {

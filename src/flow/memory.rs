@@ -10,14 +10,20 @@ const LARGE_PAGE_BYTES: usize = 2 << 20;
 /// Asks for the cache line at `value`. Never faults, changes nothing.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
+    prefetch_at(std::ptr::from_ref(value).cast());
+}
+
+/// As [`prefetch`], of an address at which there need be nothing.
+#[inline(always)]
+pub(crate) fn prefetch_at(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint; any address is allowed, and this one is a valid reference.
+    // SAFETY: a prefetch is a hint; any address is allowed.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
+    let _ = address;
 }
 
 /// Asks the kernel to keep what `table` holds, or will hold, in large pages, where it is that large:

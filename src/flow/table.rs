@@ -5,7 +5,7 @@
 //! Slots lie in memory reserved once and touched as needed: nothing is copied when flows come.
 //! Assumes hashes are seeded (see `hash`). Knows nothing of what the flows carry.
 
-use super::memory::{in_large_pages, prefetch};
+use super::memory::{in_large_pages, prefetch, prefetch_at};
 use super::slot::{Cold, Hot, NONE, Side};
 use super::wheel::Wheel;
 use crate::packet::Packet;
@@ -96,9 +96,7 @@ impl FlowTable {
     #[inline]
     pub fn prefetch_index(&self, hash: u64) {
         let home = ((hash >> 32) as u32 >> self.shift) as usize;
-        if let Some(entry) = self.index.get(home) {
-            prefetch(entry);
-        }
+        prefetch_at(self.index.as_ptr().wrapping_add(home).cast());
     }
 
     /// A slot that probably holds the flow with this hash, already asked for; [`NONE`] if none.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{MergeGone, Outbox};
-use crate::capture::{self, Block, LISTED_BYTES, Record};
-use crate::flow::memory::{LINE_BYTES, prefetch};
+use crate::capture::{self, Block, LISTED_BYTES, Passed, Record};
+use crate::flow::memory::{LINE_BYTES, prefetch, prefetch_at};
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
 use crate::worker::clock::{SensorClock, TimeStep};
@@ -62,7 +62,8 @@ impl Walk {
         }
     }
 
-    /// Fills `block` with the next packets; none at the end of the input.
+    /// Fills `block` with the next packets, or with the way through them; none at the end of the input.
+    /// Of a way it is to be told by [`Walk::pass`] how far it was gone.
     pub(super) fn next(&mut self, block: &mut Block) -> Option<Place> {
         let tick = self.clock.now().and_then(|now| {
             let since = *self.ticked_at.get_or_insert(now);
@@ -75,6 +76,9 @@ impl Walk {
                 (self.tick - 1, now)
             })
         });
+        if self.held.is_empty() && self.run.next_stretch(block) {
+            return Some(Place { tick, of_tick: self.tick });
+        }
         if !self.next_block(block) {
             // The tick, where there is one, is that of the end.
             self.tick -= u64::from(tick.is_some());
@@ -82,6 +86,24 @@ impl Walk {
         }
         self.packets += block.records.len();
         Some(Place { tick, of_tick: self.tick })
+    }
+
+    /// The last block's way was gone.
+    pub(super) fn pass(&mut self, passed: Passed) {
+        self.packets += passed.packets;
+        self.run.pass(passed);
+    }
+
+    /// Decodes a block's packets and hands them on in order.
+    #[inline]
+    fn decode<'a>(&mut self, block: &'a Block, intake: &mut Intake, take: &mut impl Take<'a>) {
+        let Some(mut steps) = block.steps() else {
+            return decode_block(block, 0..block.records.len(), &mut self.clock, intake, take);
+        };
+        for (record, bytes) in &mut steps {
+            decode_record(&record, bytes, &mut self.clock, intake, take);
+        }
+        self.pass(steps.passed());
     }
 }
 
@@ -151,12 +173,6 @@ impl<'a> BlockFrames<'a> {
         }
     }
 
-    #[inline(always)]
-    pub(super) fn frame(&self, record: &Record) -> Frame<'a> {
-        let &Record { time, link, wire_length, .. } = record;
-        Frame { time, link, wire_length, bytes: self.bytes(record) }
-    }
-
     /// Asks for the beginning of a frame.
     #[inline(always)]
     pub(super) fn ask_for(&self, record: Option<&Record>) {
@@ -182,9 +198,12 @@ impl<'a> BlockFrames<'a> {
 
     /// Asks for what is decoded of a frame.
     #[inline(always)]
-    pub(super) fn ask_for_headers(&self, record: Option<&Record>) {
-        self.ask_from(record, 0);
-        self.ask_from(record, LINE_BYTES);
+    pub(super) fn ask_for_headers(&self, offset: Option<usize>) {
+        if let (Some(offset), Some(bytes)) = (offset, self.only) {
+            let frame = bytes.as_ptr().wrapping_add(offset);
+            prefetch_at(frame);
+            prefetch_at(frame.wrapping_add(LINE_BYTES));
+        }
     }
 
     #[inline(always)]
@@ -215,14 +234,31 @@ pub(super) fn decode_block<'a>(
         } else {
             frames.ask_for(records.get(at + FRAMES_AHEAD));
         }
-        if let Some(step) = clock.observe(record.time) {
-            intake.time_step();
-            take.step(step);
-        }
-        let sensor = clock.at_packet();
-        if intake.take(frames.frame(record), sensor, take.place()) {
-            take.item();
-        }
+        decode_record(record, frames.bytes(record), clock, intake, take);
+    }
+}
+
+/// A frame as it is decoded, of which these are the bytes.
+#[inline(always)]
+pub(super) fn frame<'a>(record: &Record, bytes: &'a [u8]) -> Frame<'a> {
+    let &Record { time, link, wire_length, .. } = record;
+    Frame { time, link, wire_length, bytes }
+}
+
+#[inline(always)]
+fn decode_record<'a>(
+    record: &Record,
+    bytes: &'a [u8],
+    clock: &mut SensorClock,
+    intake: &mut Intake,
+    take: &mut impl Take<'a>,
+) {
+    if let Some(step) = clock.observe(record.time) {
+        intake.time_step();
+        take.step(step);
+    }
+    if intake.take(frame(record, bytes), clock.at_packet(), take.place()) {
+        take.item();
     }
 }
 
@@ -286,7 +322,7 @@ pub(super) fn alone(
             return walk.run;
         }
         let mut batches = Batches::new(worker);
-        decode_block(&block, 0..block.records.len(), &mut walk.clock, &mut intake, &mut batches);
+        walk.decode(&block, &mut intake, &mut batches);
         batches.flush();
         if worker.is_part_full()
             && outbox.early(place.of_tick, worker.take_early_part(outbox.room())).is_err()

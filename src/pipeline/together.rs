@@ -6,23 +6,30 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::feed::{Batches, BlockFrames, FRAMES_AHEAD, Place, Take, Walk, send_end, send_tick};
+use super::feed::{
+    Batches, BlockFrames, FRAMES_AHEAD, Place, Take, Walk, frame, send_end, send_tick,
+};
 use super::{MergeGone, Outbox};
 use crate::capture::{self, Block, Record};
 use crate::decode::{self, Outcome};
 use crate::net::{Address, NetworkSet};
 use crate::packet::Packet;
 use crate::time::Timestamp;
-use crate::worker::clock::TimeStep;
+use crate::worker::clock::{SensorClock, TimeStep};
 use crate::worker::intake::Intake;
 use crate::worker::{Settings, Worker};
 
 /// Blocks on their way, for each worker: few, so that they stay in the level-2 caches.
 const BLOCKS_PER_WORKER: usize = 3;
+/// A worker reads on where fewer blocks than this wait for it.
+const BLOCKS_AHEAD: usize = 3;
+/// How long a worker waits for the others before it looks whether there is something to read.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How many frames ahead of the one that is decoded memory is asked for: many, since half of them and
 /// more were brought near for another worker.
 const LISTED_AHEAD: usize = 16;
@@ -46,28 +53,28 @@ impl Cursor {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner).walk.run
     }
 
-    /// Fills `lists` with the next block and its place. At the end of the input, `lists` is that.
-    fn take(&self, lists: &mut BlockLists) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lists.number = state.next;
-        let place = if state.ended { None } else { state.walk.next(&mut lists.block) };
+    /// Fills `lists` with the next block, its place and whose its packets are. At the end of the input,
+    /// `lists` is that. False where another worker is reading, who will hand out what it reads.
+    fn take(&self, lists: &mut BlockLists, settings: &Settings) -> bool {
+        let mut state = match self.0.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let State { walk, next, ended } = &mut *state;
+        lists.number = *next;
+        lists.clear();
+        let place = if *ended { None } else { walk.next(&mut lists.block) };
         lists.is_end = place.is_none();
-        state.ended |= lists.is_end;
-        lists.end_tick = state.walk.tick;
-        lists.end = state.walk.clock.now();
-        lists.sensor.clear();
-        lists.steps.clear();
-        let Some(place) = place else { return };
-        state.next += 1;
-        lists.place = place;
-        // Sensor time goes on behind this block before its packets are decoded.
-        lists.sensor.reserve(lists.block.records.len());
-        for (number, record) in lists.block.records.iter().enumerate() {
-            if let Some(step) = state.walk.clock.observe(record.time) {
-                lists.steps.push((number as u32, step));
-            }
-            lists.sensor.push(state.walk.clock.at_packet());
+        *ended |= lists.is_end;
+        lists.end_tick = walk.tick;
+        lists.end = walk.clock.now();
+        if let Some(place) = place {
+            *next += 1;
+            lists.place = place;
+            lists.share_out(walk, settings);
         }
+        true
     }
 }
 
@@ -77,22 +84,103 @@ pub(super) struct BlockLists {
     number: u64,
     block: Block,
     place: Place,
-    /// Sensor time when each of its packets came.
-    sensor: Vec<Timestamp>,
-    /// Time steps, each with the number of the packet behind it.
-    steps: Vec<(u32, TimeStep)>,
-    /// For each worker the numbers of the packets that it owns. They are not decoded yet: whoever does
-    /// that has them at hand when he counts them.
-    owners: Vec<Vec<u32>>,
+    /// For each worker the packets that it owns. They are not decoded yet: whoever does that has them
+    /// at hand when he counts them.
+    owners: Vec<Vec<Listed>>,
+    /// Time steps, each with how many packets of each worker stand before it.
+    steps: Vec<(TimeStep, Vec<usize>)>,
+    /// Sensor time at packets whose stamps are far behind it.
+    far_behind: Vec<(u32, Timestamp)>,
     is_end: bool,
     end_tick: u64,
     /// Sensor time at the end.
     end: Option<Timestamp>,
 }
 
+/// A packet: as little as there is to say, since another processor writes it than reads it.
+#[derive(Clone, Copy)]
+struct Listed {
+    /// See [`Block::record`].
+    record: u32,
+    /// How far its stamp is behind sensor time, in nanoseconds.
+    behind: u32,
+}
+
+/// In the place of what is behind too far: see `BlockLists::far_behind`.
+const FAR_BEHIND: u32 = u32::MAX;
+
+impl BlockLists {
+    /// Forgets whose packets were whose.
+    fn clear(&mut self) {
+        self.owners.iter_mut().for_each(Vec::clear);
+        self.steps.clear();
+        self.far_behind.clear();
+    }
+
+    /// Finds out who owns each packet of the block. Sensor time goes on behind the block before any of
+    /// them is decoded.
+    fn share_out(&mut self, walk: &mut Walk, settings: &Settings) {
+        let BlockLists { block, owners, steps, far_behind, .. } = self;
+        let frames = BlockFrames::new(block);
+        let mut shares = Shares { owners, steps, far_behind, settings };
+        if let Some(mut way) = block.steps() {
+            for (record, frame) in way.by_ref() {
+                shares.give(&mut walk.clock, record.offset, &record, frame);
+            }
+            walk.pass(way.passed());
+        } else {
+            for (number, record) in (0..).zip(&block.records) {
+                frames.ask_for(block.records.get(number as usize + FRAMES_AHEAD));
+                shares.give(&mut walk.clock, number, record, frames.bytes(record));
+            }
+        }
+    }
+
+    /// Sensor time when a packet with this stamp came.
+    #[inline]
+    fn sensor(&self, listed: &Listed, time: Timestamp) -> Timestamp {
+        match listed.behind {
+            FAR_BEHIND => self.far_behind(listed.record).unwrap_or(time),
+            behind => time.offset(behind.into()),
+        }
+    }
+
+    #[cold]
+    fn far_behind(&self, record: u32) -> Option<Timestamp> {
+        let place = self.far_behind.binary_search_by_key(&record, |&(record, _)| record).ok()?;
+        self.far_behind.get(place).map(|&(_, sensor)| sensor)
+    }
+}
+
+/// Where the packets of a block go.
+struct Shares<'a> {
+    owners: &'a mut [Vec<Listed>],
+    steps: &'a mut Vec<(TimeStep, Vec<usize>)>,
+    far_behind: &'a mut Vec<(u32, Timestamp)>,
+    settings: &'a Settings,
+}
+
+impl Shares<'_> {
+    #[inline(always)]
+    fn give(&mut self, clock: &mut SensorClock, number: u32, record: &Record, frame: &[u8]) {
+        if let Some(step) = clock.observe(record.time) {
+            self.steps.push((step, self.owners.iter().map(Vec::len).collect()));
+        }
+        let sensor = clock.at_packet();
+        let behind = u32::try_from(sensor.nanos_since(record.time)).unwrap_or(FAR_BEHIND);
+        if behind == FAR_BEHIND {
+            self.far_behind.push((number, sensor));
+        }
+        let workers = self.owners.len();
+        let owner = owner(record, frame, workers, self.settings);
+        if let Some(list) = self.owners.get_mut(owner) {
+            list.push(Listed { record: number, behind });
+        }
+    }
+}
+
 /// Blocks on their way between workers.
 pub(super) struct Lists {
-    workers: usize,
     to: Vec<Sender<Arc<BlockLists>>>,
     from: Vec<Receiver<Arc<BlockLists>>>,
     /// Blocks that nobody uses.
@@ -106,9 +194,10 @@ impl Lists {
         let (to, from) = (0..workers).map(|_| bounded(count + workers)).unzip();
         let idle = bounded(count);
         for _ in 0..count {
-            let _full = idle.0.try_send(Box::default());
+            let owners = (0..workers).map(|_| Vec::new()).collect();
+            let _full = idle.0.try_send(Box::new(BlockLists { owners, ..BlockLists::default() }));
         }
-        Lists { workers, to, from, idle }
+        Lists { to, from, idle }
     }
 
     pub(super) fn inboxes(&self) -> Vec<Receiver<Arc<BlockLists>>> {
@@ -148,7 +237,23 @@ pub(super) fn run(
     let mut next = 0;
     let mut reads = true;
     loop {
-        while let Some(mine) = waiting.remove(&next) {
+        for received in inbox.try_iter() {
+            keep(&mut waiting, received, lists);
+        }
+        // Who reads ahead lets nobody wait for what comes next.
+        if reads
+            && waiting.len() < BLOCKS_AHEAD
+            && let Ok(mut taken) = lists.idle.1.try_recv()
+        {
+            if cursor.take(&mut taken, &settings) {
+                reads = !taken.is_end;
+                taken.steps.iter().for_each(|_| intake.time_step());
+                lists.hand_out(*taken);
+                continue;
+            }
+            let _full = lists.idle.0.try_send(taken);
+        }
+        if let Some(mine) = waiting.remove(&next) {
             if mine.is_end {
                 send_end(worker, &mut intake, outbox, mine.end_tick, mine.end);
                 return;
@@ -158,34 +263,12 @@ pub(super) fn run(
             }
             lists.give_back(mine);
             next += 1;
-        }
-        // Nobody is to sleep, and be woken, who has something to do.
-        if let Ok(received) = inbox.try_recv() {
-            keep(&mut waiting, received, lists);
             continue;
         }
-        let idle = if reads { &lists.idle.1 } else { &crossbeam_channel::never() };
-        let mut taken = match idle.try_recv() {
-            Ok(taken) => taken,
-            Err(_) => select! {
-                recv(inbox) -> received => {
-                    let Ok(received) = received else { return };
-                    keep(&mut waiting, received, lists);
-                    continue;
-                }
-                recv(idle) -> taken => {
-                    let Ok(taken) = taken else { return };
-                    taken
-                }
-            },
-        };
-        cursor.take(&mut taken);
-        reads = !taken.is_end;
-        if reads {
-            taken.steps.iter().for_each(|_| intake.time_step());
-            share_out(&mut taken, lists.workers, &settings);
+        // Whoever reads now, or holds what is to be read into, hands something out before long.
+        if let Ok(received) = inbox.recv_timeout(PATIENCE) {
+            keep(&mut waiting, received, lists);
         }
-        lists.hand_out(*taken);
     }
 }
 
@@ -197,25 +280,15 @@ fn keep(waiting: &mut BTreeMap<u64, Arc<BlockLists>>, received: Arc<BlockLists>,
     }
 }
 
-/// Finds out who owns each packet of a block.
-fn share_out(taken: &mut BlockLists, workers: usize, settings: &Settings) {
-    let BlockLists { block, owners, .. } = taken;
-    owners.resize_with(workers, Vec::new);
-    owners.iter_mut().for_each(Vec::clear);
-    let frames = BlockFrames::new(block);
-    for (number, record) in block.records.iter().enumerate() {
-        frames.ask_for(block.records.get(number + FRAMES_AHEAD));
-        let looked = decode::addresses(record.link, frames.bytes(record));
-        let ends = looked.or_else(|| decoded_addresses(record, frames.bytes(record)));
-        // What is no packet has to be counted by somebody.
-        let owner = ends.map_or(0, |(source, destination)| {
-            let hash = settings.seed.pair(source, destination);
-            ((u128::from(hash) * workers as u128) >> 64) as usize
-        });
-        if let Some(list) = owners.get_mut(owner) {
-            list.push(number as u32);
-        }
-    }
+/// Who owns a packet.
+#[inline(always)]
+fn owner(record: &Record, frame: &[u8], workers: usize, settings: &Settings) -> usize {
+    let looked = decode::addresses(record.link, frame);
+    // What is no packet has to be counted by somebody.
+    looked.or_else(|| decoded_addresses(record, frame)).map_or(0, |(source, destination)| {
+        let hash = settings.seed.pair(source, destination);
+        ((u128::from(hash) * workers as u128) >> 64) as usize
+    })
 }
 
 /// The addresses of a packet that a look did not tell: of what is in a tunnel, in fragments or on
@@ -238,11 +311,13 @@ fn take_lists(
     }
     let Some(mut mine) = lists.owners.get(outbox.worker).map(Vec::as_slice) else { return Ok(()) };
     let mut batches = Batches::new(worker);
-    for &(record, step) in &lists.steps {
-        let (before, behind) = mine.split_at(mine.partition_point(|&number| number < record));
-        decode_listed(lists, before, intake, &mut batches);
-        batches.step(step);
-        mine = behind;
+    let mut before = 0;
+    for (step, packets) in &lists.steps {
+        let until = packets.get(outbox.worker).copied().unwrap_or(before);
+        let (now, behind) = mine.split_at_checked(until - before).unwrap_or((mine, &[]));
+        decode_listed(lists, now, intake, &mut batches);
+        batches.step(*step);
+        (mine, before) = (behind, until);
     }
     decode_listed(lists, mine, intake, &mut batches);
     batches.flush();
@@ -252,22 +327,20 @@ fn take_lists(
     Ok(())
 }
 
-/// Decodes the packets of a block that have these numbers.
+/// Decodes packets of a block.
 fn decode_listed<'a>(
     lists: &'a BlockLists,
-    numbers: &[u32],
+    packets: &[Listed],
     intake: &mut Intake,
     batches: &mut Batches<'a, '_>,
 ) {
-    let records = &lists.block.records;
     let frames = BlockFrames::new(&lists.block);
-    for (at, &number) in numbers.iter().enumerate() {
-        let later = numbers.get(at + LISTED_AHEAD);
-        frames.ask_for_headers(later.and_then(|&later| records.get(later as usize)));
-        if let Some(record) = records.get(number as usize)
-            && let Some(&sensor) = lists.sensor.get(number as usize)
-            && intake.take(frames.frame(record), sensor, batches.place())
-        {
+    for (at, listed) in packets.iter().enumerate() {
+        let later = packets.get(at + LISTED_AHEAD);
+        frames.ask_for_headers(later.and_then(|later| lists.block.offset(later.record)));
+        let Some(record) = lists.block.record(listed.record) else { continue };
+        let sensor = lists.sensor(listed, record.time);
+        if intake.take(frame(&record, frames.bytes(&record)), sensor, batches.place()) {
             batches.item();
         }
     }

@@ -37,7 +37,7 @@ pub struct Intake {
     minute: Minute,
     minute_start: i64,
     hour: Hour,
-    sums: IntakeSums,
+    sums: Running,
     part: Part,
 }
 
@@ -52,7 +52,7 @@ impl Intake {
             minute,
             minute_start: 0,
             hour,
-            sums: nothing(hour),
+            sums: Running::default(),
             part: Part::default(),
         }
     }
@@ -78,7 +78,7 @@ impl Intake {
             return false;
         }
         let bytes = u64::from(packet.bytes);
-        self.count(frame.time, bytes);
+        self.count(frame.time);
         self.sums.ip_bytes += bytes;
         item.time = frame.time;
         item.sensor = sensor;
@@ -108,21 +108,28 @@ impl Intake {
 
     /// Counts what stands around a packet.
     fn count_outer(&mut self, bytes: u64) {
-        self.sums.total_bytes += bytes;
         self.sums.ip_bytes += bytes;
         self.part.books.add(self.hour, Bucket::Encapsulation, 0, bytes);
     }
 
-    #[inline]
-    fn count(&mut self, time: Timestamp, bytes: u64) {
-        let sums = &mut self.sums;
-        sums.packets += 1;
-        sums.total_bytes += bytes;
-        // Stamps hardly ever go back.
-        if time < sums.first_seen {
-            sums.first_seen = time;
+    #[inline(always)]
+    fn count(&mut self, time: Timestamp) {
+        self.sums.packets += 1;
+        if time < self.sums.last_seen {
+            self.count_early(time);
+        } else {
+            self.sums.last_seen = time;
         }
-        sums.last_seen = sums.last_seen.max(time);
+    }
+
+    /// The first packet, or one whose stamp goes back, which stamps hardly ever do.
+    #[cold]
+    fn count_early(&mut self, time: Timestamp) {
+        let sums = &mut self.sums;
+        if sums.packets == 1 {
+            sums.last_seen = time;
+        }
+        sums.first_seen = sums.first_seen.min(time);
     }
 
     /// Decodes what is not of the most common kind. Of what is no IP packet, the books are kept here.
@@ -160,7 +167,8 @@ impl Intake {
                 (Bucket::Undecodable, bytes)
             }
         };
-        self.count(time, u64::from(bytes));
+        self.count(time);
+        self.sums.other_bytes += u64::from(bytes);
         self.part.books.add(self.hour, bucket, 0, u64::from(bytes));
         false
     }
@@ -173,29 +181,39 @@ impl Intake {
         if hour != self.hour {
             self.store_sums();
             self.hour = hour;
-            self.sums = nothing(hour);
         }
     }
 
     /// Adds the running sums to those of their hour.
     fn store_sums(&mut self) {
-        let sums = std::mem::replace(&mut self.sums, nothing(self.hour));
-        if sums.packets == 0 {
+        let Running { packets, ip_bytes, other_bytes, first_seen, last_seen } =
+            std::mem::take(&mut self.sums);
+        if packets == 0 {
             return;
         }
-        self.part.counters.add(Counter::Packets, sums.packets);
-        let known = self.part.intake.entry(sums.hour);
+        let (hour, total_bytes) = (self.hour, ip_bytes + other_bytes);
+        let sums = IntakeSums { hour, packets, total_bytes, ip_bytes, first_seen, last_seen };
+        self.part.counters.add(Counter::Packets, packets);
+        let known = self.part.intake.entry(hour);
         known.and_modify(|known| known.merge(&sums)).or_insert(sums);
     }
 }
 
-fn nothing(hour: Hour) -> IntakeSums {
-    IntakeSums {
-        hour,
-        packets: 0,
-        total_bytes: 0,
-        ip_bytes: 0,
-        first_seen: Timestamp::MAX,
-        last_seen: Timestamp::MIN,
+/// What came in within an hour since it was stored last.
+#[derive(Debug)]
+struct Running {
+    packets: u64,
+    ip_bytes: u64,
+    /// Bytes of what is no IP packet.
+    other_bytes: u64,
+    /// Both `MAX` while there are no packets.
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+}
+
+impl Default for Running {
+    fn default() -> Running {
+        let (first_seen, last_seen) = (Timestamp::MAX, Timestamp::MAX);
+        Running { packets: 0, ip_bytes: 0, other_bytes: 0, first_seen, last_seen }
     }
 }

@@ -32,12 +32,10 @@ pub const QUIC_VERSIONS_MAX: usize = 32;
 /// Clients and link addresses in a part: as many as a table of 2^16 places has room for.
 pub const HINTS_MAX: usize = 7 << 13;
 
-/// Entries that a part keeps room for, however few it had.
-const ROOM_MIN: usize = 1024;
 /// Bytes of room that a part keeps.
 pub const ROOM_BYTES_MAX: usize = 8 << 20;
 /// Rows and steps that a part has room for from the beginning.
-const ROOM: usize = 32_768;
+const ROOM: usize = 8_192;
 /// Steps of flows in a part; one with more is sent early.
 pub const STEPS_MAX: usize = 262_144;
 /// Memory of what all parts of a tick hold beside what [`Allowance`] counts: names, who was shown on
@@ -188,7 +186,7 @@ impl Part {
 /// `left`.
 pub(super) fn emptied<T>(mut entries: Vec<T>, left: &mut usize) -> Vec<T> {
     let bytes = entries.capacity() * size_of::<T>();
-    if entries.capacity() > 4 * entries.len().max(ROOM_MIN) || bytes > *left {
+    if entries.capacity() > 4 * entries.len().max(ROOM) || bytes > *left {
         return Vec::new();
     }
     *left -= bytes;

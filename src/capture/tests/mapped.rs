@@ -10,7 +10,7 @@ use super::write::{KINDS, Kind, Sample, Writer, read, write};
 use crate::capture::buffer::Buffer;
 use crate::capture::format::{Detected, detect};
 use crate::capture::scout::Scouts;
-use crate::capture::{Block, Damage, Filter, Outcome, Plan, Run};
+use crate::capture::{Block, Damage, Filter, Outcome, Plan, Record, Run};
 use crate::packet::LinkType;
 use crate::time::Timestamp;
 
@@ -43,6 +43,25 @@ fn open(bytes: &[u8]) -> (tempfile::NamedTempFile, Run) {
 
 fn is_mapped(block: &Block) -> bool {
     block.buffers.iter().any(|buffer| matches!(**buffer, Buffer::Mapped(_)))
+}
+
+/// As [`Run::next_block`], of packets that need not be listed too: they are listed here.
+fn next(run: &mut Run, block: &mut Block) -> bool {
+    if !run.next_stretch(block) {
+        return run.next_block(block);
+    }
+    assert!(block.records.is_empty());
+    let mut way = block.steps().unwrap();
+    let records: Vec<Record> = way.by_ref().map(|(record, _)| record).collect();
+    let passed = way.passed();
+    for record in &records {
+        assert_eq!(block.record(record.offset).as_ref(), Some(record));
+        assert_eq!(block.offset(record.offset), Some(record.offset as usize));
+    }
+    run.pass(passed);
+    assert_eq!(passed.packets, records.len());
+    block.records = records;
+    true
 }
 
 /// Whether the block's packets are the next ones of `samples`, which goes on behind them.
@@ -87,6 +106,76 @@ fn packets_of_all_lengths_are_seen_where_they_are_mapped() {
         let [read] = run.files() else { panic!() };
         assert_eq!(read.outcome, Outcome::Whole);
         assert_eq!(run.progress().bytes_read(), written.bytes.len() as u64);
+    }
+}
+
+#[test]
+fn packets_that_stand_close_are_seen_without_a_list() {
+    let lengths = [90, 800, 60, 70];
+    let parts = lengths.iter().zip(0..).map(|(&length, number)| {
+        let seconds = 1_700_000_000 + number * 100_000;
+        let mut samples = packets(seconds, 9 * MEBIBYTE, length);
+        // Where there are odd ones among them, lists are made again and again.
+        samples.retain(|sample| {
+            let is_odd =
+                sample.frame.is_empty() || sample.frame.len() > sample.wire_length as usize;
+            number < 2 || !is_odd
+        });
+        samples
+    });
+    let samples: Vec<Sample> = parts.flatten().collect();
+    for (kind, big_endian, has_stretches) in [
+        (Kind::PcapMicros, false, true),
+        (Kind::PcapNanos, false, true),
+        (Kind::PcapNanos, true, false),
+        (Kind::PcapModified, false, false),
+        (Kind::PcapngEnhanced, false, false),
+    ] {
+        let written = write(kind, big_endian, &samples);
+        let (_file, mut run) = open(&written.bytes);
+        let (mut block, mut expected) = (Block::default(), samples.iter());
+        let (mut unlisted, mut number) = (0, 0);
+        while next(&mut run, &mut block) {
+            check(&block, &mut expected);
+            assert_eq!(std::mem::replace(&mut number, block.number + 1), block.number);
+            unlisted += block.stretch.as_ref().map_or(0, |_| block.records.len());
+        }
+        assert_eq!(expected.next(), None);
+        assert_eq!(unlisted > samples.len() / 3, has_stretches, "{kind:?}: {unlisted}");
+        let [read] = run.files() else { panic!() };
+        assert_eq!((&read.outcome, read.packets), (&Outcome::Whole, samples.len() as u64));
+        assert_eq!(run.progress().bytes_read(), written.bytes.len() as u64);
+        assert_eq!(run.progress().packets(), samples.len() as u64);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn damaged_packets_that_stand_close_end_a_file_as_listed_ones_do(
+        length in 20_usize..200,
+        damage in vec((any::<Index>(), any::<u8>()), 0..9),
+    ) {
+        let mut written =
+            write(Kind::PcapMicros, false, &packets(1_700_000_000, 6 * MEBIBYTE, length));
+        for (place, value) in damage {
+            let place = 24 + place.index(written.bytes.len() - 24);
+            written.bytes[place] = value;
+        }
+        let read = |next: fn(&mut Run, &mut Block) -> bool| {
+            let (_file, mut run) = open(&written.bytes);
+            let (mut block, mut found) = (Block::default(), Vec::new());
+            while next(&mut run, &mut block) {
+                let frames = block.frames();
+                found.extend(frames.map(|(record, frame)| (record.time, frame.to_vec())));
+            }
+            let file = &run.files()[0];
+            (found, file.outcome.clone(), file.packets)
+        };
+        let (unlisted, listed) = (read(next), read(Run::next_block));
+        prop_assert_eq!(unlisted.0.len(), listed.0.len());
+        prop_assert!(unlisted.0 == listed.0);
+        prop_assert_eq!((unlisted.1, unlisted.2), (listed.1, listed.2));
     }
 }
 
@@ -209,13 +298,13 @@ fn damage_in_a_mapped_part_is_told_with_its_place() {
 
 #[test]
 fn a_file_that_becomes_shorter_ends_there_and_one_that_grows_is_read_on() {
-    let samples = packets(1_700_000_000, 24 * MEBIBYTE, 1_000);
-    let written = write(Kind::PcapNanos, false, &samples);
-    for begin_anew in [true, false] {
+    for (length, begin_anew) in [(1_000, true), (1_000, false), (90, true), (90, false)] {
+        let samples = packets(1_700_000_000, 24 * MEBIBYTE, length);
+        let written = write(Kind::PcapNanos, false, &samples);
         let (file, mut run) = open(&written.bytes);
         let (mut block, mut expected) = (Block::default(), samples.iter());
         for _ in 0..6 {
-            assert!(run.next_block(&mut block));
+            assert!(next(&mut run, &mut block));
             check(&block, &mut expected);
         }
         assert!(is_mapped(&block));
@@ -223,7 +312,7 @@ fn a_file_that_becomes_shorter_ends_there_and_one_that_grows_is_read_on() {
         let length = if begin_anew { 0 } else { written.ends[seen + 50] as u64 + 3 };
         File::options().write(true).open(&file).unwrap().set_len(length).unwrap();
         let mut packets = seen;
-        while run.next_block(&mut block) {
+        while next(&mut run, &mut block) {
             packets += block.records.len();
             // Nothing is made up: no packets of zeros.
             assert!(block.records.iter().all(|record| record.time > Timestamp(0)));
@@ -232,6 +321,8 @@ fn a_file_that_becomes_shorter_ends_there_and_one_that_grows_is_read_on() {
         let is_damaged = matches!(outcome, Outcome::Damaged { .. } | Outcome::Whole);
         assert!(is_damaged && packets < samples.len(), "{outcome:?} after {packets}");
     }
+    let samples = packets(1_700_000_000, 24 * MEBIBYTE, 1_000);
+    let written = write(Kind::PcapNanos, false, &samples);
     let (half, rest) = written.bytes.split_at(written.ends[samples.len() / 2]);
     let (file, mut run) = open(half);
     let (mut block, mut expected) = (Block::default(), samples.iter());
