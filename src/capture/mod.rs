@@ -3,8 +3,8 @@
 //! [`Plan::survey`] finds the files, takes their fingerprints and first stamps and puts them in
 //! order; [`Plan::open`] makes a [`Run`] of them, whose [`Run::next_block`] fills one [`Block`]
 //! after the other. A block is one or more large buffers, filled by `read` or stretches of the file
-//! itself, and a list of [`Record`]s that say where in them each frame lies: no packet is copied on
-//! its own, and once warm nothing is allocated for one.
+//! itself, and a list of [`Record`]s that say where in them each frame lies, or the way from one to the
+//! next: no packet is copied on its own, and once warm nothing is allocated for one.
 //!
 //! Assumes nothing about the bytes: a hostile file costs bounded memory and is named with the
 //! offset at which it stops making sense; what stood before is kept.
@@ -45,7 +45,7 @@ pub use filter::{Filter, FilterError};
 pub use fingerprint::{Content, Fingerprint, fingerprint};
 pub use format::{Damage, NotACapture};
 pub use merge::{OPEN_FILES_MAX, Run};
-pub(crate) use plain::LISTED_BYTES;
+pub(crate) use plain::{DENSE_BYTES, LISTED_BYTES};
 pub use plan::{CaptureFile, Outcome, Plan, PlanError};
 pub use source::Progress;
 use stretch::Stretch;

@@ -1,7 +1,7 @@
 //! A regular file that is not compressed, and the stretch of it that is mapped.
 //!
-//! What is mapped is not copied. Of long packets most bytes are looked at by nobody; and of short
-//! ones, of which nearly all are, scouts ask for the next ones while `read` would wait for each.
+//! What is mapped is not copied. Of long packets most bytes are looked at by nobody, and scouts find
+//! out which are; of short ones nearly all are, and nobody has to list them.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -23,8 +23,9 @@ const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 /// there is so much for each scout that the search for its beginning does not matter.
 pub(crate) const LISTED_BYTES: usize = 512 * 1024;
 
-/// A record takes no more bytes than this on average where records stand close.
-const DENSE_BYTES: usize = 5 * LINE_BYTES / 2;
+/// Where a record takes no more bytes than this on average, nearly every line of its file is looked
+/// at, record headers included.
+pub(crate) const DENSE_BYTES: usize = 5 * LINE_BYTES / 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl Plain {
     }
 }
 
-/// Whether records stand so close that nearly every line of them is looked at, headers included.
+/// Whether records stand close: see [`DENSE_BYTES`].
 fn are_dense(bytes: usize, records: usize) -> bool {
     bytes <= records * DENSE_BYTES
 }

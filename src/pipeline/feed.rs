@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{MergeGone, Outbox};
-use crate::capture::{self, Block, LISTED_BYTES, Passed, Record};
+use crate::capture::{self, Block, DENSE_BYTES, LISTED_BYTES, Passed, Record};
 use crate::flow::memory::{LINE_BYTES, prefetch, prefetch_at};
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
@@ -19,9 +19,6 @@ use crate::worker::{BATCH, Item, Settings, Worker};
 const PACKETS_PER_TICK: usize = 1 << 19;
 /// Bytes that are held to see whether there are copies among their packets.
 const SAMPLE_BYTES_MAX: usize = 64 << 20;
-/// Where a record takes no more bytes than this on average, nearly every line of its file is looked
-/// at, record headers included.
-const DENSE_BYTES: usize = 5 * LINE_BYTES / 2;
 /// How many frames ahead of the one that is decoded memory is asked for.
 pub(super) const FRAMES_AHEAD: usize = 4;
 
