@@ -25,9 +25,9 @@ use crate::worker::intake::Intake;
 use crate::worker::{Settings, Worker};
 
 /// Blocks on their way, for each worker: few, so that they stay in the level-2 caches.
-const BLOCKS_PER_WORKER: usize = 3;
+const BLOCKS_PER_WORKER: usize = 5;
 /// A worker reads on where fewer blocks than this wait for it.
-const BLOCKS_AHEAD: usize = 3;
+const BLOCKS_AHEAD: usize = 5;
 /// How long a worker waits for the others before it looks whether there is something to read.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How many frames ahead of the one that is decoded memory is asked for: many, since half of them and
