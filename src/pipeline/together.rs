@@ -6,6 +6,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -185,6 +186,19 @@ pub(super) struct Lists {
     from: Vec<Receiver<Arc<BlockLists>>>,
     /// Blocks that nobody uses.
     idle: (Sender<Box<BlockLists>>, Receiver<Box<BlockLists>>),
+    /// A worker has left before the end, with the blocks that were in his hands.
+    is_left: AtomicBool,
+}
+
+/// Tells the others where a worker leaves before the end: they would wait for his blocks.
+struct Leave<'a>(Option<&'a Lists>);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if let Some(lists) = self.0 {
+            lists.is_left.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Lists {
@@ -197,7 +211,7 @@ impl Lists {
             let owners = (0..workers).map(|_| Vec::new()).collect();
             let _full = idle.0.try_send(Box::new(BlockLists { owners, ..BlockLists::default() }));
         }
-        Lists { to, from, idle }
+        Lists { to, from, idle, is_left: AtomicBool::new(false) }
     }
 
     pub(super) fn inboxes(&self) -> Vec<Receiver<Arc<BlockLists>>> {
@@ -236,7 +250,8 @@ pub(super) fn run(
     let mut waiting: BTreeMap<u64, Arc<BlockLists>> = BTreeMap::new();
     let mut next = 0;
     let mut reads = true;
-    loop {
+    let mut leave = Leave(Some(lists));
+    while !lists.is_left.load(Ordering::Relaxed) {
         for received in inbox.try_iter() {
             keep(&mut waiting, received, lists);
         }
@@ -255,6 +270,7 @@ pub(super) fn run(
         }
         if let Some(mine) = waiting.remove(&next) {
             if mine.is_end {
+                leave.0 = None;
                 send_end(worker, &mut intake, outbox, mine.end_tick, mine.end);
                 return;
             }
