@@ -237,11 +237,11 @@ mod tests {
             what: Trait::TimeToLive,
             value,
         };
-        let all = || (0..8).flat_map(|client| [64, 128].map(|value| (client, value)));
+        let all = || (0..200).flat_map(|client| [64, 128].map(|value| (client, value)));
         assert!(all().all(|(client, value)| told.is_news(seen(client, 0, value))));
-        // Two in one place take it from one another, and nothing else.
+        // Two in one place take it from one another, which one in eight do, and few of two addresses.
         let again = all().filter(|&(client, value)| told.is_news(seen(client, 0, value)));
-        assert!(again.count() < 8);
+        assert!(again.count() < 150);
         assert!(told.is_news(seen(0, 60, 64)));
         assert!(!told.is_news(seen(0, 60, 64)));
     }
