@@ -53,7 +53,7 @@ pub(super) struct Targets {
     times: Option<usize>,
 }
 
-/// What targets were before they were [forgotten](Targets::forget), by number.
+/// What targets were before they were forgotten, by number.
 pub struct Forgotten {
     pub(super) targets: Vec<Target>,
     pub(super) grounds: HashMap<TargetNumber, Grounds<TargetNumber>, RandomState>,

@@ -19,7 +19,7 @@ use super::{MergeGone, Outbox};
 use crate::capture::{self, Block, Record};
 use crate::decode::{self, Outcome};
 use crate::net::{Address, NetworkSet};
-use crate::packet::Packet;
+use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 use crate::worker::clock::{SensorClock, TimeStep};
 use crate::worker::intake::Intake;
@@ -94,7 +94,7 @@ pub(super) struct BlockLists {
     far_behind: Vec<(u32, Timestamp)>,
     is_end: bool,
     end_tick: u64,
-    /// Sensor time at the end.
+    /// Sensor time before the block, and at the end.
     end: Option<Timestamp>,
 }
 
@@ -135,6 +135,15 @@ impl BlockLists {
                 shares.give(&mut walk.clock, number, record, frames.bytes(record));
             }
         }
+    }
+
+    /// In the place of a packet that was there when it was listed: its file became shorter. It is
+    /// counted, though nothing else is known of it any more.
+    #[cold]
+    fn gone(&self) -> Record {
+        let time = self.end.unwrap_or_default();
+        let link = LinkType::ETHERNET;
+        Record { time, offset: 0, captured: 0, wire_length: 0, buffer: 0, link }
     }
 
     /// Sensor time when a packet with this stamp came.
@@ -354,10 +363,64 @@ fn decode_listed<'a>(
     for (at, listed) in packets.iter().enumerate() {
         let later = packets.get(at + LISTED_AHEAD);
         frames.ask_for_headers(later.and_then(|later| lists.block.offset(later.record)));
-        let Some(record) = lists.block.record(listed.record) else { continue };
+        let record = lists.block.record(listed.record).unwrap_or_else(|| lists.gone());
         let sensor = lists.sensor(listed, record.time);
         if intake.take(frame(&record, frames.bytes(&record)), sensor, batches.place()) {
             batches.item();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::capture::{Filter, Plan};
+    use crate::stats::Counter;
+    use crate::worker::part::Part;
+
+    #[test]
+    fn packets_whose_file_becomes_shorter_once_they_are_listed_are_counted() {
+        let mut bytes =
+            b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x01\0\0\0".to_vec();
+        for number in 0..120_000_u32 {
+            for field in [1_700_000_000 + number / 1_000, 0, 60, 60] {
+                bytes.extend(field.to_le_bytes());
+            }
+            bytes.extend([number as u8; 60]);
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, &bytes).unwrap();
+        let run = Plan::survey(&[file.path().into()]).unwrap().open(Filter::default()).unwrap();
+        let mut walk = Walk::new(run, VecDeque::new());
+        let owners = vec![Vec::new(), Vec::new()];
+        let mut lists = BlockLists { owners, ..BlockLists::default() };
+        let settings = Arc::new(Settings::default());
+        let (mut packets, mut unlisted) = (0, 0);
+        let mut worker = Worker::new(Arc::clone(&settings));
+        let mut intake = Intake::new(Arc::clone(&settings), None);
+        loop {
+            lists.end = walk.clock.now();
+            if walk.next(&mut lists.block).is_none() {
+                break;
+            }
+            lists.clear();
+            lists.share_out(&mut walk, &settings);
+            let listed: usize = lists.owners.iter().map(Vec::len).sum();
+            packets += listed;
+            if lists.block.steps().is_some() {
+                unlisted += listed;
+                File::options().write(true).open(&file).unwrap().set_len(24).unwrap();
+            }
+            let mut batches = Batches::new(&mut worker);
+            for mine in &lists.owners {
+                decode_listed(&lists, mine, &mut intake, &mut batches);
+            }
+            batches.flush();
+        }
+        assert!(unlisted > 1_000 && packets < 120_000, "{unlisted} of {packets}");
+        let part: Part = intake.take_part();
+        assert_eq!(part.counters.value(Counter::Packets), packets as u64);
     }
 }

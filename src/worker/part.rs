@@ -38,7 +38,7 @@ pub const ROOM_BYTES_MAX: usize = 8 << 20;
 const ROOM: usize = 8_192;
 /// Steps of flows in a part; one with more is sent early.
 pub const STEPS_MAX: usize = 262_144;
-/// Memory of what all parts of a tick hold beside what [`Allowance`] counts: names, who was shown on
+/// Memory of what all parts of a tick hold beside what the allowance counts: names, who was shown on
 /// the link, and books by hour, in two parts.
 pub const BESIDE_BYTES_MAX: usize = NAMES_BYTES_MAX
     + 2 * NAMES_MAX * size_of::<u32>()
