@@ -166,7 +166,8 @@ impl Worker {
 
     /// SYN, FIN or RST.
     #[cold]
-    pub(super) fn tcp_event(&mut self, flow: FlowId, side: Side, packet: &Packet) {
+    pub(super) fn tcp_event(&mut self, flow: FlowId, side: Side, item: &Item<'_>) {
+        let packet = &item.packet;
         let (hot, cold) = self.table.both(flow);
         let mut client = None;
         if packet.flags.has(TcpFlags::SYN) {
@@ -190,6 +191,10 @@ impl Worker {
             hot.patience = Patience::Closed;
         }
         if let Some(client) = client {
+            // What was due before stays as it was, whether the wheel has looked at the flow or not.
+            if self.has_waited(flow, item.sensor) {
+                self.decide(flow);
+            }
             self.set_client(flow, client);
         }
     }

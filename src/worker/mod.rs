@@ -408,7 +408,7 @@ impl Worker {
             self.turn(flow, side, item);
         }
         if packet.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0 {
-            self.tcp_event(flow, side, packet);
+            self.tcp_event(flow, side, item);
         }
         if Gaps::follows(packet) && !self.gaps.segment(flow, side, packet) {
             self.count_event(Counter::HintDropped);
