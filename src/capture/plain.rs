@@ -137,7 +137,8 @@ impl Plain {
         let Format::Pcap(format) = format else { return None };
         let format = PlainPcap::of(*format).filter(|_| self.are_dense)?;
         let behind = self.begin + self.window.as_ref().map_or(0, |window| window.len() as u64);
-        // A record that the window cuts is no longer than this.
+        // The frame of a record that the window cuts is no longer than this. What is odd elsewhere does not
+        // have the rest of a window mapped anew each time.
         let may_be_cut = behind.saturating_sub(offset) < u64::from(FRAME_BYTES_MAX);
         let found = self.stretch_in_window(format, offset);
         if found.is_some() || !may_be_cut || !self.map(offset) {

@@ -87,7 +87,7 @@ pub(super) struct BlockLists {
     place: Place,
     /// For each worker the packets that it owns. They are not decoded yet: whoever does that has them
     /// at hand when he counts them.
-    owners: Vec<Vec<Listed>>,
+    owners: Vec<Vec<Share>>,
     /// Time steps, each with how many packets of each worker stand before it.
     steps: Vec<(TimeStep, Vec<usize>)>,
     /// Sensor time at packets whose stamps are far behind it.
@@ -100,7 +100,7 @@ pub(super) struct BlockLists {
 
 /// A packet: as little as there is to say, since another processor writes it than reads it.
 #[derive(Clone, Copy)]
-struct Listed {
+struct Share {
     /// See [`Block::record`].
     record: u32,
     /// How far its stamp is behind sensor time, in nanoseconds.
@@ -148,7 +148,7 @@ impl BlockLists {
 
     /// Sensor time when a packet with this stamp came.
     #[inline]
-    fn sensor(&self, listed: &Listed, time: Timestamp) -> Timestamp {
+    fn sensor(&self, listed: &Share, time: Timestamp) -> Timestamp {
         match listed.behind {
             FAR_BEHIND => self.far_behind(listed.record).unwrap_or(time),
             behind => time.offset(behind.into()),
@@ -164,7 +164,7 @@ impl BlockLists {
 
 /// Where the packets of a block go.
 struct Shares<'a> {
-    owners: &'a mut [Vec<Listed>],
+    owners: &'a mut [Vec<Share>],
     steps: &'a mut Vec<(TimeStep, Vec<usize>)>,
     far_behind: &'a mut Vec<(u32, Timestamp)>,
     settings: &'a Settings,
@@ -184,7 +184,7 @@ impl Shares<'_> {
         let workers = self.owners.len();
         let owner = owner(record, frame, workers, self.settings);
         if let Some(list) = self.owners.get_mut(owner) {
-            list.push(Listed { record: number, behind });
+            list.push(Share { record: number, behind });
         }
     }
 }
@@ -355,7 +355,7 @@ fn take_lists(
 /// Decodes packets of a block.
 fn decode_listed<'a>(
     lists: &'a BlockLists,
-    packets: &[Listed],
+    packets: &[Share],
     intake: &mut Intake,
     batches: &mut Batches<'a, '_>,
 ) {
