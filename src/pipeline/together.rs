@@ -148,9 +148,9 @@ impl BlockLists {
 
     /// Sensor time when a packet with this stamp came.
     #[inline]
-    fn sensor(&self, listed: &Share, time: Timestamp) -> Timestamp {
-        match listed.behind {
-            FAR_BEHIND => self.far_behind(listed.record).unwrap_or(time),
+    fn sensor(&self, share: &Share, time: Timestamp) -> Timestamp {
+        match share.behind {
+            FAR_BEHIND => self.far_behind(share.record).unwrap_or(time),
             behind => time.offset(behind.into()),
         }
     }
@@ -360,11 +360,11 @@ fn decode_listed<'a>(
     batches: &mut Batches<'a, '_>,
 ) {
     let frames = BlockFrames::new(&lists.block);
-    for (at, listed) in packets.iter().enumerate() {
+    for (at, share) in packets.iter().enumerate() {
         let later = packets.get(at + LISTED_AHEAD);
         frames.ask_for_headers(later.and_then(|later| lists.block.offset(later.record)));
-        let record = lists.block.record(listed.record).unwrap_or_else(|| lists.gone());
-        let sensor = lists.sensor(listed, record.time);
+        let record = lists.block.record(share.record).unwrap_or_else(|| lists.gone());
+        let sensor = lists.sensor(share, record.time);
         if intake.take(frame(&record, frames.bytes(&record)), sensor, batches.place()) {
             batches.item();
         }

@@ -192,9 +192,7 @@ impl Worker {
         }
         if let Some(client) = client {
             // What was due before stays as it was, whether the wheel has looked at the flow or not.
-            if self.has_waited(flow, item.sensor) {
-                self.decide(flow);
-            }
+            self.stop_waiting(flow, item.sensor);
             self.set_client(flow, client);
         }
     }
@@ -494,9 +492,7 @@ impl Worker {
         let hot = self.table.hot(flow);
         let silent_until = hot.last_seen.offset(hot.patience.nanos());
         let ended = self.sensor.min(silent_until);
-        if self.has_waited(flow, ended) {
-            self.decide(flow);
-        }
+        self.stop_waiting(flow, ended);
         self.finish_inspection(flow);
         self.decide(flow);
         let cold_told = self.table.cold(flow).told;
@@ -569,9 +565,7 @@ impl Worker {
         if hot.minute < now.minute() {
             self.hand_on(flow);
         }
-        if self.has_waited(flow, now) {
-            self.decide(flow);
-        }
+        self.stop_waiting(flow, now);
         let hot = self.table.hot(flow);
         let over = hot.last_seen.seconds().saturating_add(hot.patience.seconds() + 1);
         let soon = now.seconds().saturating_add(HAND_ON_SECONDS);
