@@ -37,13 +37,18 @@ impl Worker {
         let due = item.sensor.seconds() + hot.patience.seconds().min(HAND_ON_SECONDS) + 1;
         let flow = self.table.insert(item.hash, hot, cold);
         self.table.schedule(flow, due);
+        self.note_beginning(flow, item);
+        flow
+    }
+
+    /// Notes what the first packet of a flow tells, whether the flow got a slot or another's.
+    fn note_beginning(&mut self, flow: FlowId, item: &Item<'_>) {
         self.note_link(flow, &item.packet, item.frame);
         self.note_opening(item);
         self.note_neighbour(item);
         if item.packet.protocol == protocol::IPCOMP {
             self.count_event(Counter::IpcompOpaque);
         }
-        flow
     }
 
     /// Ends the flows nearest their time-out: several, whose memory is asked for together.
@@ -107,6 +112,7 @@ impl Worker {
         self.close(flow, End::Idle);
         let (hot, cold) = self.new_flow(item);
         self.table.renew(flow, hot, cold);
+        self.note_beginning(flow, item);
         0
     }
 

@@ -6,6 +6,7 @@ use crate::flow::table::FlowId;
 use crate::ledger::Bucket;
 use crate::net::{Address, Mac};
 use crate::packet::Packet;
+use crate::stats::Counter;
 
 /// The link addresses that were handed on last: most of those that come again are among them.
 pub(super) struct Links(Box<[(Address, Mac); Links::PLACES]>);
@@ -36,13 +37,16 @@ impl Worker {
         }
         let Some(mac) = source_link(frame) else { return };
         let source = packet.source;
-        if !self.links.is_news(source, mac) || !self.settings.home.contains(source) {
+        let is_inbound = self.table.hot(flow).bucket == Bucket::Inbound as u8;
+        // What is not told must not be remembered as told: another flow of the address may tell it.
+        if is_inbound || !self.settings.home.contains(source) || !self.links.is_news(source, mac) {
             return;
         }
-        let is_inbound = self.table.hot(flow).bucket == Bucket::Inbound as u8;
         let bytes = size_of::<(Address, Mac)>();
-        if !is_inbound && self.part.links.len() < HINTS_MAX && self.allowance.hint(bytes) {
+        if self.part.links.len() < HINTS_MAX && self.allowance.hint(bytes) {
             self.part.links.push((source, mac));
+        } else {
+            self.count_event(Counter::HintDropped);
         }
     }
 }
