@@ -48,7 +48,7 @@ fn traffic() -> Traffic {
 
 /// Connections of a few machines with few packets a second over hours: of nearly each, something ends,
 /// begins anew or turns round between two looks at it, and when those are depends on who has which
-/// packets. Ports are used again, and handshakes come late or from either side.
+/// packets. Ports are used again, handshakes come late or from either side, and some stamps are old.
 fn sparse_traffic(seed: u64) -> Traffic {
     const PACKETS: u64 = 30_000;
     let mut random = Random::new(seed);
@@ -73,7 +73,9 @@ fn sparse_traffic(seed: u64) -> Traffic {
             frame: frame::whole(way, frame::TCP, number as u16, &segment),
         }
     };
-    Traffic { records: (0..PACKETS).map(record).collect(), ..Traffic::default() }
+    let mut traffic = Traffic { records: (0..PACKETS).map(record).collect(), ..Traffic::default() };
+    office::let_some_be_late(&mut traffic, 59, seed);
+    traffic
 }
 
 /// What any number of workers says of the traffic is what one says. There are at least so many flows.

@@ -197,8 +197,7 @@ impl Worker {
             hot.patience = Patience::Closed;
         }
         if let Some(client) = client {
-            // What was due before stays as it was, whether the wheel has looked at the flow or not.
-            self.stop_waiting(flow, item.sensor);
+            self.catch_up(flow, item.sensor);
             self.set_client(flow, client);
         }
     }
@@ -498,7 +497,7 @@ impl Worker {
         let hot = self.table.hot(flow);
         let silent_until = hot.last_seen.offset(hot.patience.nanos());
         let ended = self.sensor.min(silent_until);
-        self.stop_waiting(flow, ended);
+        self.catch_up(flow, ended);
         self.finish_inspection(flow);
         self.decide(flow);
         let cold_told = self.table.cold(flow).told;
@@ -562,16 +561,24 @@ impl Worker {
         }
     }
 
+    /// Does what is due by `now`. Whatever changes what a flow is has to ask for this first: what was
+    /// due stays as it was, and the wheel comes by at some time after.
+    pub(super) fn catch_up(&mut self, flow: FlowId, now: Timestamp) {
+        if self.table.hot(flow).minute < now.minute() {
+            self.hand_on(flow);
+        }
+        if self.has_waited(flow, now) {
+            self.decide(flow);
+        }
+    }
+
     fn look_again(&mut self, flow: FlowId, now: Timestamp) {
         let hot = self.table.hot(flow);
         if hot.is_over(now) {
             self.end(flow, End::Idle);
             return;
         }
-        if hot.minute < now.minute() {
-            self.hand_on(flow);
-        }
-        self.stop_waiting(flow, now);
+        self.catch_up(flow, now);
         let hot = self.table.hot(flow);
         let over = hot.last_seen.seconds().saturating_add(hot.patience.seconds() + 1);
         let soon = now.seconds().saturating_add(HAND_ON_SECONDS);

@@ -212,7 +212,7 @@ impl Worker {
     /// Shows a packet's payload to the dissector of its side.
     #[cold]
     pub(super) fn inspect(&mut self, flow: FlowId, side: Side, item: &Item<'_>, payload: &[u8]) {
-        self.stop_waiting(flow, item.sensor);
+        self.catch_up(flow, item.sensor);
         let guarded = catch_unwind(AssertUnwindSafe(|| self.look(flow, side, item, payload)));
         if guarded.is_err() {
             self.count_event(Counter::DissectorPanic);
@@ -479,16 +479,8 @@ impl Worker {
         }
     }
 
-    /// Decides a flow that has been looked at for too long. Whatever changes what a flow is has to ask for
-    /// this first: the wheel comes by at some time after.
-    pub(super) fn stop_waiting(&mut self, flow: FlowId, now: Timestamp) {
-        if self.has_waited(flow, now) {
-            self.decide(flow);
-        }
-    }
-
     /// Whether a flow has been looked at for too long without being decided.
-    fn has_waited(&mut self, flow: FlowId, now: Timestamp) -> bool {
+    pub(super) fn has_waited(&mut self, flow: FlowId, now: Timestamp) -> bool {
         let (hot, cold) = self.table.both(flow);
         if hot.marks & mark::DECIDED != 0 || cold.inspection == NONE {
             return false;
