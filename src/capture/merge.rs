@@ -132,17 +132,17 @@ impl Run {
         !block.records.is_empty()
     }
 
-    /// As [`Run::next_block`], where packets need not be listed: one goes through them with
-    /// [`Block::steps`], and tells the run by [`Run::pass`] how far that went. False where they are
-    /// to be listed, or at the end.
-    pub(crate) fn next_stretch(&mut self, block: &mut Block) -> bool {
+    /// As [`Run::next_block`], where packets need not be listed as they take no more than `dense_bytes`
+    /// each in their file: one goes through them with [`Block::steps`], and tells the run by
+    /// [`Run::pass`] how far that went. False where they are to be listed, or at the end.
+    pub(crate) fn next_stretch(&mut self, block: &mut Block, dense_bytes: usize) -> bool {
         let [open] = self.open.as_slice() else { return false };
         let is_at_hand = open.next < open.records.len() || open.ending.is_some();
         if is_at_hand || !self.waiting.is_empty() || !self.filter.is_empty() {
             return false;
         }
         self.clear(block);
-        let stretch = self.open.first_mut().and_then(|open| open.reader.stretch());
+        let stretch = self.open.first_mut().and_then(|open| open.reader.stretch(dense_bytes));
         let Some((buffer, stretch)) = stretch else { return false };
         block.buffers.push(buffer);
         block.stretch = Some(stretch);

@@ -45,7 +45,7 @@ pub use filter::{Filter, FilterError};
 pub use fingerprint::{Content, Fingerprint, fingerprint};
 pub use format::{Damage, NotACapture};
 pub use merge::{OPEN_FILES_MAX, Run};
-pub(crate) use plain::{DENSE_BYTES, LISTED_BYTES};
+pub(crate) use plain::{DENSE_BYTES, DENSE_BYTES_ALONE, LISTED_BYTES};
 pub use plan::{CaptureFile, Outcome, Plan, PlanError};
 pub use source::Progress;
 use stretch::Stretch;

@@ -97,13 +97,13 @@ impl Reader {
         (!records.is_empty() || self.ending.is_some()).then_some(buffer)
     }
 
-    /// The next packets of a file that is mapped, where they need not be listed. How far they were
-    /// taken is to be told to [`Reader::pass`].
-    pub(super) fn stretch(&mut self) -> Option<(Arc<Buffer>, Stretch)> {
+    /// The next packets of a file that is mapped, where they need not be listed as they take no more than
+    /// `dense_bytes` each. How far they were taken is to be told to [`Reader::pass`].
+    pub(super) fn stretch(&mut self, dense_bytes: usize) -> Option<(Arc<Buffer>, Stretch)> {
         if self.ending.is_some() {
             return None;
         }
-        self.plain.as_mut()?.stretch(self.format.as_ref()?, self.offset)
+        self.plain.as_mut()?.stretch(self.format.as_ref()?, self.offset, dense_bytes)
     }
 
     /// The last stretch was gone through.

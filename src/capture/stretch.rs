@@ -1,9 +1,9 @@
 //! Records that nobody lists: whoever takes them goes from one to the next.
 //!
-//! Where records stand close, nearly every line of their file is looked at, and memory can be asked
-//! for line by line: no scouts have to find out which of it is wanted. The way from record to record
-//! is so short that the processor goes it while it decodes what it has found, and there is no list to
-//! write and to read again.
+//! Where records stand close, most lines of their file are looked at, and memory can be asked for line
+//! by line: no scouts have to find out which of it is wanted. The way from record to record is so
+//! short that the processor goes it while it decodes what it has found, and there is no list to write
+//! and to read again.
 
 use std::ops::Range;
 
@@ -70,10 +70,12 @@ impl<'a> Iterator for Steps<'a> {
             return None;
         }
         let here = self.bytes.as_ptr().wrapping_add(self.range.start);
-        prefetch_at(here.wrapping_add(AHEAD_BYTES));
-        prefetch_at(here.wrapping_add(AHEAD_BYTES + LINE_BYTES));
         let (record, frame) = self.format.step(self.bytes, self.range.start)?;
-        self.range.start += PlainPcap::HEADER_BYTES + frame.len();
+        let length = PlainPcap::HEADER_BYTES + frame.len();
+        for line in (0..length).step_by(LINE_BYTES) {
+            prefetch_at(here.wrapping_add(AHEAD_BYTES + line));
+        }
+        self.range.start += length;
         self.packets += 1;
         Some((record, frame))
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{MergeGone, Outbox};
-use crate::capture::{self, Block, DENSE_BYTES, LISTED_BYTES, Passed, Record};
+use crate::capture::{self, Block, DENSE_BYTES, DENSE_BYTES_ALONE, LISTED_BYTES, Passed, Record};
 use crate::flow::memory::{LINE_BYTES, prefetch, prefetch_at};
 use crate::net::NetworkSet;
 use crate::time::{NANOS_PER_MINUTE, Timestamp};
@@ -42,11 +42,14 @@ pub(super) struct Walk {
     packets: usize,
     /// Blocks that were read already, to see what they are like.
     held: VecDeque<Block>,
+    /// How many bytes a packet may take in its file to be gone through instead of being listed.
+    dense_bytes: usize,
 }
 
 impl Walk {
-    pub(super) fn new(run: capture::Run, held: VecDeque<Block>) -> Walk {
-        Walk { run, clock: SensorClock::default(), tick: 0, ticked_at: None, packets: 0, held }
+    pub(super) fn new(run: capture::Run, held: VecDeque<Block>, dense_bytes: usize) -> Walk {
+        let clock = SensorClock::default();
+        Walk { run, clock, tick: 0, ticked_at: None, packets: 0, held, dense_bytes }
     }
 
     fn next_block(&mut self, block: &mut Block) -> bool {
@@ -73,7 +76,7 @@ impl Walk {
                 (self.tick - 1, now)
             })
         });
-        if self.held.is_empty() && self.run.next_stretch(block) {
+        if self.held.is_empty() && self.run.next_stretch(block, self.dense_bytes) {
             return Some(Place { tick, of_tick: self.tick });
         }
         if !self.next_block(block) {
@@ -310,7 +313,7 @@ pub(super) fn alone(
     outbox: &Outbox,
 ) -> capture::Run {
     let mut intake = Intake::new(settings, only);
-    let mut walk = Walk::new(run, held);
+    let mut walk = Walk::new(run, held, DENSE_BYTES_ALONE);
     let mut block = Block::default();
     while let Some(place) = walk.next(&mut block) {
         if let Some((tick, horizon)) = place.tick

@@ -16,7 +16,7 @@ use super::feed::{
     Batches, BlockFrames, FRAMES_AHEAD, Place, Take, Walk, frame, send_end, send_tick,
 };
 use super::{MergeGone, Outbox};
-use crate::capture::{self, Block, Record};
+use crate::capture::{self, Block, DENSE_BYTES, Record};
 use crate::decode::{self, Outcome};
 use crate::net::{Address, NetworkSet};
 use crate::packet::{LinkType, Packet};
@@ -47,7 +47,7 @@ struct State {
 
 impl Cursor {
     pub(super) fn new(run: capture::Run, held: VecDeque<Block>) -> Cursor {
-        Cursor(Mutex::new(State { walk: Walk::new(run, held), next: 0, ended: false }))
+        Cursor(Mutex::new(State { walk: Walk::new(run, held, DENSE_BYTES), next: 0, ended: false }))
     }
 
     pub(super) fn into_run(self) -> capture::Run {
@@ -393,7 +393,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, &bytes).unwrap();
         let run = Plan::survey(&[file.path().into()]).unwrap().open(Filter::default()).unwrap();
-        let mut walk = Walk::new(run, VecDeque::new());
+        let mut walk = Walk::new(run, VecDeque::new(), DENSE_BYTES);
         let owners = vec![Vec::new(), Vec::new()];
         let mut lists = BlockLists { owners, ..BlockLists::default() };
         let settings = Arc::new(Settings::default());

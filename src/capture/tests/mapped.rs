@@ -10,7 +10,7 @@ use super::write::{KINDS, Kind, Sample, Writer, read, write};
 use crate::capture::buffer::Buffer;
 use crate::capture::format::{Detected, detect};
 use crate::capture::scout::Scouts;
-use crate::capture::{Block, Damage, Filter, Outcome, Plan, Record, Run};
+use crate::capture::{Block, DENSE_BYTES_ALONE, Damage, Filter, Outcome, Plan, Record, Run};
 use crate::packet::LinkType;
 use crate::time::Timestamp;
 
@@ -47,7 +47,7 @@ fn is_mapped(block: &Block) -> bool {
 
 /// As [`Run::next_block`], of packets that need not be listed too: they are listed here.
 fn next(run: &mut Run, block: &mut Block) -> bool {
-    if !run.next_stretch(block) {
+    if !run.next_stretch(block, DENSE_BYTES_ALONE) {
         return run.next_block(block);
     }
     assert!(block.records.is_empty());
