@@ -110,6 +110,14 @@ impl Block {
         self.buffers.truncate(1);
     }
 
+    /// Lets go of what is mapped; memory that packets are copied to is kept. Nothing is looked at any
+    /// more before the block is filled again.
+    pub(crate) fn let_go(&mut self) {
+        self.records.clear();
+        self.stretch = None;
+        self.buffers.retain(|buffer| matches!(**buffer, Buffer::Copied(_)));
+    }
+
     /// Adds a frame that came from a ring, by copying it: a ring's memory is the kernel's again
     /// before the packets behind it have been seen. Only after [`Block::clear`].
     #[inline]

@@ -236,9 +236,11 @@ impl Lists {
         }
     }
 
-    /// Whoever is the last to use a block puts it back.
+    /// Whoever is the last to use a block puts it back, without the window that it lay in: there are
+    /// many blocks, and most of them wait.
     fn give_back(&self, lists: Arc<BlockLists>) {
-        if let Some(lists) = Arc::into_inner(lists) {
+        if let Some(mut lists) = Arc::into_inner(lists) {
+            lists.block.let_go();
             let _full = self.idle.0.try_send(Box::new(lists));
         }
     }
@@ -374,25 +376,63 @@ fn decode_listed<'a>(
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::thread;
+
+    use tempfile::NamedTempFile;
 
     use super::*;
     use crate::capture::{Filter, Plan};
     use crate::stats::Counter;
     use crate::worker::part::Part;
 
-    #[test]
-    fn packets_whose_file_becomes_shorter_once_they_are_listed_are_counted() {
+    /// A capture of so many frames of `length` bytes, which are no packets, over three minutes.
+    fn capture(packets: u32, length: u32) -> (NamedTempFile, capture::Run) {
         let mut bytes =
             b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x01\0\0\0".to_vec();
-        for number in 0..120_000_u32 {
-            for field in [1_700_000_000 + number / 1_000, 0, 60, 60] {
+        for number in 0..packets {
+            for field in [1_700_000_000 + number / (packets / 180), 0, length, length] {
                 bytes.extend(field.to_le_bytes());
             }
-            bytes.extend([number as u8; 60]);
+            bytes.resize(bytes.len() + length as usize, number as u8);
         }
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = NamedTempFile::new().unwrap();
         std::fs::write(&file, &bytes).unwrap();
         let run = Plan::survey(&[file.path().into()]).unwrap().open(Filter::default()).unwrap();
+        (file, run)
+    }
+
+    #[test]
+    fn nobody_waits_for_a_worker_that_has_left() {
+        // Behind the first tick there is more than all blocks hold.
+        let (_file, run) = capture(36_000, 1_000);
+        let settings = Arc::new(Settings::default());
+        let shared = Arc::new((Cursor::new(run, VecDeque::new()), Lists::new(2)));
+        let (rooms, ended) = (bounded(0).1, bounded(2));
+        let merges: Vec<_> = (0..2).map(|_| crossbeam_channel::unbounded()).collect();
+        for (number, inbox) in shared.1.inboxes().into_iter().enumerate() {
+            let sender = merges[number].0.clone();
+            let outbox = Outbox { worker: number, sender, rooms: rooms.clone() };
+            let (shared, settings) = (Arc::clone(&shared), Arc::clone(&settings));
+            let ended = ended.0.clone();
+            thread::spawn(move || {
+                let (cursor, lists) = &*shared;
+                let mut worker = Worker::new(Arc::clone(&settings));
+                super::run(cursor, lists, &inbox, &mut worker, settings, None, &outbox);
+                ended.send(number).unwrap();
+            });
+        }
+        // Nobody takes what the first one sends.
+        let mut merges = merges.into_iter();
+        drop(merges.next());
+        let waits = Duration::from_secs(120);
+        let mut left = [ended.1.recv_timeout(waits), ended.1.recv_timeout(waits)];
+        left.sort_unstable_by_key(|left| left.ok());
+        assert_eq!(left, [Ok(0), Ok(1)]);
+    }
+
+    #[test]
+    fn packets_whose_file_becomes_shorter_once_they_are_listed_are_counted() {
+        let (file, run) = capture(120_000, 60);
         let mut walk = Walk::new(run, VecDeque::new(), DENSE_BYTES);
         let owners = vec![Vec::new(), Vec::new()];
         let mut lists = BlockLists { owners, ..BlockLists::default() };

@@ -297,6 +297,23 @@ fn damage_in_a_mapped_part_is_told_with_its_place() {
 }
 
 #[test]
+fn a_block_that_waits_holds_no_window() {
+    let written = write(Kind::PcapNanos, false, &packets(1_700_000_000, 6 * MEBIBYTE, 1_000));
+    let (_file, mut run) = open(&written.bytes);
+    let mut block = Block::default();
+    let mut holds = Vec::new();
+    while run.next_block(&mut block) {
+        let held = is_mapped(&block);
+        block.let_go();
+        assert!(block.records.is_empty() && !is_mapped(&block));
+        // What is copied to is filled again.
+        holds.push((held, block.buffers.len()));
+    }
+    holds.dedup();
+    assert_eq!(holds, [(false, 1), (true, 0), (false, 1)]);
+}
+
+#[test]
 fn a_file_that_becomes_shorter_ends_there_and_one_that_grows_is_read_on() {
     for (length, begin_anew) in [(1_000, true), (1_000, false), (90, true), (90, false)] {
         let samples = packets(1_700_000_000, 24 * MEBIBYTE, length);
