@@ -17,6 +17,8 @@ use toml::de::DeTable;
 
 #[path = "src/catalogue/finding.rs"]
 mod finding;
+#[path = "src/fnv.rs"]
+mod fnv;
 #[path = "src/catalogue/index.rs"]
 mod index;
 #[path = "src/catalogue/lines.rs"]
@@ -35,6 +37,7 @@ fn main() -> io::Result<()> {
     for part in ["finding", "index", "lines", "packed", "pattern", "tables", "tabulate"] {
         println!("cargo::rerun-if-changed=src/catalogue/{part}.rs");
     }
+    println!("cargo::rerun-if-changed=src/fnv.rs");
     println!("cargo::rerun-if-changed=signatures");
     let (mut files, mut reader) = (Vec::new(), Reader::default());
     for entry in fs::read_dir("signatures")? {

@@ -81,11 +81,11 @@
 //! decide when data moves, never what it says.**
 //!
 //! A tick is a place in the input on which all workers agree: the first block after a minute of
-//! sensor time, or after a set number of blocks; live, each full minute of the stamps. Merge waits for all parts of a tick, learns what
-//! DNS said in any of them before it names a flow, and commits one transaction, numbered (run,
-//! sequence), so that a repeat is refused by a key. A worker whose tables are full sends an early
-//! part of the same tick. Where merge is slow, workers that
-//! read files wait; live, they keep adding to what they have.
+//! sensor time, or after half a million packets; live, each full minute of the stamps. Merge waits
+//! for all parts of a tick, learns what DNS said in any of them before it names a flow, and commits
+//! one transaction, numbered (run, sequence), so that a repeat is refused by a key. A worker whose
+//! tables are full sends an early part of the same tick. Where merge is slow, workers that read
+//! files wait; live, they keep adding to what they have.
 //!
 //! Between two ticks, [`service`] exchanges what was reloaded, pins what merge says of itself to a
 //! [board](pipeline::board) for those who ask, tells the service manager that there was progress,
@@ -256,7 +256,7 @@
 //!
 //! | layer | modules | rule |
 //! | --- | --- | --- |
-//! | L0 values | [`time`] [`net`] [`hostname`] [`packet`] [`observation`] [`stats`] [`ledger`] [`footprint`] | plain values; import nothing above |
+//! | L0 values | [`time`] [`net`] [`hostname`] `fnv` [`packet`] [`observation`] [`stats`] [`ledger`] [`footprint`] | plain values; import nothing above |
 //! | L1 pure | [`decode`] [`dissect`] [`catalogue`] | bytes or text in, values out; no I/O, clock or lasting state |
 //! | L2 state | [`flow`] [`usage`] [`evidence`] [`worker`] [`names`] [`identity`] | own their memory, take time as an argument; no I/O |
 //! | L3 edges | [`capture`] [`store`] [`report`] [`rights`] [`feeds`] [`signatures`] | all I/O |
@@ -358,6 +358,7 @@ pub mod dissect;
 pub mod evidence;
 pub mod feeds;
 pub mod flow;
+mod fnv;
 pub mod footprint;
 pub mod hostname;
 pub mod identity;

@@ -12,7 +12,7 @@ const LINES_MAX: usize = 600;
 
 /// The layers, lowest first; a module may use those of its own layer and below.
 const LAYERS: [&[&str]; 5] = [
-    &["time", "net", "hostname", "packet", "observation", "stats", "ledger", "footprint"],
+    &["time", "net", "hostname", "fnv", "packet", "observation", "stats", "ledger", "footprint"],
     &["decode", "dissect", "catalogue"],
     &["flow", "usage", "evidence", "worker", "names", "identity"],
     &["capture", "store", "report", "rights", "feeds", "signatures"],

@@ -1,7 +1,7 @@
 //! The packed form of a catalogue: one text with one line a file, quick to load and to hash.
 //!
-//! The build script packs `signatures/` into the program with this very file, so it depends on
-//! nothing else of the crate. The first line names the form; each further line is a file: its path
+//! The build script packs `signatures/` into the program with this very file, so of the crate it
+//! depends on [`Fnv`] alone. The first line names the form; each further line is a file: its path
 //! and, behind a tab, its content as JSON with sorted keys. Comments and layout are not in it: two
 //! catalogues that say the same have the same packed form and thus the same hash.
 //!
@@ -20,6 +20,8 @@
 //! for each signature file in their order: memory that nobody looks at until an app is asked for.
 
 use toml::de::{DeArray, DeTable, DeValue};
+
+use crate::fnv::Fnv;
 
 /// The first line.
 pub(crate) const HEADER: &str = "shadowscope-catalogue 4";
@@ -85,11 +87,9 @@ pub(crate) fn pack(mut files: Vec<(String, Content)>) -> String {
     packed + &end
 }
 
-/// FNV-1a of 64 bits: against damage, not against forgery.
+/// Against damage, not against forgery.
 pub(crate) fn checksum(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    Fnv::of(text.as_bytes())
 }
 
 /// What is packed of a file, with those names only that `keep` takes.

@@ -48,9 +48,9 @@ pub(crate) fn names(certificate: &[u8]) -> CertificateNames {
 
 /// Adds the alternative names and returns the subject.
 fn walk<'a>(certificate: &'a [u8], names: &mut CertificateNames) -> Option<&'a [u8]> {
-    let mut outer = Reader(expect(&mut Reader(certificate), tag::SEQUENCE)?);
-    let mut fields = Reader(expect(&mut outer, tag::SEQUENCE)?);
-    let version = fields.0.first() == Some(&tag::VERSION);
+    let mut outer = Reader::new(expect(&mut Reader::new(certificate), tag::SEQUENCE)?);
+    let mut fields = Reader::new(expect(&mut outer, tag::SEQUENCE)?);
+    let version = fields.rest().first() == Some(&tag::VERSION);
     for _ in 0..FIELDS_BEFORE_SUBJECT + usize::from(version) {
         element(&mut fields)?;
     }
@@ -64,9 +64,9 @@ fn walk<'a>(certificate: &'a [u8], names: &mut CertificateNames) -> Option<&'a [
 }
 
 fn alternative_names(extensions: &[u8], names: &mut CertificateNames) -> Option<()> {
-    let mut list = Reader(expect(&mut Reader(extensions), tag::SEQUENCE)?);
+    let mut list = Reader::new(expect(&mut Reader::new(extensions), tag::SEQUENCE)?);
     while let Some((_, extension)) = element(&mut list) {
-        let mut fields = Reader(extension);
+        let mut fields = Reader::new(extension);
         if expect(&mut fields, tag::OBJECT_IDENTIFIER)? != SUBJECT_ALTERNATIVE_NAME {
             continue;
         }
@@ -74,7 +74,7 @@ fn alternative_names(extensions: &[u8], names: &mut CertificateNames) -> Option<
             if kind != tag::OCTET_STRING {
                 continue; // critical
             }
-            let mut general_names = Reader(expect(&mut Reader(value), tag::SEQUENCE)?);
+            let mut general_names = Reader::new(expect(&mut Reader::new(value), tag::SEQUENCE)?);
             while let Some((kind, text)) = element(&mut general_names) {
                 if kind == tag::DNS_NAME
                     && let Some(name) = certificate_name(text)
@@ -90,11 +90,11 @@ fn alternative_names(extensions: &[u8], names: &mut CertificateNames) -> Option<
 /// The last common name: the most specific one (RFC 9525, Appendix A).
 fn common_name(subject: &[u8]) -> Option<&[u8]> {
     let mut found = None;
-    let mut relative_names = Reader(subject);
+    let mut relative_names = Reader::new(subject);
     while let Some(set) = expect(&mut relative_names, tag::SET) {
-        let mut attributes = Reader(set);
+        let mut attributes = Reader::new(set);
         while let Some(attribute) = expect(&mut attributes, tag::SEQUENCE) {
-            let mut fields = Reader(attribute);
+            let mut fields = Reader::new(attribute);
             if expect(&mut fields, tag::OBJECT_IDENTIFIER) == Some(COMMON_NAME)
                 && let Some((kind, text)) = element(&mut fields)
                 && tag::TEXTS.contains(&kind)

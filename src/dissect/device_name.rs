@@ -17,8 +17,8 @@ use arrayvec::{ArrayString, ArrayVec};
 
 use super::dns::kind;
 use super::dns::name::{self, Fault};
-use super::dns::reader::Reader;
 use super::dns::record::{self, CLASS_IN, HEADER_LENGTH, Header, Record};
+use super::reader::Reader;
 use crate::net::Address;
 use crate::stats::Counter;
 

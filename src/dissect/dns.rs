@@ -19,7 +19,6 @@
 
 mod answers;
 pub(super) mod name;
-pub(super) mod reader;
 mod recognise;
 pub(super) mod record;
 mod service;
@@ -34,9 +33,9 @@ pub use self::recognise::looks_like_query;
 pub use self::service::{ECH_CONFIGS_MAX, EchConfig, SERVICE_ALPN_MAX, Service};
 
 use self::name::{Fault, Walked};
-use self::reader::Reader;
 use self::record::{HEADER_LENGTH, Header, QUESTION_FIXED_LENGTH};
 use super::Progress;
+use super::reader::Reader;
 use crate::hostname::NotAHostname;
 use crate::stats::Counter;
 

@@ -110,7 +110,7 @@ impl Decoder {
         block: &'a [u8],
         field: &mut dyn FnMut(Name, &[u8]),
     ) -> Option<&'a [u8]> {
-        let mut reader = Reader(block);
+        let mut reader = Reader::new(block);
         match *block.first()? {
             // Indexed field (6.1).
             0x80.. => {
@@ -131,7 +131,7 @@ impl Decoder {
             // Literals without indexing and never indexed (6.2.2, 6.2.3).
             0x00..=0x1f => self.literal(&mut reader, 4, false, field)?,
         }
-        Some(reader.0)
+        Some(reader.rest())
     }
 
     fn indexed(&self, index: usize, field: &mut dyn FnMut(Name, &[u8])) -> Option<()> {
@@ -243,7 +243,7 @@ fn integer(reader: &mut Reader<'_>, prefix: u32) -> Option<usize> {
 
 /// A string (RFC 7541, 5.2) into `text`, whose old content goes.
 fn string(reader: &mut Reader<'_>, text: &mut Vec<u8>) -> Option<()> {
-    let is_coded = reader.0.first()? & 0x80 != 0;
+    let is_coded = reader.rest().first()? & 0x80 != 0;
     let length = integer(reader, 7)?;
     let bytes = reader.take(length).filter(|bytes| bytes.len() <= STRING_LENGTH_MAX)?;
     text.clear();

@@ -94,7 +94,7 @@ impl Connection {
 
     /// Reads a frame's header, and in HEADERS what stands in front of the block (RFC 9113, 6.2).
     fn header(&mut self, bytes: &[u8]) -> Frame {
-        let mut reader = Reader(bytes);
+        let mut reader = Reader::new(bytes);
         let (Some(length), Some(kind), Some(flags), Some(_stream)) =
             (reader.u24(), reader.u8(), reader.u8(), reader.take(4))
         else {

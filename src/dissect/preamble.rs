@@ -118,7 +118,7 @@ pub(crate) fn socks5_request(bytes: &[u8]) -> (Preamble<'_>, bool) {
             if !matches!(bytes, [_] | [_, 1..=3] | [_, 1..=3, 0, ..]) {
                 return (Preamble::No, false);
             }
-            let mut reader = Reader(bytes);
+            let mut reader = Reader::new(bytes);
             match socks5_target(&mut reader) {
                 Some(Some(told)) => (complete(length_of(bytes, reader), told), true),
                 Some(None) => (Preamble::No, false),
@@ -131,7 +131,7 @@ pub(crate) fn socks5_request(bytes: &[u8]) -> (Preamble<'_>, bool) {
 }
 
 fn user_and_password(bytes: &[u8]) -> Option<usize> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     reader.u8()?;
     reader.vector8()?;
     reader.vector8()?;
@@ -153,7 +153,7 @@ fn socks5_target<'a>(reader: &mut Reader<'a>) -> Option<Option<Told<'a>>> {
 }
 
 fn length_of(bytes: &[u8], rest: Reader<'_>) -> Option<usize> {
-    bytes.len().checked_sub(rest.0.len())
+    bytes.len().checked_sub(rest.rest().len())
 }
 
 /// Complete if there is a length; else more bytes are needed.
@@ -249,7 +249,7 @@ fn proxy_2(bytes: &[u8]) -> Preamble<'_> {
     if !begins(bytes, PROXY_2_SIGNATURE) {
         return Preamble::No;
     }
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     reader.take(PROXY_2_SIGNATURE.len());
     let (Some(version_and_command), Some(family), Some(fields)) =
         (reader.u8(), reader.u8(), reader.vector16())
@@ -333,7 +333,7 @@ fn tds(bytes: &[u8]) -> Preamble<'_> {
 /// An LDAPMessage (RFC 4511, 4.1.1): SEQUENCE, message id, operation. Bind, search and the like
 /// may come before StartTLS (4.14), so each of them counts as one.
 fn ldap(bytes: &[u8]) -> Preamble<'_> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     reader.u8();
     let length = match reader.u8() {
         Some(short @ 0..=0x7f) => Some(usize::from(short)),
@@ -347,18 +347,18 @@ fn ldap(bytes: &[u8]) -> Preamble<'_> {
         None => None,
     };
     let Some(length) = length else { return Preamble::Incomplete };
-    let header = bytes.len() - reader.0.len();
+    let header = bytes.len() - reader.rest().len();
     // The third byte decides early: text that begins with "0" goes another way.
-    if reader.0.first().is_some_and(|&kind| kind != 0x02)
+    if reader.rest().first().is_some_and(|&kind| kind != 0x02)
         || !(5..=LDAP_LENGTH_MAX).contains(&length)
     {
         return Preamble::No;
     }
-    let message = reader.0.get(..length);
-    let mut content = Reader(message.unwrap_or(reader.0));
+    let message = reader.rest().get(..length);
+    let mut content = Reader::new(message.unwrap_or(reader.rest()));
     content.u8();
     // An id too long is refused before its end is there.
-    if content.0.first().is_some_and(|id_length| !(1..=4).contains(id_length)) {
+    if content.rest().first().is_some_and(|id_length| !(1..=4).contains(id_length)) {
         return Preamble::No;
     }
     // Operations are of class APPLICATION (0x40 to 0x7f).

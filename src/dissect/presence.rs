@@ -20,7 +20,7 @@ const ARP_KINDS: [u8; 6] = [0, 1, 8, 0, 6, 4];
 /// The sender's address in a frame of Ethernet with ARP in it, and the link address that it says it
 /// has; none of who only asks whether an address is free (RFC 5227, 2.1.1).
 pub fn arp_sender(frame: &[u8]) -> Option<(Address, Mac)> {
-    let mut reader = Reader(frame);
+    let mut reader = Reader::new(frame);
     reader.take(LINK_ADDRESSES_LENGTH)?;
     let mut kind = reader.u16()?;
     while TYPE_TAGS.contains(&kind) {
@@ -41,7 +41,7 @@ pub fn arp_sender(frame: &[u8]) -> Option<(Address, Mac)> {
 pub fn dhcp_client(message: &[u8]) -> Option<Address> {
     const COOKIE: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
     const COOKIE_OFFSET: usize = 236;
-    let mut reader = Reader(message);
+    let mut reader = Reader::new(message);
     let operation = reader.u8()?;
     reader.take(11)?; // To the end of the flags.
     let own: [u8; 4] = reader.take(4)?.try_into().ok()?;

@@ -77,7 +77,7 @@ pub fn certificate_in_records(bytes: &[u8]) -> Progress<CertificateNames> {
 
 /// Messages of a server up to its certificate, which comes second (RFC 5246, 7.3).
 fn server_flight(handshake: &[u8]) -> Progress<CertificateNames> {
-    let mut reader = Reader(handshake);
+    let mut reader = Reader::new(handshake);
     loop {
         let Some(kind) = reader.u8() else { return Progress::Incomplete };
         let Some(length) = reader.u24() else { return Progress::Incomplete };

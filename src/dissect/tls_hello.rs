@@ -42,7 +42,7 @@ const BODY_LENGTH_MAX: usize = 0x2_0200;
 ///
 /// Without a `fingerprint` to be made, JA4 stays empty: its two hashes cost more than the rest.
 pub fn client_hello(handshake: &[u8], fingerprint: Option<Transport>) -> Progress<ClientHello> {
-    let mut reader = Reader(handshake);
+    let mut reader = Reader::new(handshake);
     let Some(message_type) = reader.u8() else { return Progress::Incomplete };
     if message_type != u8::from(TlsHandshakeType::ClientHello) {
         return Progress::Reject(None);
@@ -89,13 +89,13 @@ pub(crate) fn datagram_client_hello(body: &[u8]) -> ClientHello {
 /// media.
 pub(crate) fn datagram_server_hello_has_media(body: &[u8]) -> bool {
     let extensions = || {
-        let mut reader = Reader(body);
+        let mut reader = Reader::new(body);
         reader.take(VERSION_AND_RANDOM_LENGTH)?;
         reader.vector8()?; // session_id
         reader.take(3)?; // cipher_suite and compression_method
         reader.vector16_or_rest()
     };
-    let mut rest = Reader(extensions().unwrap_or_default());
+    let mut rest = Reader::new(extensions().unwrap_or_default());
     while let (Some(kind), Some(_)) = (rest.u16(), rest.vector16()) {
         if kind == USE_SRTP {
             return true;
@@ -118,23 +118,23 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Walks a body; `None` if it contradicts itself or ends early.
     fn body(&mut self, body: &'a [u8]) -> Option<()> {
-        let mut reader = Reader(body);
-        let mut start = Reader(reader.take(VERSION_AND_RANDOM_LENGTH)?);
+        let mut reader = Reader::new(body);
+        let mut start = Reader::new(reader.take(VERSION_AND_RANDOM_LENGTH)?);
         self.parts.version = start.u16()?;
-        self.hello.random = *start.0.first_chunk()?;
+        self.hello.random = *start.rest().first_chunk()?;
         reader.vector8()?; // legacy_session_id
         if self.is_datagram {
             reader.vector8()?; // legacy_cookie
         }
         self.parts.cipher_suites = reader.vector16()?;
         reader.vector8()?; // legacy_compression_methods
-        if reader.0.is_empty() {
+        if reader.rest().is_empty() {
             return Some(()); // SSL 3 and TLS 1.0 allow a hello without extensions.
         }
         let length = usize::from(reader.u16()?);
-        let whole = length <= reader.0.len();
-        let mut extensions = Reader(reader.take(length.min(reader.0.len()))?);
-        while !extensions.0.is_empty() {
+        let whole = length <= reader.rest().len();
+        let mut extensions = Reader::new(reader.take(length.min(reader.rest().len()))?);
+        while !extensions.rest().is_empty() {
             let kind = extensions.u16()?;
             let content = extensions.vector16()?;
             self.parts.extensions.try_push(kind).ok()?;
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
             TlsExtensionType::SupportedVersions => self.versions(content),
             TlsExtensionType::SignatureAlgorithms => {
                 self.parts.signature_algorithms =
-                    Reader(content).vector16_or_rest().unwrap_or_default();
+                    Reader::new(content).vector16_or_rest().unwrap_or_default();
             }
             TlsExtensionType(ENCRYPTED_CLIENT_HELLO) => {
                 // type, HpkeSymmetricCipherSuite (two bytes each of KDF and AEAD), config_id
@@ -172,7 +172,7 @@ impl<'a> Walk<'a> {
         if self.hello.server_name.is_some() {
             return;
         }
-        let mut names = Reader(Reader(content).vector16_or_rest().unwrap_or_default());
+        let mut names = Reader::new(Reader::new(content).vector16_or_rest().unwrap_or_default());
         while let (Some(kind), Some(name)) = (names.u8(), names.vector16()) {
             if kind == HOST_NAME {
                 match Hostname::from_wire(name) {
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
 
     /// ProtocolNameList (RFC 7301, 3.1). Names that are not visible ASCII (GREASE) are left out.
     fn protocols(&mut self, content: &'a [u8]) {
-        let mut names = Reader(Reader(content).vector16_or_rest().unwrap_or_default());
+        let mut names = Reader::new(Reader::new(content).vector16_or_rest().unwrap_or_default());
         while let Some(name) = names.vector8() {
             self.parts.first_protocol.get_or_insert(name);
             if self.hello.alpn.is_full() {
@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
 
     /// SupportedVersions (RFC 8446, 4.2.1): the highest that is not GREASE.
     fn versions(&mut self, content: &[u8]) {
-        let mut list = Reader(Reader(content).vector8().unwrap_or_default());
+        let mut list = Reader::new(Reader::new(content).vector8().unwrap_or_default());
         while let Some(version) = list.u16() {
             if !ja4::is_grease(version) && (!self.version_known || version > self.parts.version) {
                 self.parts.version = version;

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::settings::Fault;
+use crate::fnv::Fnv;
 use crate::net::Address;
 
 /// Something that tells of an address what it is; each with distinct values, which are counted.
@@ -120,12 +121,10 @@ impl Trait {
     }
 }
 
-/// The value that stands for an address among those of a [`Trait`]: FNV-1a (64 bits), the same in
-/// every version of this program.
+/// The value that stands for an address among those of a [`Trait`], the same in every version of
+/// this program.
 pub fn value_of(address: Address) -> u64 {
-    address.0.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    Fnv::of(&address.0)
 }
 
 /// What a sender began with, of a time to live as it arrives: 64, 128 or 255, at most 16 routers

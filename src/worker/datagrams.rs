@@ -17,6 +17,7 @@ use crate::dissect::quic::{self, Initials};
 use crate::dissect::tunnel;
 use crate::flow::slot::{NONE, Side, mark, told};
 use crate::flow::table::FlowId;
+use crate::fnv::Fnv;
 use crate::observation::ClientHello;
 use crate::stats::Counter;
 
@@ -317,11 +318,8 @@ impl Worker {
 /// What is kept of a connection id or of a hello's random bytes, never 0: two that are alike cost
 /// a name at worst, of one in 65,535 second connections.
 fn mark_of(bytes: &[u8]) -> u16 {
-    // FNV-1a.
-    let hash = bytes
-        .iter()
-        .fold(0x811c_9dc5_u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    ((hash >> 16 ^ hash) as u16).max(1)
+    let sum = Fnv::of(bytes);
+    ((sum >> 48 ^ sum >> 32 ^ sum >> 16 ^ sum) as u16).max(1)
 }
 
 /// Counts a flow whose Initials no known key opens.

@@ -9,6 +9,7 @@
 use arrayvec::ArrayVec;
 
 use super::record::HEADER_LENGTH;
+use crate::fnv::Fnv;
 use crate::hostname::{NotAHostname, normalise};
 
 /// The longest name on the wire in octets, length octets and the root's included (RFC 1035,
@@ -191,17 +192,14 @@ fn plain(message: &[u8], start: usize, text: &mut NameText) -> Option<()> {
 /// As [`walk`].
 #[inline]
 pub(in crate::dissect) fn sum(message: &[u8], start: usize) -> Result<u64, Fault> {
-    // FNV-1a: names are short, and there is nothing to set up.
-    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x100_0000_01b3;
-    let mut sum = OFFSET_BASIS;
+    let mut sum = Fnv::EMPTY;
     walk(message, start, |label| {
-        sum = (sum ^ label.len() as u64).wrapping_mul(PRIME);
+        sum = sum.and(label.len() as u8);
         for byte in label {
-            sum = (sum ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(PRIME);
+            sum = sum.and(byte.to_ascii_lowercase());
         }
     })?;
-    Ok(sum)
+    Ok(sum.value())
 }
 
 /// Whether the names at two offsets are the same, regardless of case.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::name::{self, Fault};
-use super::reader::Reader;
+use crate::dissect::reader::Reader;
 
 /// Octets of the header; no name begins before its end.
 pub(in crate::dissect) const HEADER_LENGTH: usize = 12;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use arrayvec::{ArrayString, ArrayVec};
 
 use super::name;
-use super::reader::Reader;
+use crate::dissect::reader::Reader;
 use crate::hostname::Hostname;
 use crate::net::Address;
 use crate::observation::ALPN_LENGTH_MAX;

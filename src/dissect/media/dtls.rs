@@ -33,7 +33,7 @@ pub(super) fn told(datagram: &Datagram<'_>) -> Option<Told> {
 
 /// Kind and body of the hello at the beginning of a datagram, as far as they are there.
 fn hello<'a>(datagram: &Datagram<'a>) -> Option<(u8, &'a [u8])> {
-    let mut reader = Reader(datagram.bytes);
+    let mut reader = Reader::new(datagram.bytes);
     let kind = reader.u8()?;
     let version = reader.take(2)?;
     let numbers = reader.take(NUMBERS_LENGTH)?;
@@ -46,12 +46,12 @@ fn hello<'a>(datagram: &Datagram<'a>) -> Option<(u8, &'a [u8])> {
     if !is_record {
         return None;
     }
-    let mut message = Reader(reader.0.get(..length).unwrap_or(reader.0));
+    let mut message = Reader::new(reader.rest().get(..length).unwrap_or(reader.rest()));
     let kind = message.u8()?;
     let whole = message.u24()?;
     let (_number, offset, fragment) = (message.u16()?, message.u24()?, message.u24()?);
     let is_first = matches!(kind, CLIENT_HELLO | SERVER_HELLO) && offset == 0 && fragment <= whole;
-    is_first.then(|| (kind, message.0.get(..fragment).unwrap_or(message.0)))
+    is_first.then(|| (kind, message.rest().get(..fragment).unwrap_or(message.rest())))
 }
 
 #[cfg(test)]

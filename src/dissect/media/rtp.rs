@@ -67,7 +67,7 @@ impl Streams {
 
 /// Source and number of a packet; a report has no number.
 fn header(datagram: &Datagram<'_>) -> Option<(u32, Option<u16>)> {
-    let mut reader = Reader(datagram.bytes);
+    let mut reader = Reader::new(datagram.bytes);
     let (first, kind) = (reader.u8()?, reader.u8()?);
     let number = reader.u16()?;
     let word = |reader: &mut Reader<'_>| {

@@ -36,9 +36,9 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Takes a datagram that begins like a message, and says whether it is one.
     pub(super) fn message(&mut self, side: Side, datagram: &Datagram<'_>) -> bool {
-        let mut reader = Reader(datagram.bytes);
+        let mut reader = Reader::new(datagram.bytes);
         let (Some(kind), Some(length)) = (reader.u16(), reader.u16()) else { return false };
-        let Some(&id) = reader.0.first_chunk::<16>() else { return false };
+        let Some(&id) = reader.rest().first_chunk::<16>() else { return false };
         if usize::from(length) + HEADER_LENGTH != datagram.length {
             return false;
         }
@@ -66,7 +66,7 @@ impl Exchange {
 
     /// Takes a datagram that begins like data of a channel, and says whether it is.
     pub(super) fn channel_data(&mut self, datagram: &Datagram<'_>) -> bool {
-        let mut reader = Reader(datagram.bytes);
+        let mut reader = Reader::new(datagram.bytes);
         let (Some(channel), Some(length)) = (reader.u16(), reader.u16()) else { return false };
         let length = CHANNEL_HEADER_LENGTH + usize::from(length);
         // It may be padded to four bytes (RFC 8656, 12.5).
@@ -84,8 +84,8 @@ impl Exchange {
 /// Whether bytes are attributes to their end, of types that are in use (Zoom has its own) or free to
 /// be ignored: type, length, value.
 fn are_attributes(bytes: &[u8]) -> bool {
-    let mut reader = Reader(bytes);
-    while !reader.0.is_empty() {
+    let mut reader = Reader::new(bytes);
+    while !reader.rest().is_empty() {
         let (Some(kind), Some(value)) = (reader.u16(), reader.vector16()) else { return false };
         if !matches!(kind, 0x0001..=0x01ff | 0x8000..=0x80ff) || !value.len().is_multiple_of(4) {
             return false;

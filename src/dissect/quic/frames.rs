@@ -1,7 +1,7 @@
 //! The frames of an opened Initial (RFC 9000, 12.4 and 19): CRYPTO is handed on, what else is
 //! allowed there is skipped.
 
-use super::reader::Reader;
+use crate::dissect::reader::Reader;
 
 const PADDING: u8 = 0x00;
 const PING: u8 = 0x01;
@@ -39,7 +39,7 @@ impl<'a> CryptoFrames<'a> {
     /// Up to the next CRYPTO frame; `None` at the end.
     fn advance(&mut self) -> Result<Option<Crypto<'a>>, Malformed> {
         let reader = &mut self.reader;
-        while let Some(kind) = reader.byte() {
+        while let Some(kind) = reader.u8() {
             match kind {
                 PADDING => reader.skip_zeros(),
                 PING => {}
@@ -70,8 +70,7 @@ impl<'a> Iterator for CryptoFrames<'a> {
 
 fn crypto<'a>(reader: &mut Reader<'a>) -> Option<Crypto<'a>> {
     let offset = reader.varint()?;
-    let length = reader.varint()?;
-    Some(Crypto { offset, data: reader.take_wire(length)? })
+    Some(Crypto { offset, data: reader.vector_varint()? })
 }
 
 fn skip_ack(reader: &mut Reader<'_>, ecn: bool) -> Option<()> {
@@ -93,8 +92,7 @@ fn skip_ack(reader: &mut Reader<'_>, ecn: bool) -> Option<()> {
 fn skip_close(reader: &mut Reader<'_>) -> Option<()> {
     reader.varint()?; // error code
     reader.varint()?; // type of the frame at fault
-    let reason = reader.varint()?;
-    reader.take_wire(reason)?;
+    reader.vector_varint()?; // reason phrase
     Some(())
 }
 

@@ -8,7 +8,7 @@
 use crate::hostname::Hostname;
 use crate::observation::ClientHello;
 
-use super::reader::Reader;
+use crate::dissect::reader::Reader;
 
 /// Public flags with a version and a connection id of eight bytes, as every client's first packet
 /// has them up to Q043.

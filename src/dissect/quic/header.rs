@@ -3,8 +3,8 @@
 //! Everything here is clear text and unproven: only a packet that opens proves anything.
 
 use super::keys::SAMPLE_LENGTH;
-use super::reader::Reader;
 use super::scheme::{self, PacketType};
+use crate::dissect::reader::Reader;
 
 /// The longest connection id of the versions that are read (RFC 9000, 17.2).
 pub(super) const CONNECTION_ID_LENGTH_MAX: usize = 20;
@@ -73,8 +73,8 @@ pub struct ConnectionIds<'a> {
 /// Version Negotiation, which tells of none.
 pub fn connection_ids(datagram: &[u8]) -> Option<ConnectionIds<'_>> {
     let mut reader = Reader::new(datagram);
-    let first = reader.byte().filter(|first| first & LONG != 0)?;
-    let version = u32::from_be_bytes(reader.array()?);
+    let first = reader.u8().filter(|first| first & LONG != 0)?;
+    let version = reader.u32()?;
     let destination = connection_id(&mut reader)?;
     let source = connection_id(&mut reader)?;
     let is_retry = scheme::packet_type(version, first) == PacketType::Retry;
@@ -125,26 +125,21 @@ pub(super) fn may_be_long(payload: &[u8]) -> bool {
 /// Negotiation, or a packet that is cut off.
 pub(super) fn split(datagram: &[u8]) -> Option<(Packet<'_>, &[u8])> {
     let mut reader = Reader::new(datagram);
-    let first = reader.byte()?;
+    let first = reader.u8()?;
     if first & LONG == 0 {
         return None;
     }
-    let version = u32::from_be_bytes(reader.array()?);
+    let version = reader.u32()?;
     let kind = scheme::packet_type(version, first);
     if version == 0 || kind == PacketType::Retry {
         return None;
     }
     let destination = connection_id(&mut reader)?;
     let source = connection_id(&mut reader)?;
-    let mut has_token = false;
-    if kind == PacketType::Initial {
-        let length = reader.varint()?;
-        has_token = !reader.take_wire(length)?.is_empty();
-    }
-    let length = reader.varint()?;
-    let number_offset = datagram.len() - reader.rest().len();
-    let protected = reader.take_wire(length)?;
+    let has_token = kind == PacketType::Initial && !reader.vector_varint()?.is_empty();
+    let protected = reader.vector_varint()?;
     let after = reader.rest();
+    let number_offset = datagram.len() - after.len() - protected.len();
     if kind != PacketType::Initial || protected.len() < NUMBER_LENGTH_MAX + SAMPLE_LENGTH {
         return Some((Packet::Other, after));
     }
@@ -156,7 +151,7 @@ pub(super) fn split(datagram: &[u8]) -> Option<(Packet<'_>, &[u8])> {
 }
 
 fn connection_id<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
-    let length = usize::from(reader.byte()?);
+    let length = usize::from(reader.u8()?);
     if length > CONNECTION_ID_LENGTH_MAX {
         return None;
     }

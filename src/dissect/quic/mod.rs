@@ -27,7 +27,6 @@ mod google;
 mod header;
 mod hkdf;
 mod keys;
-mod reader;
 mod scheme;
 #[cfg(test)]
 mod sealing;
